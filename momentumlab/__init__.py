@@ -1,0 +1,75 @@
+"""momentumlab: a laboratory for first-order optimizers.
+
+The way of the data, and the module of each step::
+
+    YAML + overrides ──► Experiment ──► Plan ──► engine ──► Result ──► table · figures · files
+    config               experiment     plan     engine     result     report, store
+                                          ▲
+                             surfaces · optimizers  (catalogues)
+
+The same road from Python::
+
+    import momentumlab
+    result = momentumlab.run("configs/ravine_beta_sweep.yaml", beta=[0.0, 0.5, 0.9])
+    result.iterations, result.final_points, result.positions
+    result.plot_trajectories()
+
+Names are loaded when they are first used: the command line stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from momentumlab.api import load as load
+    from momentumlab.api import run as run
+    from momentumlab.errors import ConfigError as ConfigError
+    from momentumlab.errors import MomentumLabError as MomentumLabError
+    from momentumlab.experiment import Experiment as Experiment
+    from momentumlab.optimizers import OPTIMIZERS as OPTIMIZERS
+    from momentumlab.optimizers import Optimizer as Optimizer
+    from momentumlab.result import Result as Result
+    from momentumlab.result import Status as Status
+    from momentumlab.surfaces import SURFACES as SURFACES
+    from momentumlab.surfaces import Surface as Surface
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "load": "api",
+    "run": "api",
+    "ConfigError": "errors",
+    "MomentumLabError": "errors",
+    "Experiment": "experiment",
+    "OPTIMIZERS": "optimizers",
+    "Optimizer": "optimizers",
+    "Result": "result",
+    "Status": "result",
+    "SURFACES": "surfaces",
+    "Surface": "surfaces",
+}
+
+__all__ = [
+    "OPTIMIZERS",
+    "SURFACES",
+    "ConfigError",
+    "Experiment",
+    "MomentumLabError",
+    "Optimizer",
+    "Result",
+    "Status",
+    "Surface",
+    "__version__",
+    "load",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'momentumlab' has no attribute '{name}'")
+    return getattr(import_module(f"momentumlab.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

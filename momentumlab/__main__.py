@@ -1,0 +1,5 @@
+"""``python -m momentumlab``."""
+
+from momentumlab.cli import main
+
+main()

@@ -1,0 +1,92 @@
+"""The whole road in one call; the command line goes the same."""
+
+import os
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from momentumlab import engine, store
+from momentumlab.config import load_experiment
+from momentumlab.config.load import Source
+from momentumlab.config.tree import node_of
+from momentumlab.experiment import Experiment
+from momentumlab.plan import MAX_TRIALS, make_plan
+from momentumlab.result import Result
+
+
+def load(source: Source, **overrides: object) -> Experiment:
+    """Read and check an experiment without running it.
+
+    Parameters
+    ----------
+    source
+        The path of a YAML file, a mapping of the same shape, or an experiment.
+    **overrides
+        Settings that take the place of the source's: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
+
+    Raises
+    ------
+    ConfigError
+        With every problem that was found.
+    """
+    settings = [node_of(value, place=f"argument {path}", path=path) for path, value in overrides.items()]
+    return load_experiment(source, settings)
+
+
+def run(
+    source: Source,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool = True,
+    history: bool = True,
+    max_trials: int = MAX_TRIALS,
+    **overrides: object,
+) -> Result:
+    """Run an experiment.
+
+    Parameters
+    ----------
+    source
+        The path of a YAML file, a mapping of the same shape, or an experiment.
+    out
+        The folder in which a run folder is made; nothing is written without it.
+    plots
+        Whether to draw the figures into the run folder.
+    history
+        Whether to keep the whole paths.
+    max_trials
+        The most trials that the experiment may have.
+    **overrides
+        As in `load`.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the source and the overrides.
+    OutputError
+        If the run folder cannot be written.
+    """
+    experiment = load(source, **overrides)
+    return execute(experiment, out=out, plots=plots, history=history, max_trials=max_trials)
+
+
+def execute(
+    experiment: Experiment,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool = True,
+    history: bool = True,
+    max_trials: int = MAX_TRIALS,
+) -> Result:
+    """Run an experiment that has been checked; parameters and errors as those of `run`."""
+    if out is not None:
+        store.prepare(Path(out))
+    started, clock = datetime.now(), time.perf_counter()
+    result = engine.run(make_plan(experiment, max_trials=max_trials), history=history)
+    if out is None:
+        return result
+    provenance = store.Provenance(
+        command_line=" ".join(sys.argv), started=started, seconds=time.perf_counter() - clock
+    )
+    return store.write_run(result, Path(out), provenance, plots=plots)

@@ -1,0 +1,195 @@
+"""What the catalogues of surfaces and optimizers share: declared parameters, and a registry of classes by name.
+
+A class declares each of its parameters once, with its default, bounds and meaning; validation, ``list``, ``show``
+and the documentation are all made from that declaration.
+"""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.errors import UnknownNameError
+
+Array = NDArray[np.float64]
+
+Real = float | Array
+"""A parameter of a class: one number, or one number per lane, shape ``(lanes,)``."""
+
+Value = float | bool | tuple[float, ...]
+"""One value of a parameter: a number, a flag, or a vector such as the eigenvalues of a quadratic."""
+
+Entry = TypeVar("Entry")
+Holder = TypeVar("Holder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """The declaration of one number, flag or vector of a surface or an optimizer.
+
+    Attributes
+    ----------
+    shared
+        All lanes of a batch have the same value. So for flags and vectors, and for numbers that shape the whole
+        computation; any other number may differ from lane to lane.
+    """
+
+    name: str
+    default: Value
+    doc: str
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+    aliases: tuple[str, ...] = ()
+    shared: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All names by which a person may give it."""
+        return (self.name, *self.aliases)
+
+    @property
+    def kind(self) -> type:
+        """``float``, ``bool`` or ``tuple``."""
+        return type(self.default)
+
+    @property
+    def bounds(self) -> str:
+        """The bounds as people write them, ``0 ≤ beta < 1``; empty where every finite value will do."""
+        lower = f"{self.gt:g} < " if self.gt is not None else f"{self.ge:g} ≤ " if self.ge is not None else ""
+        upper = f" < {self.lt:g}" if self.lt is not None else f" ≤ {self.le:g}" if self.le is not None else ""
+        return f"{lower}{self.name}{upper}" if lower or upper else ""
+
+
+def parameter(
+    default: Value,
+    *,
+    doc: str,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+    aliases: tuple[str, ...] = (),
+    shared: bool = False,
+) -> Any:
+    """Declare a dataclass field as a parameter (see `Parameter`). Typed as `dataclasses.field` is: ``Any``."""
+    declared = {
+        "doc": doc,
+        "gt": gt,
+        "ge": ge,
+        "lt": lt,
+        "le": le,
+        "aliases": aliases,
+        "shared": shared or not isinstance(default, float),
+    }
+    return dataclasses.field(default=default, metadata={"parameter": declared})
+
+
+def parameters_of(cls: type) -> tuple[Parameter, ...]:
+    """All parameters that a catalogue's class declares, in the order of their declaration."""
+    return tuple(
+        Parameter(name=field.name, default=field.default, **field.metadata["parameter"])
+        for field in dataclasses.fields(cls)
+        if "parameter" in field.metadata
+    )
+
+
+def take_lanes(holder: Holder, lanes: Any) -> Holder:
+    """The same surface, optimizer or optimizer's state with only some of its lanes.
+
+    Lanes are the last axis of every array, everywhere; whatever is not an array belongs to all lanes and is kept.
+
+    Parameters
+    ----------
+    holder
+        A dataclass or a ``NamedTuple``.
+    lanes
+        Whatever indexes the last axis: a mask, indices, a slice.
+    """
+
+    def taken(value: Any) -> Any:
+        return np.ascontiguousarray(value[..., lanes]) if isinstance(value, np.ndarray) else value
+
+    if isinstance(holder, tuple):
+        return cast(Holder, type(holder)(*map(taken, holder)))
+    fields = dataclasses.fields(cast(Any, holder))
+    return cast(Holder, type(holder)(**{field.name: taken(getattr(holder, field.name)) for field in fields}))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'momentum'?)`` where a known name is near, else nothing."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+class Catalogue(Generic[Entry]):
+    """Classes by name. A class enters it by the decorator above it, and nowhere else.
+
+    Parameters
+    ----------
+    noun
+        What the entries are, for messages: ``"surface"``.
+    """
+
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
+        self._classes: dict[str, type[Entry]] = {}
+        self._aliases: dict[str, str] = {}
+
+    def register(self, name: str, cls: type[Entry], aliases: tuple[str, ...] = ()) -> None:
+        """Add a class under its name and aliases.
+
+        Raises
+        ------
+        ValueError
+            If one of the names is taken: a mistake of whoever wrote the class.
+        """
+        for word in (name, *aliases):
+            if word in self._classes or word in self._aliases:
+                raise ValueError(f"the {self.noun} name {word!r} is taken")
+        self._classes[name] = cls
+        self._aliases.update(dict.fromkeys(aliases, name))
+
+    def canonical(self, name: str) -> str:
+        """The entry's own name, given that or an alias.
+
+        Raises
+        ------
+        UnknownNameError
+            With a suggestion, if there is no such entry.
+        """
+        if name in self._classes:
+            return name
+        if name in self._aliases:
+            return self._aliases[name]
+        hint = did_you_mean(name, [*self._classes, *self._aliases])
+        raise UnknownNameError(f"unknown {self.noun} '{name}'{hint}; 'momentumlab list {self.noun}s' shows them all")
+
+    def __getitem__(self, name: str) -> type[Entry]:
+        return self._classes[self.canonical(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """The other names of an entry."""
+        return tuple(alias for alias, target in self._aliases.items() if target == name)
+
+
+def title_of(cls: type) -> str:
+    """The first line of a class's docstring."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def explanation_of(cls: type) -> str:
+    """What follows the first line of a class's docstring."""
+    return (inspect.getdoc(cls) or "").partition("\n")[2].strip()

@@ -1,0 +1,19 @@
+"""YAML and overrides to an `Experiment`; every problem at once, each with its place.
+
+=============  =================================================================
+module         step
+=============  =================================================================
+`tree`         text to a tree of values that know their place
+`overrides`    settings from the command line, laid over the tree
+`grammar`      ``linspace(0, 1, 5)``, ``grid(50, 50)``
+`validation`   pydantic models, made from what the catalogues declare
+`resolve`      the tree to an `Experiment`
+`dump`         an `Experiment` back to YAML
+=============  =================================================================
+"""
+
+from momentumlab.config.dump import to_dict, to_yaml
+from momentumlab.config.load import load_experiment, settings_from_text
+from momentumlab.experiment import Experiment
+
+__all__ = ["Experiment", "load_experiment", "settings_from_text", "to_dict", "to_yaml"]

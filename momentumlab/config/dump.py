@@ -1,0 +1,49 @@
+"""From an `Experiment` back to YAML that gives the same experiment."""
+
+from typing import Any
+
+import yaml
+
+from momentumlab.experiment import Axis, Choice, Experiment, Points
+
+
+def to_yaml(experiment: Experiment) -> str:
+    """The experiment as resolved, with every default written out; numbers read back exactly."""
+    text: str = yaml.safe_dump(to_dict(experiment), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    return text
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """The same as plain data."""
+    stopping = experiment.stopping
+    return {
+        "name": experiment.name,
+        "surface": _choice(experiment.surface),
+        "optimizers": [_choice(optimizer) for optimizer in experiment.optimizers],
+        "start": _starts(experiment),
+        "iterations": stopping.iterations,
+        "tolerance": stopping.tolerance,
+        "gradient_tolerance": stopping.gradient_tolerance,
+        "target_loss": stopping.target_loss,
+    }
+
+
+def _choice(choice: Choice) -> Any:
+    if not choice.axes:
+        return choice.name
+    return {"name": choice.name, **{key: _axis(axis) for key, axis in choice.axes.items()}}
+
+
+def _axis(axis: Axis) -> Any:
+    if axis.spelling is not None:
+        return axis.spelling
+    values = [list(value) if isinstance(value, tuple) else value for value in axis.values]
+    return values[0] if len(values) == 1 else values
+
+
+def _starts(experiment: Experiment) -> Any:
+    starts = experiment.starts
+    if not isinstance(starts, Points):
+        return str(starts)
+    points = [list(point) for point in starts.points]
+    return points[0] if len(points) == 1 else points

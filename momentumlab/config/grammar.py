@@ -1,0 +1,154 @@
+"""The small language of settings: ``linspace(0, 0.99, 100)``, ``grid(50, 50)``; the same in YAML and on the command line."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from momentumlab.catalogue import did_you_mean
+from momentumlab.config.tree import read_scalar
+from momentumlab.experiment import Grid, Random, Starts
+
+MAX_VALUES = 1_000_000
+"""The most values that one axis may have."""
+
+CALL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*\(([^()]*)\)\s*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """``name(positional, …, key=named, …)`` with numbers for arguments."""
+
+    name: str
+    positional: tuple[float, ...]
+    named: Mapping[str, float]
+
+
+def parse_call(text: str) -> Call | None:
+    """Read a call; ``None`` if the text does not look like one.
+
+    Raises
+    ------
+    ValueError
+        If it is a call, but its arguments are not numbers.
+    """
+    match = CALL.fullmatch(text)
+    if match is None:
+        return None
+    name, inside = match.groups()
+    positional: list[float] = []
+    named: dict[str, float] = {}
+    for argument in filter(None, map(str.strip, inside.split(","))):
+        key, equals, word = argument.rpartition("=")
+        value = read_scalar(word.strip())
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"'{argument}' is not a number that {name}() takes")
+        if equals:
+            named[key.strip()] = value
+        elif named:
+            raise ValueError(f"in {name}() the argument {argument} follows a named one")
+        else:
+            positional.append(value)
+    return Call(name=name, positional=tuple(positional), named=named)
+
+
+def bind(call: Call, names: tuple[str, ...], defaults: Mapping[str, float] | None = None) -> list[float]:
+    """The arguments of a call in the order of ``names``.
+
+    Raises
+    ------
+    ValueError
+        If one is missing, unknown or given twice.
+    """
+    usage = f"{call.name}({', '.join(names)})"
+    if len(call.positional) > len(names):
+        raise ValueError(f"{usage} takes {len(names)} arguments, not {len(call.positional)}")
+    given = dict(zip(names, call.positional, strict=False))
+    for key, value in call.named.items():
+        if key not in names or key in given:
+            raise ValueError(f"{usage} {'has two values for' if key in given else 'has no argument'} '{key}'")
+        given[key] = value
+    given = {**(defaults or {}), **given}
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise ValueError(f"{usage} lacks {' and '.join(missing)}")
+    return [given[name] for name in names]
+
+
+def whole(value: float, name: str, least: int) -> int:
+    """A count.
+
+    Raises
+    ------
+    ValueError
+        If the number is not whole, or below ``least``, or above `MAX_VALUES`.
+    """
+    if value != int(value) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value:g}")
+    if value > MAX_VALUES:
+        raise ValueError(f"{int(value):,} values are more than the limit of {MAX_VALUES:,}")
+    return int(value)
+
+
+def _linspace(call: Call) -> list[float]:
+    start, stop, count = bind(call, ("start", "stop", "count"))
+    return np.linspace(start, stop, whole(count, "count", 1)).tolist()
+
+
+def _geomspace(call: Call) -> list[float]:
+    start, stop, count = bind(call, ("start", "stop", "count"))
+    if start <= 0 or stop <= 0:
+        raise ValueError("geomspace needs a start and a stop above 0")
+    return np.geomspace(start, stop, whole(count, "count", 1)).tolist()
+
+
+def _arange(call: Call) -> list[float]:
+    start, stop, step = bind(call, ("start", "stop", "step"))
+    if step == 0 or (stop - start) / step <= 0:
+        raise ValueError(f"a step of {step:g} never leads from {start:g} to {stop:g}")
+    count = whole(float(math.ceil((stop - start) / step)), "count", 1)
+    return (start + step * np.arange(count)).tolist()
+
+
+AXES: dict[str, Callable[[Call], list[float]]] = {"linspace": _linspace, "geomspace": _geomspace, "arange": _arange}
+
+
+def axis_values(text: str) -> list[float]:
+    """The values of an axis that is spelled as a call.
+
+    Raises
+    ------
+    ValueError
+        If the text is no such call, with what is wrong.
+    """
+    call = parse_call(text)
+    if call is None:
+        raise ValueError(f"'{text}' is not a number")
+    if call.name not in AXES:
+        hint = did_you_mean(call.name, AXES)
+        raise ValueError(f"there is no {call.name}(){hint}; an axis is {', '.join(AXES)} or a list")
+    return AXES[call.name](call)
+
+
+def starts(text: str, default_dimension: int) -> Starts:
+    """Starts that are spelled as a call.
+
+    Raises
+    ------
+    ValueError
+        If the text is no such call, with what is wrong.
+    """
+    call = parse_call(text)
+    if call is None or call.name not in ("grid", "random"):
+        raise ValueError(f"'{text}' is no start; write [x, y], a list of such points, grid(50, 50) or random(32)")
+    if call.name == "random":
+        defaults = {"seed": 0.0, "dimension": float(default_dimension)}
+        count, seed, dimension = bind(call, ("count", "seed", "dimension"), defaults)
+        return Random(
+            count=whole(count, "count", 1), seed=whole(seed, "seed", 0), dimension=whole(dimension, "dimension", 1)
+        )
+    if call.named or not call.positional:
+        raise ValueError("grid() takes a count for each coordinate, as grid(50, 50)")
+    return Grid(counts=tuple(whole(count, "a count", 1) for count in call.positional))

@@ -1,0 +1,87 @@
+"""Where an experiment comes from: a file, a mapping, or an experiment that is to be changed."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from momentumlab.config.dump import to_dict
+from momentumlab.config.overrides import override
+from momentumlab.config.resolve import resolve
+from momentumlab.config.tree import MAX_BYTES, Node, node_of, parse_setting, parse_yaml
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.experiment import Experiment
+
+Source = str | os.PathLike[str] | Mapping[str, object] | Experiment
+
+
+def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment:
+    """Read, override and check an experiment.
+
+    Parameters
+    ----------
+    source
+        The path of a YAML file, a mapping of the same shape, or an experiment.
+    settings
+        What to override; see `settings_from_text` and `momentumlab.config.overrides.override`.
+
+    Raises
+    ------
+    ConfigError
+        With every problem that was found.
+    """
+    if isinstance(source, Experiment):
+        root, name = node_of(to_dict(source), place=source.name), source.name
+    elif isinstance(source, Mapping):
+        root, name = node_of(source, place="experiment"), "experiment"
+    else:
+        root, name = parse_yaml(read_text(source), str(source)), Path(source).stem
+    return resolve(override(root, settings), default_name=name[:100])
+
+
+def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[Node]:
+    """Overrides as they were typed.
+
+    Parameters
+    ----------
+    settings
+        By path (``surface.a``), the option that was used (``--set surface.a``) and the text of the value.
+
+    Raises
+    ------
+    ConfigError
+        With every text that cannot be read.
+    """
+    nodes, problems = [], []
+    for path, (option, text) in settings.items():
+        try:
+            nodes.append(parse_setting(text, option, path))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return nodes
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, is too large, or is no UTF-8 text.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+        raise ConfigError([Problem(place=str(path), message=reason)]) from None
+    except ValueError as error:  # a NUL in the path
+        raise ConfigError([Problem(place=repr(os.fspath(path)), message=str(error))]) from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError([Problem(place=str(path), message=f"larger than {MAX_BYTES:,} bytes")])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"not a text file: byte {error.start} is not UTF-8"
+        raise ConfigError([Problem(place=str(path), message=message)]) from None

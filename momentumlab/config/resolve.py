@@ -1,0 +1,238 @@
+"""From a tree of values to an `Experiment`: names looked up, defaults filled in, every problem reported at once."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from momentumlab.catalogue import Catalogue, Parameter, Value, did_you_mean
+from momentumlab.config import grammar
+from momentumlab.config.tree import Node
+from momentumlab.config.validation import Settings, StartPoints, model_of, problems_of, spelled
+from momentumlab.errors import ConfigError, Problem, UnknownNameError
+from momentumlab.experiment import Axis, Choice, Experiment, Points, Starts, Stopping, build_surface
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.surfaces import SURFACES, Surface
+
+SETTINGS = tuple(Settings.model_fields)
+COMPONENTS = ("surface", "optimizer", "optimizers", "start")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def resolve(root: Node, default_name: str) -> Experiment:
+    """Check and complete what a person wrote.
+
+    Parameters
+    ----------
+    root
+        The whole configuration.
+    default_name
+        The experiment's name if it gives itself none.
+
+    Raises
+    ------
+    ConfigError
+        With every problem that was found, each at its place.
+    """
+    if not isinstance(root.value, dict):
+        found = "empty" if root.value is None else spelled(root.plain())
+        raise ConfigError([root.problem(f"an experiment is a mapping such as 'surface: ravine', but this is {found}")])
+    resolver = _Resolver(root)
+    settings = resolver.settings(default_name)
+    surface = resolver.surface()
+    optimizers = resolver.optimizers()
+    starts = resolver.starts(build_surface(surface.name, surface.first)) if surface else None
+    if resolver.problems or not (settings and surface and optimizers and starts):
+        raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
+    return Experiment(
+        name=settings.name,
+        surface=surface,
+        optimizers=tuple(optimizers),
+        starts=starts,
+        dimension=min(starts.dimensions),
+        stopping=Stopping(**settings.model_dump(exclude={"name"})),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Component:
+    """An entry of a catalogue that the configuration names, and what it says of its parameters."""
+
+    node: Node
+    name: str
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def words(self) -> set[str]:
+        return {word for parameter in self.parameters for word in parameter.words}
+
+    @property
+    def settings(self) -> dict[str, Node]:
+        if not isinstance(self.node.value, dict):
+            return {}
+        return {key: node for key, node in self.node.value.items() if key != "name"}
+
+
+class _Resolver:
+    """Collects problems instead of stopping at the first; a part that has problems becomes ``None``."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.tree: dict[str, Node] = {key: node for key, node in root.value.items() if node.value is not None}
+        self.problems: list[Problem] = []
+
+    def settings(self, default_name: str) -> Settings | None:
+        nodes = {key: self.tree[key] for key in SETTINGS if key in self.tree}
+        values = {"name": default_name, **{key: node.plain() for key, node in nodes.items()}}
+        iterations = values.get("iterations")
+        if isinstance(iterations, float) and iterations.is_integer():  # 1e5 is a float to YAML
+            values["iterations"] = int(iterations)
+        return self.validated(Settings, values, {"name": self.root, **nodes})
+
+    def surface(self) -> Choice | None:
+        if "surface" not in self.tree:
+            self.problems.append(self.root.problem("there is no 'surface'; 'momentumlab list surfaces' shows them all"))
+            return None
+        component = self.component(SURFACES, self.tree["surface"])
+        choice = self.choice(component, shared={}) if component else None
+        if choice and len({len(value) for value in _all_values(choice) if isinstance(value, tuple)}) > 1:
+            self.problems.append(self.tree["surface"].problem("the vectors of an axis must have the same length"))
+            return None
+        return choice
+
+    def optimizers(self) -> list[Choice]:
+        given = [self.tree[key] for key in ("optimizer", "optimizers") if key in self.tree]
+        if len(given) != 1:
+            what = "both 'optimizer' and 'optimizers' are given" if given else "there is no 'optimizer'"
+            self.problems.append(self.root.problem(f"{what}; 'momentumlab list optimizers' shows them all"))
+            return []
+        nodes = given[0].value if isinstance(given[0].value, list) else given
+        if not nodes:
+            self.problems.append(given[0].problem("has no values"))
+        components = [self.component(OPTIMIZERS, node) for node in nodes]
+        known = [component for component in components if component is not None]
+        shared = {key: node for key, node in self.tree.items() if key not in (*SETTINGS, *COMPONENTS)}
+        self.check_shared(shared, known, complete=len(known) == len(components))
+        choices = [self.choice(component, shared) for component in known]
+        return [choice for choice in choices if choice is not None]
+
+    def check_shared(self, shared: Mapping[str, Node], components: list[_Component], *, complete: bool) -> None:
+        """Each key at the top level that is no setting must be a hyperparameter of one of the optimizers."""
+        words = {word for component in components for word in component.words}
+        every_word = {word for cls in map(OPTIMIZERS.__getitem__, OPTIMIZERS) for p in cls.parameters() for word in p.words}
+        for key, node in shared.items():
+            if key in every_word and key not in words and complete:
+                names = " or ".join(dict.fromkeys(component.name for component in components))
+                remedy = f"leave it out (on the command line: --set {key}=null)"
+                self.problems.append(node.key_problem(f"'{key}' is no hyperparameter of {names}; {remedy}"))
+            elif key not in every_word:
+                hint = did_you_mean(key, {*(words or every_word), *SETTINGS, *COMPONENTS})
+                self.problems.append(node.key_problem(f"unknown key '{key}'{hint}"))
+
+    def component(self, catalogue: Catalogue[Any], node: Node) -> _Component | None:
+        """Look up what a node chooses: ``ravine`` or ``{name: ravine, …}``."""
+        named = node.value.get("name") if isinstance(node.value, dict) else node
+        if named is None or not isinstance(named.value, str):
+            self.problems.append(node.problem(f"write the {catalogue.noun}'s name, alone or as {{name: …}}"))
+            return None
+        try:
+            cls = catalogue[named.value]
+        except UnknownNameError as error:
+            self.problems.append(named.problem(str(error)))
+            return None
+        return _Component(node=node, name=cls.name, parameters=cls.parameters())
+
+    def choice(self, component: _Component, shared: Mapping[str, Node]) -> Choice | None:
+        """The axes of a component's parameters: its own settings, else those of the top level, else defaults."""
+        for key, node in component.settings.items():
+            if key not in component.words:
+                hint = did_you_mean(key, component.words) or f"; it has {', '.join(p.name for p in component.parameters)}"
+                self.problems.append(node.key_problem(f"{component.name} has no '{key}'{hint}"))
+        nodes: dict[str, Node] = {}
+        for parameter in component.parameters:
+            for settings in (component.settings, shared):
+                found = [settings[word] for word in parameter.words if word in settings and settings[word].value is not None]
+                if len(found) > 1:
+                    self.problems.append(found[1].key_problem(f"'{parameter.name}' is given twice, as {' and '.join(node.path for node in found)}"))
+                if found and parameter.name not in nodes:
+                    nodes[parameter.name] = found[0]
+        values = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}
+        if None in values.values():
+            return None
+        model = self.validated(model_of(component.name, component.parameters), values, nodes)
+        if model is None:
+            return None
+        axes = {}
+        for name in type(model).model_fields:
+            items = (tuple(item) if isinstance(item, list) else item for item in getattr(model, name))
+            spelling = nodes[name].value if name in nodes and isinstance(nodes[name].value, str) else None
+            axes[name] = Axis(values=tuple(items), spelling=spelling)
+        return Choice(name=component.name, axes=axes)
+
+    def axis(self, parameter: Parameter, node: Node) -> list[Any] | None:
+        """The values of one parameter, still unchecked: a list, a single value, or a call such as ``linspace(…)``."""
+        value = node.plain()
+        if isinstance(value, str) and parameter.kind is float:
+            try:
+                return grammar.axis_values(value)
+            except ValueError as error:
+                self.problems.append(node.problem(str(error)))
+                return None
+        if parameter.kind is tuple:
+            is_axis = isinstance(value, list) and any(isinstance(item, list) for item in value)
+            return value if is_axis else [value]
+        return value if isinstance(value, list) else [value]
+
+    def starts(self, surface: Surface) -> Starts | None:
+        """Where trials start; the surface's own start if nothing is said."""
+        if "start" not in self.tree:
+            return Points(points=(surface.default_start(surface.default_dimension),))
+        node = self.tree["start"]
+        starts = self.called_starts(node, surface) if isinstance(node.value, str) else self.points(node)
+        if starts is None:
+            return None
+        required, least = surface.required_dimension, surface.least_dimension
+        wrong = {dimension for dimension in starts.dimensions if dimension != required} if required else set()
+        if wrong or min(starts.dimensions) < least or len(starts.dimensions) > 1:
+            needed = f"{required}" if required else f"{least} or more"
+            found = " and ".join(map(str, sorted(wrong or starts.dimensions)))
+            message = f"the surface {surface.name} has {needed} coordinates, the start has {found}"
+            self.problems.append(node.problem(message))
+            return None
+        return starts
+
+    def called_starts(self, node: Node, surface: Surface) -> Starts | None:
+        try:
+            return grammar.starts(node.value, surface.default_dimension)
+        except ValueError as error:
+            self.problems.append(node.problem(str(error)))
+            return None
+
+    def points(self, node: Node) -> Points | None:
+        """One point, a list of points, or (in one dimension) a number."""
+        if isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value):
+            rows = node.value
+        else:
+            rows = [node if isinstance(node.value, list) else Node(value=[node], place=node.place, path=node.path)]
+        listed = Node(value=rows, place=node.place, path=node.path)
+        model = self.validated(StartPoints, {"start": listed.plain()}, {"start": listed})
+        return Points(points=tuple(map(tuple, model.start))) if model else None
+
+    def validated(self, model: type[Model], values: Mapping[str, Any], nodes: Mapping[str, Node]) -> Model | None:
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            self.problems += problems_of(error, nodes)
+            return None
+
+
+def _position(problem: Problem) -> list[int]:
+    """Line and column, so that problems come in the order of the file; what has no line comes first."""
+    return [int(number) for number in re.findall(r":(\d+)", problem.place)[-2:]]
+
+
+def _all_values(choice: Choice) -> Iterable[Value]:
+    return (value for axis in choice.axes.values() for value in axis.values)

@@ -1,0 +1,238 @@
+"""Text to a tree of plain values, each of which knows where it was written.
+
+YAML is read from its event stream: nothing is constructed, no tag is obeyed, aliases are shared and not copied, and
+size and depth are bounded. Scalars follow the core schema of YAML 1.2 (so ``no`` is a word and ``010`` is ten), with
+``1e-3`` a number.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from momentumlab.errors import ConfigError, Problem
+
+MAX_BYTES = 1_000_000
+"""The largest configuration file that is read."""
+
+MAX_DEPTH = 20
+"""The deepest nesting of lists and mappings that is read."""
+
+MAX_NODES = 200_000
+"""The most values that a configuration may hold, repeated aliases counted every time."""
+
+NUMBER = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?")
+WORDS: dict[str, float | bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN", "nan", "NaN"), math.nan),
+    **dict.fromkeys((".inf", "+.inf", "inf", "Infinity"), math.inf),
+    **dict.fromkeys(("-.inf", "-inf", "-Infinity"), -math.inf),
+}
+
+_Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A value and where it comes from.
+
+    Attributes
+    ----------
+    value
+        ``None``, a bool, a number, a string, a list of nodes, or a dict of nodes.
+    place
+        Where the value is written: ``configs/x.yaml:4:7`` or ``--beta``.
+    path
+        How the value is called in the experiment: ``beta[2]``.
+    key_place
+        Where the key stands that leads to the value.
+    size
+        The number of values in it.
+    """
+
+    value: Any
+    place: str
+    path: str = ""
+    key_place: str = ""
+    size: int = field(default=1, compare=False)
+
+    def problem(self, message: str) -> Problem:
+        """A problem with this value."""
+        return Problem(place=self.place, message=f"{self.path}: {message}" if self.path else message)
+
+    def key_problem(self, message: str) -> Problem:
+        """A problem with the key that leads to this value."""
+        return Problem(place=self.key_place or self.place, message=message)
+
+    def plain(self) -> Any:
+        """The value without the places."""
+        if isinstance(self.value, list):
+            return [item.plain() for item in self.value]
+        if isinstance(self.value, dict):
+            return {key: item.plain() for key, item in self.value.items()}
+        return self.value
+
+    def at(self, location: Sequence[object]) -> "Node":
+        """The node at this location, or the last one on the way to it."""
+        node = self
+        for step in location:
+            inside = isinstance(node.value, (list, dict))
+            if not inside:
+                break
+            try:
+                node = node.value[step]
+            except (KeyError, IndexError, TypeError):
+                break
+        return node
+
+
+def read_scalar(text: str) -> None | bool | int | float | str:
+    """What an unquoted word means."""
+    if NUMBER.fullmatch(text):
+        is_whole = text.lstrip("+-").replace("_", "").isdigit()
+        return int(text) if is_whole and len(text) < 100 else float(text)
+    return WORDS.get(text, text)
+
+
+def parse_yaml(text: str, source: str, *, path: str = "") -> Node:
+    """Read one YAML document.
+
+    Parameters
+    ----------
+    text
+        The document.
+    source
+        How places are called: the file's name.
+    path
+        How the whole document is called in the experiment.
+
+    Raises
+    ------
+    ConfigError
+        With the place, if the text is not YAML or uses tags, repeated keys, or passes a bound.
+    """
+    reader = _Reader(text, source)
+    try:
+        return reader.document(path)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+        raise ConfigError([Problem(place=place, message=f"not valid YAML: {error.problem or error.context}")]) from None
+    except yaml.YAMLError as error:
+        reason = getattr(error, "reason", None) or str(error).partition("\n")[0]
+        raise ConfigError([Problem(place=source, message=f"not valid YAML: {reason}")]) from None
+
+
+class _Reader:
+    """Builds nodes from the events of one document."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
+        self.anchors: dict[str, Node] = {}
+
+    def document(self, path: str) -> Node:
+        """The only document of the stream; an empty stream is a null."""
+        next(self.events)  # the stream's start
+        if isinstance(next(self.events), yaml.StreamEndEvent):
+            return Node(value=None, place=f"{self.source}:1:1", path=path)
+        root = self.node(next(self.events), path, depth=0)
+        next(self.events)  # the document's end
+        following = next(self.events)
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise self.error(following, "a second document begins here; one file is one experiment")
+        return root
+
+    def node(self, event: Any, path: str, depth: int, key_place: str = "") -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                raise self.error(event, f"the alias *{event.anchor} stands for nothing that is complete here")
+            target = self.anchors[event.anchor]
+            return Node(
+                value=target.value, place=self.place(event), path=path, key_place=key_place, size=target.size
+            )
+        if event.tag not in (None, "!") or (event.tag == "!" and not isinstance(event, yaml.ScalarEvent)):
+            raise self.error(event, f"the tag {event.tag} is not read; a configuration is plain data")
+        if depth > MAX_DEPTH:
+            raise self.error(event, f"nested more than {MAX_DEPTH} deep")
+        if isinstance(event, yaml.ScalarEvent):
+            value, size = (event.value if event.style or event.tag else read_scalar(event.value)), 1
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value, size = self.items(event, path, depth)
+        else:
+            value, size = self.pairs(path, depth)
+        node = Node(value=value, place=self.place(event), path=path, key_place=key_place, size=size)
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        return node
+
+    def items(self, start: Any, path: str, depth: int) -> tuple[Any, int]:
+        items: list[Node] = []
+        size = 1
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.node(event, f"{path}[{len(items)}]", depth + 1))
+            size = self.counted(event, size + items[-1].size)
+        return items, size
+
+    def pairs(self, path: str, depth: int) -> tuple[Any, int]:
+        pairs: dict[str, Node] = {}
+        size = 1
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self.error(event, "a key must be a word")
+            key = event.value
+            if key in pairs:
+                raise self.error(event, f"the key '{key}' is given twice (first at {pairs[key].key_place})")
+            inner = f"{path}.{key}" if path else key
+            pairs[key] = self.node(next(self.events), inner, depth + 1, key_place=self.place(event))
+            size = self.counted(event, size + pairs[key].size)
+        return pairs, size
+
+    def counted(self, event: Any, size: int) -> int:
+        if size > MAX_NODES:
+            raise self.error(event, f"more than {MAX_NODES:,} values (repeated aliases are counted every time)")
+        return size
+
+    def place(self, event: Any) -> str:
+        return f"{self.source}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+
+    def error(self, event: Any, message: str) -> ConfigError:
+        return ConfigError([Problem(place=self.place(event), message=message)])
+
+
+def parse_setting(text: str, place: str, path: str) -> Node:
+    """Read a value from the command line: YAML in one line, where ``0,0.8,0.9`` is a list too.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not YAML.
+    """
+    if "," in text and not any(bracket in text for bracket in "[({\"'"):
+        words = [word.strip() for word in text.split(",")]
+        return node_of([read_scalar(word) for word in words], place, path)
+    node = parse_yaml(text, place, path=path)
+    return relocated(node, place)
+
+
+def relocated(node: Node, place: str) -> Node:
+    """The same tree with one place for all its values."""
+    return node_of(node.plain(), place, node.path)
+
+
+def node_of(value: object, place: str, path: str = "") -> Node:
+    """A tree from plain Python values; NumPy's arrays and numbers count as lists and numbers."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        inner = {str(k): node_of(v, place, f"{path}.{k}" if path else str(k)) for k, v in value.items()}
+        return Node(value=inner, place=place, path=path, key_place=place)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        items = [node_of(item, place, f"{path}[{i}]") for i, item in enumerate(value)]
+        return Node(value=items, place=place, path=path, key_place=place)
+    return Node(value=value, place=place, path=path, key_place=place)

@@ -1,0 +1,42 @@
+"""One class per cause of failure, each with the exit code that a shell sees. Only the CLI catches them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class MomentumLabError(Exception):
+    """Base of every error that momentumlab raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with an experiment, and the place where a person can mend it."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class ConfigError(MomentumLabError):
+    """The configuration or the arguments are wrong. Carries every problem that was found, not the first alone."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class UnknownNameError(MomentumLabError):
+    """A catalogue has no entry of that name."""
+
+    exit_code = 2
+
+
+class OutputError(MomentumLabError):
+    """A result could not be written: no permission, no space, a file where a folder should be."""

@@ -1,0 +1,161 @@
+"""What a YAML file describes, once it is read, checked and completed: frozen data, and nothing else."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from momentumlab.catalogue import Array, Value
+from momentumlab.surfaces import SURFACES, Surface
+from momentumlab.surfaces.base import Intervals
+
+DEFAULT_ITERATIONS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """The values of one setting, and how a person spelled them (``linspace(0, 1, 5)``) where that is shorter."""
+
+    values: tuple[Value, ...]
+    spelling: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One entry of a catalogue and an axis for each of its parameters, in the order of their declaration."""
+
+    name: str
+    axes: Mapping[str, Axis]
+
+    @property
+    def first(self) -> dict[str, Value]:
+        """The first value of every axis."""
+        return {key: axis.values[0] for key, axis in self.axes.items()}
+
+    @property
+    def combinations(self) -> int:
+        """The size of the product of all axes."""
+        return math.prod(map(len, self.axes.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Starts that are written out."""
+
+    points: tuple[tuple[float, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def dimensions(self) -> set[int]:
+        """How many coordinates the starts have."""
+        return {len(point) for point in self.points}
+
+    def array(self, window: Intervals) -> Array:
+        """The starts, ``(dim, starts)``."""
+        return np.array(self.points, dtype=np.float64).T
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Starts on a regular grid over the view window, its edges included; the last coordinate varies fastest."""
+
+    counts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return math.prod(self.counts)
+
+    def __str__(self) -> str:
+        return f"grid({', '.join(map(str, self.counts))})"
+
+    @property
+    def dimensions(self) -> set[int]:
+        """How many coordinates the starts have."""
+        return {len(self.counts)}
+
+    def array(self, window: Intervals) -> Array:
+        """The starts, ``(dim, starts)``."""
+        lines = [np.linspace(low, high, count) for (low, high), count in zip(window, self.counts, strict=True)]
+        return np.stack([mesh.ravel() for mesh in np.meshgrid(*lines, indexing="ij")])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random:
+    """Starts drawn uniformly from the view window, the same for the same seed."""
+
+    count: int
+    seed: int
+    dimension: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __str__(self) -> str:
+        return f"random({self.count}, seed={self.seed}, dimension={self.dimension})"
+
+    @property
+    def dimensions(self) -> set[int]:
+        """How many coordinates the starts have."""
+        return {self.dimension}
+
+    def array(self, window: Intervals) -> Array:
+        """The starts, ``(dim, starts)``."""
+        low, high = np.array(window).T
+        return np.random.default_rng(self.seed).uniform(low, high, size=(self.count, len(window))).T
+
+
+Starts = Points | Grid | Random
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopping:
+    """When a trial ends. Each tolerance is off where it is ``None``.
+
+    Attributes
+    ----------
+    iterations
+        The most updates that a trial makes.
+    tolerance
+        Converged when ``|loss − previous loss|`` is at most this.
+    gradient_tolerance
+        Converged when the Euclidean norm of the gradient is at most this.
+    target_loss
+        Converged when the loss is at most this.
+    """
+
+    iterations: int = DEFAULT_ITERATIONS
+    tolerance: float | None = None
+    gradient_tolerance: float | None = None
+    target_loss: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A surface, optimizers, starts and when to stop: the product of all their axes is what runs."""
+
+    name: str
+    surface: Choice
+    optimizers: tuple[Choice, ...]
+    starts: Starts
+    dimension: int
+    stopping: Stopping
+
+    @property
+    def trials(self) -> int:
+        """How many trials the experiment has."""
+        optimizers = sum(optimizer.combinations for optimizer in self.optimizers)
+        return optimizers * self.surface.combinations * len(self.starts)
+
+    @property
+    def first_surface(self) -> Surface:
+        """The surface with the first value of each of its parameters: the one to draw."""
+        return build_surface(self.surface.name, self.surface.first)
+
+def build_surface(name: str, parameters: Mapping[str, object]) -> Surface:
+    """The surface of that name with these parameters."""
+    return SURFACES[name](**parameters)

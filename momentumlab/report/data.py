@@ -1,0 +1,115 @@
+"""A result as data for other programs: JSON and CSV."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from momentumlab.report.steps import Step, steps_of
+from momentumlab.result import Result
+
+
+def json_document(result: Result, *, steps: bool = False, **extra: Any) -> dict[str, Any]:
+    """The result as strict JSON has it: a number that is not finite is null, the status says why.
+
+    Parameters
+    ----------
+    result
+        What to write.
+    steps
+        Whether each trial has its iterations, too.
+    **extra
+        More members of the document.
+    """
+    trials = [strict(row) for row in result.rows()]
+    for number, trial in enumerate(trials if steps else []):
+        trial["steps"] = [strict(_step_row(step)) for step in steps_of(result, number)]
+    return {
+        "experiment": result.experiment.name,
+        "run_folder": None if result.run_folder is None else str(result.run_folder),
+        "trials": trials,
+        **extra,
+    }
+
+
+def json_text(document: Any) -> str:
+    """One line of strict JSON; floats are written so that they read back exactly."""
+    return json.dumps(document, allow_nan=False, ensure_ascii=False)
+
+
+def strict(value: Any) -> Any:
+    """The same data with null for every number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(item) for item in value]
+    return value
+
+
+def csv_text(results: Iterable[Result]) -> str:
+    """A row per trial of all results, with one header for all of them."""
+    return table_text([row for result in results for row in csv_rows(result)])
+
+
+def steps_csv_text(results: Iterable[Result]) -> str:
+    """A row per iteration of all trials of all results; trials are counted from 0."""
+    return table_text(
+        [
+            {"experiment": result.experiment.name, "trial": number, **_flat(_step_row(step))}
+            for result in results
+            for number in range(result.trials)
+            for step in steps_of(result, number)
+        ]
+    )
+
+
+def _step_row(step: Step) -> dict[str, Any]:
+    return {
+        "iteration": step.iteration,
+        "point": step.point,
+        "gradient": step.gradient,
+        "velocity": step.velocity,
+        "loss": step.loss,
+    }
+
+
+def csv_rows(result: Result) -> Iterator[dict[str, Any]]:
+    """The rows of a result with a column for each number: ``hyperparameters`` by name, points by coordinate."""
+    for row in result.rows():
+        yield {"experiment": result.experiment.name, **_flat(row)}
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "hyperparameters":
+            flat.update(value)
+        elif key == "surface_parameters":
+            flat.update({f"surface.{name}": item for name, item in value.items()})
+        elif isinstance(value, list):
+            flat.update({f"{key}_{i}": item for i, item in enumerate(value)})
+        elif value is not None:
+            flat[key] = value
+    return flat
+
+
+def table_text(rows: list[dict[str, Any]]) -> str:
+    """CSV with every column that a row has; the columns of later rows take their place among the earlier ones."""
+    columns: list[str] = []
+    for row in rows:
+        position = 0
+        for key in row:
+            if key in columns:
+                position = columns.index(key) + 1
+            else:
+                columns.insert(position, key)
+                position += 1
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()

@@ -1,0 +1,7 @@
+"""Figures of a result. Importing this package loads matplotlib; nothing else does."""
+
+from momentumlab.report.figures.curves import loss_figure, velocity_figure
+from momentumlab.report.figures.portrait import surface_figure
+from momentumlab.report.figures.trajectory import trajectory_figure
+
+__all__ = ["loss_figure", "surface_figure", "trajectory_figure", "velocity_figure"]

@@ -1,0 +1,214 @@
+"""The ground on which paths are drawn: a plane through the surface, its window, its shade and contour lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.contour import ContourSet
+from numpy.typing import NDArray
+
+from momentumlab.catalogue import Array
+from momentumlab.report.figures import style
+from momentumlab.surfaces import Surface
+from momentumlab.surfaces.base import Intervals
+
+GROWTH = 4.0
+"""How far the window may grow beyond each of its sides to hold a path, as a multiple of its own width."""
+
+SMALL = 0.35
+"""Paths that take less than this share of the window, in every coordinate, are shown from nearer by."""
+
+PADDING = 0.04
+MESH = 240
+LEVELS = 16
+DECADES = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """A flat map of the points of a surface: ``origin + axes @ (u, v)``.
+
+    Attributes
+    ----------
+    origin
+        ``(dim,)``
+    axes
+        Orthonormal, ``(dim, 2)``.
+    names
+        What u and v are called.
+    remark
+        What a person must know to read the map.
+    """
+
+    origin: Array
+    axes: Array
+    names: tuple[str, str]
+    remark: str = ""
+
+    @property
+    def is_surface(self) -> bool:
+        """Whether the plane is all there is: the surface has two coordinates."""
+        return len(self.origin) == 2
+
+    def project(self, points: Array) -> Array:
+        """Points ``(n, dim)`` to ``(n, 2)``."""
+        projected: Array = (points - self.origin) @ self.axes
+        return projected
+
+    def lift(self, flat: Array) -> Array:
+        """Points of the plane ``(2, n)`` to points of the surface ``(dim, n)``."""
+        lifted: Array = self.origin[:, np.newaxis] + self.axes @ flat
+        return lifted
+
+
+def coordinate_plane() -> Plane:
+    """The plane of a surface that has two coordinates."""
+    return Plane(origin=np.zeros(2), axes=np.eye(2), names=("x", "y"))
+
+
+def principal_plane(paths: Sequence[Array], center: Array) -> Plane:
+    """The plane through ``center`` along the two directions in which the paths extend most.
+
+    Each path counts the same, however many points it has.
+
+    Parameters
+    ----------
+    paths
+        Finite points, ``(n, dim)`` each.
+    center
+        ``(dim,)``
+    """
+    spread = np.concatenate([(path - center) / np.sqrt(len(path)) for path in paths])
+    _, singular_values, directions = np.linalg.svd(spread, full_matrices=True)
+    variance = np.zeros(len(center))
+    variance[: len(singular_values)] = singular_values**2
+    shares = variance / variance.sum() if variance.sum() > 0 else variance
+    axes = directions[:2].T
+    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1, 1)
+    names = (f"1st principal direction ({shares[0]:.0%})", f"2nd ({shares[1]:.0%})")
+    remark = f"{len(center)} dimensions: the plane of the paths' two principal directions through the best end"
+    return Plane(origin=center, axes=axes, names=names, remark=remark)
+
+
+def grown(window: Intervals, paths: Sequence[Array]) -> Intervals:
+    """The window, grown to hold all paths ``(n, dim)`` with some padding; a path that goes too far counts as far as its start."""
+    low, high = np.array(window).T
+    width = high - low
+    near = [path if _within(path, low - GROWTH * width, high + GROWTH * width) else path[:1] for path in paths]
+    points = np.concatenate(near)
+    least, most = points.min(axis=0), points.max(axis=0)
+    padding = PADDING * (np.maximum(most, high) - np.minimum(least, low))
+    low, high = np.minimum(low, least - padding), np.maximum(high, most + padding)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _within(points: Array, low: Array, high: Array) -> bool:
+    return bool(((points >= low) & (points <= high)).all())
+
+
+def framed(surface: Surface, paths: Sequence[Array]) -> Intervals:
+    """The window in which to draw paths ``(n, dim)``: the surface's own, or a nearer one around small paths.
+
+    It never loses the known minimum that is nearest to the end of a path.
+    """
+    dimension = paths[0].shape[1]
+    window = surface.window(dimension)
+    minima = np.array([point.point for point in surface.minima(dimension)])
+    targets = [minima[((minima - path[-1]) ** 2).sum(axis=1).argmin()][np.newaxis] for path in paths if len(minima)]
+    points = np.concatenate([*paths, *targets])
+    low, high = np.array(window).T
+    extent = points.max(axis=0) - points.min(axis=0)
+    if minima.size and (extent < SMALL * (high - low)).all() and (extent > 0).all():
+        center = (points.max(axis=0) + points.min(axis=0)) / 2
+        window = tuple(zip((center - extent).tolist(), (center + extent).tolist(), strict=True))
+    return grown(window, paths)
+
+
+def bounding_box(paths: Sequence[Array]) -> Intervals:
+    """A window around the points ``(n, 2)`` of all paths, nowhere narrower than a tenth of its longer side."""
+    points = np.concatenate(paths)
+    low, high = points.min(axis=0), points.max(axis=0)
+    longer = float((high - low).max()) or 1.0
+    center, extent = (low + high) / 2, np.maximum(high - low, 0.1 * longer) * (0.5 + 2 * PADDING)
+    return tuple(zip((center - extent).tolist(), (center + extent).tolist(), strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landscape:
+    """The heights of a plane above the surface's minimum, computed once and drawn in every panel.
+
+    Attributes
+    ----------
+    window
+        The intervals of u and v.
+    shade
+        0 to 1, by the logarithm of the height, on a mesh.
+    levels
+        The shades between which each band has one colour.
+    """
+
+    window: Intervals
+    shade: Array
+    levels: Array
+
+    def draw(self, panels: Sequence[Axes]) -> None:
+        """Shade the panels and draw the same contour lines in each."""
+        first, *others = panels
+        (left, right), (bottom, top) = self.window
+        u, v = np.linspace(left, right, MESH), np.linspace(bottom, top, MESH)
+        bands = first.contourf(u, v, self.shade, self.levels, cmap=style.LAND, antialiased=False)
+        lines = first.contour(u, v, self.shade, self.levels[1:-1], colors=style.CONTOUR, linewidths=0.5)
+        for panel in others:  # tracing contours costs more than drawing them
+            for traced in (bands, lines):
+                panel.add_collection(_copied(traced), autolim=False)
+        for panel in panels:
+            panel.set_xlim(left, right)
+            panel.set_ylim(bottom, top)
+
+
+def _copied(traced: ContourSet) -> PathCollection:
+    return PathCollection(
+        traced.get_paths(),
+        facecolors=traced.get_facecolor(),
+        edgecolors=traced.get_edgecolor(),
+        linewidths=traced.get_linewidth(),
+        antialiaseds=traced.get_antialiased(),
+    )
+
+
+def landscape(surface: Surface, plane: Plane, window: Intervals) -> Landscape:
+    """Evaluate a surface over a window of a plane.
+
+    Heights are counted from the lowest known minimum and shown by their logarithm, so that a ravine's floor is visible.
+    Without a known minimum equal steps of shade cover equal areas.
+    """
+    (left, right), (bottom, top) = window
+    mesh = np.meshgrid(np.linspace(left, right, MESH), np.linspace(bottom, top, MESH))
+    with np.errstate(all="ignore"):
+        heights = surface.value(plane.lift(np.stack([axis.ravel() for axis in mesh]))).reshape(MESH, MESH)
+    heights = np.where(np.isfinite(heights), heights, np.nan)
+    minima = surface.minima(len(plane.origin))
+    if minima:
+        shade = _logarithmic(heights - min(point.loss for point in minima))
+    else:
+        shade = _ranked(heights)
+    return Landscape(window=window, shade=shade, levels=np.linspace(0, 1, LEVELS + 1))
+
+
+def _logarithmic(heights: Array) -> Array:
+    highest = float(np.nanmax(heights))
+    if not highest > 0:
+        return np.zeros_like(heights)
+    lowest = min(float(np.nanquantile(heights, 0.01)), highest * 10**-DECADES)
+    lowest = max(lowest, highest * 10 ** (-2 * DECADES))
+    shade: Array = np.log(np.maximum(heights, lowest) / lowest) / np.log(highest / lowest)
+    return shade
+
+
+def _ranked(heights: Array) -> Array:
+    quantiles = np.nanquantile(heights, np.linspace(0, 1, 4 * LEVELS + 1))
+    steps: NDArray[np.float64] = np.linspace(0, 1, len(quantiles))
+    ranked: Array = np.interp(heights, quantiles, steps)
+    return ranked

@@ -1,0 +1,63 @@
+"""Which trials a figure shows, and how: the same in every figure of a result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from momentumlab.plan import Trial
+from momentumlab.report.figures import style
+from momentumlab.report.labels import Labels
+from momentumlab.result import Result
+
+MOST_SHOWN = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A trial that a figure shows."""
+
+    trial: Trial
+    label: str
+    color: str
+    line_style: str
+
+    @property
+    def number(self) -> int:
+        """The trial's number in its plan."""
+        return self.trial.number
+
+
+def selection(result: Result) -> list[Shown]:
+    """All trials, or of many the best, the worst and an even choice between them; in the order of the plan."""
+    labels = Labels(result.experiment)
+    trials = [result.plan.trial(number) for number in selected_numbers(result)]
+    return [
+        Shown(trial=trial, label=labels.of(trial), color=style.color(i), line_style=style.line_style(i))
+        for i, trial in enumerate(trials)
+    ]
+
+
+def selected_numbers(result: Result) -> Sequence[int]:
+    """The numbers of the shown trials."""
+    if result.trials <= MOST_SHOWN:
+        return range(result.trials)
+    ranks = np.linspace(0, result.trials - 1, MOST_SHOWN).round().astype(int)
+    return sorted(result.ranking()[ranks].tolist())
+
+
+def selection_remark(result: Result) -> str:
+    """Says that not all trials are shown, where that is so."""
+    if result.trials <= MOST_SHOWN:
+        return ""
+    return f"{MOST_SHOWN} of {result.trials:,} trials: the best, the worst and an even choice between (by final loss)"
+
+
+def title(result: Result) -> str:
+    """What all trials have in common."""
+    return Labels(result.experiment).common(result.plan.trial(0))
+
+
+def join(*remarks: str) -> str:
+    """Several remarks as one."""
+    return "; ".join(filter(None, remarks))

@@ -1,0 +1,141 @@
+"""How all figures look: sizes, colours, markers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+DPI = 150
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, which people with any kind of colour vision can tell apart, without its yellow."""
+
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+LINE_STYLES = ("-", "--")
+
+LAND = LinearSegmentedColormap.from_list("land", ["#fffdf5", "#e9eef2", "#c3d0da", "#8fa5b8"])
+"""The shade of a surface: pale at the bottom, so that paths stand out everywhere."""
+
+CONTOUR = "#70879b"
+
+RC: Mapping[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": "#dddddd",
+    "legend.frameon": False,
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+}
+
+START = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 7, "linestyle": "none"}
+END = {"marker": "D", "markeredgecolor": "black", "markersize": 5.5, "linestyle": "none"}
+MINIMUM = {
+    "marker": "*",
+    "markerfacecolor": "#F0E442",
+    "markeredgecolor": "black",
+    "markersize": 16,
+    "linestyle": "none",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margins:
+    """The space around the panels, in inches, and between them."""
+
+    left: float = 0.75
+    right: float = 0.2
+    bottom: float = 0.6
+    top: float = 0.75
+    between_columns: float = 0.3
+    between_rows: float = 0.65
+
+
+def styled() -> AbstractContextManager[None]:
+    """matplotlib's settings for the time in which a figure is made; a user's own settings do not leak in or out."""
+    return mpl.rc_context({**mpl.rcParamsDefault, **RC})
+
+
+def color(index: int) -> str:
+    """The colour of the trial that is shown as number ``index``, the same in every figure."""
+    return COLORS[index % len(COLORS)]
+
+
+def line_style(index: int) -> str:
+    """Solid, and dashed once the colours are used up."""
+    return LINE_STYLES[index // len(COLORS) % len(LINE_STYLES)]
+
+
+def panels(
+    rows: int, columns: int, width: float, height: float, margins: Margins, **sharing: Any
+) -> tuple[Figure, Sequence[Axes]]:
+    """A figure with a grid of panels of ``width`` × ``height`` inches each.
+
+    Placed by arithmetic: matplotlib's layout engines would draw everything twice to find the same places.
+    """
+    total_width = margins.left + columns * width + (columns - 1) * margins.between_columns + margins.right
+    total_height = margins.top + rows * height + (rows - 1) * margins.between_rows + margins.bottom
+    figure = Figure(figsize=(total_width, total_height))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, **sharing)
+    figure.subplots_adjust(
+        left=margins.left / total_width,
+        right=1 - margins.right / total_width,
+        bottom=margins.bottom / total_height,
+        top=1 - margins.top / total_height,
+        wspace=margins.between_columns / width,
+        hspace=margins.between_rows / height,
+    )
+    return figure, list(axes.flat)
+
+
+def log_scale(panel: Axes) -> None:
+    """A log y-axis with plain text on its powers of ten; matplotlib's own sets formulas there, which costs 100 ms."""
+    panel.set_yscale("log")
+    axis = panel.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def power_of_ten(value: float) -> str:
+    """``10⁻³``; nothing for what is no power of ten."""
+    exponent = math.log10(value) if value > 0 else math.nan
+    if math.isnan(exponent) or abs(exponent - round(exponent)) > 1e-6:
+        return ""
+    return "10" + str(round(exponent)).translate(SUPERSCRIPTS)
+
+
+def headline(figure: Figure, title: str, remark: str = "") -> None:
+    """The title of a figure at its upper left, and a remark below it; set smaller where they would not fit."""
+    width, height = figure.get_size_inches()
+    for text, y, size, weight, shade in ((title, 0.1, 12, "bold", "black"), (remark, 0.34, 9, "normal", "#444444")):
+        inches_per_character = 0.0083 * size
+        fitting = min(size, (width - 0.3) / (len(text) or 1) / inches_per_character * size)
+        figure.text(0.15 / width, 1 - y / height, text, fontsize=fitting, fontweight=weight, color=shade, va="top")
+
+
+def marker_legend(figure: Figure, kinds: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """What the markers mean, at the bottom."""
+    figure.legend(
+        handles=[Line2D([], [], label=label, **style) for label, style in kinds],
+        loc="lower center",
+        ncols=len(kinds),
+        fontsize=9,
+        handletextpad=0.2,
+        columnspacing=1.5,
+        borderaxespad=0.3,
+    )

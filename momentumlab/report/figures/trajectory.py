@@ -1,0 +1,188 @@
+"""The paths: over the contours of the surface, a panel per trial; in one dimension, on the graph of the loss."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from momentumlab.catalogue import Array
+from momentumlab.report.figures import style
+from momentumlab.report.figures.landscape import (
+    Plane,
+    bounding_box,
+    coordinate_plane,
+    framed,
+    landscape,
+    principal_plane,
+)
+from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
+from momentumlab.result import Result, Status
+from momentumlab.surfaces.base import Intervals
+
+MOST_POINTS = 200
+"""Up to this many iterations each is marked with a point."""
+
+
+def trajectory_figure(result: Result) -> Figure:
+    """The path of each trial, with the start, the end and the known minima marked.
+
+    All panels have the same window, contour levels and scale. The window grows to hold the paths of trials that did
+    not diverge, up to a limit; a panel whose path leaves it says so. In more than two dimensions the paths are drawn
+    on the plane of their two principal directions.
+
+    Raises
+    ------
+    ValueError
+        If the result was made without its history.
+    """
+    shown = selection(result)
+    with style.styled():
+        rows, columns = arrangement(len(shown))
+        width = {1: 6.0, 2: 4.6}.get(columns, 3.9)
+        margins = style.Margins(top=1.0, bottom=0.85)
+        figure, panels = style.panels(rows, columns, width, 0.72 * width, margins, sharex=True, sharey=True)
+        for unused in panels[len(shown) :]:
+            unused.remove()
+        panels = panels[: len(shown)]
+        for panel in panels[-columns:]:
+            panel.tick_params(labelbottom=True)
+        draw = _draw_graphs if result.plan.dimension == 1 else _draw_maps
+        remark = draw(result, shown, panels)
+        style.headline(figure, title(result), join(remark, selection_remark(result)))
+        kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
+        if result.plan.dimension <= 2 and result.experiment.first_surface.minima(result.plan.dimension):
+            kinds.append(("known minimum", style.MINIMUM))
+        style.marker_legend(figure, kinds)
+    return figure
+
+
+def arrangement(count: int) -> tuple[int, int]:
+    """Rows and columns for that many panels: up to three side by side, four as 2 × 2, then rows of three or four."""
+    if count <= 3:
+        return 1, count
+    columns = 2 if count == 4 else 3 if count <= 9 else 4
+    return math.ceil(count / columns), columns
+
+
+def _draw_maps(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -> str:
+    """Paths over contours; returns what must be said about the plane."""
+    plane = _plane(result, shown)
+    paths = [plane.project(_finite_path(result, one)) for one in shown]
+    holding = _worth_holding(result, shown, paths)
+    if plane.is_surface:
+        window = framed(result.experiment.first_surface, holding)
+    else:
+        window = bounding_box(holding)
+
+    surface = result.plan.surface_of(shown[0].number)
+    same_surface = result.experiment.surface.combinations == 1
+    if same_surface:
+        landscape(surface, plane, window).draw(panels)
+    for panel, one, path in zip(panels, shown, paths, strict=True):
+        if not same_surface:
+            surface = result.plan.surface_of(one.number)
+            landscape(surface, plane, window).draw([panel])
+        for minimum in surface.minima(2) if plane.is_surface else ():
+            panel.plot(*minimum.point, zorder=3, **style.MINIMUM)
+        _draw_path(panel, one, path[:, 0], path[:, 1])
+        _describe(result, one, panel, leaves=_leaves(path, window))
+        if panel is panels[0] or panel.get_position().x0 == panels[0].get_position().x0:
+            panel.set_ylabel(plane.names[1])
+        if panel.xaxis.get_tick_params()["labelbottom"]:
+            panel.set_xlabel(plane.names[0])
+    return plane.remark
+
+
+def _draw_graphs(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -> str:
+    """Iterates on the graph of a loss of one coordinate."""
+    paths = [_finite_path(result, one) for one in shown]
+    window = framed(result.experiment.first_surface, _worth_holding(result, shown, paths))
+    ((left, right),) = window
+    line = np.linspace(left, right, 400)
+    low, high = np.inf, -np.inf
+    for panel, one, path in zip(panels, shown, paths, strict=True):
+        surface = result.plan.surface_of(one.number)
+        with np.errstate(all="ignore"):
+            heights, losses = surface.value(line[np.newaxis]), surface.value(np.ascontiguousarray(path.T))
+        low, high = min(low, float(np.nanmin(heights))), max(high, float(np.nanmax(heights)))
+        panel.plot(line, heights, color=style.CONTOUR, linewidth=1.5, zorder=1)
+        for minimum in surface.minima(1):
+            panel.plot(*minimum.point, minimum.loss, zorder=3, **style.MINIMUM)
+        _draw_path(panel, one, path[:, 0], losses, halo=False)
+        _describe(result, one, panel, leaves=_leaves(path, window))
+        panel.set_xlim(left, right)
+        panel.set_xlabel("x")
+    panels[0].set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    panels[0].set_ylabel("loss")
+    return ""
+
+
+def _draw_path(panel: Axes, one: Shown, u: Array, v: Array, *, halo: bool = True) -> None:
+    marked = len(u) <= MOST_POINTS + 1
+    line_width = 1.4 if halo and marked else 1.0 if halo else 0.7
+    if halo:
+        panel.plot(u, v, color="white", linewidth=line_width + 1.6, alpha=0.7, zorder=4, solid_joinstyle="round")
+    panel.plot(
+        u,
+        v,
+        color=one.color,
+        linewidth=line_width,
+        marker="o" if marked else "",
+        markersize=3.5,
+        markeredgewidth=0,
+        zorder=5,
+        solid_joinstyle="round",
+    )
+    panel.plot(u[-1:], v[-1:], zorder=6, **{**style.END, "markerfacecolor": one.color})
+    panel.plot(u[:1], v[:1], zorder=7, **style.START)
+
+
+def _describe(result: Result, one: Shown, panel: Axes, *, leaves: bool) -> None:
+    """The title of a panel: what it shows, and how it went."""
+    verbs = {Status.DIVERGED: "diverged after ", Status.CONVERGED: "converged in ", Status.MAX_ITERATIONS: ""}
+    verb = verbs[result.status_of(one.number)]
+    told = f"{verb}{result.iterations[one.number]:,} iterations, loss {result.final_losses[one.number]:.3g}"
+    panel.set_title(f"{one.label}\n", loc="left", fontweight="bold", color=one.color)
+    panel.text(0, 1.03, told, transform=panel.transAxes, fontsize=8.5, color="#444444")
+    if leaves:
+        panel.text(
+            0.99,
+            0.02,
+            "the path leaves the window",
+            transform=panel.transAxes,
+            ha="right",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+            zorder=8,
+        )
+
+
+def _leaves(points: Array, window: Intervals) -> bool:
+    low, high = np.array(window).T
+    return bool(((points < low) | (points > high)).any())
+
+
+def _finite_path(result: Result, one: Shown) -> Array:
+    path = result.path(one.number)
+    finite: Array = path[np.isfinite(path).all(axis=1)]
+    return finite
+
+
+def _worth_holding(result: Result, shown: Sequence[Shown], paths: Sequence[Array]) -> list[Array]:
+    """What the window should hold: all starts, and the paths that did not diverge."""
+    ended = [path for one, path in zip(shown, paths, strict=True) if not _diverged(result, one)]
+    return [*ended, *(path[:1] for path in paths)]
+
+
+def _diverged(result: Result, one: Shown) -> bool:
+    return result.status_of(one.number) is Status.DIVERGED
+
+
+def _plane(result: Result, shown: Sequence[Shown]) -> Plane:
+    if result.plan.dimension == 2:
+        return coordinate_plane()
+    paths = _worth_holding(result, shown, [_finite_path(result, one) for one in shown])
+    best = result.final_points[result.ranking()[0]]
+    return principal_plane(paths, center=best if np.isfinite(best).all() else paths[-1][0])

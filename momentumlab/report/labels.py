@@ -1,0 +1,104 @@
+"""Names for trials: tables and legends say what differs between them, titles what is common."""
+
+from collections.abc import Iterable, Iterator
+
+from momentumlab.catalogue import Value
+from momentumlab.experiment import Choice, Experiment
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.plan import Trial
+from momentumlab.surfaces import SURFACES
+
+SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "alpha": "α", "eps": "ε"}
+
+
+def varying_hyperparameters(experiment: Experiment) -> list[str]:
+    """The hyperparameters by which trials can be told apart, in the order of their declaration.
+
+    Those with several values for one optimizer, and those that differ between optimizers, unless every optimizer just
+    has its own default.
+    """
+    varying = []
+    for name in _hyperparameters(experiment):
+        values = dict(_values_by_optimizer(experiment, name))
+        several = any(len(own) > 1 for own in values.values())
+        differ = len(set().union(*values.values())) > 1
+        defaults = all(own == {_default(optimizer, name)} for optimizer, own in values.items())
+        if several or (differ and not defaults):
+            varying.append(name)
+    return varying
+
+
+def varying_surface_parameters(experiment: Experiment) -> list[str]:
+    """The parameters of the surface that have several values."""
+    return [name for name, axis in experiment.surface.axes.items() if len(axis) > 1]
+
+
+class Labels:
+    """Short labels for the trials of one experiment."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.hyperparameters = varying_hyperparameters(experiment)
+        self.surface_parameters = varying_surface_parameters(experiment)
+        self.optimizers = len({choice.name for choice in experiment.optimizers}) > 1
+        self.starts = len(experiment.starts) > 1
+
+    def of(self, trial: Trial) -> str:
+        """What tells this trial from the others: ``momentum, β = 0.8``; the optimizer's name if nothing varies."""
+        parts = [trial.optimizer] if self.optimizers else []
+        parts += self._settings(trial.hyperparameters.items(), self.hyperparameters)
+        parts += self._settings(trial.surface_parameters.items(), self.surface_parameters)
+        if self.starts:
+            parts.append(f"from {point(trial.start)}")
+        return ", ".join(parts) or trial.optimizer
+
+    def common(self, trial: Trial) -> str:
+        """What all trials have in common: ``ravine · momentum, lr = 0.1``."""
+        declared = {parameter.name: parameter.default for parameter in SURFACES[trial.surface].parameters()}
+        own = [name for name, value in trial.surface_parameters.items() if value != declared[name]]
+        told = [name for name in own if name not in self.surface_parameters]
+        settings = ", ".join(self._settings(trial.surface_parameters.items(), told))
+        surface = f"{trial.surface} ({settings})" if settings else trial.surface
+        if self.optimizers:
+            return surface
+        told = [
+            name
+            for name, value in trial.hyperparameters.items()
+            if name not in self.hyperparameters and (name == "lr" or value != _default(trial.optimizer, name))
+        ]
+        return f"{surface} · {', '.join([trial.optimizer, *self._settings(trial.hyperparameters.items(), told)])}"
+
+    @staticmethod
+    def _settings(items: Iterable[tuple[str, Value]], names: Iterable[str]) -> list[str]:
+        return [f"{SYMBOLS.get(name, name)} = {short(value)}" for name, value in items if name in names]
+
+
+def short(value: Value) -> str:
+    """A value at a readable precision."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(short, value))}]"
+    return str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
+
+
+def point(coordinates: Iterable[float], digits: int = 4) -> str:
+    """A point at a readable precision; only the first coordinates of a long one."""
+    listed = list(coordinates)
+    inner = ", ".join(f"{c:.{digits}g}" for c in listed[:4])
+    return f"({inner}, … {len(listed)} coordinates)" if len(listed) > 4 else f"({inner})"
+
+
+def _hyperparameters(experiment: Experiment) -> list[str]:
+    return list(dict.fromkeys(name for choice in experiment.optimizers for name in choice.axes))
+
+
+def _values_by_optimizer(experiment: Experiment, name: str) -> Iterator[tuple[str, set[Value]]]:
+    by_optimizer: dict[str, list[Choice]] = {}
+    for choice in experiment.optimizers:
+        if name in choice.axes:
+            by_optimizer.setdefault(choice.name, []).append(choice)
+    for optimizer, choices in by_optimizer.items():
+        yield optimizer, {value for choice in choices for value in choice.axes[name].values}
+
+
+def _default(optimizer: str, name: str) -> Value:
+    return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)

@@ -1,0 +1,206 @@
+"""What came out of a run: data only, no I/O."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.catalogue import Array
+from momentumlab.experiment import Experiment
+from momentumlab.plan import Plan, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Status(Enum):
+    """How a trial ended, with the sentence that says so."""
+
+    MAX_ITERATIONS = (0, "made all its iterations")
+    CONVERGED = (1, "reached a tolerance or the target loss")
+    DIVERGED = (2, "left every bound, or met a number that is not finite")
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        self.message = message
+
+    @property
+    def label(self) -> str:
+        """The status as tables and files spell it."""
+        return self.name.lower()
+
+
+STATUS_OF_CODE = {status.code: status for status in Status}
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The paths of all trials. Entry j of a trial is its state after ``min(j · stride, iterations)`` updates, then NaN.
+
+    So the stride is 1 and entry j is iteration j, unless the whole history would not have fitted into memory; the
+    last entry that is not NaN is the final state in any case.
+
+    Attributes
+    ----------
+    positions, velocities
+        ``(trials, entries, dim)``; ``positions[:, 0]`` is the start and ``velocities[:, 0]`` is zero.
+    losses
+        ``(trials, entries)``
+    """
+
+    positions: Array
+    velocities: Array
+    losses: Array
+    stride: int
+
+    def iterations(self, length: int) -> NDArray[np.int64]:
+        """The iteration of each entry of a trial that made ``length`` updates."""
+        entries = -(-length // self.stride) + 1
+        return np.minimum(np.arange(entries) * self.stride, length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The outcome of every trial of an experiment.
+
+    Attributes
+    ----------
+    final_points
+        ``(trials, dim)``
+    final_losses
+        ``(trials,)``
+    iterations, gradient_evaluations
+        Updates made and gradients taken, ``(trials,)``.
+    status_codes
+        ``Status.code`` of each trial, ``(trials,)``.
+    history
+        The paths, where they were kept.
+    notes
+        What a person should know about this result beyond its numbers.
+    run_folder
+        Where it was written, if it was.
+    """
+
+    plan: Plan
+    final_points: Array
+    final_losses: Array
+    iterations: NDArray[np.int64]
+    gradient_evaluations: NDArray[np.int64]
+    status_codes: NDArray[np.int8]
+    history: History | None
+    notes: tuple[str, ...] = ()
+    run_folder: Path | None = None
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was run."""
+        return self.plan.experiment
+
+    @property
+    def trials(self) -> int:
+        """The number of trials."""
+        return self.plan.trials
+
+    @property
+    def status(self) -> tuple[Status, ...]:
+        """How each trial ended."""
+        return tuple(STATUS_OF_CODE[code] for code in self.status_codes.tolist())
+
+    def status_of(self, number: int) -> Status:
+        """How one trial ended."""
+        return STATUS_OF_CODE[int(self.status_codes[number])]
+
+    @property
+    def positions(self) -> Array:
+        """The paths, ``(trials, entries, dim)``; see `History`."""
+        return self._kept.positions
+
+    @property
+    def velocities(self) -> Array:
+        """The velocities, ``(trials, entries, dim)``; see `History`."""
+        return self._kept.velocities
+
+    @property
+    def losses(self) -> Array:
+        """The loss after each iteration, ``(trials, entries)``; see `History`."""
+        return self._kept.losses
+
+    @property
+    def _kept(self) -> History:
+        if self.history is None:
+            raise ValueError("this result was made without its history (history=False)")
+        return self.history
+
+    def path(self, number: int) -> Array:
+        """The recorded positions of one trial without the NaN after its end, ``(entries, dim)``."""
+        return self.positions[number, : len(self.recorded(number))]
+
+    def recorded(self, number: int) -> NDArray[np.int64]:
+        """The iterations that the history of one trial holds."""
+        return self._kept.iterations(int(self.iterations[number]))
+
+    def ranking(self) -> NDArray[np.intp]:
+        """The numbers of all trials, lowest final loss first; diverged ones last, whatever their loss."""
+        losses = np.where(self.status_codes == Status.DIVERGED.code, np.inf, self.final_losses)
+        return np.argsort(losses, kind="stable")
+
+    def summary(self) -> list[dict[str, Any]]:
+        """A row per trial, as the JSON has it; numbers at full precision, also those that are not finite."""
+        return list(self.rows())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of `summary`, one by one."""
+        vary = self.experiment.surface.combinations > 1
+        for trial, status in zip(self.plan, self.status, strict=True):
+            yield self._row(trial, status, with_surface_parameters=vary)
+
+    def _row(self, trial: Trial, status: Status, *, with_surface_parameters: bool) -> dict[str, Any]:
+        number = trial.number
+        parameters = {"surface_parameters": dict(trial.surface_parameters)} if with_surface_parameters else {}
+        return {
+            "surface": trial.surface,
+            **parameters,
+            "optimizer": trial.optimizer,
+            "hyperparameters": dict(trial.hyperparameters),
+            "start": list(trial.start),
+            "replicate": trial.replicate,
+            "iterations": int(self.iterations[number]),
+            "gradient_evaluations": int(self.gradient_evaluations[number]),
+            "final_point": self.final_points[number].tolist(),
+            "final_loss": float(self.final_losses[number]),
+            "status": status.label,
+        }
+
+    def written_to(self, folder: Path) -> "Result":
+        """The same result, knowing its run folder."""
+        return replace(self, run_folder=folder)
+
+    # The figures and the table belong to the outer layer `report`; a notebook expects them as methods, so they are
+    # looked up there when they are called.
+
+    def plot_trajectories(self) -> "Figure":
+        """The paths over the contours of the surface (in one dimension, over its graph)."""
+        from momentumlab.report.figures import trajectory_figure
+
+        return trajectory_figure(self)
+
+    def plot_velocities(self) -> "Figure":
+        """The velocity against the iteration, a panel per coordinate."""
+        from momentumlab.report.figures import velocity_figure
+
+        return velocity_figure(self)
+
+    def plot_losses(self) -> "Figure":
+        """The loss above the known minimum against the iteration."""
+        from momentumlab.report.figures import loss_figure
+
+        return loss_figure(self)
+
+    def _repr_html_(self) -> str:
+        from momentumlab.report.table import html_table
+
+        return html_table(self)

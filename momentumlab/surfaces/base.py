@@ -1,0 +1,178 @@
+"""What a surface is: a loss function with its exact gradient and Hessian, and what is known about it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from momentumlab.catalogue import Array, Catalogue, Parameter, parameters_of
+
+Intervals = tuple[tuple[float, float], ...]
+
+
+class CriticalKind(Enum):
+    """What the surface does around a point of zero gradient."""
+
+    GLOBAL_MINIMUM = "global minimum"
+    LOCAL_MINIMUM = "local minimum"
+    SADDLE = "saddle"
+    MAXIMUM = "maximum"
+
+    @property
+    def is_minimum(self) -> bool:
+        """Whether an optimizer can come to rest here."""
+        return self in (CriticalKind.GLOBAL_MINIMUM, CriticalKind.LOCAL_MINIMUM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticalPoint:
+    """A point of zero gradient, its loss and its kind."""
+
+    kind: CriticalKind
+    point: tuple[float, ...]
+    loss: float
+
+
+class Surface(ABC):
+    """A loss surface over points of shape ``(dim, lanes)``, coordinates first, lanes last.
+
+    A new surface is one frozen dataclass below the decorator `surface`: the class attributes, ``value`` and
+    ``gradient``; ``hessian`` and ``critical_points`` where they are known. Its parameters are declared with
+    `momentumlab.catalogue.parameter`; inside the methods each is a number or has shape ``(lanes,)``.
+
+    Lanes never mix, and the result of a lane does not depend on how many there are: so no BLAS and no NumPy
+    reduction over coordinates (both round differently for other shapes); see `sum_coordinates`.
+    ``value`` and ``gradient`` also take complex points (the tests differentiate them by complex steps).
+
+    Attributes
+    ----------
+    formula, latex
+        The loss, for people and for figures.
+    source
+        Where the function comes from.
+    dimension
+        The number of coordinates; ``None`` where any number from ``least_dimension`` will do.
+    view, start
+        The view window (an interval per coordinate) and the default start; for more coordinates than given, both
+        begin again from the first.
+    """
+
+    name: ClassVar[str]
+    formula: ClassVar[str]
+    latex: ClassVar[str]
+    source: ClassVar[str]
+    dimension: ClassVar[int | None] = 2
+    least_dimension: ClassVar[int] = 1
+    view: ClassVar[Intervals]
+    start: ClassVar[tuple[float, ...]]
+
+    @abstractmethod
+    def value(self, x: Array) -> Array:
+        """Loss: ``(dim, lanes) -> (lanes,)``."""
+
+    @abstractmethod
+    def gradient(self, x: Array) -> Array:
+        """Exact gradient: ``(dim, lanes) -> (dim, lanes)``."""
+
+    def hessian(self, x: Array) -> Array:
+        """Exact Hessian: ``(dim, lanes) -> (dim, dim, lanes)``.
+
+        Raises
+        ------
+        NotImplementedError
+            If the surface has none.
+        """
+        raise NotImplementedError(f"the surface {self.name} has no Hessian")
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        """The known points of zero gradient in ``dim`` dimensions, minima first."""
+        return ()
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """What the class declares."""
+        return parameters_of(cls)
+
+    @property
+    def required_dimension(self) -> int | None:
+        """The number of coordinates with the parameters as they are; ``None`` where any number will do."""
+        return self.dimension
+
+    @property
+    def default_dimension(self) -> int:
+        """The number of coordinates where nothing says otherwise."""
+        return self.required_dimension or len(self.start)
+
+    def default_start(self, dim: int) -> tuple[float, ...]:
+        """A start from which there is something to see."""
+        return tuple(self.start[i % len(self.start)] for i in range(dim))
+
+    def window(self, dim: int) -> Intervals:
+        """The part of the surface that is worth drawing: an interval per coordinate."""
+        return tuple(self.view[i % len(self.view)] for i in range(dim))
+
+    def minima(self, dim: int) -> tuple[CriticalPoint, ...]:
+        """The known minima, global ones first."""
+        return tuple(point for point in self.critical_points(dim) if point.kind.is_minimum)
+
+
+SURFACES: Catalogue[Surface] = Catalogue("surface")
+
+SurfaceClass = TypeVar("SurfaceClass", bound=type[Surface])
+
+
+def surface(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[SurfaceClass], SurfaceClass]:
+    """Enter the class below into the catalogue of surfaces."""
+
+    def enter(cls: SurfaceClass) -> SurfaceClass:
+        cls.name = name
+        SURFACES.register(name, cls, aliases)
+        return cls
+
+    return enter
+
+
+def sum_coordinates(terms: Array) -> Array:
+    """Sum over coordinates, ``(dim, lanes) -> (lanes,)``, first to last, whatever the number of lanes.
+
+    ``terms.sum(axis=0)`` would add in another order where there is one lane alone, and so round differently.
+    """
+    if len(terms) > terms.shape[1]:
+        total: Array = np.add.accumulate(terms, axis=0)[-1]
+        return total
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def matrix_product(matrix: Array, x: Array) -> Array:
+    """``matrix @ x``, ``(dim, dim), (dim, lanes) -> (dim, lanes)``, adding in the same order for any number of lanes.
+
+    BLAS would be faster in many dimensions, and round differently for every number of lanes.
+    """
+    product: Array = matrix[:, :1] * x[0]
+    for column, coordinate in zip(matrix.T[1:], x[1:], strict=True):
+        product = product + column[:, np.newaxis] * coordinate
+    return product
+
+
+def minimum(*point: float, loss: float = 0.0) -> CriticalPoint:
+    """A global minimum."""
+    return CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=point, loss=loss)
+
+
+def saddle_point(*point: float, loss: float) -> CriticalPoint:
+    """A saddle."""
+    return CriticalPoint(kind=CriticalKind.SADDLE, point=point, loss=loss)
+
+
+def symmetric(xx: Any, xy: Any, yy: Any, like: Array) -> Array:
+    """The Hessian of a surface of two coordinates from its three entries: ``(2, 2, lanes)``."""
+    hessian = np.empty((2, *like.shape), dtype=like.dtype)
+    hessian[0, 0], hessian[1, 1] = xx, yy
+    hessian[0, 1] = hessian[1, 0] = xy
+    return hessian

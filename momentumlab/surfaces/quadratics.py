@@ -1,0 +1,183 @@
+"""Bowls: surfaces whose gradient is linear, for which theory says everything."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from momentumlab.catalogue import Array, Real, parameter
+from momentumlab.surfaces.base import (
+    CriticalKind,
+    CriticalPoint,
+    Surface,
+    matrix_product,
+    minimum,
+    saddle_point,
+    sum_coordinates,
+    surface,
+    symmetric,
+)
+
+
+@surface("parabola")
+@dataclass(frozen=True, kw_only=True)
+class Parabola(Surface):
+    """A bowl in one dimension.
+
+    The smallest surface on which momentum overshoots. With a = 1/2 the gradient is the position itself.
+    """
+
+    a: Real = parameter(1.0, gt=0, doc="steepness; the curvature is 2a")
+
+    formula = "a x²"
+    latex = r"a x^2"
+    source = "elementary"
+    dimension = 1
+    view = ((-6.0, 6.0),)
+    start = (5.0,)
+
+    def value(self, x: Array) -> Array:
+        return self.a * (x[0] * x[0])
+
+    def gradient(self, x: Array) -> Array:
+        return 2 * self.a * x
+
+    def hessian(self, x: Array) -> Array:
+        return np.broadcast_to(2 * self.a, (1, *x.shape)).astype(x.dtype)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(0.0),)
+
+
+@surface("ravine")
+@dataclass(frozen=True, kw_only=True)
+class Ravine(Surface):
+    """A long narrow valley: gentle along x, steep across it.
+
+    Gradient descent must keep lr small for the steep walls (lr < 1/b) and then crawls along the floor; momentum adds
+    up the small gradients along the floor while those across it cancel. The condition number is b/a.
+    """
+
+    a: Real = parameter(1 / 16, gt=0, doc="steepness along x; the curvature is 2a")
+    b: Real = parameter(9.0, gt=0, doc="steepness along y; the curvature is 2b")
+
+    formula = "a x² + b y²"
+    latex = r"a x^2 + b y^2"
+    source = "the standard picture of ill-conditioning, e.g. Goh, Why Momentum Really Works (Distill, 2017)"
+    view = ((-3.0, 3.0), (-0.45, 0.45))
+    start = (-2.4, 0.2)
+
+    @cached_property
+    def divisor(self) -> Real:
+        """1/a. Mostly a whole number, and then x²/16 or x²/20 rounds to the very digits of whoever writes it so."""
+        return 1 / self.a
+
+    def value(self, x: Array) -> Array:
+        squares = x * x
+        value: Array = squares[0] / self.divisor + self.b * squares[1]
+        return value
+
+    def gradient(self, x: Array) -> Array:
+        g = np.empty_like(x)
+        np.divide(x[0], self.divisor, out=g[0])
+        np.multiply(self.b, x[1], out=g[1])
+        return np.add(g, g, out=g)
+
+    def hessian(self, x: Array) -> Array:
+        return symmetric(2 * self.a, 0, 2 * self.b, like=x)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(0.0, 0.0),)
+
+
+@surface("saddle")
+@dataclass(frozen=True, kw_only=True)
+class Saddle(Surface):
+    """A pass between two hills, without a minimum.
+
+    From the ridge y = 0 plain gradient descent walks into the saddle and stays; a little off it, everything escapes,
+    momentum sooner. The loss is unbounded below, so a run that escapes ends as diverged.
+    """
+
+    formula = "x² − y²"
+    latex = r"x^2 - y^2"
+    source = "elementary"
+    view = ((-2.0, 2.0), (-2.0, 2.0))
+    start = (-1.5, 0.001)
+
+    def value(self, x: Array) -> Array:
+        squares = x * x
+        return squares[0] - squares[1]
+
+    def gradient(self, x: Array) -> Array:
+        g = 2 * x
+        np.negative(g[1], out=g[1])
+        return g
+
+    def hessian(self, x: Array) -> Array:
+        return symmetric(2, 0, -2, like=x)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (saddle_point(0.0, 0.0, loss=0.0),)
+
+
+@surface("quadratic")
+@dataclass(frozen=True, kw_only=True)
+class Quadratic(Surface):
+    """A quadratic of any dimension, given by the eigenvalues of its Hessian.
+
+    H = R diag(λ) Rᵀ, where R turns by the angle ``rotation`` in the planes (1,2), (2,3), … in turn. Without rotation
+    the eigenvectors are the axes; with it, no method that scales coordinates one by one has an easy life.
+    Negative eigenvalues make a saddle, zeros a flat direction.
+    """
+
+    eigenvalues: tuple[float, ...] = parameter((0.125, 18.0), doc="the eigenvalues of the Hessian, one per dimension")
+    rotation: float = parameter(0.0, doc="angle of the rotation, in degrees", shared=True)
+
+    formula = "½ xᵀ R diag(λ) Rᵀ x"
+    latex = r"\frac{1}{2} x^\top R \,\mathrm{diag}(\lambda)\, R^\top x"
+    source = "elementary"
+    dimension = None
+    view = ((-3.0, 3.0),)
+    start = (-2.4, 2.0)
+
+    @property
+    def required_dimension(self) -> int:
+        return len(self.eigenvalues)
+
+    @cached_property
+    def curvatures(self) -> Array:
+        """λ as a column, ``(dim, 1)``."""
+        return np.array(self.eigenvalues)[:, np.newaxis]
+
+    @cached_property
+    def axes(self) -> Array:
+        """R: the eigenvectors as columns, ``(dim, dim)``."""
+        cosine, sine = np.cos(np.radians(self.rotation)), np.sin(np.radians(self.rotation))
+        axes = np.eye(len(self.eigenvalues))
+        for i in range(len(self.eigenvalues) - 1):
+            axes[:, [i, i + 1]] = axes[:, [i, i + 1]] @ np.array([[cosine, -sine], [sine, cosine]])
+        return axes
+
+    @cached_property
+    def matrix(self) -> Array:
+        """H, ``(dim, dim)``."""
+        matrix: Array = self.axes * np.array(self.eigenvalues) @ self.axes.T
+        return (matrix + matrix.T) / 2
+
+    def value(self, x: Array) -> Array:
+        z = x if self.rotation == 0 else matrix_product(self.axes.T, x)
+        return 0.5 * sum_coordinates(self.curvatures * z * z)
+
+    def gradient(self, x: Array) -> Array:
+        return self.curvatures * x if self.rotation == 0 else matrix_product(self.matrix, x)
+
+    def hessian(self, x: Array) -> Array:
+        return np.repeat(self.matrix[:, :, np.newaxis], x.shape[1], axis=2).astype(x.dtype)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        if min(self.eigenvalues) >= 0:
+            kind = CriticalKind.GLOBAL_MINIMUM
+        else:
+            kind = CriticalKind.SADDLE if max(self.eigenvalues) > 0 else CriticalKind.MAXIMUM
+        return (CriticalPoint(kind=kind, point=(0.0,) * dim, loss=0.0),)
