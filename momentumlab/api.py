@@ -86,7 +86,5 @@ def execute(
     result = engine.run(make_plan(experiment, max_trials=max_trials), history=history)
     if out is None:
         return result
-    provenance = store.Provenance(
-        command_line=" ".join(sys.argv), started=started, seconds=time.perf_counter() - clock
-    )
+    provenance = store.Provenance(command_line=" ".join(sys.argv), started=started, seconds=time.perf_counter() - clock)
     return store.write_run(result, Path(out), provenance, plots=plots)

@@ -18,8 +18,8 @@ from momentumlab.errors import UnknownNameError
 
 Array = NDArray[np.float64]
 
-Real = float | Array
-"""A parameter of a class: one number, or one number per lane, shape ``(lanes,)``."""
+Real = Array
+"""A parameter of a class: one number per lane, shape ``(lanes,)``, or a single number; both broadcast alike."""
 
 Value = float | bool | tuple[float, ...]
 """One value of a parameter: a number, a flag, or a vector such as the eigenvalues of a quadratic."""
@@ -94,7 +94,7 @@ def parameter(
 def parameters_of(cls: type) -> tuple[Parameter, ...]:
     """All parameters that a catalogue's class declares, in the order of their declaration."""
     return tuple(
-        Parameter(name=field.name, default=field.default, **field.metadata["parameter"])
+        Parameter(name=field.name, default=cast(Value, field.default), **field.metadata["parameter"])
         for field in dataclasses.fields(cls)
         if "parameter" in field.metadata
     )
@@ -117,7 +117,7 @@ def take_lanes(holder: Holder, lanes: Any) -> Holder:
         return np.ascontiguousarray(value[..., lanes]) if isinstance(value, np.ndarray) else value
 
     if isinstance(holder, tuple):
-        return cast(Holder, type(holder)(*map(taken, holder)))
+        return type(holder)(*map(taken, holder))
     fields = dataclasses.fields(cast(Any, holder))
     return cast(Holder, type(holder)(**{field.name: taken(getattr(holder, field.name)) for field in fields}))
 

@@ -1,10 +1,10 @@
-"""The command line: parses, calls the API, prints. What a command needs is imported when it runs, so that help is quick."""
+"""The command line: parses, calls the API, prints. What a command needs is imported when it runs: help is quick."""
 
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ from momentumlab import __version__
 from momentumlab.errors import ConfigError, MomentumLabError, Problem
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
     from momentumlab.experiment import Experiment
     from momentumlab.result import Result
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How results are printed."""
 
     TABLE = "table"
@@ -40,21 +40,21 @@ class Format(str, Enum):
     CSV = "csv"
 
 
-class ListFormat(str, Enum):
+class ListFormat(StrEnum):
     """How a catalogue is printed."""
 
     TABLE = "table"
     JSON = "json"
 
 
-class Nouns(str, Enum):
+class Nouns(StrEnum):
     """The catalogues."""
 
     SURFACES = "surfaces"
     OPTIMIZERS = "optimizers"
 
 
-class Noun(str, Enum):
+class Noun(StrEnum):
     """An entry of a catalogue."""
 
     SURFACE = "surface"
@@ -138,7 +138,8 @@ def run(
 ) -> None:
     """Run experiments: table, pictures and data of each in a run folder of its own.
 
-    Options override what the files say. AXIS is a number, a list 0,0.5,0.9, or linspace(0,1,5), geomspace(…), arange(…).
+    Options override what the files say.
+    AXIS is a number, a list 0,0.5,0.9, or linspace(0,1,5), geomspace(…), arange(…).
     """
     if quiet and (steps or output is not Format.TABLE):
         raise typer.BadParameter("prints the path alone; leave out --steps and --format", param_hint="--quiet")
@@ -189,7 +190,8 @@ def load_all(configs: Sequence[Path], overrides: dict[str, tuple[str, str]]) -> 
             raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
         words = [overrides[key][1] for key in ("surface", "optimizer") if key in overrides]
         return [load_experiment({"name": "_".join(words)[:100]}, nodes)]
-    experiments, problems = [], []
+    experiments: list[Experiment] = []
+    problems: list[Problem] = []
     for config in configs:
         try:
             experiments.append(load_experiment(config, nodes))

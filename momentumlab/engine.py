@@ -103,8 +103,10 @@ def _advance(block: Group, stopping: Stopping, outcome: "_Outcome", recorder: "_
                 recorder.record_end(t, trials[ended], x[:, ended], velocity[:, ended], loss[ended])
             if ended.all():
                 return
-            surface, optimizer, state = (take_lanes(holder, ~ended) for holder in (surface, optimizer, state))
-            lr, trials, x, g, loss = (np.compress(~ended, array, axis=-1) for array in (lr, trials, x, g, loss))
+            kept = np.flatnonzero(~ended)
+            surface, optimizer, state = take_lanes(surface, kept), take_lanes(optimizer, kept), take_lanes(state, kept)
+            trials, lr, loss = trials[kept], lr[kept], loss[kept]
+            x, g = x.take(kept, axis=1), g.take(kept, axis=1)
 
         velocity, state = optimizer.step(state, g, x, t + 1)
         x = x - lr * velocity
@@ -114,16 +116,12 @@ def _advance(block: Group, stopping: Stopping, outcome: "_Outcome", recorder: "_
 RUNNING = -1
 
 
-def _ends(
-    stopping: Stopping, t: int, x: Array, loss: Array, previous_loss: Array, g: Array
-) -> NDArray[np.int8] | None:
+def _ends(stopping: Stopping, t: int, x: Array, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.int8] | None:
     """The status code of each lane that ends after ``t`` updates, `RUNNING` for the others; ``None`` if none ends."""
     last = t == stopping.iterations
     converged = _converged(stopping, loss, previous_loss, g)
     # One sum of squares tells that no lane at all is out of bounds; only when it fails is each looked at.
-    bounded = (
-        np.vdot(x, x) <= POSITION_BOUND**2 and np.vdot(loss, loss) <= LOSS_BOUND**2 and np.vdot(g, g) < np.inf
-    )
+    bounded = np.vdot(x, x) <= POSITION_BOUND**2 and np.vdot(loss, loss) <= LOSS_BOUND**2 and np.vdot(g, g) < np.inf
     if bounded and not last and (converged is None or not np.count_nonzero(converged)):
         return None
     codes = np.full(len(loss), Status.MAX_ITERATIONS.code if last else RUNNING, dtype=np.int8)

@@ -156,6 +156,7 @@ class Experiment:
         """The surface with the first value of each of its parameters: the one to draw."""
         return build_surface(self.surface.name, self.surface.first)
 
+
 def build_surface(name: str, parameters: Mapping[str, object]) -> Surface:
     """The surface of that name with these parameters."""
     return SURFACES[name](**parameters)

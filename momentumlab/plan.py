@@ -136,7 +136,10 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
     surface_class, optimizer_class = SURFACES[experiment.surface.name], OPTIMIZERS[choice.name]
     starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension))
     axes = [
-        *((surface_class, parameter, experiment.surface.axes[parameter.name]) for parameter in surface_class.parameters()),
+        *(
+            (surface_class, parameter, experiment.surface.axes[parameter.name])
+            for parameter in surface_class.parameters()
+        ),
         *((optimizer_class, parameter, choice.axes[parameter.name]) for parameter in optimizer_class.parameters()),
     ]
     shared = [axis for axis in axes if axis[1].shared]

@@ -124,7 +124,7 @@ def write_figure(path: Path, figure: "Figure") -> None:
 
 
 def make_folder(out: Path, name: str, when: datetime) -> Path:
-    """A new folder ``<YYYYMMDD-HHMMSS>-<name>``, with ``-2``, ``-3`` … where that is taken. Making it is what claims it."""
+    """A new folder ``<YYYYMMDD-HHMMSS>-<name>``, with ``-2``, ``-3`` … where that is taken: making it claims it."""
     base = f"{when:%Y%m%d-%H%M%S}-{file_name(name)}"
     for number in itertools.count(1):
         folder = out / (base if number == 1 else f"{base}-{number}")
@@ -159,13 +159,13 @@ def _save_figure(figure: "Figure", file: BinaryIO) -> None:
 
 
 def _save_history(result: Result, file: BinaryIO) -> None:
-    arrays = {
-        "positions": result.positions,
-        "velocities": result.velocities,
-        "losses": result.losses,
-        "iterations": result.iterations,
-    }
-    np.savez(file, **arrays)
+    np.savez(
+        file,
+        positions=result.positions,
+        velocities=result.velocities,
+        losses=result.losses,
+        iterations=result.iterations,
+    )
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -175,9 +175,9 @@ def _write_text(path: Path, text: str) -> None:
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(temporary, "wb") as file:
+        with temporary.open("wb") as file:
             write(file)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

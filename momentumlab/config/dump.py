@@ -9,7 +9,9 @@ from momentumlab.experiment import Axis, Choice, Experiment, Points
 
 def to_yaml(experiment: Experiment) -> str:
     """The experiment as resolved, with every default written out; numbers read back exactly."""
-    text: str = yaml.safe_dump(to_dict(experiment), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    text: str = yaml.safe_dump(
+        to_dict(experiment), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+    )
     return text
 
 

@@ -1,4 +1,4 @@
-"""The small language of settings: ``linspace(0, 0.99, 100)``, ``grid(50, 50)``; the same in YAML and on the command line."""
+"""The small language of settings, in YAML and on the command line: ``linspace(0, 0.99, 100)``, ``grid(50, 50)``."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.catalogue import did_you_mean
+from momentumlab.catalogue import Array, did_you_mean
 from momentumlab.config.tree import read_scalar
 from momentumlab.experiment import Grid, Random, Starts
 
@@ -92,27 +92,28 @@ def whole(value: float, name: str, least: int) -> int:
     return int(value)
 
 
-def _linspace(call: Call) -> list[float]:
+def _linspace(call: Call) -> Array:
     start, stop, count = bind(call, ("start", "stop", "count"))
-    return np.linspace(start, stop, whole(count, "count", 1)).tolist()
+    return np.linspace(start, stop, whole(count, "count", 1))
 
 
-def _geomspace(call: Call) -> list[float]:
+def _geomspace(call: Call) -> Array:
     start, stop, count = bind(call, ("start", "stop", "count"))
     if start <= 0 or stop <= 0:
         raise ValueError("geomspace needs a start and a stop above 0")
-    return np.geomspace(start, stop, whole(count, "count", 1)).tolist()
+    return np.geomspace(start, stop, whole(count, "count", 1))
 
 
-def _arange(call: Call) -> list[float]:
+def _arange(call: Call) -> Array:
     start, stop, step = bind(call, ("start", "stop", "step"))
     if step == 0 or (stop - start) / step <= 0:
         raise ValueError(f"a step of {step:g} never leads from {start:g} to {stop:g}")
     count = whole(float(math.ceil((stop - start) / step)), "count", 1)
-    return (start + step * np.arange(count)).tolist()
+    values: Array = start + step * np.arange(count, dtype=np.float64)
+    return values
 
 
-AXES: dict[str, Callable[[Call], list[float]]] = {"linspace": _linspace, "geomspace": _geomspace, "arange": _arange}
+AXES: dict[str, Callable[[Call], Array]] = {"linspace": _linspace, "geomspace": _geomspace, "arange": _arange}
 
 
 def axis_values(text: str) -> list[float]:
@@ -129,7 +130,8 @@ def axis_values(text: str) -> list[float]:
     if call.name not in AXES:
         hint = did_you_mean(call.name, AXES)
         raise ValueError(f"there is no {call.name}(){hint}; an axis is {', '.join(AXES)} or a list")
-    return AXES[call.name](call)
+    values: list[float] = AXES[call.name](call).tolist()
+    return values
 
 
 def starts(text: str, default_dimension: int) -> Starts:

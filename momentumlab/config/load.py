@@ -51,7 +51,8 @@ def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[Node]:
     ConfigError
         With every text that cannot be read.
     """
-    nodes, problems = [], []
+    nodes: list[Node] = []
+    problems: list[Problem] = []
     for path, (option, text) in settings.items():
         try:
             nodes.append(parse_setting(text, option, path))
@@ -71,7 +72,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         If it cannot be read, is too large, or is no UTF-8 text.
     """
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()

@@ -122,7 +122,9 @@ class _Resolver:
     def check_shared(self, shared: Mapping[str, Node], components: list[_Component], *, complete: bool) -> None:
         """Each key at the top level that is no setting must be a hyperparameter of one of the optimizers."""
         words = {word for component in components for word in component.words}
-        every_word = {word for cls in map(OPTIMIZERS.__getitem__, OPTIMIZERS) for p in cls.parameters() for word in p.words}
+        every_word = {
+            word for cls in map(OPTIMIZERS.__getitem__, OPTIMIZERS) for p in cls.parameters() for word in p.words
+        }
         for key, node in shared.items():
             if key in every_word and key not in words and complete:
                 names = " or ".join(dict.fromkeys(component.name for component in components))
@@ -149,14 +151,22 @@ class _Resolver:
         """The axes of a component's parameters: its own settings, else those of the top level, else defaults."""
         for key, node in component.settings.items():
             if key not in component.words:
-                hint = did_you_mean(key, component.words) or f"; it has {', '.join(p.name for p in component.parameters)}"
+                hint = (
+                    did_you_mean(key, component.words) or f"; it has {', '.join(p.name for p in component.parameters)}"
+                )
                 self.problems.append(node.key_problem(f"{component.name} has no '{key}'{hint}"))
         nodes: dict[str, Node] = {}
         for parameter in component.parameters:
             for settings in (component.settings, shared):
-                found = [settings[word] for word in parameter.words if word in settings and settings[word].value is not None]
+                found = [
+                    settings[word] for word in parameter.words if word in settings and settings[word].value is not None
+                ]
                 if len(found) > 1:
-                    self.problems.append(found[1].key_problem(f"'{parameter.name}' is given twice, as {' and '.join(node.path for node in found)}"))
+                    self.problems.append(
+                        found[1].key_problem(
+                            f"'{parameter.name}' is given twice, as {' and '.join(node.path for node in found)}"
+                        )
+                    )
                 if found and parameter.name not in nodes:
                     nodes[parameter.name] = found[0]
         values = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}

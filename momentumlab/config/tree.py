@@ -91,7 +91,7 @@ class Node:
         return node
 
 
-def read_scalar(text: str) -> None | bool | int | float | str:
+def read_scalar(text: str) -> bool | int | float | str | None:
     """What an unquoted word means."""
     if NUMBER.fullmatch(text):
         is_whole = text.lstrip("+-").replace("_", "").isdigit()
@@ -153,9 +153,7 @@ class _Reader:
             if event.anchor not in self.anchors:
                 raise self.error(event, f"the alias *{event.anchor} stands for nothing that is complete here")
             target = self.anchors[event.anchor]
-            return Node(
-                value=target.value, place=self.place(event), path=path, key_place=key_place, size=target.size
-            )
+            return Node(value=target.value, place=self.place(event), path=path, key_place=key_place, size=target.size)
         if event.tag not in (None, "!") or (event.tag == "!" and not isinstance(event, yaml.ScalarEvent)):
             raise self.error(event, f"the tag {event.tag} is not read; a configuration is plain data")
         if depth > MAX_DEPTH:

@@ -95,4 +95,3 @@ class Adam(Optimizer[Moments]):
         beta1_power, beta2_power = state.beta1_power * self.beta1, state.beta2_power * self.beta2
         root = np.sqrt(v / (1 - beta2_power)) + self.eps
         return m / (1 - beta1_power) / root, Moments(m, v, beta1_power, beta2_power)
-

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from momentumlab.catalogue import Array, Catalogue, Parameter, parameters_of
 
@@ -70,9 +70,9 @@ class Stateless(NamedTuple):
     """The state of an optimizer that remembers nothing."""
 
 
-OPTIMIZERS: Catalogue[Optimizer[tuple[object, ...]]] = Catalogue("optimizer")
+OPTIMIZERS: Catalogue[Optimizer[Any]] = Catalogue("optimizer")
 
-OptimizerClass = TypeVar("OptimizerClass", bound=type[Optimizer[tuple[object, ...]]])
+OptimizerClass = TypeVar("OptimizerClass", bound=type[Optimizer[Any]])
 
 
 def optimizer(name: str, *, lr: float, aliases: tuple[str, ...] = ()) -> Callable[[OptimizerClass], OptimizerClass]:

@@ -43,4 +43,3 @@ def steps_of(result: Result, number: int) -> Iterator[Step]:
             velocity=result.velocities[number, entry].tolist(),
             loss=float(result.losses[number, entry]),
         )
-

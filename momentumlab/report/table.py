@@ -35,9 +35,7 @@ def rich_table(result: Result) -> RenderableType:
 def html_table(result: Result) -> str:
     """The same table for a notebook."""
     head = "".join(f"<th>{html.escape(heading)}</th>" for heading, _ in columns(result))
-    rows = (
-        "".join(f"<td>{html.escape(cell)}</td>" for cell in cells_of(result, number)) for number in shown(result)
-    )
+    rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in cells_of(result, number)) for number in shown(result))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     footer = f"<p>{html.escape(text)}</p>" if (text := remark(result)) else ""
     caption = f"<caption>{html.escape(title(result))}</caption>"

@@ -190,9 +190,7 @@ class Himmelblau(Surface):
 
     def hessian(self, x: Array) -> Array:
         squares = x * x
-        return symmetric(
-            12 * squares[0] + 4 * x[1] - 42, 4 * (x[0] + x[1]), 12 * squares[1] + 4 * x[0] - 26, like=x
-        )
+        return symmetric(12 * squares[0] + 4 * x[1] - 42, 4 * (x[0] + x[1]), 12 * squares[1] + 4 * x[0] - 26, like=x)
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
         return (

@@ -16,6 +16,9 @@ from momentumlab.result import Result, Status
 MOST_COORDINATES = 4
 AXIS_NAMES = ("x", "y")
 
+WIDE = 1e3
+"""A loss without a known minimum that goes beyond this is drawn on a symmetric log scale."""
+
 
 def velocity_figure(result: Result) -> Figure:
     """The velocity against the iteration, a panel per coordinate and a curve per trial.
@@ -76,6 +79,8 @@ def loss_figure(result: Result) -> Figure:
             panel.grid(True, axis="y")
             panel.set_ylabel("loss above the known minimum")
         else:
+            if max(float(np.nanmax(np.abs(losses))) for losses in curves) > WIDE:
+                style.symmetric_log_scale(panel)
             panel.set_ylabel("loss")
         _limit(panel, result, shown, curves)
         panel.set_xlabel("iteration")
@@ -85,7 +90,7 @@ def loss_figure(result: Result) -> Figure:
 
 
 def coordinate_name(coordinate: int, dimension: int) -> str:
-    """x and y, or x₁, x₂, … where there are more."""
+    """X and y, or x₁, x₂, … where there are more."""
     if dimension <= len(AXIS_NAMES):
         return AXIS_NAMES[coordinate]
     return f"x{str(coordinate + 1).translate(style.SUBSCRIPTS)}"

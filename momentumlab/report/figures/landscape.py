@@ -93,7 +93,7 @@ def principal_plane(paths: Sequence[Array], center: Array) -> Plane:
 
 
 def grown(window: Intervals, paths: Sequence[Array]) -> Intervals:
-    """The window, grown to hold all paths ``(n, dim)`` with some padding; a path that goes too far counts as far as its start."""
+    """The window, grown to hold all paths ``(n, dim)`` with some padding; of a path that goes too far, its start."""
     low, high = np.array(window).T
     width = high - low
     near = [path if _within(path, low - GROWTH * width, high + GROWTH * width) else path[:1] for path in paths]

@@ -20,7 +20,7 @@ class Shown:
     trial: Trial
     label: str
     color: str
-    line_style: str
+    line_style: style.LineStyle
 
     @property
     def number(self) -> int:

@@ -1,10 +1,10 @@
 """How all figures look: sizes, colours, markers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,6 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+Style = dict[str, Any]
+"""Keyword arguments of a matplotlib line."""
+
 DPI = 150
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -22,14 +25,15 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-LINE_STYLES = ("-", "--")
+LineStyle = Literal["-", "--"]
+LINE_STYLES: tuple[LineStyle, ...] = ("-", "--")
 
 LAND = LinearSegmentedColormap.from_list("land", ["#fffdf5", "#e9eef2", "#c3d0da", "#8fa5b8"])
 """The shade of a surface: pale at the bottom, so that paths stand out everywhere."""
 
 CONTOUR = "#70879b"
 
-RC: Mapping[str, Any] = {
+RC: Any = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelsize": 10,
@@ -42,9 +46,15 @@ RC: Mapping[str, Any] = {
     "savefig.dpi": DPI,
 }
 
-START = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 7, "linestyle": "none"}
-END = {"marker": "D", "markeredgecolor": "black", "markersize": 5.5, "linestyle": "none"}
-MINIMUM = {
+START: Style = {
+    "marker": "o",
+    "markerfacecolor": "white",
+    "markeredgecolor": "black",
+    "markersize": 7,
+    "linestyle": "none",
+}
+END: Style = {"marker": "D", "markeredgecolor": "black", "markersize": 5.5, "linestyle": "none"}
+MINIMUM: Style = {
     "marker": "*",
     "markerfacecolor": "#F0E442",
     "markeredgecolor": "black",
@@ -66,7 +76,7 @@ class Margins:
 
 
 def styled() -> AbstractContextManager[None]:
-    """matplotlib's settings for the time in which a figure is made; a user's own settings do not leak in or out."""
+    """Matplotlib's settings for the time in which a figure is made; a user's own settings do not leak in or out."""
     return mpl.rc_context({**mpl.rcParamsDefault, **RC})
 
 
@@ -75,7 +85,7 @@ def color(index: int) -> str:
     return COLORS[index % len(COLORS)]
 
 
-def line_style(index: int) -> str:
+def line_style(index: int) -> LineStyle:
     """Solid, and dashed once the colours are used up."""
     return LINE_STYLES[index // len(COLORS) % len(LINE_STYLES)]
 
@@ -111,12 +121,20 @@ def log_scale(panel: Axes) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def symmetric_log_scale(panel: Axes) -> None:
+    """A y-axis that is linear between -1 and 1 and logarithmic beyond, with plain text on its powers of ten."""
+    panel.set_yscale("symlog", linthresh=1.0)
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+
+
 def power_of_ten(value: float) -> str:
-    """``10⁻³``; nothing for what is no power of ten."""
-    exponent = math.log10(value) if value > 0 else math.nan
-    if math.isnan(exponent) or abs(exponent - round(exponent)) > 1e-6:
+    """``10⁻³``, ``−10²`` or 0; nothing for what is no power of ten."""
+    if value == 0:
+        return "0"
+    exponent = math.log10(abs(value))
+    if abs(exponent - round(exponent)) > 1e-6:
         return ""
-    return "10" + str(round(exponent)).translate(SUPERSCRIPTS)
+    return f"{'−' if value < 0 else ''}10{str(round(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def headline(figure: Figure, title: str, remark: str = "") -> None:
@@ -128,7 +146,7 @@ def headline(figure: Figure, title: str, remark: str = "") -> None:
         figure.text(0.15 / width, 1 - y / height, text, fontsize=fitting, fontweight=weight, color=shade, va="top")
 
 
-def marker_legend(figure: Figure, kinds: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+def marker_legend(figure: Figure, kinds: Sequence[tuple[str, Style]]) -> None:
     """What the markers mean, at the bottom."""
     figure.legend(
         handles=[Line2D([], [], label=label, **style) for label, style in kinds],
