@@ -80,10 +80,11 @@ def execute(
     max_trials: int = MAX_TRIALS,
 ) -> Result:
     """Run an experiment that has been checked; parameters and errors as those of `run`."""
+    plan = make_plan(experiment, max_trials=max_trials)
     if out is not None:
         store.prepare(Path(out))
     started, clock = datetime.now(), time.perf_counter()
-    result = engine.run(make_plan(experiment, max_trials=max_trials), history=history)
+    result = engine.run(plan, history=history)
     if out is None:
         return result
     provenance = store.Provenance(command_line=" ".join(sys.argv), started=started, seconds=time.perf_counter() - clock)

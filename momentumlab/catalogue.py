@@ -7,9 +7,9 @@ and the documentation are all made from that declaration.
 import dataclasses
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ def take_lanes(holder: Holder, lanes: Any) -> Holder:
     if isinstance(holder, tuple):
         return type(holder)(*map(taken, holder))
     fields = dataclasses.fields(cast(Any, holder))
-    return cast(Holder, type(holder)(**{field.name: taken(getattr(holder, field.name)) for field in fields}))
+    return type(holder)(**{field.name: taken(getattr(holder, field.name)) for field in fields})
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -128,7 +128,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-class Catalogue(Generic[Entry]):
+class Catalogue(Mapping[str, type[Entry]]):
     """Classes by name. A class enters it by the decorator above it, and nowhere else.
 
     Parameters
@@ -173,6 +173,9 @@ class Catalogue(Generic[Entry]):
 
     def __getitem__(self, name: str) -> type[Entry]:
         return self._classes[self.canonical(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes or name in self._aliases
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)

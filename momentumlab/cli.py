@@ -155,14 +155,12 @@ def run(
     }
     with reported():
         from momentumlab.api import execute
-        from momentumlab.plan import MAX_TRIALS
 
         overrides = {key: (f"--{key}", text) for key, text in flags.items() if text is not None}
         overrides |= parsed_settings(settings or [])
-        experiments = load_all(configs or [], overrides)
         results = []
-        for experiment in experiments:
-            result = execute(experiment, out=out, plots=not no_plots, max_trials=max_trials or MAX_TRIALS)
+        for experiment in load_all(configs or [], overrides, max_trials):
+            result = execute(experiment, out=out, plots=not no_plots, max_trials=experiment.trials)
             print_result(result, output, steps=steps, quiet=quiet)
             results.append(result)
         if output is Format.CSV:
@@ -180,21 +178,28 @@ def parsed_settings(settings: Sequence[str]) -> dict[str, tuple[str, str]]:
     return pairs
 
 
-def load_all(configs: Sequence[Path], overrides: dict[str, tuple[str, str]]) -> "list[Experiment]":
+def load_all(
+    configs: Sequence[Path], overrides: dict[str, tuple[str, str]], max_trials: int | None = None
+) -> "list[Experiment]":
     """Every experiment, before the first is run; the problems of all files together."""
     from momentumlab.config import load_experiment, settings_from_text
+    from momentumlab.plan import MAX_TRIALS, check_size
 
+    limit = MAX_TRIALS if max_trials is None else max_trials
     nodes = settings_from_text(overrides)
     if not configs:
         if not {"surface", "optimizer"} & overrides.keys():
             raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
         words = [overrides[key][1] for key in ("surface", "optimizer") if key in overrides]
-        return [load_experiment({"name": "_".join(words)[:100]}, nodes)]
+        experiment = load_experiment({"name": "_".join(words)[:100]}, nodes)
+        check_size(experiment, limit)
+        return [experiment]
     experiments: list[Experiment] = []
     problems: list[Problem] = []
     for config in configs:
         try:
             experiments.append(load_experiment(config, nodes))
+            check_size(experiments[-1], limit)
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -119,9 +119,7 @@ def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
     ConfigError
         If there would be more than ``max_trials`` trials; nothing has been allocated then.
     """
-    if experiment.trials > max_trials:
-        message = f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials)"
-        raise ConfigError([Problem(place=experiment.name, message=message)])
+    check_size(experiment, max_trials)
     groups: list[Group] = []
     first = 0
     for choice in experiment.optimizers:
@@ -129,6 +127,19 @@ def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
             groups.append(group)
             first += group.lanes
     return Plan(experiment=experiment, groups=tuple(groups))
+
+
+def check_size(experiment: Experiment, max_trials: int) -> None:
+    """Refuse an experiment of too many trials.
+
+    Raises
+    ------
+    ConfigError
+        If it has more than ``max_trials``.
+    """
+    if experiment.trials > max_trials:
+        message = f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials)"
+        raise ConfigError([Problem(place=experiment.name, message=message)])
 
 
 def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[Group]:

@@ -169,11 +169,10 @@ class _Resolver:
                     )
                 if found and parameter.name not in nodes:
                     nodes[parameter.name] = found[0]
-        values = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}
-        if None in values.values():
-            return None
+        read = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}
+        values = {name: axis for name, axis in read.items() if axis is not None}
         model = self.validated(model_of(component.name, component.parameters), values, nodes)
-        if model is None:
+        if model is None or len(values) < len(read):
             return None
         axes = {}
         for name in type(model).model_fields:

@@ -1,6 +1,7 @@
 """pydantic models made from the declarations of settings and parameters, and their complaints in words for people."""
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -62,17 +63,19 @@ def model_of(owner: str, parameters: tuple[Parameter, ...]) -> type[BaseModel]:
 
 def _axis_type(parameter: Parameter) -> Any:
     bounds = {key: getattr(parameter, key) for key in ("gt", "ge", "lt", "le")}
-    number = Annotated[float, BeforeValidator(_no_flag), Field(allow_inf_nan=False, **bounds)]
+    number = Annotated[float, BeforeValidator(_plain_number), Field(**bounds)]
     item: Any = bool if parameter.kind is bool else number
     if parameter.kind is tuple:
         item = Annotated[list[number], Field(min_length=1)]
     return Annotated[list[item], Field(min_length=1)]
 
 
-def _no_flag(value: Any) -> Any:
-    """To pydantic, as to Python, true is the number one."""
+def _plain_number(value: Any) -> Any:
+    """To pydantic, as to Python, true is the number one; and NaN fails every bound before it fails to be finite."""
     if isinstance(value, bool):
         raise PydanticKnownError("float_type")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticKnownError("finite_number")
     return value
 
 

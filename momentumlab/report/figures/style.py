@@ -137,12 +137,23 @@ def power_of_ten(value: float) -> str:
     return f"{'−' if value < 0 else ''}10{str(round(exponent)).translate(SUPERSCRIPTS)}"
 
 
+def width_of(panel: Axes) -> float:
+    """The width of a panel, in inches."""
+    dots: float = panel.get_window_extent().width
+    return dots / DPI
+
+
+def fitted(text: str, inches: float, size: float) -> float:
+    """The font size at which a line of bold text fits: ``size``, or a smaller one."""
+    inches_per_character_and_point = 0.0085
+    return min(size, inches / (len(text) or 1) / inches_per_character_and_point)
+
+
 def headline(figure: Figure, title: str, remark: str = "") -> None:
     """The title of a figure at its upper left, and a remark below it; set smaller where they would not fit."""
     width, height = figure.get_size_inches()
     for text, y, size, weight, shade in ((title, 0.1, 12, "bold", "black"), (remark, 0.34, 9, "normal", "#444444")):
-        inches_per_character = 0.0083 * size
-        fitting = min(size, (width - 0.3) / (len(text) or 1) / inches_per_character * size)
+        fitting = fitted(text, width - 0.3, size)
         figure.text(0.15 / width, 1 - y / height, text, fontsize=fitting, fontweight=weight, color=shade, va="top")
 
 

@@ -41,7 +41,7 @@ def trajectory_figure(result: Result) -> Figure:
     with style.styled():
         rows, columns = arrangement(len(shown))
         width = {1: 6.0, 2: 4.6}.get(columns, 3.9)
-        margins = style.Margins(top=1.0, bottom=0.85)
+        margins = style.Margins(left=0.95, top=1.0, bottom=0.85)
         figure, panels = style.panels(rows, columns, width, 0.72 * width, margins, sharex=True, sharey=True)
         for unused in panels[len(shown) :]:
             unused.remove()
@@ -144,8 +144,11 @@ def _describe(result: Result, one: Shown, panel: Axes, *, leaves: bool) -> None:
     verbs = {Status.DIVERGED: "diverged after ", Status.CONVERGED: "converged in ", Status.MAX_ITERATIONS: ""}
     verb = verbs[result.status_of(one.number)]
     told = f"{verb}{result.iterations[one.number]:,} iterations, loss {result.final_losses[one.number]:.3g}"
-    panel.set_title(f"{one.label}\n", loc="left", fontweight="bold", color=one.color)
-    panel.text(0, 1.03, told, transform=panel.transAxes, fontsize=8.5, color="#444444")
+    size = style.fitted(one.label, style.width_of(panel), 10)
+    panel.set_title(one.label, loc="left", fontsize=size, fontweight="bold", color=one.color, pad=19)
+    panel.annotate(
+        told, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color="#444444"
+    )
     if leaves:
         panel.text(
             0.99,

@@ -1,0 +1,125 @@
+"""The shape of the package: imports run one way, and heavy libraries are loaded only where they are needed."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import momentumlab
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "momentumlab"
+
+# From the inside out: a module imports from its own room and from those before it.
+ROOMS = [
+    "errors",
+    "catalogue",
+    "surfaces",
+    "optimizers",
+    "experiment",
+    "plan",
+    "result",
+    "engine",
+    "config",
+    "report",
+    "store",
+    "api",
+    "cli",
+    "__main__",
+]
+
+# A result's figures and its notebook table are methods for the convenience of notebooks.
+LAZY_EXCEPTIONS = {("result", "report")}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room != "__init__":
+            yield room, ast.parse(path.read_text(), str(path))
+
+
+def imported_rooms(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("momentumlab."):
+            yield str(node.module).split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "momentumlab":
+            yield from (alias.name for alias in node.names if alias.name in ROOMS)
+
+
+def test_imports_run_one_way() -> None:
+    for room, tree in modules():
+        for target in imported_rooms(tree):
+            allowed = ROOMS.index(target) <= ROOMS.index(room) or (room, target) in LAZY_EXCEPTIONS
+            assert allowed, f"{room} imports {target}"
+
+
+def loaded(program: str) -> set[str]:
+    """The top-level packages that a fresh interpreter has loaded after a program."""
+    program += "\nimport sys, json; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_engine_loads_numpy_and_nothing_else_of_weight() -> None:
+    packages = loaded("import momentumlab.engine")
+    assert "numpy" in packages
+    assert not packages & {"yaml", "typer", "rich", "matplotlib", "pydantic", "sympy", "click"}
+
+
+def test_importing_the_package_loads_nothing_of_weight() -> None:
+    assert not loaded("import momentumlab") & {"numpy", "yaml", "typer", "rich", "matplotlib", "pydantic"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_neither_numpy_nor_matplotlib(arguments: list[str]) -> None:
+    program = f"""
+from momentumlab.cli import app
+try:
+    app({arguments!r})
+except SystemExit:
+    pass
+"""
+    assert not loaded(program) & {"numpy", "matplotlib", "yaml"}
+
+
+def test_a_run_without_plots_does_not_load_matplotlib(tmp_path: Path) -> None:
+    config = ROOT / "configs" / "ravine_beta_sweep.yaml"
+    program = f"""
+from momentumlab.cli import app
+try:
+    app(["run", {str(config)!r}, "--no-plots", "--out", {str(tmp_path)!r}])
+except SystemExit:
+    pass
+"""
+    assert "matplotlib" not in loaded(program)
+
+
+def test_figures_do_without_pyplot() -> None:
+    program = "import momentumlab.report.figures, sys; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_only_the_store_writes_files() -> None:
+    for room, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in (
+                "write_text",
+                "write_bytes",
+                "mkdir",
+                "savefig",
+                "savez",
+            ):
+                assert room == "store", f"{room} writes files ({node.attr})"
+
+
+def test_every_public_name_can_be_imported() -> None:
+    for name in momentumlab.__all__:
+        assert getattr(momentumlab, name) is not None
+    assert set(momentumlab.__all__) <= set(dir(momentumlab))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = momentumlab.nonsense

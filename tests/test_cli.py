@@ -1,0 +1,348 @@
+"""The command line, through the real command: what is printed where, exit codes, and what is left on disk."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from momentumlab import __version__
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.surfaces import SURFACES
+from tests.conftest import ROOT, Command
+
+RAVINE = ROOT / "configs" / "ravine_beta_sweep.yaml"
+ALL_FILES = {
+    "experiment.yaml",
+    "loss.png",
+    "result.json",
+    "summary.csv",
+    "trajectories.npz",
+    "trajectory.png",
+    "velocity.png",
+}
+
+TRIAL_KEYS = [
+    "surface",
+    "optimizer",
+    "hyperparameters",
+    "start",
+    "replicate",
+    "iterations",
+    "gradient_evaluations",
+    "final_point",
+    "final_loss",
+    "status",
+]
+
+
+def strict_json(text: str) -> Any:
+    """As other programs read it: NaN and Infinity are not JSON."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_the_main_job(command: Command, tmp_path: Path) -> None:
+    done = command("run", RAVINE)
+    assert (done.returncode, done.stderr) == (0, "")
+    *table, folder = done.stdout.splitlines()
+    assert table[0].startswith("ravine_beta_sweep: ravine · momentum, lr = 0.1")
+    assert table[1].split() == ["optimizer", "β", "iterations", "final", "point", "final", "loss", "status"]
+    assert [line.split()[1] for line in table[2:]] == ["0", "0.8", "0.9"]
+    assert {file.name for file in (tmp_path / folder).iterdir()} == ALL_FILES
+    for png in (tmp_path / folder).glob("*.png"):
+        assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_survives_80_columns(command: Command) -> None:
+    done = command("run", RAVINE, "--no-plots", "--optimizer", "momentum,nesterov", COLUMNS="80")
+    assert all(len(line) <= 80 for line in done.stdout.splitlines()[:-1])
+    assert "max_iterations" in done.stdout
+    assert "2.8682e-05" in done.stdout
+
+
+def test_json_is_as_documented_to_the_letter(command: Command, tmp_path: Path) -> None:
+    done = command("run", RAVINE, "--no-plots", "--format", "json")
+    assert done.stderr == ""
+    document = strict_json(done.stdout)
+    assert list(document) == ["experiment", "run_folder", "trials"]
+    assert document["experiment"] == "ravine_beta_sweep"
+    assert (tmp_path / document["run_folder"]).is_dir()
+    assert [list(trial) for trial in document["trials"]] == [TRIAL_KEYS] * 3
+    assert document["trials"][1] == {
+        "surface": "ravine",
+        "optimizer": "momentum",
+        "hyperparameters": {"lr": 0.1, "beta": 0.8},
+        "start": [-2.4, 0.2],
+        "replicate": 0,
+        "iterations": 50,
+        "gradient_evaluations": 50,
+        "final_point": [-0.01940874633349659, -0.000755578637259143],
+        "final_loss": 2.8681806333617533e-05,
+        "status": "max_iterations",
+    }
+
+
+def test_json_has_null_for_what_is_not_finite(command: Command) -> None:
+    done = command(
+        "run", "--surface", "rosenbrock", "--optimizer", "sgd", "--lr", "1e200", "--no-plots", "--format", "json"
+    )
+    assert done.returncode == 0, "divergence is a result"
+    (trial,) = strict_json(done.stdout)["trials"]
+    assert trial["status"] == "diverged"
+    assert trial["final_loss"] is None
+
+
+def test_csv_has_a_row_per_trial_of_all_files(command: Command) -> None:
+    comparison = ROOT / "configs" / "optimizer_comparison.yaml"
+    done = command("run", RAVINE, comparison, "--no-plots", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["experiment"] for row in rows] == ["ravine_beta_sweep"] * 3 + ["optimizer_comparison"] * 6
+    assert float(rows[1]["final_loss"]) == 2.8681806333617533e-05
+    assert (rows[-1]["optimizer"], rows[-1]["beta"], rows[-1]["beta2"]) == ("adam", "", "0.999")
+
+
+def test_several_files_make_several_folders_and_a_json_line_each(command: Command, tmp_path: Path) -> None:
+    parabola = ROOT / "configs" / "parabola.yaml"
+    done = command("run", RAVINE, parabola, RAVINE, "--no-plots", "--format", "json")
+    documents = [strict_json(line) for line in done.stdout.splitlines()]
+    assert [document["experiment"] for document in documents] == ["ravine_beta_sweep", "parabola", "ravine_beta_sweep"]
+    assert len({document["run_folder"] for document in documents}) == 3
+
+
+def test_quiet_prints_the_run_folder_alone(command: Command, tmp_path: Path) -> None:
+    done = command("run", RAVINE, "--no-plots", "--quiet")
+    assert done.stderr == ""
+    (folder,) = done.stdout.splitlines()
+    assert (tmp_path / folder / "result.json").is_file()
+
+
+def test_no_plots_draws_none(command: Command, tmp_path: Path) -> None:
+    (folder,) = command("run", RAVINE, "--no-plots", "--quiet").stdout.splitlines()
+    assert {file.name for file in (tmp_path / folder).iterdir()} == {name for name in ALL_FILES if "png" not in name}
+
+
+def test_steps_print_gradient_and_point_of_each_iteration(command: Command) -> None:
+    done = command("run", ROOT / "configs" / "torch_parabola.yaml", "--no-plots", "--steps")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["1", "0.99", "1.0", "1.0", "0.49005"] in rows
+    assert rows[4][:3] == ["2", "0.9711", "0.99"]
+
+
+def test_steps_go_into_json_and_csv(command: Command) -> None:
+    parabola = ROOT / "configs" / "parabola.yaml"
+    document = strict_json(command("run", parabola, "--no-plots", "--steps", "--format", "json").stdout)
+    steps = document["trials"][0]["steps"]
+    assert [step["iteration"] for step in steps] == list(range(11))
+    assert steps[0] == {"iteration": 0, "point": [5.0], "gradient": None, "velocity": [0.0], "loss": 25.0}
+    assert steps[1] == {"iteration": 1, "point": [4.0], "gradient": [10.0], "velocity": [10.0], "loss": 16.0}
+    text = command("run", parabola, "--no-plots", "--steps", "--format", "csv", "--beta", "0,0.9").stdout
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 22
+    assert [float(row["point_0"]) for row in rows[11:]] == [step["point"][0] for step in steps]
+
+
+def test_overrides_reach_the_experiment(command: Command, tmp_path: Path) -> None:
+    options = ["--lr", "0.05", "--beta", "0,0.5", "--start=-1,0.1", "--iterations", "7", "--tolerance", "1e-3"]
+    options += ["--set", "surface.a=0.1", "--name", "mine", "--out", "elsewhere"]
+    document = strict_json(command("run", RAVINE, *options, "--no-plots", "--format", "json").stdout)
+    assert document["experiment"] == "mine"
+    assert document["run_folder"].startswith("elsewhere/")
+    assert [trial["hyperparameters"] for trial in document["trials"]] == [
+        {"lr": 0.05, "beta": 0.0},
+        {"lr": 0.05, "beta": 0.5},
+    ]
+    assert {tuple(trial["start"]) for trial in document["trials"]} == {(-1.0, 0.1)}
+    assert all(trial["iterations"] <= 7 for trial in document["trials"])
+    resolved = (tmp_path / document["run_folder"] / "experiment.yaml").read_text()
+    assert "{name: ravine, a: 0.1, b: 9.0}" in resolved
+    assert "tolerance: 0.001" in resolved
+
+
+def test_a_shell_loop_over_beta(command: Command, tmp_path: Path) -> None:
+    script = (
+        f"for b in 0 0.5 0.9; do {Path(sys.executable).with_name('momentumlab')} run {RAVINE} --beta $b "
+        "--no-plots --quiet || exit 1; done"
+    )
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
+    folders = done.stdout.splitlines()
+    assert len(set(folders)) == 3
+    betas = [
+        json.loads((tmp_path / f / "result.json").read_text())["trials"][0]["hyperparameters"]["beta"] for f in folders
+    ]
+    assert betas == [0, 0.5, 0.9]
+
+
+def test_an_experiment_needs_no_file(command: Command) -> None:
+    done = command("run", "--surface", "booth", "--optimizer", "adam", "--no-plots", "--format", "json")
+    assert strict_json(done.stdout)["experiment"] == "booth_adam"
+    done = command("run")
+    assert done.returncode == 2
+    assert "give a CONFIG file, or --surface and --optimizer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.yaml"], "none.yaml: no such file"),
+        (["run", "."], ".: is a directory"),
+        (["run", RAVINE, "--beta", "1.5"], "--beta: beta: 1.5 is not below 1"),
+        (["run", RAVINE, "--lr=-1"], "--lr: lr: -1 is below 0"),
+        (["run", RAVINE, "--optimizer", "adam"], "'beta' is no hyperparameter of adam; leave it out"),
+        (["run", RAVINE, "--surface", "ravene"], "unknown surface 'ravene' (did you mean 'ravine'?)"),
+        (["run", RAVINE, "--set", "surface.a"], "--set surface.a: write KEY=VALUE"),
+        (["run", RAVINE, "--set", "surfce.a=1"], "unknown key 'surfce' (did you mean 'surface'?)"),
+        (["run", RAVINE, "--start", "1,2,3"], "--start: start: the surface ravine has 2 coordinates, the start has 3"),
+        (["run", RAVINE, "--lr", "linspace(0,1,2000)", "--beta", "linspace(0,0.9,2000)"], "4,000,000 trials are more"),
+        (["run", RAVINE, "--max-trials", "2"], "3 trials are more than the limit of 2"),
+        (["run", RAVINE, "--quiet", "--format", "json"], "prints the path alone"),
+        (["show", "surface", "ravene"], "unknown surface 'ravene' (did you mean 'ravine'?)"),
+        (["show", "optimizer", "adam", "--plot"], "only a surface can be drawn"),
+        (["validate", "none.yaml"], "none.yaml: no such file"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["run", "--nonsense"], "No such option"),
+    ],
+)
+def test_bad_input_is_one_clear_error(
+    arguments: list[str | Path], message: str, command: Command, tmp_path: Path
+) -> None:
+    done = command(*arguments, COLUMNS="200")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == [], "nothing is written"
+
+
+def test_nothing_runs_when_one_of_the_files_is_bad(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("surface: ravine\noptimizer: momentum\nbeta: 2\nlr: x\n")
+    done = command("run", RAVINE, "bad.yaml")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["bad.yaml:3:7: beta: 2 is not below 1", "bad.yaml:4:5: lr: 'x' is not a number"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_output_folder_that_cannot_be_written_is_exit_1(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for out in ("file", "file/below", "/proc/none"):
+        done = command("run", RAVINE, "--no-plots", "--out", out)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stdout == ""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_output_folder_is_exit_1(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "fixed").mkdir(mode=0o500)
+    done = command("run", RAVINE, "--no-plots", "--out", "fixed")
+    assert (done.returncode, done.stderr) == (1, "error: fixed: permission denied\n")
+
+
+def test_interruption_is_exit_130(command: Command, tmp_path: Path) -> None:
+    arguments = ["run", RAVINE, "--iterations", "50_000_000", "--no-plots", "--set", "beta=0.999999", "--lr", "1e-9"]
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("momentumlab"), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        text=True,
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
+
+
+def test_a_closed_pipe_ends_quietly(command: Command, tmp_path: Path) -> None:
+    script = f"{Path(sys.executable).with_name('momentumlab')} run {RAVINE} --no-plots --steps --beta 0.5 | head -1"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stderr == ""
+
+
+def test_list_names_the_whole_catalogue(command: Command) -> None:
+    for noun, catalogue in (("surfaces", SURFACES), ("optimizers", OPTIMIZERS)):
+        names = [line.split()[0] for line in command("list", noun).stdout.splitlines()[1:]]
+        assert names == sorted(catalogue)
+        entries = strict_json(command("list", noun, "--format", "json").stdout)
+        assert [entry["name"] for entry in entries] == sorted(catalogue)
+
+
+def test_show_tells_all_about_an_entry(command: Command) -> None:
+    text = command("show", "optimizer", "heavy_ball").stdout
+    for part in ("momentum  (also: heavy_ball, polyak)", "v ← β v + g", "0 ≤ beta < 1", "0.9", "Polyak (1964)"):
+        assert part in text
+    text = command("show", "surface", "rosenbrock").stdout
+    for part in (
+        "Σ b (xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)²",
+        "Global minimum: (1, 1), loss 0",
+        "Rosenbrock (1960)",
+        "0 < b",
+        "any",
+    ):
+        assert part in text
+
+
+def test_show_draws_a_surface(command: Command, tmp_path: Path) -> None:
+    assert command("show", "surface", "himmelblau", "--plot").stdout.splitlines()[-1] == "himmelblau.png"
+    assert (tmp_path / "himmelblau.png").read_bytes().startswith(b"\x89PNG")
+    command("show", "surface", "parabola", "--plot", "--out", "there.png")
+    assert (tmp_path / "there.png").is_file()
+
+
+def test_validate_counts_trials_and_reports_all_problems(command: Command, tmp_path: Path) -> None:
+    done = command("validate", RAVINE)
+    assert (done.returncode, done.stdout) == (0, f"{RAVINE}: 3 trials of at most 50 iterations\n")
+    (tmp_path / "bad.yaml").write_text("surface: ravin\nlr: x\n")
+    done = command("validate", "bad.yaml", RAVINE)
+    assert done.returncode == 2
+    assert "3 trials" in done.stdout
+    assert [line.rpartition(": ")[0].partition(":")[0] for line in done.stderr.splitlines()] == ["bad.yaml"] * 2
+
+
+def test_new_writes_a_configuration_that_runs_and_never_overwrites(command: Command, tmp_path: Path) -> None:
+    assert command("new", "mine.yaml").stdout == "mine.yaml\n"
+    assert command("run", "mine.yaml", "--no-plots", "--quiet").returncode == 0
+    (tmp_path / "mine.yaml").write_text("precious")
+    done = command("new", "mine.yaml")
+    assert (done.returncode, done.stderr) == (1, "error: mine.yaml: is there already; --force writes it anew\n")
+    assert (tmp_path / "mine.yaml").read_text() == "precious"
+    assert command("new", "mine.yaml", "--force").returncode == 0
+
+
+def test_notes_go_to_stderr(command: Command) -> None:
+    done = command("run", RAVINE, "--no-plots", "--iterations", "100000000", "--tolerance", "1e-10", "--format", "json")
+    assert "every 12th iterate and the last are kept" in done.stderr
+    assert strict_json(done.stdout)["trials"][0]["status"] == "converged"
+
+
+def test_no_color_without_a_terminal(command: Command) -> None:
+    assert "\x1b" not in command("run", RAVINE, "--no-plots").stdout
+    assert "\x1b" not in command("show", "optimizer", "adam").stdout
+
+
+def test_version_module_and_completion(command: Command) -> None:
+    assert command("--version").stdout == f"momentumlab {__version__}\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "momentumlab", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"momentumlab {__version__}\n"
+    assert "momentumlab" in command("--show-completion", "bash", SHELL="/bin/bash").stdout
+    done = command("", _MOMENTUMLAB_COMPLETE="complete_bash", COMP_WORDS="momentumlab va", COMP_CWORD="1")
+    assert done.stdout.split() == ["validate"]
+
+
+def test_help_groups_the_commands(command: Command) -> None:
+    text = command("--help").stdout
+    for heading in ("Run experiments", "Look things up", "Prepare experiments"):
+        assert heading in text

@@ -1,0 +1,355 @@
+"""From YAML and overrides to an experiment: what is read, what is refused, and where the error points."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import momentumlab
+from momentumlab.config import load_experiment, settings_from_text, to_dict, to_yaml
+from momentumlab.config.grammar import axis_values
+from momentumlab.config.tree import parse_setting, parse_yaml, read_scalar
+from momentumlab.experiment import Grid, Points, Random
+from momentumlab.plan import make_plan
+
+GOOD = "surface: ravine\noptimizer: momentum\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Writes x.yaml and gives its relative path."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text: str | bytes) -> Path:
+        path = Path("x.yaml")
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def overridden(path: Path, **options: str) -> momentumlab.Experiment:
+    return load_experiment(path, settings_from_text({key: (f"--{key}", text) for key, text in options.items()}))
+
+
+# Numbers and axes
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("1E5", 1e5),
+        (".5", 0.5),
+        ("-2", -2),
+        ("1_000", 1000),
+        ("010", 10),
+        ("3.", 3.0),
+        ("+1.5e+2", 150.0),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text: str, value: float) -> None:
+    assert read_scalar(text) == value
+    assert type(read_scalar(text)) is type(value)
+
+
+@pytest.mark.parametrize("text", ["1e-3x", "e5", "0x10", "1:30", "yes", "no", "on", "1__0", "-", "."])
+def test_other_words_stay_words(text: str) -> None:
+    assert read_scalar(text) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_reads_back_exactly(number: float) -> None:
+    assert parse_setting(repr(number), "--lr", "lr").plain() == number
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("linspace(0, 1, 5)", [0, 0.25, 0.5, 0.75, 1]),
+        ("geomspace(1e-4,1,5)", [1e-4, 1e-3, 1e-2, 1e-1, 1]),
+        ("arange(0, 1, 0.25)", [0, 0.25, 0.5, 0.75]),
+        ("linspace(start=0, stop=1, count=3)", [0, 0.5, 1]),
+        ("linspace(2, 1, 1)", [2]),
+        ("arange(1, 0, -0.5)", [1, 0.5]),
+    ],
+)
+def test_axes_are_those_of_numpy(text: str, values: list[float]) -> None:
+    assert axis_values(text) == pytest.approx(values)
+    assert (
+        load_experiment({"surface": "ravine", "optimizer": "sgd", "lr": text}).optimizers[0].axes["lr"].spelling == text
+    )
+
+
+def test_a_list_is_written_alike_in_yaml_and_on_the_command_line(config: Any) -> None:
+    path = config(GOOD + "beta: [0, 0.8, 0.9]\n")
+    written = load_experiment(path).optimizers[0].axes["beta"].values
+    assert written == overridden(path, beta="0,0.8,0.9").optimizers[0].axes["beta"].values == (0.0, 0.8, 0.9)
+    assert overridden(path, beta="[0, 0.8, 0.9]").optimizers[0].axes["beta"].values == written
+
+
+# Starts
+
+
+def test_starts_may_be_a_point_points_a_grid_or_random(config: Any) -> None:
+    path = config(GOOD)
+    assert load_experiment(path).starts == Points(points=((-2.4, 0.2),))
+    assert overridden(path, start="-1,1").starts == Points(points=((-1, 1),))
+    assert overridden(path, start="[[1, 2], [3, 4]]").starts == Points(points=((1, 2), (3, 4)))
+    assert overridden(path, start="grid(3, 2)").starts == Grid(counts=(3, 2))
+    assert overridden(path, start="random(5, seed=2)").starts == Random(count=5, seed=2, dimension=2)
+    assert overridden(path, surface="parabola", start="5").starts == Points(points=((5,),))
+    assert overridden(path, surface="parabola", start="[[5], [6]]").starts == Points(points=((5,), (6,)))
+
+
+def test_a_grid_covers_the_window_and_random_starts_repeat() -> None:
+    window = ((-3.0, 3.0), (0.0, 1.0))
+    assert Grid(counts=(3, 2)).array(window).T.tolist() == [[-3, 0], [-3, 1], [0, 0], [0, 1], [3, 0], [3, 1]]
+    drawn = Random(count=1000, seed=1, dimension=2).array(window)
+    assert drawn.tolist() == Random(count=1000, seed=1, dimension=2).array(window).tolist()
+    assert drawn.tolist() != Random(count=1000, seed=2, dimension=2).array(window).tolist()
+    assert (drawn.min(axis=1) >= [-3, 0]).all()
+    assert (drawn.max(axis=1) <= [3, 1]).all()
+    assert np.ptp(drawn, axis=1) == pytest.approx([6, 1], rel=0.02)
+
+
+# Who gets which hyperparameter
+
+
+def test_a_top_level_hyperparameter_goes_to_each_optimizer_that_has_it_and_does_not_set_it(config: Any) -> None:
+    path = config(
+        "surface: ravine\nlr: 0.1\nbeta: 0.5\noptimizers: [sgd, {name: momentum, lr: 0.2}, {name: nag, momentum: 0.7}]"
+    )
+    sgd, momentum, nesterov = load_experiment(path).optimizers
+    assert sgd.first == {"lr": 0.1}
+    assert momentum.first == {"lr": 0.2, "beta": 0.5}
+    assert (nesterov.name, nesterov.first) == ("nesterov", {"lr": 0.1, "beta": 0.7})
+
+
+def test_an_override_takes_the_place_of_what_single_optimizers_say(config: Any) -> None:
+    path = config(
+        "surface: ravine\noptimizers: [{name: sgd, lr: 1}, {name: momentum, learning_rate: 2, momentum: 0.3}]"
+    )
+    sgd, momentum = overridden(path, lr="0.5", beta="0.1").optimizers
+    assert (sgd.first, momentum.first) == ({"lr": 0.5}, {"lr": 0.5, "beta": 0.1})
+
+
+def test_an_override_may_reach_inside(config: Any) -> None:
+    path = config(GOOD + "lr: 0.1")
+    assert overridden(path, **{"surface.a": "0.5"}).surface.first == {"a": 0.5, "b": 9.0}
+    assert overridden(path, **{"optimizer.beta": "0.5"}).optimizers[0].first == {"lr": 0.1, "beta": 0.5}
+    path = config("surface: {name: ravine, b: 2}\noptimizers: [sgd, momentum]")
+    assert overridden(path, **{"optimizers.1.beta": "0.3"}).optimizers[1].first["beta"] == 0.3
+    assert overridden(path, **{"surface.a": "0.5"}).surface.first == {"a": 0.5, "b": 2}
+    assert overridden(path, surface="booth").surface.name == "booth"
+
+
+def test_an_optimizer_on_the_command_line_replaces_those_of_the_file(config: Any) -> None:
+    path = config("surface: ravine\noptimizers: [adam, adagrad]")
+    assert [choice.name for choice in overridden(path, optimizer="sgd,momentum").optimizers] == ["sgd", "momentum"]
+    path = config(GOOD + "beta: 0.5")
+    assert overridden(path, optimizer="adam", beta="null").optimizers[0].name == "adam"
+
+
+def test_python_overrides_are_the_same_road() -> None:
+    experiment = momentumlab.load(
+        {"surface": "ravine", "optimizer": "momentum"}, beta=np.linspace(0, 0.5, 3), **{"surface.a": 0.5}
+    )
+    assert experiment.optimizers[0].axes["beta"].values == (0, 0.25, 0.5)
+    assert experiment.surface.first["a"] == 0.5
+    assert momentumlab.load(experiment, iterations=7).stopping.iterations == 7
+
+
+# There and back
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {
+            "surface": "ravine",
+            "optimizer": "adam",
+            "lr": "geomspace(1e-4, 1, 7)",
+            "start": "grid(3, 4)",
+            "tolerance": 1e-10,
+        },
+        {"surface": {"name": "quadratic", "eigenvalues": [[1, 2], [3, 4]], "rotation": 1 / 3}, "optimizer": "sgd"},
+        {
+            "surface": "rosenbrock",
+            "optimizers": ["sgd", {"name": "momentum", "beta": [0.1, 0.2]}],
+            "start": "random(4)",
+        },
+        {
+            "surface": "parabola",
+            "optimizer": "nag",
+            "start": [[0.1], [1e-300]],
+            "target_loss": -0.0,
+            "name": "ünï: [x]",
+        },
+    ],
+)
+def test_a_resolved_experiment_reads_back_as_itself(settings: dict[str, Any], config: Any) -> None:
+    experiment = load_experiment(settings)
+    assert load_experiment(config(to_yaml(experiment))) == experiment
+    assert load_experiment(to_dict(experiment)) == experiment
+
+
+# Bad input: one clear error with the place, and every problem at once
+
+
+BAD = {
+    "empty file": ("", "x.yaml:1:1: an experiment is a mapping such as 'surface: ravine', but this is empty"),
+    "list at top level": ("- surface: ravine", "x.yaml:1:1: an experiment is a mapping"),
+    "text at top level": ("ravine", "x.yaml:1:1: an experiment is a mapping"),
+    "unknown key": (GOOD + "iteratoins: 5", "x.yaml:3:1: unknown key 'iteratoins' (did you mean 'iterations'?)"),
+    "unknown surface": (
+        "surface: ravin\noptimizer: sgd",
+        "x.yaml:1:10: surface: unknown surface 'ravin' (did you mean 'ravine'?)",
+    ),
+    "unknown optimizer": (
+        "surface: ravine\noptimizer: momentun",
+        "x.yaml:2:12: optimizer: unknown optimizer 'momentun' (did you mean 'momentum'?)",
+    ),
+    "unknown parameter": (
+        "surface: {name: ravine, c: 1}\noptimizer: sgd",
+        "x.yaml:1:25: ravine has no 'c'; it has a, b",
+    ),
+    "no surface": ("optimizer: sgd", "x.yaml:1:1: there is no 'surface'"),
+    "no optimizer": ("surface: ravine", "x.yaml:1:1: there is no 'optimizer'"),
+    "two ways to choose": (GOOD + "optimizers: [sgd]", "both 'optimizer' and 'optimizers' are given"),
+    "no optimizers": ("surface: ravine\noptimizers: []", "x.yaml:2:13: optimizers: has no values"),
+    "nameless optimizer": ("surface: ravine\noptimizer: {lr: 1}", "x.yaml:2:12: optimizer: write the optimizer's name"),
+    "text for a number": (GOOD + "lr: fast", "x.yaml:3:5: lr: 'fast' is not a number"),
+    "quoted number": (GOOD + "lr: '0.1'", "x.yaml:3:5: lr: '0.1' is not a number"),
+    "flag for a number": (GOOD + "lr: true", "x.yaml:3:5: lr: true is not a number"),
+    "null in a list": (GOOD + "lr: [0.1, null]", "x.yaml:3:11: lr[1]: null is not a number"),
+    "mapping for a number": (GOOD + "lr: {a: 1}", "x.yaml:3:5: lr: {'a': 1} is not a number"),
+    "nan": (GOOD + "lr: .nan", "x.yaml:3:5: lr: nan is not a finite number"),
+    "infinity": (GOOD + "lr: [0.1, .inf]", "x.yaml:3:11: lr[1]: inf is not a finite number"),
+    "infinite tolerance": (GOOD + "tolerance: .inf", "x.yaml:3:12: tolerance: inf is not a finite number"),
+    "negative lr": (GOOD + "lr: -0.1", "x.yaml:3:5: lr: -0.1 is below 0"),
+    "beta of one": (GOOD + "beta: [0.0, 0.5, 1]", "x.yaml:3:18: beta[2]: 1 is not below 1"),
+    "beta above one": (GOOD + "beta: 1.2", "x.yaml:3:7: beta: 1.2 is not below 1"),
+    "beta out of an axis": (GOOD + "beta: linspace(0, 1, 3)", "x.yaml:3:7: beta: 1 is not below 1"),
+    "start of a wrong dimension": (
+        GOOD + "start: [1, 2, 3]",
+        "x.yaml:3:8: start: the surface ravine has 2 coordinates, the start has 3",
+    ),
+    "starts of several dimensions": (
+        GOOD + "start: [[1, 2], [3]]",
+        "x.yaml:3:8: start: the surface ravine has 2 coordinates, the start has 1",
+    ),
+    "one coordinate for rosenbrock": (
+        "surface: rosenbrock\noptimizer: sgd\nstart: [1]",
+        "has 2 or more coordinates, the start has 1",
+    ),
+    "text in a start": (GOOD + "start: [1, b]", "x.yaml:3:12: start[1]: 'b' is not a number"),
+    "nan in a start": (GOOD + "start: [[1, 2], [.nan, 1]]", "x.yaml:3:18: start[1][0]: nan is not a finite number"),
+    "no start": (GOOD + "start: []", "x.yaml:3:8: start: the surface ravine has 2 coordinates, the start has 0"),
+    "unknown start": (GOOD + "start: middle", "x.yaml:3:8: start: 'middle' is no start"),
+    "bad grid": (
+        GOOD + "start: grid(2.5, 2)",
+        "x.yaml:3:8: start: a count must be a whole number of at least 1, not 2.5",
+    ),
+    "negative iterations": (GOOD + "iterations: -1", "x.yaml:3:13: iterations: -1 is below 0"),
+    "half an iteration": (GOOD + "iterations: 1.5", "x.yaml:3:13: iterations: 1.5 is not a whole number"),
+    "text for iterations": (GOOD + "iterations: many", "x.yaml:3:13: iterations: 'many' is not a whole number"),
+    "negative tolerance": (GOOD + "tolerance: -1e-9", "x.yaml:3:12: tolerance: -1e-09 is below 0"),
+    "empty list": (GOOD + "beta: []", "x.yaml:3:7: beta: has no values"),
+    "name of a number": (GOOD + "name: 5", "x.yaml:3:7: name: 5 is not text"),
+    "long name": (GOOD + f"name: {'x' * 101}", "x.yaml:3:7: name: is longer than 100 characters"),
+    "hyperparameter that none has": (
+        "surface: ravine\noptimizers: [sgd, adam]\nbeta: 0.9",
+        "x.yaml:3:1: 'beta' is no hyperparameter of sgd or adam; leave it out",
+    ),
+    "alias beside its name": (GOOD + "beta: 0.5\nmomentum: 0.5", "x.yaml:4:1: 'beta' is given twice"),
+    "vectors of several lengths": (
+        "surface: {name: quadratic, eigenvalues: [[1, 2], [3]]}\noptimizer: sgd",
+        "the vectors of an axis must have the same length",
+    ),
+    "unknown axis": (GOOD + "lr: linspce(0, 1, 3)", "x.yaml:3:5: lr: there is no linspce() (did you mean 'linspace'?)"),
+    "axis without a count": (GOOD + "lr: linspace(0, 1)", "x.yaml:3:5: lr: linspace(start, stop, count) lacks count"),
+    "axis with too much": (GOOD + "lr: linspace(0, 1, 2, 3)", "takes 3 arguments, not 4"),
+    "axis with words": (GOOD + "lr: linspace(a, b, c)", "'a' is not a number that linspace() takes"),
+    "axis that never arrives": (GOOD + "lr: arange(0, 1, -0.1)", "a step of -0.1 never leads from 0 to 1"),
+    "axis through zero": (GOOD + "lr: geomspace(0, 1, 5)", "geomspace needs a start and a stop above 0"),
+    "endless axis": (
+        GOOD + "lr: linspace(0, 1, 1e15)",
+        "1,000,000,000,000,000 values are more than the limit of 1,000,000",
+    ),
+    "invalid yaml": (GOOD + "lr: [0.1", "not valid YAML"),
+    "tabs": (GOOD + "\tlr: 0.1", "x.yaml:3:1: not valid YAML"),
+    "repeated key": (GOOD + "optimizer: sgd", "x.yaml:3:1: the key 'optimizer' is given twice (first at x.yaml:2:1)"),
+    "two documents": (GOOD + "---\n" + GOOD, "x.yaml:3:1: a second document begins here"),
+    "python object": (GOOD + "lr: !!python/object/apply:os.system ['echo hacked']", "x.yaml:3:5: the tag"),
+    "custom tag": ("!secret {surface: ravine}", "x.yaml:1:1: the tag"),
+    "recursive alias": (GOOD + "lr: &a [*a]", "the alias *a stands for nothing"),
+    "deep nesting": (GOOD + "lr: " + "[" * 5000 + "]" * 5000, "nested more than 20 deep"),
+    "key that is a list": ("? [a]\n: 1", "x.yaml:1:3: a key must be a word"),
+    "control characters": ("surface: \x01", "x.yaml: not valid YAML"),
+    "binary": (b"\xff\xfe\x00\x01\x80", "x.yaml: not a text file: byte 0 is not UTF-8"),
+    "large file": (b"#" * 1_000_001, "x.yaml: larger than 1,000,000 bytes"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_refused_at_its_place(text: str | bytes, message: str, config: Any) -> None:
+    with pytest.raises(momentumlab.ConfigError) as caught:
+        load_experiment(config(text))
+    assert message in str(caught.value)
+
+
+def test_an_alias_bomb_is_refused(config: Any) -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]
+    with pytest.raises(momentumlab.ConfigError, match="more than 200,000 values"):
+        load_experiment(config("\n".join(lines)))
+
+
+def test_ordinary_aliases_work(config: Any) -> None:
+    experiment = load_experiment(
+        config("surface: ravine\nlr: &rates [0.1, 0.2]\noptimizers: [{name: sgd, lr: *rates}]")
+    )
+    assert experiment.optimizers[0].axes["lr"].values == (0.1, 0.2)
+
+
+def test_all_problems_are_reported_in_the_order_of_the_file(config: Any) -> None:
+    text = "lrr: 1\nsurface: ravin\niterations: -1\noptimizer: {name: adam, beta1: 1.5, eps: 0}\nlr: -2\n"
+    with pytest.raises(momentumlab.ConfigError) as caught:
+        load_experiment(config(text))
+    places = [problem.place for problem in caught.value.problems]
+    assert places == ["x.yaml:1:1", "x.yaml:2:10", "x.yaml:3:13", "x.yaml:4:32", "x.yaml:4:42", "x.yaml:5:5"]
+
+
+def test_a_problem_of_an_override_names_the_option(config: Any) -> None:
+    path = config(GOOD)
+    with pytest.raises(momentumlab.ConfigError, match=r"^--beta: beta\[1\]: 1.5 is not below 1$"):
+        overridden(path, beta="0.5,1.5")
+    with pytest.raises(momentumlab.ConfigError, match="--iterations: iterations: 'x' is not a whole number"):
+        overridden(path, iterations="x")
+    with pytest.raises(momentumlab.ConfigError, match="--optimizers.5.lr: optimizers.5.lr: there is no entry '5'"):
+        overridden(config("surface: ravine\noptimizers: [sgd]"), **{"optimizers.5.lr": "1"})
+    with pytest.raises(momentumlab.ConfigError, match="--lr.x: lr.x: 'lr' has no setting 'x' inside"):
+        overridden(config(GOOD + "lr: 0.1"), **{"lr.x": "1"})
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(momentumlab.ConfigError, match=r"none\.yaml: no such file"):
+        load_experiment(tmp_path / "none.yaml")
+    with pytest.raises(momentumlab.ConfigError, match="is a directory"):
+        load_experiment(tmp_path)
+    with pytest.raises(momentumlab.ConfigError, match="null"):
+        load_experiment("a\0b")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=st.sampled_from("surface: ravine\n[]{}&*!|>'\"-?,#%@`\t0.1e"), max_size=60))
+def test_no_text_makes_a_traceback(text: str) -> None:
+    try:
+        parse_yaml(text, "x.yaml")
+        make_plan(load_experiment({"surface": "ravine", "optimizer": "sgd", "lr": text}), max_trials=1000)
+    except momentumlab.ConfigError:
+        pass  # any other exception is the failure that this test looks for

@@ -1,0 +1,88 @@
+"""Every command, configuration and program in the documentation runs as printed; every shipped configuration, too."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import momentumlab
+from momentumlab import __version__
+from tests.conftest import CONFIGS, ROOT, Command
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[Any]:
+    found = []
+    for page in PAGES:
+        for i, block in enumerate(
+            re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        ):
+            found.append(pytest.param(block, id=f"{page.stem}-{i}"))
+    return found
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder with what a person finds beside the README."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    return {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONIOENCODING": "utf-8"}
+
+
+@pytest.mark.parametrize("block", blocks("sh"))
+def test_commands_run(block: str, clone: Path) -> None:
+    if "python3 -m venv" in block:  # the two set-up lines: those that .ci/run and a fresh clone try
+        assert block.count("\n") == 1
+        return
+    done = subprocess.run(
+        ["sh", "-e", "-c", block], cwd=clone, capture_output=True, text=True, env=environment(), check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_configurations_run(block: str, clone: Path, command: Command) -> None:
+    (clone / "block.yaml").write_text(block)
+    done = command("run", "block.yaml", "--no-plots", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_programs_run(block: str, clone: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", block], cwd=clone, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_table_in_the_readme_is_the_one_that_is_printed(command: Command) -> None:
+    printed = command("run", ROOT / "configs" / "ravine_beta_sweep.yaml", "--no-plots").stdout.splitlines()
+    (shown,) = re.findall(r"^```text\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert [line.rstrip() for line in printed[:-1]] == shown.splitlines()
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    (line,) = re.findall(r"^python3 -m venv .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert line in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_run(config: Path) -> None:
+    result = momentumlab.run(config)
+    assert result.trials > 0
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()

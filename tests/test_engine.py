@@ -1,0 +1,321 @@
+"""What the engine promises: DESIGN's conventions on iterations, stopping, statuses, independence and history."""
+
+import itertools
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import momentumlab
+from momentumlab import engine
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.plan import make_plan
+from momentumlab.result import Status
+from momentumlab.surfaces import SURFACES
+from tests import scalar
+
+RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": 0.8, "iterations": 50}
+
+
+def outcome(result: momentumlab.Result, trial: int) -> list[Any]:
+    """Everything about one trial, with floats by their bits."""
+    return [
+        result.final_points[trial].tobytes(),
+        result.final_losses[trial].tobytes(),
+        result.iterations[trial],
+        result.status_of(trial),
+        result.path(trial).tobytes(),
+        result.velocities[trial, : len(result.recorded(trial))].tobytes(),
+    ]
+
+
+# One iteration
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_paths_equal_a_plain_scalar_loop(optimizer: str) -> None:
+    result = momentumlab.run({"surface": "himmelblau", "optimizer": optimizer, "lr": 0.005, "iterations": 60})
+    hyper = {key: value for key, value in result.plan.trial(0).hyperparameters.items() if key != "lr"}
+
+    def gradient(x: list[float]) -> list[float]:
+        a, b = x[0] ** 2 + x[1] - 11, x[0] + x[1] ** 2 - 7
+        return [4 * x[0] * a + 2 * b, 2 * a + 4 * x[1] * b]
+
+    expected = list(scalar.path(optimizer, gradient, [-0.5, -0.5], 60, 0.005, **hyper))  # type: ignore[arg-type]
+    np.testing.assert_allclose(result.positions[0], expected, rtol=1e-11)
+
+
+def test_history_begins_with_the_start_and_rest() -> None:
+    result = momentumlab.run(RAVINE)
+    assert result.positions.shape == (1, 51, 2)
+    assert result.positions[0, 0].tolist() == [-2.4, 0.2]
+    assert result.velocities[0, 0].tolist() == [0, 0]
+    assert result.positions[0, -1].tolist() == result.final_points[0].tolist()
+    assert result.losses[0, -1] == result.final_losses[0]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_velocity_is_minus_the_displacement_per_unit_of_lr(optimizer: str) -> None:
+    result = momentumlab.run({**RAVINE, "optimizer": optimizer, "lr": 0.05, "beta": None})
+    moved = np.diff(result.positions[0], axis=0)
+    np.testing.assert_allclose(moved, -0.05 * result.velocities[0, 1:], rtol=1e-9, atol=1e-15)
+
+
+def test_losses_are_those_of_the_positions() -> None:
+    result = momentumlab.run(RAVINE)
+    surface = SURFACES["ravine"]()
+    assert result.losses[0].tolist() == surface.value(result.positions[0].T).tolist()
+
+
+# Stopping
+
+
+def test_tolerance_stops_after_the_first_small_change_of_loss() -> None:
+    result = momentumlab.run(RAVINE, tolerance=1e-3, iterations=1000)
+    changes = np.abs(np.diff(result.losses[0]))
+    assert changes[-1] <= 1e-3 < changes[:-1].min()
+    assert result.status == (Status.CONVERGED,)
+    assert result.iterations[0] == len(changes)
+
+
+def test_gradient_tolerance_stops_at_the_first_small_gradient() -> None:
+    result = momentumlab.run(RAVINE, gradient_tolerance=1e-3, iterations=1000)
+    norms = np.linalg.norm(SURFACES["ravine"]().gradient(result.positions[0].T), axis=0)
+    assert norms[-1] <= 1e-3 < norms[:-1].min()
+    assert result.gradient_evaluations[0] == result.iterations[0] + 1
+
+
+def test_target_loss_stops_at_the_first_loss_that_low() -> None:
+    result = momentumlab.run(RAVINE, target_loss=1e-3, iterations=1000)
+    assert result.losses[0, -1] <= 1e-3 < result.losses[0, :-1].min()
+
+
+@pytest.mark.parametrize("test", ["tolerance", "gradient_tolerance", "target_loss"])
+def test_a_tighter_test_gives_a_tighter_result(test: str) -> None:
+    # β = 0.25 is below critical damping on both axes at this lr: the loss falls monotonically.
+    settings = {**RAVINE, "lr": 0.02, "beta": 0.25, "iterations": 100_000}
+    results = [momentumlab.run({**settings, test: 10.0**-exponent}) for exponent in (2, 4, 8, 12)]
+    assert all(result.status == (Status.CONVERGED,) for result in results)
+    for loose, tight in itertools.pairwise(results):
+        assert tight.iterations[0] > loose.iterations[0]
+        assert tight.final_losses[0] < loose.final_losses[0]
+
+
+@pytest.mark.parametrize("test", [{"gradient_tolerance": 1e-6}, {"target_loss": 1e-12}])
+def test_a_start_that_meets_the_test_takes_no_iteration(test: dict[str, float]) -> None:
+    result = momentumlab.run({**RAVINE, **test}, start=[0.0, 0.0])
+    assert (result.iterations[0], result.status) == (0, (Status.CONVERGED,))
+    assert result.positions.shape == (1, 1, 2)
+
+
+def test_a_start_at_the_minimum_converges_by_tolerance_after_one_iteration() -> None:
+    result = momentumlab.run(RAVINE, start=[0.0, 0.0], tolerance=1e-10)
+    assert (result.iterations[0], result.status) == (1, (Status.CONVERGED,))
+
+
+def test_no_iterations_is_legal() -> None:
+    result = momentumlab.run(RAVINE, iterations=0)
+    assert (result.iterations[0], result.gradient_evaluations[0]) == (0, 0)
+    assert result.status == (Status.MAX_ITERATIONS,)
+    assert result.final_points.tolist() == [[-2.4, 0.2]]
+    assert result.positions.shape == (1, 1, 2)
+
+
+def test_converged_comes_before_max_iterations() -> None:
+    needed = int(momentumlab.run(RAVINE, tolerance=1e-3, iterations=1000).iterations[0])
+    assert momentumlab.run(RAVINE, tolerance=1e-3, iterations=needed).status == (Status.CONVERGED,)
+    assert momentumlab.run(RAVINE, tolerance=1e-3, iterations=needed - 1).status == (Status.MAX_ITERATIONS,)
+
+
+def test_diverged_comes_before_converged() -> None:
+    result = momentumlab.run({"surface": "saddle", "optimizer": "sgd", "lr": 1.0, "start": [0, 1]}, target_loss=-1e32)
+    assert result.status == (Status.DIVERGED,)  # the same iteration passes the target and the bound on positions
+    assert np.abs(result.final_points).max() > engine.POSITION_BOUND
+    assert result.final_losses[0] < -1e32
+
+
+def test_divergence_ends_a_trial_at_the_bound() -> None:
+    result = momentumlab.run(RAVINE, lr=0.5, beta=0.0, iterations=10_000)
+    assert result.status == (Status.DIVERGED,)
+    sizes = np.abs(result.path(0)).max(axis=1)
+    assert sizes[-2] <= engine.POSITION_BOUND < sizes[-1]
+
+
+@pytest.mark.parametrize("start", [[1e200, 1e200], [1e60, 0.0]])
+def test_a_start_beyond_every_bound_diverges_at_once(start: list[float]) -> None:
+    result = momentumlab.run(RAVINE, surface="rosenbrock", start=start)
+    assert (result.iterations[0], result.status) == (0, (Status.DIVERGED,))
+
+
+def test_no_warning_reaches_the_user() -> None:
+    program = (
+        "import momentumlab; momentumlab.run({'surface': 'himmelblau', 'optimizers': ['sgd', 'momentum', 'adam'],"
+        "'lr': [0.01, 1, 100], 'start': [3, 4], 'iterations': 500}).plot_trajectories()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+# Lanes do not touch each other
+
+MIXED = {
+    "surface": "rosenbrock",
+    "optimizers": [
+        {"name": "sgd", "lr": [1e-3, 2e-3, 0.1]},
+        {"name": "momentum", "lr": [1e-4, 1e-3], "beta": [0.5, 0.9, 0.99]},
+        {"name": "adam", "lr": [0.01, 0.3, 1e18]},
+    ],
+    "start": [[-1.2, 1.0], [0.9, 0.9]],
+    "iterations": 400,
+    "tolerance": 1e-5,
+}
+
+
+def test_a_batch_equals_its_trials_one_at_a_time() -> None:
+    batch = momentumlab.run(MIXED)
+    assert set(batch.status) == set(Status), "the batch is meant to end in every status"
+    for trial in batch.plan:
+        alone = momentumlab.run(
+            {
+                **MIXED,
+                "optimizers": [{"name": trial.optimizer, **trial.hyperparameters}],
+                "start": list(trial.start),
+            }
+        )
+        assert outcome(alone, 0) == outcome(batch, trial.number)
+
+
+def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = momentumlab.run(MIXED)
+    for lanes in (1, 3, 7):
+        monkeypatch.setattr(engine, "BLOCK_BYTES", 8 * 2 * lanes)
+        blocks = momentumlab.run(MIXED)
+        assert [outcome(blocks, i) for i in range(whole.trials)] == [outcome(whole, i) for i in range(whole.trials)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    surface=st.sampled_from(sorted(SURFACES)),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
+    lrs=st.lists(st.floats(1e-4, 1.0), min_size=2, max_size=6),
+    order=st.randoms(use_true_random=False),
+)
+def test_the_order_of_lanes_changes_nothing(surface: str, optimizer: str, lrs: list[float], order: Any) -> None:
+    shuffled = list(range(len(lrs)))
+    order.shuffle(shuffled)
+    settings = {"surface": surface, "optimizer": optimizer, "iterations": 40, "tolerance": 1e-9}
+    straight = momentumlab.run({**settings, "lr": lrs})
+    mixed = momentumlab.run({**settings, "lr": [lrs[i] for i in shuffled]})
+    for place, i in enumerate(shuffled):
+        assert outcome(mixed, place) == outcome(straight, i)
+
+
+@pytest.mark.parametrize("dimension", [3, 10, 40])
+@pytest.mark.parametrize("surface", ["rosenbrock", "quadratic"])
+def test_many_dimensions_round_the_same_alone_and_in_a_batch(surface: str, dimension: int) -> None:
+    chosen: Any = surface
+    if surface == "quadratic":
+        chosen = {"name": "quadratic", "eigenvalues": list(np.geomspace(0.1, 10, dimension)), "rotation": 33.0}
+    settings = {"surface": chosen, "optimizer": "momentum", "lr": [1e-4, 1e-3], "iterations": 60}
+    batch = momentumlab.run(settings, start=f"random(50, dimension={dimension})")
+    for number in (0, 17, 99):
+        trial = batch.plan.trial(number)
+        alone = momentumlab.run(settings, lr=trial.hyperparameters["lr"], start=list(trial.start))
+        assert outcome(alone, 0) == outcome(batch, number)
+
+
+# History
+
+
+def test_after_its_end_a_trial_is_nan() -> None:
+    result = momentumlab.run(MIXED)
+    for trial in range(result.trials):
+        end = int(result.iterations[trial]) + 1
+        for array in (result.positions[trial], result.velocities[trial], result.losses[trial]):
+            assert np.isnan(array[end:]).all()
+        assert not np.isnan(result.losses[trial, : end - 1]).any()
+    assert result.positions.shape[1] == result.iterations.max() + 1
+
+
+def test_without_history_the_outcome_is_the_same() -> None:
+    kept, bare = momentumlab.run(MIXED), momentumlab.run(MIXED, history=False)
+    assert bare.history is None
+    assert bare.final_points.tobytes() == kept.final_points.tobytes()
+    assert bare.iterations.tolist() == kept.iterations.tolist()
+    with pytest.raises(ValueError, match="without its history"):
+        _ = bare.positions
+
+
+@settings(max_examples=25, deadline=None)
+@given(kept=st.integers(2, 60), iterations=st.integers(0, 120))
+def test_a_history_above_the_memory_bound_keeps_every_kth_iterate_and_the_last(kept: int, iterations: int) -> None:
+    plan = make_plan(momentumlab.load(MIXED, iterations=iterations))
+    bytes_per_entry = 8 * plan.trials * (2 * plan.dimension + 1)
+    full, thin = engine.run(plan), engine.run(plan, history_bytes=kept * bytes_per_entry)
+    assert thin.history is not None
+    stride = thin.history.stride
+    assert thin.positions.shape[1] <= kept
+    assert bool(thin.notes) == (stride > 1)
+    for trial in range(plan.trials):
+        recorded = thin.recorded(trial)
+        assert recorded[-1] == thin.iterations[trial]
+        assert (np.diff(recorded[:-1]) == stride).all()
+        assert thin.path(trial).tobytes() == full.positions[trial][recorded].tobytes()
+        assert np.isnan(thin.positions[trial, len(recorded) :]).all()
+
+
+# The plan's limits
+
+
+def test_too_many_trials_are_refused_before_anything_is_allocated() -> None:
+    huge = momentumlab.load(RAVINE, lr="linspace(0, 1, 1000000)", beta="linspace(0, 0.9, 1000000)")
+    assert huge.trials == 10**12
+    with pytest.raises(momentumlab.ConfigError, match=r"1,000,000,000,000 trials are more than the limit"):
+        make_plan(huge)
+
+
+def test_trials_are_numbered_optimizer_by_optimizer_with_the_last_axis_fastest() -> None:
+    plan = make_plan(momentumlab.load(MIXED))
+    product = [
+        *(("sgd", lr, None, start) for lr, start in itertools.product([1e-3, 2e-3, 0.1], [-1.2, 0.9])),
+        *(
+            ("momentum", lr, beta, start)
+            for lr, beta, start in itertools.product([1e-4, 1e-3], [0.5, 0.9, 0.99], [-1.2, 0.9])
+        ),
+        *(("adam", lr, None, start) for lr, start in itertools.product([0.01, 0.3, 1e18], [-1.2, 0.9])),
+    ]
+    described = [
+        (trial.optimizer, trial.hyperparameters["lr"], trial.hyperparameters.get("beta"), trial.start[0])
+        for trial in plan
+    ]
+    assert described == product
+
+
+def test_axes_of_the_surface_multiply_the_trials() -> None:
+    axes: dict[str, Any] = {"surface.a": [0.05, 0.1], "surface.b": [1.0, 9.0, 20.0]}
+    result = momentumlab.run(RAVINE, **axes, lr=[0.01, 0.02])
+    assert result.trials == 12
+    for trial in result.plan:
+        a, b = trial.surface_parameters["a"], trial.surface_parameters["b"]
+        alone = momentumlab.run(
+            {**RAVINE, "surface": {"name": "ravine", "a": a, "b": b}, "lr": trial.hyperparameters["lr"]}
+        )
+        assert outcome(alone, 0) == outcome(result, trial.number)
+
+
+def test_axes_of_vectors_make_groups_of_their_own() -> None:
+    surface = {"name": "quadratic", "eigenvalues": [[1.0, 2.0], [1.0, 20.0]], "rotation": [0.0, 45.0]}
+    result = momentumlab.run({"surface": surface, "optimizer": "sgd", "lr": [0.01, 0.05]})
+    assert result.trials == 8
+    assert len(result.plan.groups) == 4
+    turned = result.plan.groups[-1].surface  # by 45 degrees: its eigenvectors are the diagonals
+    assert turned.value(np.array([[1.0, -1.0], [1.0, 1.0]])) == pytest.approx([1.0, 20.0])
+
+
+def test_statuses_carry_their_message() -> None:
+    assert {status.label for status in Status} == {"converged", "diverged", "max_iterations"}
+    assert all(status.message for status in Status)

@@ -1,0 +1,262 @@
+"""Figures: what they must show, and that nothing in them overlaps or is cut off."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+import momentumlab
+from momentumlab.report.figures import surface_figure
+from momentumlab.report.figures.landscape import bounding_box, coordinate_plane, framed, landscape, principal_plane
+from momentumlab.report.figures.style import COLORS, power_of_ten
+from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces.quadratics import Quadratic
+from tests.conftest import CONFIGS
+
+RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 40}
+RICH: dict[str, dict[str, Any]] = {
+    "one trial": RAVINE,
+    "forty trials": {**RAVINE, "beta": "linspace(0, 0.99, 40)"},
+    "long labels": {
+        "surface": {"name": "quadratic", "eigenvalues": [0.123456, 17.654321], "rotation": 12.345},
+        "optimizers": ["sgd", {"name": "adam", "beta2": [0.9, 0.99, 0.999]}, "nesterov"],
+        "lr": [0.012345, 0.098765],
+        "start": [[-2.4, 2.0], [1.23456, -2.34567]],
+        "iterations": 30,
+    },
+    "all diverged": {**RAVINE, "lr": [0.5, 1.0]},
+    "some diverged": {**RAVINE, "lr": [0.1, 0.5]},
+    "one dimension": {"surface": "parabola", "optimizer": "momentum", "lr": 0.1, "beta": [0, 0.9], "iterations": 30},
+    "one dimension, diverged": {"surface": "parabola", "optimizer": "sgd", "lr": 2.0, "iterations": 30},
+    "five dimensions": {"surface": "rosenbrock", "optimizers": ["adam", "sgd"], "start": [-1, 1, 0.5, 0, 2.0]},
+    "no minimum": {"surface": "saddle", "optimizers": ["sgd", "momentum"], "lr": 0.05, "iterations": 200},
+    "no iterations": {**RAVINE, "iterations": 0},
+    "not moving": {**RAVINE, "lr": 0.0},
+    "surface axis": {**RAVINE, "surface": {"name": "ravine", "b": [1.0, 9.0]}},
+    "far away": {**RAVINE, "start": [1e9, 1e9]},
+}
+
+every_result = pytest.mark.parametrize("settings", [pytest.param(s, id=name) for name, s in RICH.items()])
+
+
+def figures_of(result: momentumlab.Result) -> list[Figure]:
+    return [result.plot_trajectories(), result.plot_velocities(), result.plot_losses()]
+
+
+def texts_of(figure: Figure) -> Iterator[Text]:
+    """All visible text but tick labels, of which those at the edge of a panel are drawn clipped."""
+    yield from figure.texts
+    for legend in figure.legends:
+        yield from legend.get_texts()
+    for panel in figure.axes:
+        yield from (panel.title, panel._left_title, panel.xaxis.label, panel.yaxis.label, *panel.texts)  # type: ignore[attr-defined]
+
+
+def points_in(line: Line2D) -> int:
+    return len(np.asarray(line.get_xdata()))
+
+
+def told(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in texts_of(figure))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_no_text_of_a_shipped_figure_overlaps_or_is_cut_off(config: Any) -> None:
+    for figure in figures_of(momentumlab.run(config)):
+        assert_text_is_clear(figure)
+
+
+@every_result
+def test_no_text_overlaps_or_is_cut_off(settings: dict[str, Any]) -> None:
+    for figure in figures_of(momentumlab.run(settings)):
+        assert_text_is_clear(figure)
+
+
+def assert_text_is_clear(figure: Figure) -> None:
+    figure.canvas.draw()
+    boxes = [
+        (text.get_text().strip(), text.get_window_extent()) for text in texts_of(figure) if text.get_text().strip()
+    ]
+    ticks = [
+        (f"tick {label.get_text()}", label.get_window_extent())
+        for panel in figure.axes
+        for axis in (panel.xaxis, panel.yaxis)
+        for label in axis.get_ticklabels()
+        if label.get_visible() and label.get_text() and _is_shown(panel, axis, label)
+    ]
+    width, height = figure.canvas.get_width_height()
+    for name, box in [*boxes, *ticks]:
+        assert box.x0 >= -1, f"{name!r} is cut off"
+        assert box.y0 >= -1, f"{name!r} is cut off"
+        assert box.x1 <= width + 1, f"{name!r} is cut off"
+        assert box.y1 <= height + 1, f"{name!r} is cut off"
+    for i, (name, box) in enumerate(boxes):
+        for other, other_box in [*boxes[i + 1 :], *ticks]:
+            across = min(box.x1, other_box.x1) - max(box.x0, other_box.x0)
+            along = min(box.y1, other_box.y1) - max(box.y0, other_box.y0)
+            assert min(across, along) <= 2, f"{name!r} overlaps {other!r}"
+
+
+def _is_shown(panel: Axes, axis: Any, label: Text) -> bool:
+    position = label.get_position()[0 if axis is panel.xaxis else 1]
+    low, high = sorted(axis.get_view_interval())
+    visible: bool = axis.get_tick_params()["labelbottom" if axis is panel.xaxis else "labelleft"]
+    return visible and low <= position <= high
+
+
+@every_result
+def test_all_panels_share_window_and_scale(settings: dict[str, Any]) -> None:
+    panels = momentumlab.run(settings).plot_trajectories().axes
+    assert len({(panel.get_xlim(), panel.get_ylim()) for panel in panels}) == 1
+
+
+def test_a_trial_has_the_same_colour_in_all_figures() -> None:
+    result = momentumlab.run(RAVINE, beta=[0.0, 0.5, 0.9])
+    trajectory, velocity, loss = figures_of(result)
+    expected = list(COLORS[:3])
+    assert [panel._left_title.get_color() for panel in trajectory.axes] == expected  # type: ignore[attr-defined]
+    for figure in (velocity, loss):
+        for panel in figure.axes:
+            curves = [line for line in panel.get_lines() if points_in(line) == 41]
+            assert [line.get_color() for line in curves] == expected
+
+
+def test_curves_hold_the_recorded_numbers() -> None:
+    result = momentumlab.run(RAVINE, beta=0.9)
+    _, velocity, loss = figures_of(result)
+    for coordinate, panel in enumerate(velocity.axes):
+        drawn = panel.get_lines()[-1].get_ydata()
+        np.testing.assert_array_equal(drawn, result.velocities[0, :, coordinate])
+    np.testing.assert_array_equal(loss.axes[0].get_lines()[-1].get_ydata(), result.losses[0])
+    assert loss.axes[0].get_yscale() == "log"
+
+
+def test_start_end_and_minimum_are_marked() -> None:
+    result = momentumlab.run(RAVINE)
+    (panel,) = result.plot_trajectories().axes
+    marks = {
+        line.get_marker(): (float(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0]))
+        for line in panel.get_lines()
+        if points_in(line) == 1
+    }
+    assert marks == {"*": (0, 0), "D": tuple(result.final_points[0]), "o": (-2.4, 0.2)}
+    assert "start" in told(result.plot_trajectories())
+
+
+def test_steps_are_points_while_there_are_few() -> None:
+    def markers(iterations: int) -> set[str]:
+        (panel,) = momentumlab.run(RAVINE, iterations=iterations).plot_trajectories().axes
+        return {str(line.get_marker()) for line in panel.get_lines() if points_in(line) > 1}
+
+    assert "o" in markers(50)
+    assert "o" not in markers(2000)
+
+
+def test_the_window_grows_to_hold_the_path_up_to_a_limit() -> None:
+    surface = SURFACES["ravine"]()
+    (_, right), _ = surface.window(2)
+    near, far = np.array([[2.0 * right, 0.0]]), np.array([[0.0, 0.0], [100.0 * right, 0.0]])
+    assert framed(surface, [near])[0][1] > 2.0 * right
+    assert framed(surface, [far]) == surface.window(2)
+    figure = momentumlab.run(RAVINE, lr=[0.1, 0.5]).plot_trajectories()
+    leaving = ["the path leaves the window" in [text.get_text() for text in panel.texts] for panel in figure.axes]
+    assert leaving == [False, True]
+
+
+def test_small_paths_are_shown_from_nearer_by_with_their_minimum() -> None:
+    surface = SURFACES["cubic"]()
+    (left, right), (bottom, top) = framed(surface, [np.array([[0.5, 0.5], [0.99, 0.01]])])
+    assert right - left < 2
+    assert (left, bottom) < (0.5, 0)
+    assert (right, top) > (1, 0.5)
+
+
+def test_the_height_of_the_contours_follows_the_logarithm_above_the_minimum() -> None:
+    surface = SURFACES["ravine"]()
+    land = landscape(surface, coordinate_plane(), ((-3, 3), (-0.5, 0.5)))
+    heights = surface.value(np.stack(np.meshgrid(np.linspace(-3, 3, 240), np.linspace(-0.5, 0.5, 240))).reshape(2, -1))
+    heights = heights.reshape(240, 240)
+    inside = (land.shade > 0) & (land.shade < 1)
+    slope = np.polyfit(np.log(heights[inside]), land.shade[inside], 1)
+    np.testing.assert_allclose(np.polyval(slope, np.log(heights[inside])), land.shade[inside], atol=1e-9)
+    assert (land.shade < 0.15).mean() > 0.0005  # the floor is visible
+    assert land.shade.max() == 1
+
+
+def test_many_dimensions_are_drawn_on_the_principal_plane() -> None:
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    flat = rng.normal(size=(50, 2)) * [5.0, 1.0]
+    path = 3.0 + flat @ basis[:2]
+    plane = principal_plane([path], center=path[-1])
+    np.testing.assert_allclose(plane.lift(plane.project(path).T).T, path, atol=1e-12)
+    np.testing.assert_allclose(plane.axes.T @ plane.axes, np.eye(2), atol=1e-12)
+    assert abs(plane.axes[:, 0] @ basis[0]) > 0.9
+    figure = momentumlab.run(RICH["five dimensions"]).plot_trajectories()
+    assert "5 dimensions: the plane of the paths' two principal directions" in told(figure)
+
+
+def test_a_window_around_a_single_point_is_not_empty() -> None:
+    (left, right), (bottom, top) = bounding_box([np.zeros((1, 2))])
+    assert left < right
+    assert bottom < top
+
+
+def test_of_many_trials_the_best_the_worst_and_some_between_are_shown() -> None:
+    result = momentumlab.run(RICH["forty trials"])
+    trajectory, velocity, loss = figures_of(result)
+    assert len(trajectory.axes) == 12
+    for figure in (trajectory, velocity, loss):
+        assert "12 of 40 trials: the best, the worst and an even choice between" in told(figure)
+    best, worst = result.ranking()[[0, -1]]
+    for number in (best, worst):
+        assert f"β = {result.plan.trial(number).hyperparameters['beta']:.4g}" in told(trajectory)
+
+
+def test_one_dimension_gets_the_graph_of_the_loss_with_the_iterates_on_it() -> None:
+    result = momentumlab.run(RICH["one dimension"])
+    for trial, panel in enumerate(result.plot_trajectories().axes):
+        graph, path = panel.get_lines()[0], next(line for line in panel.get_lines() if line.get_marker() == "o")
+        x, y = np.asarray(graph.get_xdata()), np.asarray(graph.get_ydata())
+        np.testing.assert_allclose(y, x**2)
+        np.testing.assert_array_equal(path.get_xdata(), result.positions[trial, :, 0])
+        np.testing.assert_array_equal(path.get_ydata(), result.losses[trial])
+
+
+def test_diverging_trials_do_not_hide_the_others() -> None:
+    result = momentumlab.run(RICH["some diverged"])
+    _, velocity, loss = figures_of(result)
+    assert velocity.axes[1].get_ylim()[1] < 100
+    assert loss.axes[0].get_ylim()[1] < 1000
+    assert "curves of diverging trials are cut" in told(loss)
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_every_surface_can_be_drawn(name: str) -> None:
+    figure = surface_figure(SURFACES[name]())
+    assert_text_is_clear(figure)
+    assert "default start" in told(figure)
+
+
+def test_a_surface_of_three_dimensions_cannot() -> None:
+    with pytest.raises(ValueError, match="3 dimensions"):
+        surface_figure(Quadratic(eigenvalues=(1.0, 2.0, 3.0)))
+
+
+@pytest.mark.parametrize(("value", "text"), [(1e-3, "10⁻³"), (100.0, "10²"), (-1e12, "−10¹²"), (0.0, "0"), (20.0, "")])
+def test_powers_of_ten(value: float, text: str) -> None:
+    assert power_of_ten(value) == text
+
+
+def test_settings_of_matplotlib_do_not_leak() -> None:
+    import matplotlib as mpl
+
+    with mpl.rc_context({"lines.linewidth": 9.0, "axes.grid": True}):
+        figure = momentumlab.run(RAVINE).plot_losses()
+        assert mpl.rcParams["lines.linewidth"] == 9.0
+    assert figure.axes[0].get_lines()[-1].get_linewidth() == 1.5

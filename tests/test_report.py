@@ -1,0 +1,115 @@
+"""Tables, labels and data of a result."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import momentumlab
+from momentumlab.report.data import json_document, json_text, strict, table_text
+from momentumlab.report.labels import Labels, varying_hyperparameters
+from momentumlab.report.steps import steps_of
+from momentumlab.report.table import rich_table
+
+RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 20}
+
+
+def printed(result: momentumlab.Result, width: int = 80) -> list[str]:
+    console = Console(width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(rich_table(result))
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("settings", "varying"),
+    [
+        (RAVINE, []),
+        ({**RAVINE, "beta": [0.1, 0.2]}, ["beta"]),
+        ({**RAVINE, "lr": [0.1, 0.2], "beta": [0.1, 0.2]}, ["lr", "beta"]),
+        ({"surface": "ravine", "optimizers": ["adagrad", "adam"], "lr": 0.1}, []),  # only their own defaults differ
+        ({"surface": "ravine", "optimizers": ["adagrad", "adam"]}, []),
+        ({"surface": "ravine", "optimizers": [{"name": "sgd", "lr": 1}, {"name": "adam", "lr": 2}]}, ["lr"]),
+        ({**RAVINE, "optimizer": None, "optimizers": [{"name": "momentum", "beta": b} for b in (0.1, 0.2)]}, ["beta"]),
+    ],
+)
+def test_only_what_varies_is_told(settings: dict[str, Any], varying: list[str]) -> None:
+    assert varying_hyperparameters(momentumlab.load(settings)) == varying
+
+
+def test_labels_tell_trials_apart_and_titles_what_they_share() -> None:
+    settings = {"optimizers": ["momentum", "nesterov"], "beta": [0.5, 0.9], "start": [[1, 0.1], [2, 0.2]]}
+    result = momentumlab.run({"surface": {"name": "ravine", "b": 4.0}, **settings})
+    labels = Labels(result.experiment)
+    told = [labels.of(trial) for trial in result.plan]
+    assert told[0] == "momentum, β = 0.5, from (1, 0.1)"
+    assert len(set(told)) == result.trials == 8
+    assert labels.common(result.plan.trial(0)) == "ravine (b = 4)"
+
+
+def test_numbers_are_aligned_and_readable() -> None:
+    heading, columns, *rows = printed(momentumlab.run(RAVINE, beta=[0.0, 0.95], iterations=20))
+    assert heading.strip() == "experiment: ravine · momentum, lr = 0.1"
+    assert columns.split() == ["optimizer", "β", "iterations", "final", "point", "final", "loss", "status"]
+    ends = {row.index("max_iterations") for row in rows}
+    assert ends == {columns.index("status")}
+    assert "0.95" in rows[1]
+
+
+def test_many_trials_show_the_best_ten_and_count_the_others() -> None:
+    result = momentumlab.run(RAVINE, lr="linspace(0.01, 0.4, 40)", beta=0.5, tolerance=1e-2, iterations=60)
+    lines = printed(result, width=160)
+    losses = [float(line.split()[-2]) for line in lines[2:12]]
+    assert losses == sorted(losses)
+    assert losses[0] == pytest.approx(np.nanmin(result.final_losses), rel=1e-4)
+    counts = {label: sum(status.label == label for status in result.status) for label in ("converged", "diverged")}
+    assert all(counts.values())
+    assert lines[12].startswith("the best 10 of 40 trials by final loss")
+    for label, count in counts.items():
+        assert f"{count} {label}" in lines[12]
+
+
+def test_diverged_trials_rank_last_whatever_their_loss() -> None:
+    result = momentumlab.run({"surface": "saddle", "optimizer": "sgd", "lr": [0.1, 3.0], "iterations": 60})
+    assert [status.label for status in result.status] == ["max_iterations", "diverged"]
+    assert result.final_losses[1] < result.final_losses[0]
+    assert result.ranking().tolist() == [0, 1]
+
+
+def test_the_notebook_table_is_html() -> None:
+    text = momentumlab.run(RAVINE, name="<b>")._repr_html_()
+    assert text.startswith("<table>")
+    assert "&lt;b&gt;" in text
+    assert text.count("<tr>") == 2
+
+
+def test_strict_json_has_null_for_every_number_that_is_not_finite() -> None:
+    assert strict({"a": [np.inf, float("nan"), 1.5], "b": (-np.inf,)}) == {"a": [None, None, 1.5], "b": [None]}
+    result = momentumlab.run({"surface": "rosenbrock", "optimizer": "sgd", "lr": 1e200, "iterations": 5})
+    assert json.loads(json_text(json_document(result, steps=True)))["trials"][0]["status"] == "diverged"
+
+
+def test_surface_parameters_are_in_the_json_where_they_vary() -> None:
+    document = json_document(momentumlab.run({**RAVINE, "surface": {"name": "ravine", "a": [0.1, 0.2]}}))
+    assert [trial["surface_parameters"] for trial in document["trials"]] == [{"a": 0.1, "b": 9.0}, {"a": 0.2, "b": 9.0}]
+    assert "surface_parameters" not in json_document(momentumlab.run(RAVINE))["trials"][0]
+
+
+def test_csv_columns_are_the_union_in_a_sensible_order() -> None:
+    text = table_text([{"a": 1, "z": 2}, {"a": 3, "b": 4, "z": 5}])
+    assert text == "a,b,z\n1,,2\n3,4,5\n"
+
+
+def test_steps_give_the_gradient_that_led_to_each_point() -> None:
+    result = momentumlab.run(RAVINE, beta=0.0)
+    for before, step in zip(result.positions[0], list(steps_of(result, 0))[1:], strict=False):
+        assert step.gradient is not None
+        np.testing.assert_array_equal(step.point, before - 0.1 * np.array(step.gradient))
+
+
+def test_summary_has_a_row_per_trial() -> None:
+    result = momentumlab.run(RAVINE, beta=[0.1, 0.2])
+    assert [row["hyperparameters"]["beta"] for row in result.summary()] == [0.1, 0.2]
+    assert result.summary()[1]["final_loss"] == result.final_losses[1]
