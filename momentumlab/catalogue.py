@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 Real = Array
 """A parameter of a class: one number per lane, shape ``(lanes,)``, or a single number; both broadcast alike."""
 
-Value = float | bool | tuple[float, ...]
-"""One value of a parameter: a number, a flag, or a vector such as the eigenvalues of a quadratic."""
+Value = float | bool | str | tuple[float, ...]
+"""One value of a parameter: a number, a flag, a word, or a vector such as the eigenvalues of a quadratic."""
 
 Entry = TypeVar("Entry")
 Holder = TypeVar("Holder")
@@ -30,12 +30,18 @@ Holder = TypeVar("Holder")
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """The declaration of one number, flag or vector of a surface or an optimizer.
+    """The declaration of one number, flag, word or vector of a surface or an optimizer.
 
     Attributes
     ----------
+    gt, ge, lt, le
+        Bounds of a number, or of every number of a vector.
+    choices
+        The words that are allowed.
+    optax
+        The default in the dialect of optax, where it differs.
     shared
-        All lanes of a batch have the same value. So for flags and vectors, and for numbers that shape the whole
+        All lanes of a batch have the same value. So for flags, words and vectors, and for numbers that shape the whole
         computation; any other number may differ from lane to lane.
     """
 
@@ -46,7 +52,9 @@ class Parameter:
     ge: float | None = None
     lt: float | None = None
     le: float | None = None
+    choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    optax: Value | None = None
     shared: bool = False
 
     @property
@@ -55,13 +63,24 @@ class Parameter:
         return (self.name, *self.aliases)
 
     @property
+    def is_optional(self) -> bool:
+        """Whether the default leaves the term out: a weight decay of zero, a flag that is off, the usual variant."""
+        return not self.default or bool(self.choices)
+
+    def default_in(self, dialect: str) -> Value:
+        """The default in a dialect: optax's own, or else the common one."""
+        return self.optax if dialect == "optax" and self.optax is not None else self.default
+
+    @property
     def kind(self) -> type:
-        """``float``, ``bool`` or ``tuple``."""
+        """``float``, ``bool``, ``str`` or ``tuple``."""
         return type(self.default)
 
     @property
     def bounds(self) -> str:
         """The bounds as people write them, ``0 ≤ beta < 1``; empty where every finite value will do."""
+        if self.choices:
+            return " or ".join(self.choices)
         lower = f"{self.gt:g} < " if self.gt is not None else f"{self.ge:g} ≤ " if self.ge is not None else ""
         upper = f" < {self.lt:g}" if self.lt is not None else f" ≤ {self.le:g}" if self.le is not None else ""
         return f"{lower}{self.name}{upper}" if lower or upper else ""
@@ -75,7 +94,9 @@ def parameter(
     ge: float | None = None,
     lt: float | None = None,
     le: float | None = None,
+    choices: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
+    optax: Value | None = None,
     shared: bool = False,
 ) -> Any:
     """Declare a dataclass field as a parameter (see `Parameter`). Typed as `dataclasses.field` is: ``Any``."""
@@ -85,7 +106,9 @@ def parameter(
         "ge": ge,
         "lt": lt,
         "le": le,
+        "choices": choices,
         "aliases": aliases,
+        "optax": optax,
         "shared": shared or not isinstance(default, float),
     }
     return dataclasses.field(default=default, metadata={"parameter": declared})

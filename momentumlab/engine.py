@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, take_lanes
 from momentumlab.experiment import Stopping
+from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Plan
 from momentumlab.result import History, Result, Status
 from momentumlab.surfaces.base import sum_coordinates
@@ -108,7 +109,7 @@ def _advance(block: Group, stopping: Stopping, outcome: "_Outcome", recorder: "_
             trials, lr, loss = trials[kept], lr[kept], loss[kept]
             x, g = x.take(kept, axis=1), g.take(kept, axis=1)
 
-        velocity, state = optimizer.step(state, g, x, t + 1)
+        velocity, state = optimizer.step(state, g, Here(x, t + 1, loss, lr, surface))
         x = x - lr * velocity
         previous_loss, loss = loss, surface.value(x)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from momentumlab.catalogue import Array, Value
+from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.surfaces import SURFACES, Surface
 from momentumlab.surfaces.base import Intervals
 
@@ -151,10 +152,25 @@ class Experiment:
         optimizers = sum(optimizer.combinations for optimizer in self.optimizers)
         return optimizers * self.surface.combinations * len(self.starts)
 
+    def idle_hyperparameters(self, optimizer: str) -> set[str]:
+        """The optional terms of an optimizer that no trial uses: they are not told in tables and files."""
+        used = {
+            name
+            for choice in self.optimizers
+            if choice.name == optimizer
+            for name, axis in choice.axes.items()
+            if axis.values != (_default(optimizer, name),)
+        }
+        return {p.name for p in OPTIMIZERS[optimizer].parameters() if p.is_optional} - used
+
     @property
     def first_surface(self) -> Surface:
         """The surface with the first value of each of its parameters: the one to draw."""
         return build_surface(self.surface.name, self.surface.first)
+
+
+def _default(optimizer: str, name: str) -> Value:
+    return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)
 
 
 def build_surface(name: str, parameters: Mapping[str, object]) -> Surface:

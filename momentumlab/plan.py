@@ -26,7 +26,8 @@ class Group:
     Attributes
     ----------
     surface, optimizer
-        Their parameters have shape ``(lanes,)``, but for shared ones.
+        Their parameters have shape ``(lanes,)``, but for shared ones, and but for those that are zero in all lanes:
+        these are a plain 0.0, so that a class can leave out their term.
     lr
         ``(lanes,)``
     start
@@ -165,7 +166,7 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
     for combination in itertools.product(*(axis.values for _, _, axis in shared)):
         fields: dict[type, dict[str, Any]] = {surface_class: {}, optimizer_class: {}}
         for (owner, name), column in columns.items():
-            fields[owner][name] = column
+            fields[owner][name] = column if column.any() or name == "lr" else 0.0
         for (owner, parameter, _), value in zip(shared, combination, strict=True):
             fields[owner][parameter.name] = value
         lr = fields[optimizer_class].pop("lr")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
+from momentumlab.catalogue import Array, Value
 from momentumlab.experiment import Experiment
 from momentumlab.plan import Plan, Trial
 
@@ -154,25 +154,27 @@ class Result:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of `summary`, one by one."""
-        vary = self.experiment.surface.combinations > 1
-        for trial, status in zip(self.plan, self.status, strict=True):
-            yield self._row(trial, status, with_surface_parameters=vary)
+        experiment = self.experiment
+        idle = {choice.name: experiment.idle_hyperparameters(choice.name) for choice in experiment.optimizers}
+        for trial in self.plan:
+            used = {name: value for name, value in trial.hyperparameters.items() if name not in idle[trial.optimizer]}
+            yield self._row(trial, used, with_surface_parameters=experiment.surface.combinations > 1)
 
-    def _row(self, trial: Trial, status: Status, *, with_surface_parameters: bool) -> dict[str, Any]:
+    def _row(self, trial: Trial, hyperparameters: dict[str, Value], *, with_surface_parameters: bool) -> dict[str, Any]:
         number = trial.number
         parameters = {"surface_parameters": dict(trial.surface_parameters)} if with_surface_parameters else {}
         return {
             "surface": trial.surface,
             **parameters,
             "optimizer": trial.optimizer,
-            "hyperparameters": dict(trial.hyperparameters),
+            "hyperparameters": hyperparameters,
             "start": list(trial.start),
             "replicate": trial.replicate,
             "iterations": int(self.iterations[number]),
             "gradient_evaluations": int(self.gradient_evaluations[number]),
             "final_point": self.final_points[number].tolist(),
             "final_loss": float(self.final_losses[number]),
-            "status": status.label,
+            "status": self.status_of(number).label,
         }
 
     def written_to(self, folder: Path) -> "Result":

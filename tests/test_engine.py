@@ -16,7 +16,6 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import make_plan
 from momentumlab.result import Status
 from momentumlab.surfaces import SURFACES
-from tests import scalar
 
 RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": 0.8, "iterations": 50}
 
@@ -34,19 +33,6 @@ def outcome(result: momentumlab.Result, trial: int) -> list[Any]:
 
 
 # One iteration
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_paths_equal_a_plain_scalar_loop(optimizer: str) -> None:
-    result = momentumlab.run({"surface": "himmelblau", "optimizer": optimizer, "lr": 0.005, "iterations": 60})
-    hyper = {key: value for key, value in result.plan.trial(0).hyperparameters.items() if key != "lr"}
-
-    def gradient(x: list[float]) -> list[float]:
-        a, b = x[0] ** 2 + x[1] - 11, x[0] + x[1] ** 2 - 7
-        return [4 * x[0] * a + 2 * b, 2 * a + 4 * x[1] * b]
-
-    expected = list(scalar.path(optimizer, gradient, [-0.5, -0.5], 60, 0.005, **hyper))  # type: ignore[arg-type]
-    np.testing.assert_allclose(result.positions[0], expected, rtol=1e-11)
 
 
 def test_history_begins_with_the_start_and_rest() -> None:

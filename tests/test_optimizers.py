@@ -1,5 +1,7 @@
 """What every optimizer promises. A new optimizer in the catalogue is tested by all of this with nothing to add here."""
 
+import inspect
+import itertools
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.catalogue import Parameter
+from momentumlab.optimizers import OPTIMIZERS, Here
+from momentumlab.surfaces import SURFACES
+from tests import papers
+from tests.golden.cases import CASES
+from tests.papers import dot
 
 RNG = np.random.default_rng(20261120)
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
@@ -18,21 +25,47 @@ def run(name: str, **settings: Any) -> momentumlab.Result:
     return momentumlab.run({"surface": "ravine", "optimizer": name, "lr": 0.02, "iterations": 60}, **settings)
 
 
+def other_values(parameter: Parameter) -> list[Any]:
+    """Allowed values of a hyperparameter that differ from its default."""
+    default = parameter.default
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, str):
+        return [choice for choice in parameter.choices if choice != default]
+    if isinstance(default, tuple):
+        return [tuple(0.5 * value + 0.1 for value in default)]
+    if parameter.gt is not None and parameter.gt > 0:
+        return [2 * default]
+    upper = [bound for bound in (parameter.lt, parameter.le) if bound is not None]
+    return [default / 3 if default else 0.4 * upper[0] if upper else 3.0]
+
+
+def dialects(name: str) -> list[dict[str, str]]:
+    """The settings by which to meet every variant of an optimizer."""
+    words = [parameter for parameter in OPTIMIZERS[name].parameters() if parameter.choices]
+    return [{}, *({parameter.name: choice} for parameter in words for choice in parameter.choices[1:])]
+
+
 @every_optimizer
 def test_step_is_pure_and_keeps_shapes(name: str) -> None:
-    optimizer = OPTIMIZERS[name]()
-    x, g = RNG.normal(size=(3, 5)), RNG.normal(size=(3, 5))
-    state = optimizer.init(x)
-    for t in range(1, 4):
-        frozen = [x.copy(), g.copy(), *(np.array(leaf) for leaf in state)]
-        velocity, following = optimizer.step(state, g, x, t)
-        again, _ = optimizer.step(state, g, x, t)
-        assert velocity.shape == x.shape
-        assert velocity.tobytes() == again.tobytes()
-        assert [np.shape(leaf) for leaf in following] == [np.shape(leaf) for leaf in state]
-        for array, before in zip([x, g, *state], frozen, strict=True):
-            assert np.asarray(array).tobytes() == before.tobytes()
-        state = following
+    surface = SURFACES["rosenbrock"]()
+    lr = np.full(5, 0.1)
+    for variant in dialects(name):
+        optimizer = OPTIMIZERS[name](**variant)
+        x, g = RNG.normal(size=(3, 5)), RNG.normal(size=(3, 5))
+        state = optimizer.init(x)
+        for t in range(1, 4):
+            frozen = [x.copy(), g.copy(), *(np.array(leaf) for leaf in state)]
+            here = Here(x, t, surface.value(x), lr, surface)
+            velocity, following = optimizer.step(state, g, here)
+            again, _ = optimizer.step(state, g, here)
+            assert velocity.shape == x.shape
+            assert velocity.tobytes() == again.tobytes()
+            assert type(following) is type(state)
+            assert [np.shape(leaf) for leaf in following] == [np.shape(leaf) for leaf in state]
+            for array, before in zip([x, g, *state], frozen, strict=True):
+                assert np.asarray(array).tobytes() == before.tobytes()
+            state = following
 
 
 @every_optimizer
@@ -44,13 +77,28 @@ def test_state_has_lanes_last(name: str) -> None:
 
 @every_optimizer
 def test_every_hyperparameter_changes_the_path(name: str) -> None:
-    base = run(name)
+    needed = {"dialect": ["dampening", "amsgrad"]}  # where a word only matters beside another knob
     for parameter in OPTIMIZERS[name].parameters():
-        default = parameter.default
-        assert isinstance(default, float)
-        other = default / 3 if parameter.lt is not None or parameter.name == "lr" else default + 0.5
-        changed = run(name, **{parameter.name: other})
-        assert changed.positions[0, 1:].tobytes() != base.positions[0, 1:].tobytes(), parameter.name
+        beside = {
+            key: other_values(p)[0]
+            for p in OPTIMIZERS[name].parameters()
+            if (key := p.name) in needed.get(parameter.name, [])
+        }
+        # Limits of a step show where steps run into them, restarts where the path oscillates.
+        runs = [
+            dict(beside),
+            {**beside, "lr": 1.0},
+            {**beside, "lr": 0.1, "iterations": 200},
+            {**beside, "lr": 1e-7, "iterations": 5},
+            {**beside, "lr": 40.0},
+        ]
+        changed = [
+            run(name, **{**chosen, parameter.name: value}).positions.tobytes()
+            != run(name, **chosen).positions.tobytes()
+            for chosen in runs
+            for value in [*other_values(parameter), *([parameter.default * 60] if parameter.name == "horizon" else [])]
+        ]
+        assert any(changed), parameter.name
 
 
 @every_optimizer
@@ -58,9 +106,14 @@ def test_bounds_are_enforced(name: str) -> None:
     for parameter in OPTIMIZERS[name].parameters():
         for bound, sign in ((parameter.gt, 0), (parameter.ge, -1), (parameter.lt, 0), (parameter.le, 1)):
             if bound is not None:
+                value = bound + sign * 1e-9
                 with pytest.raises(momentumlab.ConfigError, match=parameter.name):
-                    run(name, **{parameter.name: bound + sign * 1e-9})
-        wrong: list[Any] = [float("nan"), float("inf"), "a", True, []]
+                    run(name, **{parameter.name: [[value]] if parameter.kind is tuple else value})
+        wrong: list[Any] = [float("nan"), float("inf"), "a", 7, True, []]
+        if parameter.kind is float:
+            wrong.remove(7)
+        if parameter.kind is bool:
+            wrong.remove(True)
         for value in wrong:
             with pytest.raises(momentumlab.ConfigError, match=parameter.name):
                 run(name, **{parameter.name: value})
@@ -70,42 +123,172 @@ def test_bounds_are_enforced(name: str) -> None:
 def test_aliases_are_read_and_the_canonical_name_is_kept(name: str) -> None:
     for parameter in OPTIMIZERS[name].parameters():
         for alias in parameter.aliases:
-            result = run(name, lr=None, **{alias: 0.25})
-            assert result.plan.trial(0).hyperparameters[parameter.name] == 0.25
+            value = 0.25 if parameter.gt is None else parameter.gt + 0.25
+            result = run(name, lr=None, **{alias: value})
+            assert result.plan.trial(0).hyperparameters[parameter.name] == value
 
 
 @every_optimizer
 def test_converges_on_an_easy_quadratic(name: str) -> None:
     surface = {"name": "quadratic", "eigenvalues": [1.0, 2.0]}
-    lr = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
-    result = momentumlab.run({"surface": surface, "optimizer": name, "lr": lr, "start": [1, -1], "iterations": 3000})
-    assert result.losses[0, 0] == 1.5
-    assert np.nanmin(result.final_losses) < 1e-5  # RMSprop at a constant lr never comes nearer than about lr²
+    lr = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0]
+    still = {"weight_decay": 0.0} if "weight_decay" in {p.name for p in OPTIMIZERS[name].parameters()} else {}
+    for variant in dialects(name):
+        result = momentumlab.run(
+            {"surface": surface, "optimizer": {"name": name, **variant}, "lr": lr, "start": [1, -1], **still},
+            iterations=3000,
+        )
+        assert result.losses[0, 0] == 1.5
+        assert np.nanmin(result.final_losses) < 1e-5  # methods of a fixed step size never come nearer than about lr²
 
 
 @every_optimizer
 def test_stays_where_there_is_no_gradient(name: str) -> None:
-    result = run(name, start=[0.0, 0.0], iterations=5)
+    initial = [p.name for p in OPTIMIZERS[name].parameters() if p.name == "initial_accumulator_value"]
+    result = run(name, start=[0.0, 0.0], iterations=5, **dict.fromkeys(initial, 0.0))
     assert result.final_points.tolist() == [[0, 0]]
 
 
 @every_optimizer
 def test_is_finite_where_one_coordinate_has_no_gradient(name: str) -> None:
-    result = run(name, start=[-2.4, 0.0])
-    assert np.isfinite(result.positions).all()
-    assert (result.positions[0, :, 1] == 0).all()
+    for variant in dialects(name):
+        assert np.isfinite(run(name, start=[-2.4, 0.0], **variant).positions).all()
 
 
 @every_optimizer
 def test_says_all_that_people_need(name: str) -> None:
     cls = OPTIMIZERS[name]
-    assert "←" in cls.equation
+    assert "←" in cls.equation or "₊" in cls.equation or cls.equation.startswith("as ")
     assert cls.source
     assert cls.__doc__
     assert all(parameter.doc for parameter in cls.parameters())
 
 
-# Identities that theory gives
+# Independent oracles: the papers' own sequences with Python floats
+
+
+def himmelblau(x: list[float]) -> float:
+    return (x[0] ** 2 + x[1] - 11) ** 2 + (x[0] + x[1] ** 2 - 7) ** 2
+
+
+def himmelblau_gradient(x: list[float]) -> list[float]:
+    a, b = x[0] ** 2 + x[1] - 11, x[0] + x[1] ** 2 - 7
+    return [4 * x[0] * a + 2 * b, 2 * a + 4 * x[1] * b]
+
+
+WRITTEN_OUT = [name for name in OPTIMIZERS if hasattr(papers, name)]
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+@pytest.mark.parametrize("lr", [0.001, 0.01])
+def test_the_path_is_that_of_the_paper(name: str, lr: float) -> None:
+    written = getattr(papers, name)
+    accepted = set(inspect.signature(written).parameters)
+    for variant in dialects(name):
+        if not accepted.issuperset(variant):
+            continue  # another dialect than the paper's
+        result = momentumlab.run(
+            {"surface": "himmelblau", "optimizer": {"name": name, **variant}, "lr": lr, "iterations": 60}
+        )
+        hyper = {key: value for key, value in result.plan.trial(0).hyperparameters.items() if key in accepted}
+        path = written(himmelblau_gradient, himmelblau, [-0.5, -0.5], **hyper)
+        expected = np.array(list(itertools.islice(path, 61)))
+        np.testing.assert_allclose(result.positions[0], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_every_optimizer_has_an_oracle_in_a_library_or_in_a_paper() -> None:
+    recorded = {case.optimizer for case in CASES}
+    assert set(OPTIMIZERS) - recorded - set(WRITTEN_OUT) == {"newton"}
+
+
+def test_newton_solves_a_quadratic_at_once() -> None:
+    surface = {"name": "quadratic", "eigenvalues": [0.5, 3.0, 20.0], "rotation": 20.0}
+    result = momentumlab.run({"surface": surface, "optimizer": "newton", "start": [1, 2, 3], "iterations": 1})
+    assert np.abs(result.final_points).max() < 1e-14
+    flat = momentumlab.run(
+        {"surface": {"name": "quadratic", "eigenvalues": [0.0, 2.0]}, "optimizer": "newton", "start": [5.0, 3.0]}
+    )
+    assert flat.final_points[0] == pytest.approx([5.0, 0.0])  # the shortest step where H is singular
+
+
+def test_methods_that_need_more_than_a_gradient_say_so() -> None:
+    with pytest.raises(
+        momentumlab.ConfigError, match="polyak_step needs a known global minimum, which saddle does not"
+    ):
+        momentumlab.load({"surface": "saddle", "optimizer": "polyak_step"})
+
+
+# Rates on quadratics, as published
+
+
+def rate(result: momentumlab.Result, first: int, last: int) -> float:
+    """The factor per iteration by which the distance to the origin falls."""
+    distances = np.linalg.norm(result.positions[0], axis=1)
+    return float((distances[last] / distances[first]) ** (1 / (last - first)))
+
+
+@pytest.mark.parametrize("kappa", [10.0, 144.0, 1000.0])
+def test_asymptotic_rates_are_the_published_ones(kappa: float) -> None:
+    mu, high = 1.0, kappa
+    root = np.sqrt(kappa)
+    surface = {"name": "quadratic", "eigenvalues": [mu, high]}
+    rho = 1 - 1 / root
+    nesterov_beta = (np.sqrt(3 * kappa + 1) - 2) / (np.sqrt(3 * kappa + 1) + 2)
+    published = [
+        ({"name": "sgd", "lr": 2 / (high + mu)}, (kappa - 1) / (kappa + 1)),
+        (
+            {"name": "momentum", "lr": 4 / (np.sqrt(high) + np.sqrt(mu)) ** 2, "beta": ((root - 1) / (root + 1)) ** 2},
+            (root - 1) / (root + 1),
+        ),
+        ({"name": "nesterov", "lr": 1 / high, "beta": (root - 1) / (root + 1)}, 1 - 1 / root),
+        ({"name": "nesterov", "lr": 4 / (3 * high + mu), "beta": nesterov_beta}, 1 - 2 / np.sqrt(3 * kappa + 1)),
+        ({"name": "triple_momentum", "lr": (1 + rho) / high, "kappa": kappa}, rho),
+    ]  # Polyak 1964; Nesterov 2004; Lessard, Recht & Packard, arXiv 1408.3595, proposition 1; Van Scoy et al. 2018
+    for optimizer, expected in published:
+        iterations = int(min(12 / -np.log(expected), 4000))
+        result = momentumlab.run(
+            {"surface": surface, "optimizer": optimizer, "start": [1.0, 1.0], "iterations": 2 * iterations}
+        )
+        # A double eigenvalue leaves a factor t beside ρᵗ: its share is 2 ** (1 / iterations).
+        measured = rate(result, iterations, 2 * iterations)
+        assert expected * 0.995 < measured < expected * 2.3 ** (1 / iterations)
+
+
+@settings(max_examples=40, deadline=None)
+@given(kappa=st.floats(2, 1e4), steps=st.integers(1, 60), angle=st.floats(0, 90))
+def test_accelerated_methods_keep_their_worst_case_bounds(kappa: float, steps: int, angle: float) -> None:
+    surface = {"name": "quadratic", "eigenvalues": [1.0, kappa, np.sqrt(kappa)], "rotation": angle}
+    start = [1.0, -2.0, 0.5]
+    radius = dot(start, start)
+    theta = 1.0
+    for n in range(1, steps + 1):
+        theta = (1 + np.sqrt(1 + (8 if n == steps else 4) * theta**2)) / 2
+    problem = {"surface": surface, "start": start, "iterations": steps, "lr": 1 / kappa}
+    ogm = momentumlab.run({**problem, "optimizer": {"name": "ogm", "horizon": steps}})
+    assert ogm.final_losses[0] <= kappa * radius / (2 * theta**2) * (1 + 1e-9)  # Kim & Fessler, theorem 2
+    descent = momentumlab.run({**problem, "optimizer": "sgd"})
+    assert descent.final_losses[0] <= kappa * radius / (4 * steps + 2) * (1 + 1e-9)  # Drori & Teboulle 2014
+
+
+def test_robust_momentum_lies_between_triple_momentum_and_gradient_descent() -> None:
+    for name, caution, lr_factor in (("triple_momentum", 0.0, None), ("sgd", 1.0, 1.0)):
+        kappa, high = 144.0, 18.0
+        rho = 1 - ((1 - caution) / np.sqrt(kappa) + caution / kappa)
+        lr = kappa * (1 - rho) ** 2 * (1 + rho) / high
+        robust = run("robust_momentum", lr=lr, kappa=kappa, caution=caution)
+        hyper = {"kappa": kappa} if name == "triple_momentum" else {}
+        twin = run(name, lr=lr if lr_factor is None else lr_factor / high, **hyper)
+        np.testing.assert_allclose(robust.positions, twin.positions, atol=1e-11)
+
+
+def test_restarts_make_nesterov_fast_without_knowing_mu() -> None:
+    plain = run("nesterov_convex", lr=1 / 18, iterations=1000, target_loss=1e-12)
+    for scheme in ("function", "gradient"):
+        restarted = run("nesterov_restart", lr=1 / 18, iterations=1000, target_loss=1e-12, scheme=scheme)
+        assert restarted.iterations[0] < plain.iterations[0] / 2
+
+
+# Identities
 
 settings_of_runs = settings(max_examples=25, deadline=None)
 
@@ -131,15 +314,21 @@ def test_heavy_ball_in_closed_form(lr: float, beta: float) -> None:
 
 @settings_of_runs
 @given(lr=st.floats(1e-4, 0.05), beta=st.floats(0, 0.99))
-def test_nesterov_in_its_two_sequence_form(lr: float, beta: float) -> None:
-    """y = x + β (x − x₋), x₊ = y − lr ∇f(y) (Nesterov 1983): the package shows y."""
-    shown = run("nesterov", lr=lr, beta=beta).positions[0]
-    x = previous = y = shown[0]
-    curvature = np.array([1 / 8, 18])
-    for point in shown[1:]:
-        previous, x = x, y - lr * curvature * y
-        y = x + beta * (x - previous)
-        np.testing.assert_allclose(point, y, atol=1e-12)
+def test_identities_between_methods(lr: float, beta: float) -> None:
+    twins = [
+        (run("qhm", lr=lr / (1 - beta), beta=beta, nu=beta), run("nesterov", lr=lr, beta=beta)),
+        (run("qhm", lr=lr, beta=beta, nu=0.0), run("sgd", lr=lr)),
+        (run("qhm", lr=lr, beta=beta, nu=1.0), run("momentum_ema", lr=lr, beta=beta)),
+        (run("momentum_ema", lr=lr / (1 - beta), beta=beta), run("momentum", lr=lr, beta=beta)),
+        (run("aggmo", lr=lr, betas=[[beta]]), run("momentum", lr=lr, beta=beta)),
+        (run("adamw", lr=lr, weight_decay=0.0), run("adam", lr=lr)),
+        (run("qhadam", lr=lr, beta1=beta, nu1=1.0, nu2=1.0), run("adam", lr=lr, beta1=beta)),
+        (run("schedule_free_sgd", lr=lr, beta=0.0), run("sgd", lr=lr)),
+        (run("momentum", lr=lr, beta=beta, dampening=beta, dialect="optax"), run("momentum_ema", lr=lr, beta=beta)),
+        (run("rmsprop", lr=lr, beta=0.0, alpha=beta), run("rmsprop", lr=lr, alpha=beta)),
+    ]
+    for one, other in twins:
+        np.testing.assert_allclose(one.positions, other.positions, rtol=1e-9, atol=1e-11)
 
 
 @settings_of_runs

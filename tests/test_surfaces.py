@@ -150,7 +150,7 @@ def test_every_parameter_of_a_surface_changes_it(name: str) -> None:
     x = points_of(cls(), cls().default_dimension)
     for parameter in cls.parameters():
         default = parameter.default
-        other = tuple(2 * v for v in default) if isinstance(default, tuple) else default + 0.7
+        other = tuple(2 * v for v in default) if isinstance(default, tuple) else float(default) + 0.7
         assert (cls(**{parameter.name: other}).value(x) != cls().value(x)).any()
 
 

@@ -19,6 +19,8 @@ from momentumlab.surfaces import SURFACES, Surface
 SETTINGS = tuple(Settings.model_fields)
 COMPONENTS = ("surface", "optimizer", "optimizers", "start")
 
+NEEDS = {"minimum": "a known global minimum", "hessian": "a Hessian"}
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -45,6 +47,8 @@ def resolve(root: Node, default_name: str) -> Experiment:
     surface = resolver.surface()
     optimizers = resolver.optimizers()
     starts = resolver.starts(build_surface(surface.name, surface.first)) if surface else None
+    if surface and starts:
+        resolver.check_needs(build_surface(surface.name, surface.first), min(starts.dimensions))
     if resolver.problems or not (settings and surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
     return Experiment(
@@ -83,6 +87,7 @@ class _Resolver:
         self.root = root
         self.tree: dict[str, Node] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems: list[Problem] = []
+        self.components: list[_Component] = []
 
     def settings(self, default_name: str) -> Settings | None:
         nodes = {key: self.tree[key] for key in SETTINGS if key in self.tree}
@@ -113,11 +118,18 @@ class _Resolver:
         if not nodes:
             self.problems.append(given[0].problem("has no values"))
         components = [self.component(OPTIMIZERS, node) for node in nodes]
-        known = [component for component in components if component is not None]
+        self.components = known = [component for component in components if component is not None]
         shared = {key: node for key, node in self.tree.items() if key not in (*SETTINGS, *COMPONENTS)}
         self.check_shared(shared, known, complete=len(known) == len(components))
         choices = [self.choice(component, shared) for component in known]
         return [choice for choice in choices if choice is not None]
+
+    def check_needs(self, surface: Surface, dimension: int) -> None:
+        """Some methods need more than a gradient."""
+        for component in self.components:
+            for need in sorted(OPTIMIZERS[component.name].needs - surface.offers(dimension)):
+                message = f"{component.name} needs {NEEDS[need]}, which {surface.name} does not have"
+                self.problems.append(component.node.problem(message))
 
     def check_shared(self, shared: Mapping[str, Node], components: list[_Component], *, complete: bool) -> None:
         """Each key at the top level that is no setting must be a hyperparameter of one of the optimizers."""
@@ -171,14 +183,19 @@ class _Resolver:
                     nodes[parameter.name] = found[0]
         read = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}
         values = {name: axis for name, axis in read.items() if axis is not None}
-        model = self.validated(model_of(component.name, component.parameters), values, nodes)
+        dialects = values.get("dialect") or [""]
+        if len(dialects) > 1:
+            self.problems.append(nodes["dialect"].problem("defaults depend on it: name the optimizer once per dialect"))
+        model = self.validated(model_of(component.name, component.parameters, str(dialects[0])), values, nodes)
         if model is None or len(values) < len(read):
             return None
         axes = {}
         for name in type(model).model_fields:
             items = (tuple(item) if isinstance(item, list) else item for item in getattr(model, name))
-            spelling = nodes[name].value if name in nodes and isinstance(nodes[name].value, str) else None
-            axes[name] = Axis(values=tuple(items), spelling=spelling)
+            checked = tuple(items)
+            written = nodes[name].value if name in nodes else None
+            is_call = isinstance(written, str) and not isinstance(checked[0], str)
+            axes[name] = Axis(values=checked, spelling=written if is_call else None)
         return Choice(name=component.name, axes=axes)
 
     def axis(self, parameter: Parameter, node: Node) -> list[Any] | None:

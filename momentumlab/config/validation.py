@@ -5,10 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticKnownError
 
-from momentumlab.catalogue import Parameter
+from momentumlab.catalogue import Parameter, did_you_mean
 from momentumlab.config.tree import Node
 from momentumlab.errors import Problem
 from momentumlab.experiment import DEFAULT_ITERATIONS
@@ -31,6 +31,7 @@ MESSAGES = {
     "string_too_long": "is longer than {max_length} characters",
     "list_type": "{value} is not a list of numbers",
     "too_short": "has no values",
+    "value_error": "{error}",
 }
 
 
@@ -55,16 +56,18 @@ class StartPoints(BaseModel):
 
 
 @functools.cache
-def model_of(owner: str, parameters: tuple[Parameter, ...]) -> type[BaseModel]:
+def model_of(owner: str, parameters: tuple[Parameter, ...], dialect: str = "") -> type[BaseModel]:
     """A model with a list of values, within their bounds, for each parameter of an optimizer or a surface."""
-    fields: dict[str, Any] = {parameter.name: (_axis_type(parameter), [parameter.default]) for parameter in parameters}
+    fields: dict[str, Any] = {p.name: (_axis_type(p), [p.default_in(dialect)]) for p in parameters}
     return create_model(owner, __config__=STRICT, **fields)
 
 
 def _axis_type(parameter: Parameter) -> Any:
     bounds = {key: getattr(parameter, key) for key in ("gt", "ge", "lt", "le")}
     number = Annotated[float, BeforeValidator(_plain_number), Field(**bounds)]
-    item: Any = bool if parameter.kind is bool else number
+    item: Any = parameter.kind if parameter.kind in (bool, str) else number
+    if parameter.choices:
+        item = Annotated[str, AfterValidator(functools.partial(_one_of, parameter.choices))]
     if parameter.kind is tuple:
         item = Annotated[list[number], Field(min_length=1)]
     return Annotated[list[item], Field(min_length=1)]
@@ -76,6 +79,12 @@ def _plain_number(value: Any) -> Any:
         raise PydanticKnownError("float_type")
     if isinstance(value, float) and not math.isfinite(value):
         raise PydanticKnownError("finite_number")
+    return value
+
+
+def _one_of(choices: tuple[str, ...], value: str) -> str:
+    if value not in choices:
+        raise ValueError(f"'{value}' is not {' or '.join(choices)}{did_you_mean(value, choices)}")
     return value
 
 
@@ -93,8 +102,9 @@ def problems_of(error: ValidationError, nodes: Mapping[str, Node]) -> list[Probl
     for complaint in error.errors(include_url=False):
         field, *location = complaint["loc"]
         node = nodes[str(field)].at(location)
+        context = complaint.get("ctx", {})
         template = MESSAGES.get(complaint["type"], complaint["msg"])
-        problems.append(node.problem(template.format(value=spelled(complaint["input"]), **complaint.get("ctx", {}))))
+        problems.append(node.problem(template.format(value=spelled(complaint["input"]), **context)))
     return problems
 
 

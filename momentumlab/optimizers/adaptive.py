@@ -1,4 +1,4 @@
-"""The adaptive family: every coordinate has a scale of its own, learnt from its squared gradients."""
+"""The adaptive family: every coordinate has a scale of its own, learnt from the size (or sign) of its gradients."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,22 +6,43 @@ from typing import NamedTuple
 import numpy as np
 
 from momentumlab.catalogue import Array, Real, parameter
-from momentumlab.optimizers.base import Optimizer, optimizer
+from momentumlab.optimizers.base import (
+    Here,
+    Optimizer,
+    decayed,
+    dialect_parameter,
+    is_off,
+    optimizer,
+    weight_decay_parameter,
+)
 
 
 class SquaredGradients(NamedTuple):
-    """The state of a method that keeps a sum or an average of squared gradients."""
+    """The state of a method that keeps a sum of squared gradients."""
 
     h: Array
 
 
-class Moments(NamedTuple):
-    """Adam's state: the two moments, and the powers β₁ᵗ and β₂ᵗ of their bias corrections."""
+class Averages(NamedTuple):
+    """RMSprop's state: averages of squared gradients and of gradients, and the velocity."""
 
+    h: Array
     m: Array
     v: Array
-    beta1_power: Array
-    beta2_power: Array
+
+
+class Updates(NamedTuple):
+    """AdaDelta's state: averages of squared gradients and of squared updates."""
+
+    h: Array
+    u: Array
+
+
+class Signs(NamedTuple):
+    """Rprop's state: the last gradient, and the step size of each coordinate in units of lr."""
+
+    g: Array
+    size: Array
 
 
 @optimizer("adagrad", lr=1e-2)
@@ -29,69 +50,116 @@ class Moments(NamedTuple):
 class Adagrad(Optimizer[SquaredGradients]):
     """AdaGrad: steps shrink with the root of the sum of all squared gradients.
 
-    ε is added outside the root, as in PyTorch (optax puts it inside).
+    PyTorch adds ε to the root, optax inside it, and begins with a sum above zero, which shortens the first steps.
     """
 
-    eps: Real = parameter(1e-10, gt=0, doc="keeps the division finite; added to the root")
+    initial_accumulator_value: Real = parameter(0.0, ge=0, optax=0.1, doc="what the sum of squares begins with")
+    lr_decay: Real = parameter(0.0, ge=0, doc="divides lr by 1 + (t − 1)·lr_decay")
+    eps: Real = parameter(1e-10, gt=0, optax=1e-7, doc="keeps the division finite")
+    weight_decay: Real = weight_decay_parameter()
+    dialect: str = dialect_parameter("pytorch divides by √h + ε, optax by √(h + ε)")
 
     equation = "h ← h + g²,  x ← x − lr·g / (√h + ε)"
-    source = "Duchi, Hazan & Singer (2011), JMLR 12; agrees with torch.optim.Adagrad"
+    source = "Duchi, Hazan & Singer (2011), JMLR 12; agrees with torch.optim.Adagrad and, in its dialect, optax.adagrad"
 
     def init(self, x: Array) -> SquaredGradients:
-        return SquaredGradients(np.zeros_like(x))
+        return SquaredGradients(np.zeros_like(x) + self.initial_accumulator_value)
 
-    def step(self, state: SquaredGradients, g: Array, x: Array, t: int) -> tuple[Array, SquaredGradients]:
+    def step(self, state: SquaredGradients, g: Array, here: Here) -> tuple[Array, SquaredGradients]:
+        g = decayed(g, here.x, self.weight_decay)
         h = state.h + g * g
-        return g / (np.sqrt(h) + self.eps), SquaredGradients(h)
+        root = np.sqrt(h) + self.eps if self.dialect == "pytorch" else np.sqrt(h + self.eps)
+        velocity = g / root
+        if not is_off(self.lr_decay):
+            velocity = velocity / (1 + (here.t - 1) * self.lr_decay)
+        return velocity, SquaredGradients(h)
 
 
 @optimizer("rmsprop", lr=1e-2)
 @dataclass(frozen=True, kw_only=True)
-class RMSprop(Optimizer[SquaredGradients]):
+class RMSprop(Optimizer[Averages]):
     """RMSprop: steps are divided by the root of a running average of squared gradients.
 
-    PyTorch's form: ε outside the root, and the average starts at zero without a correction, so that the first steps
-    are longer by 1/√(1 − α).
+    The average begins at zero and is not corrected for that, so that the first steps are longer by 1/√(1 − α).
+    ``centered`` subtracts the squared average of gradients, an estimate of their variance; ``beta`` adds momentum.
     """
 
-    alpha: Real = parameter(0.99, ge=0, lt=1, doc="decay of the average of squared gradients")
-    eps: Real = parameter(1e-8, gt=0, doc="keeps the division finite; added to the root")
+    alpha: Real = parameter(0.99, ge=0, lt=1, optax=0.9, doc="decay of the averages")
+    eps: Real = parameter(1e-8, gt=0, doc="keeps the division finite")
+    beta: Real = parameter(0.0, ge=0, lt=1, aliases=("momentum",), doc="how much of the velocity is kept")
+    centered: bool = parameter(False, doc="divide by the standard deviation of gradients instead")
+    weight_decay: Real = weight_decay_parameter()
+    dialect: str = dialect_parameter("pytorch divides by √h + ε, optax by √(h + ε)")
 
-    equation = "h ← α h + (1 − α) g²,  x ← x − lr·g / (√h + ε)"
-    source = "Tieleman & Hinton (2012), Coursera lecture 6.5; agrees with torch.optim.RMSprop"
+    equation = "h ← α h + (1 − α) g²,  v ← β v + g / (√h + ε),  x ← x − lr·v"
+    source = (
+        "Tieleman & Hinton (2012), Coursera 6.5; agrees with torch.optim.RMSprop and, in its dialect, optax.rmsprop"
+    )
 
-    def init(self, x: Array) -> SquaredGradients:
-        return SquaredGradients(np.zeros_like(x))
+    def init(self, x: Array) -> Averages:
+        zeros = np.zeros_like(x)
+        return Averages(zeros, zeros, zeros)
 
-    def step(self, state: SquaredGradients, g: Array, x: Array, t: int) -> tuple[Array, SquaredGradients]:
+    def step(self, state: Averages, g: Array, here: Here) -> tuple[Array, Averages]:
+        g = decayed(g, here.x, self.weight_decay)
         h = self.alpha * state.h + (1 - self.alpha) * g * g
-        return g / (np.sqrt(h) + self.eps), SquaredGradients(h)
+        m, spread = state.m, h
+        if self.centered:
+            m = self.alpha * state.m + (1 - self.alpha) * g
+            spread = h - m * m
+        root = np.sqrt(spread) + self.eps if self.dialect == "pytorch" else np.sqrt(spread + self.eps)
+        v = g / root if is_off(self.beta) else self.beta * state.v + g / root
+        return v, Averages(h, m, v)
 
 
-@optimizer("adam", lr=1e-3)
+@optimizer("adadelta", lr=1.0)
 @dataclass(frozen=True, kw_only=True)
-class Adam(Optimizer[Moments]):
-    """Adam: momentum as an average, divided by the root of an average of squared gradients, both bias-corrected.
+class Adadelta(Optimizer[Updates]):
+    """AdaDelta: like RMSprop, and multiplied by the root of the average of its own squared updates.
 
-    ε is added to the root of the corrected second moment, as in the paper's Algorithm 1, PyTorch and optax. (The
-    paper's faster variant adds it to the root of the uncorrected one, where the same ε weighs 1/√(1 − β₂ᵗ) more.)
+    So the step has the unit of x, and lr = 1 is meant to fit everything; ε sets the size of the first steps.
     """
 
-    beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), doc="decay of the average of gradients")
-    beta2: Real = parameter(0.999, ge=0, lt=1, aliases=("b2",), doc="decay of the average of squared gradients")
-    eps: Real = parameter(1e-8, gt=0, doc="keeps the division finite; added to the corrected root")
+    rho: Real = parameter(0.9, ge=0, lt=1, doc="decay of the averages")
+    eps: Real = parameter(1e-6, gt=0, doc="keeps the division finite, and the first steps above zero")
+    weight_decay: Real = weight_decay_parameter()
 
-    equation = "m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − lr·m̂ / (√v̂ + ε)  with  m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)"  # noqa: E501
-    source = "Kingma & Ba (2015), arXiv 1412.6980; agrees with torch.optim.Adam and optax.adam"
+    equation = "h ← ρ h + (1 − ρ) g²,  Δ = √(u + ε)/√(h + ε)·g,  u ← ρ u + (1 − ρ) Δ²,  x ← x − lr·Δ"
+    source = "Zeiler (2012), arXiv 1212.5701; agrees with torch.optim.Adadelta and optax.adadelta"
 
-    def init(self, x: Array) -> Moments:
-        ones = np.ones(x.shape[1])
-        return Moments(np.zeros_like(x), np.zeros_like(x), ones, ones)
+    def init(self, x: Array) -> Updates:
+        return Updates(np.zeros_like(x), np.zeros_like(x))
 
-    def step(self, state: Moments, g: Array, x: Array, t: int) -> tuple[Array, Moments]:
-        m = self.beta1 * state.m + (1 - self.beta1) * g
-        v = self.beta2 * state.v + (1 - self.beta2) * g * g
-        # A running product: a power costs far more, and rounds differently from lane to lane.
-        beta1_power, beta2_power = state.beta1_power * self.beta1, state.beta2_power * self.beta2
-        root = np.sqrt(v / (1 - beta2_power)) + self.eps
-        return m / (1 - beta1_power) / root, Moments(m, v, beta1_power, beta2_power)
+    def step(self, state: Updates, g: Array, here: Here) -> tuple[Array, Updates]:
+        g = decayed(g, here.x, self.weight_decay)
+        h = self.rho * state.h + (1 - self.rho) * g * g
+        delta = np.sqrt(state.u + self.eps) / np.sqrt(h + self.eps) * g
+        return delta, Updates(h, self.rho * state.u + (1 - self.rho) * delta * delta)
+
+
+@optimizer("rprop", lr=1e-2)
+@dataclass(frozen=True, kw_only=True)
+class Rprop(Optimizer[Signs]):
+    """Resilient propagation: only signs count.
+
+    A step grows while its gradient keeps its sign and shrinks when it turns. Steps begin with lr. After a change of
+    sign the coordinate rests for one iteration, as in PyTorch.
+    """
+
+    eta_minus: Real = parameter(0.5, gt=0, lt=1, doc="factor of a step whose gradient has turned")
+    eta_plus: Real = parameter(1.2, gt=1, doc="factor of a step whose gradient has not")
+    min_step: Real = parameter(1e-6, gt=0, doc="the shortest step, in units of x")
+    max_step: Real = parameter(50.0, gt=0, doc="the longest step, in units of x")
+
+    equation = "Δ ← clip(Δ·(η⁺ if g·g₋ > 0, η⁻ if < 0, 1 if = 0), min, max),  x ← x − Δ·sign(g)  (g ← 0 if g·g₋ < 0)"
+    source = "Riedmiller & Braun (1993), IEEE Int. Conf. on Neural Networks; agrees with torch.optim.Rprop"
+
+    def init(self, x: Array) -> Signs:
+        return Signs(np.zeros_like(x), np.ones_like(x))
+
+    def step(self, state: Signs, g: Array, here: Here) -> tuple[Array, Signs]:
+        agreement = np.sign(g * state.g)
+        factor = np.where(agreement > 0, self.eta_plus, np.where(agreement < 0, self.eta_minus, 1.0))
+        size = np.clip(state.size * factor, self.min_step / here.lr, self.max_step / here.lr)
+        g = np.where(agreement < 0, 0.0, g)
+        return np.sign(g) * size, Signs(g, size)

@@ -4,9 +4,36 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from momentumlab.catalogue import Array, Catalogue, Parameter, parameters_of
+import numpy as np
+
+from momentumlab.catalogue import Array, Catalogue, Parameter, Real, parameter, parameters_of
+from momentumlab.surfaces import Surface
 
 State = TypeVar("State", bound=tuple[object, ...])
+
+
+class Here(NamedTuple):
+    """Where and when a gradient was taken. Most methods look at the gradient alone.
+
+    Attributes
+    ----------
+    x
+        The current point, ``(dim, lanes)``.
+    t
+        The number of this iteration, from 1.
+    loss
+        The loss at ``x``, ``(lanes,)``.
+    lr
+        The learning rate that the engine is about to apply, ``(lanes,)``.
+    surface
+        The surface itself: its Hessian, its minima.
+    """
+
+    x: Array
+    t: int
+    loss: Array
+    lr: Array
+    surface: Surface
 
 
 class Optimizer(ABC, Generic[State]):
@@ -22,24 +49,27 @@ class Optimizer(ABC, Generic[State]):
     Attributes
     ----------
     equation
-        The update, in the words of the docstring's source.
+        The update, in the words of its source.
     source
         The paper, and the library that gives the same path.
     default_lr
-        The learning rate where none is given: PyTorch's.
+        The learning rate where none is given: PyTorch's, or else the paper's.
+    needs
+        What a surface must offer beyond its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
     """
 
     name: ClassVar[str]
     equation: ClassVar[str]
     source: ClassVar[str]
     default_lr: ClassVar[float]
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def init(self, x: Array) -> State:
-        """The state before the first gradient; a ``NamedTuple`` of arrays shaped like ``x``, or ``(lanes,)``."""
+        """The state before the first gradient: a ``NamedTuple`` of arrays whose last axis is the lanes."""
 
     @abstractmethod
-    def step(self, state: State, g: Array, x: Array, t: int) -> tuple[Array, State]:
+    def step(self, state: State, g: Array, here: Here) -> tuple[Array, State]:
         """One iteration.
 
         Parameters
@@ -47,16 +77,14 @@ class Optimizer(ABC, Generic[State]):
         state
             What `init` or the last step gave.
         g
-            The gradient at ``x``, ``(dim, lanes)``.
-        x
-            The current point, ``(dim, lanes)``.
-        t
-            The number of this iteration, from 1.
+            The gradient, ``(dim, lanes)``.
+        here
+            Where and when it was taken.
 
         Returns
         -------
         velocity, state
-            The velocity has the shape of ``x``; the state has the shapes that it had.
+            The velocity has the shape of ``g``; the state has the shapes that it had.
         """
 
     @classmethod
@@ -84,3 +112,40 @@ def optimizer(name: str, *, lr: float, aliases: tuple[str, ...] = ()) -> Callabl
         return cls
 
     return enter
+
+
+# What several families declare alike
+
+
+def momentum_parameter(
+    default: float = 0.9, name: str = "momentum", doc: str = "how much of the velocity is kept"
+) -> Any:
+    """β of the momentum family."""
+    return parameter(default, ge=0, lt=1, aliases=(name,), doc=doc)
+
+
+def weight_decay_parameter(
+    default: float = 0.0, optax: float | None = None, doc: str = "L2 regularisation: adds weight_decay · x to g"
+) -> Any:
+    """The weight decay, as a part of the gradient unless the text says otherwise."""
+    return parameter(default, ge=0, optax=optax, doc=doc)
+
+
+def dialect_parameter(doc: str) -> Any:
+    """Whose variant: PyTorch's or optax's."""
+    return parameter("pytorch", choices=("pytorch", "optax"), doc=doc)
+
+
+def is_off(value: Real) -> bool:
+    """Whether a hyperparameter is zero in all lanes, so that its term can be left out."""
+    return isinstance(value, float) and value == 0
+
+
+def decayed(g: Array, x: Array, weight_decay: Real) -> Array:
+    """The gradient with weight decay, ``g + weight_decay · x``."""
+    return g if is_off(weight_decay) else g + weight_decay * x
+
+
+def per_lane(value: Real | float, x: Array) -> Array:
+    """A number per lane, ``(lanes,)``, from a hyperparameter or a constant."""
+    return np.broadcast_to(np.asarray(value, dtype=np.float64), x.shape[1:]).copy()

@@ -77,7 +77,9 @@ def short(value: Value) -> str:
     """A value at a readable precision."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(short, value))}]"
-    return str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
+    if isinstance(value, (bool, str)):
+        return str(value).lower()
+    return f"{value:.4g}"
 
 
 def point(coordinates: Iterable[float], digits: int = 4) -> str:

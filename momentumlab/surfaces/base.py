@@ -114,6 +114,13 @@ class Surface(ABC):
         """The part of the surface that is worth drawing: an interval per coordinate."""
         return tuple(self.view[i % len(self.view)] for i in range(dim))
 
+    def offers(self, dim: int) -> frozenset[str]:
+        """What it has beyond its gradient, in the words of an optimizer's ``needs``."""
+        has_hessian = type(self).hessian is not Surface.hessian
+        has_minimum = any(point.kind is CriticalKind.GLOBAL_MINIMUM for point in self.critical_points(dim))
+        offered = {"hessian": has_hessian, "minimum": has_minimum}
+        return frozenset(name for name, offer in offered.items() if offer)
+
     def minima(self, dim: int) -> tuple[CriticalPoint, ...]:
         """The known minima, global ones first."""
         return tuple(point for point in self.critical_points(dim) if point.kind.is_minimum)

@@ -1,0 +1,208 @@
+"""Accelerated methods: momentum that varies with the iteration, is tuned to the condition number, or restarts.
+
+All show the point at which the gradient is taken. With x₊ − x = −lr·w between the sequence x that the papers analyse,
+each is a filter of the gradient: w is the velocity of x, and the shown point runs ahead of x by some part of it.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from momentumlab.catalogue import Array, Real, parameter
+from momentumlab.optimizers.base import Here, Optimizer, momentum_parameter, optimizer, per_lane
+from momentumlab.surfaces.base import sum_coordinates
+
+SCHEMES = ("function", "gradient")
+
+
+class Lookahead(NamedTuple):
+    """The state of a method with a sequence θ: how far ahead the shown point is, and θ, ``(lanes,)``."""
+
+    z: Array
+    theta: Array
+
+
+class Inertia(NamedTuple):
+    """The state of a method with constant coefficients: the velocity of the hidden sequence."""
+
+    w: Array
+
+
+class Restarting(NamedTuple):
+    """The state of heavy ball with restart: the velocity and the last loss."""
+
+    v: Array
+    loss: Array
+
+
+class RestartingLookahead(NamedTuple):
+    """The state of Nesterov's method with restart."""
+
+    z: Array
+    theta: Array
+    loss: Array
+
+
+@optimizer("nesterov_convex", lr=1e-3, aliases=("fista",))
+@dataclass(frozen=True, kw_only=True)
+class NesterovConvex(Optimizer[Lookahead]):
+    """Nesterov's method for convex functions: its momentum grows towards 1 as (θ − 1)/θ₊, about (t − 1)/(t + 2).
+
+    With lr = 1/L the loss is at most 2 L R²/(t + 1)² above the minimum, R being the distance of the start from it.
+    """
+
+    equation = "y₊ = x − lr·g,  x₊ = y₊ + (θ − 1)/θ₊ (y₊ − y),  θ₊ = (1 + √(1 + 4θ²))/2,  θ₀ = 1"
+    source = (
+        "Nesterov (1983), Doklady 27; as FISTA without the proximal step, Beck & Teboulle (2009), SIAM J. Imaging 2"
+    )
+
+    def init(self, x: Array) -> Lookahead:
+        return Lookahead(np.zeros_like(x), per_lane(1.0, x))
+
+    def step(self, state: Lookahead, g: Array, here: Here) -> tuple[Array, Lookahead]:
+        theta = following(state.theta)
+        w = state.z + g
+        z = (state.theta - 1) / theta * w
+        return g + z, Lookahead(z, theta)
+
+
+@optimizer("ogm", lr=1e-3, aliases=("optimized_gradient",))
+@dataclass(frozen=True, kw_only=True)
+class OGM(Optimizer[Lookahead]):
+    """The optimized gradient method: Nesterov's with one more term, and the best worst case of all first-order methods.
+
+    With lr = 1/L and the number of iterations N known beforehand (``horizon``), the loss after N iterations is at most
+    L R²/(2 θ_N²) above the minimum.
+    """
+
+    horizon: Real = parameter(0.0, ge=0, doc="the number of iterations N; its last step is longer. 0: not known")
+
+    equation = (
+        "y₊ = x − lr·g,  x₊ = y₊ + (θ − 1)/θ₊ (y₊ − y) + θ/θ₊ (y₊ − x),  θ₊ = (1 + √(1 + 4θ²))/2 (8 instead of 4 at N)"
+    )
+    source = "Kim & Fessler (2016), arXiv 1406.5468, algorithm OGM2"
+
+    def init(self, x: Array) -> Lookahead:
+        return Lookahead(np.zeros_like(x), per_lane(1.0, x))
+
+    def step(self, state: Lookahead, g: Array, here: Here) -> tuple[Array, Lookahead]:
+        theta = np.where(here.t == self.horizon, following(state.theta, 8), following(state.theta))
+        w = state.z + g
+        z = (state.theta - 1) / theta * w + state.theta / theta * g
+        return g + z, Lookahead(z, theta)
+
+
+@optimizer("triple_momentum", lr=1e-3, aliases=("tmm",))
+@dataclass(frozen=True, kw_only=True)
+class TripleMomentum(Optimizer[Inertia]):
+    """The triple momentum method: the fastest known rate on all strongly convex functions, 1 − 1/√κ per iteration.
+
+    Made for lr = (1 + ρ)/L with ρ = 1 − 1/√κ.
+    """
+
+    kappa: Real = parameter(100.0, gt=1, aliases=("condition_number",), doc="the condition number L/μ it is tuned to")
+
+    equation = (
+        "ξ₊ = (1 + β) ξ − β ξ₋ − lr·g,  x₊ = (1 + γ) ξ₊ − γ ξ,  β = ρ²/(2 − ρ),  γ = ρ²/((1 + ρ)(2 − ρ)),  ρ = 1 − 1/√κ"
+    )
+    source = "Van Scoy, Freeman & Lynch (2018), IEEE Control Systems Letters 2, The fastest known globally convergent…"
+
+    def init(self, x: Array) -> Inertia:
+        return Inertia(np.zeros_like(x))
+
+    def step(self, state: Inertia, g: Array, here: Here) -> tuple[Array, Inertia]:
+        rho = 1 - 1 / np.sqrt(self.kappa)
+        beta = rho * rho / (2 - rho)
+        gamma = beta / (1 + rho)
+        w = beta * state.w + g
+        return w + gamma * (w - state.w), Inertia(w)
+
+
+@optimizer("robust_momentum", lr=1e-3, aliases=("rmm",))
+@dataclass(frozen=True, kw_only=True)
+class RobustMomentum(Optimizer[Inertia]):
+    """The robust momentum method: trades the rate ρ for robustness against errors of the gradient.
+
+    ρ = 1 − 1/√κ is the triple momentum method, ρ = 1 − 1/κ is gradient descent at 1/L, and both ends are the bounds of
+    what makes sense. ``caution`` moves from the one (0) to the other (1). Made for lr = κ(1 − ρ)²(1 + ρ)/L.
+    """
+
+    kappa: Real = parameter(100.0, gt=1, aliases=("condition_number",), doc="the condition number L/μ it is tuned to")
+    caution: Real = parameter(0.5, ge=0, le=1, doc="where ρ lies between 1 − 1/√κ (0, fastest) and 1 − 1/κ (1)")
+
+    equation = "ξ₊ = ξ + β (ξ − ξ₋) − lr·g,  x₊ = ξ₊ + γ (ξ₊ − ξ),  β = κρ³/(κ − 1),  γ = ρ³/((κ − 1)(1 − ρ)²(1 + ρ))"
+    source = "Cyrus, Hu, Van Scoy & Lessard (2018), arXiv 1710.04753, equations 2 and 3"
+
+    def init(self, x: Array) -> Inertia:
+        return Inertia(np.zeros_like(x))
+
+    def step(self, state: Inertia, g: Array, here: Here) -> tuple[Array, Inertia]:
+        kappa = self.kappa
+        rho = 1 - ((1 - self.caution) / np.sqrt(kappa) + self.caution / kappa)
+        cube = rho * rho * rho
+        beta = kappa * cube / (kappa - 1)
+        gamma = cube / ((kappa - 1) * (1 - rho) * (1 - rho) * (1 + rho))
+        w = beta * state.w + g
+        return w + gamma * (w - state.w), Inertia(w)
+
+
+@optimizer("momentum_restart", lr=1e-3, aliases=("heavy_ball_restart",))
+@dataclass(frozen=True, kw_only=True)
+class MomentumRestart(Optimizer[Restarting]):
+    """Heavy ball that drops its velocity when it leads uphill.
+
+    ``function``: when the loss has grown. ``gradient``: when the gradient points along the last displacement,
+    g·(x − x₋) > 0, which is seen one iteration sooner and needs no loss.
+    """
+
+    beta: Real = momentum_parameter()
+    scheme: str = parameter("gradient", choices=SCHEMES, doc="what makes it restart")
+
+    equation = "v ← 0 on restart,  v ← β v + g,  x ← x − lr·v"
+    source = "O'Donoghue & Candès (2015), arXiv 1204.3982, section 3.2, applied to Polyak's method"
+
+    def init(self, x: Array) -> Restarting:
+        return Restarting(np.zeros_like(x), per_lane(np.inf, x))
+
+    def step(self, state: Restarting, g: Array, here: Here) -> tuple[Array, Restarting]:
+        uphill = here.loss > state.loss if self.scheme == "function" else sum_coordinates(g * state.v) < 0
+        v = np.where(uphill, 0.0, self.beta * state.v) + g
+        return v, Restarting(v, here.loss)
+
+
+@optimizer("nesterov_restart", lr=1e-3, aliases=("fista_restart",))
+@dataclass(frozen=True, kw_only=True)
+class NesterovRestart(Optimizer[RestartingLookahead]):
+    """Nesterov's method for convex functions, begun anew when its momentum leads uphill.
+
+    Finds the rate of strongly convex functions without knowing μ. ``gradient``: when the gradient points along the
+    displacement of the hidden sequence, g·(y₊ − y) > 0. ``function``: when the loss at the shown points has grown (the
+    paper looks at the hidden sequence, whose loss nobody evaluates here).
+    """
+
+    scheme: str = parameter("gradient", choices=SCHEMES, doc="what makes it restart")
+
+    equation = "as nesterov_convex, with θ ← 1 and y₊ − y ← 0 on restart"
+    source = "O'Donoghue & Candès (2015), arXiv 1204.3982, algorithm 1 and section 3.2"
+
+    def init(self, x: Array) -> RestartingLookahead:
+        return RestartingLookahead(np.zeros_like(x), per_lane(1.0, x), per_lane(np.inf, x))
+
+    def step(self, state: RestartingLookahead, g: Array, here: Here) -> tuple[Array, RestartingLookahead]:
+        z, theta = state.z, state.theta
+        if self.scheme == "function":
+            uphill = here.loss > state.loss
+            z, theta = np.where(uphill, 0.0, z), np.where(uphill, 1.0, theta)
+        w = z + g
+        if self.scheme == "gradient":
+            uphill = sum_coordinates(g * w) < 0
+            w, theta = np.where(uphill, 0.0, w), np.where(uphill, 1.0, theta)
+        theta_next = following(theta)
+        z = (theta - 1) / theta_next * w
+        return g + z, RestartingLookahead(z, theta_next, here.loss)
+
+
+def following(theta: Array, factor: int = 4) -> Array:
+    """The next θ of Nesterov's sequence, (1 + √(1 + 4θ²))/2."""
+    return (1 + np.sqrt(1 + factor * theta * theta)) / 2

@@ -1,0 +1,59 @@
+"""Methods that know more than a gradient: the loss of the minimum, or the Hessian. For reference beside the others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from momentumlab.catalogue import Array, Real, parameter
+from momentumlab.optimizers.base import Here, Optimizer, Stateless, dialect_parameter, optimizer
+from momentumlab.surfaces.base import sum_coordinates
+
+
+@optimizer("polyak_step", lr=1.0, aliases=("polyak_sgd",))
+@dataclass(frozen=True, kw_only=True)
+class PolyakStep(Optimizer[Stateless]):
+    """Gradient descent with Polyak's step size, which needs to know the loss f* of the minimum.
+
+    The step would lead to the minimum if the loss were a cone. lr is a factor on it.
+    """
+
+    max_step: Real = parameter(0.0, ge=0, optax=1.0, doc="the longest step size; 0: no limit")
+    dialect: str = dialect_parameter("optax limits the step size to 1 unless told otherwise")
+
+    needs = frozenset({"minimum"})
+    equation = "x ← x − lr·(f(x) − f*)/|g|²·g"
+    source = "Polyak (1987), Introduction to Optimization, section 5.3; agrees with optax.polyak_sgd"
+
+    def init(self, x: Array) -> Stateless:
+        return Stateless()
+
+    def step(self, state: Stateless, g: Array, here: Here) -> tuple[Array, Stateless]:
+        square = sum_coordinates(g * g)
+        lowest = min(point.loss for point in here.surface.minima(len(g)))
+        size = np.where(square > 0, (here.loss - lowest) / np.where(square > 0, square, 1.0), 0.0)
+        limit = np.where(np.asarray(self.max_step) > 0, self.max_step, np.inf)
+        return np.minimum(size, limit) * g, state
+
+
+@optimizer("newton", lr=1.0)
+@dataclass(frozen=True, kw_only=True)
+class Newton(Optimizer[Stateless]):
+    """Newton's method: to the critical point of the local quadratic, be it minimum, saddle or maximum.
+
+    Where the Hessian is singular, the shortest such step.
+    """
+
+    needs = frozenset({"hessian"})
+    equation = "x ← x − lr·H⁻¹ g"
+    source = "elementary; the pseudo-inverse where H is singular"
+
+    def init(self, x: Array) -> Stateless:
+        return Stateless()
+
+    def step(self, state: Stateless, g: Array, here: Here) -> tuple[Array, Stateless]:
+        hessian = np.moveaxis(here.surface.hessian(here.x), 2, 0)
+        known = np.isfinite(hessian.sum(axis=(1, 2)))
+        inverse = np.linalg.pinv(np.where(known[:, np.newaxis, np.newaxis], hessian, 0.0), hermitian=True)
+        products = np.moveaxis(inverse, 0, 2) * g[np.newaxis]
+        step = np.stack([sum_coordinates(row) for row in products])
+        return np.where(known, step, np.nan), state
