@@ -15,13 +15,13 @@ from momentumlab.plan import MAX_TRIALS, make_plan
 from momentumlab.result import Result
 
 
-def load(source: Source, **overrides: object) -> Experiment:
+def load(source: Source | None = None, **overrides: object) -> Experiment:
     """Read and check an experiment without running it.
 
     Parameters
     ----------
     source
-        The path of a YAML file, a mapping of the same shape, or an experiment.
+        The path of a YAML file, a mapping of the same shape, an experiment; or nothing if the overrides say it all.
     **overrides
         Settings that take the place of the source's: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
 
@@ -31,11 +31,11 @@ def load(source: Source, **overrides: object) -> Experiment:
         With every problem that was found.
     """
     settings = [node_of(value, place=f"argument {path}", path=path) for path, value in overrides.items()]
-    return load_experiment(source, settings)
+    return load_experiment({} if source is None else source, settings)
 
 
 def run(
-    source: Source,
+    source: Source | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
@@ -48,7 +48,7 @@ def run(
     Parameters
     ----------
     source
-        The path of a YAML file, a mapping of the same shape, or an experiment.
+        The path of a YAML file, a mapping of the same shape, an experiment; or nothing if the overrides say it all.
     out
         The folder in which a run folder is made; nothing is written without it.
     plots
@@ -58,7 +58,7 @@ def run(
     max_trials
         The most trials that the experiment may have.
     **overrides
-        As in `load`.
+        Settings that take the place of the source's: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
 
     Raises
     ------

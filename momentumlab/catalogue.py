@@ -147,7 +147,7 @@ def take_lanes(holder: Holder, lanes: Any) -> Holder:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'momentum'?)`` where a known name is near, else nothing."""
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 

@@ -1,6 +1,8 @@
 """The command line: parses, calls the API, prints. What a command needs is imported when it runs: help is quick."""
 
+import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -63,6 +65,9 @@ class Noun(StrEnum):
 
 def main() -> None:
     """The command ``momentumlab``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # β in a table must not end a run on a terminal that lacks it
     try:
         app()
     except KeyboardInterrupt:
@@ -123,7 +128,9 @@ def run(
         str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")
     ] = None,
     iterations: Annotated[str | None, typer.Option(metavar="N", help="The most iterations of a trial.")] = None,
-    tolerance: Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by less.")] = None,
+    tolerance: Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by no more.")] = None,
+    gradient_tolerance: Annotated[str | None, typer.Option(metavar="T", help="Stop at a gradient this small.")] = None,
+    target_loss: Annotated[str | None, typer.Option(metavar="LOSS", help="Stop at a loss this low.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting: --set surface.a=0.1 (may be repeated)."),
@@ -151,13 +158,15 @@ def run(
         "start": start,
         "iterations": iterations,
         "tolerance": tolerance,
+        "gradient_tolerance": gradient_tolerance,
+        "target_loss": target_loss,
         "name": name,
     }
     with reported():
         from momentumlab.api import execute
 
-        overrides = {key: (f"--{key}", text) for key, text in flags.items() if text is not None}
-        overrides |= parsed_settings(settings or [])
+        overrides = {key: (f"--{key.replace('_', '-')}", text) for key, text in flags.items() if text is not None}
+        overrides = parsed_settings(settings or [], overrides)
         results = []
         for experiment in load_all(configs or [], overrides, max_trials):
             result = execute(experiment, out=out, plots=not no_plots, max_trials=experiment.trials)
@@ -167,14 +176,17 @@ def run(
             print_csv(results, steps=steps)
 
 
-def parsed_settings(settings: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """``--set KEY=VALUE`` by key: the option as it was typed, and the value."""
-    pairs = {}
+def parsed_settings(settings: Sequence[str], flags: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """``--set KEY=VALUE`` by key, beside the flags: the option as it was typed, and the value."""
+    pairs = dict(flags)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise ConfigError([Problem(place=f"--set {setting}", message="write KEY=VALUE, such as surface.a=0.1")])
-        pairs[key.strip()] = (f"--set {key.strip()}", text)
+        key = key.strip()
+        if key in pairs:
+            raise ConfigError([Problem(place=f"--set {key}", message=f"is set twice (the other is {pairs[key][0]})")])
+        pairs[key] = (f"--set {key}", text)
     return pairs
 
 
@@ -191,7 +203,8 @@ def load_all(
         if not {"surface", "optimizer"} & overrides.keys():
             raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
         words = [overrides[key][1] for key in ("surface", "optimizer") if key in overrides]
-        experiment = load_experiment({"name": "_".join(words)[:100]}, nodes)
+        name = re.sub(r"[^\w]+", "-", "_".join(words)).strip("-")[:100]
+        experiment = load_experiment({"name": name}, nodes)
         check_size(experiment, limit)
         return [experiment]
     experiments: list[Experiment] = []

@@ -1,5 +1,6 @@
 """What came out of a run: data only, no I/O."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -27,6 +28,9 @@ class Status(Enum):
     def __init__(self, code: int, message: str) -> None:
         self.code = code
         self.message = message
+
+    def __repr__(self) -> str:
+        return f"Status.{self.name}"
 
     @property
     def label(self) -> str:
@@ -63,7 +67,7 @@ class History:
         return np.minimum(np.arange(entries) * self.stride, length)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Result:
     """The outcome of every trial of an experiment.
 
@@ -201,6 +205,11 @@ class Result:
         from momentumlab.report.figures import loss_figure
 
         return loss_figure(self)
+
+    def __repr__(self) -> str:
+        counts = Counter(status.label for status in self.status)
+        ends = ", ".join(f"{count} {label}" for label, count in counts.items())
+        return f"<Result of {self.experiment.name}: {self.trials} trials ({ends})>"
 
     def _repr_html_(self) -> str:
         from momentumlab.report.table import html_table

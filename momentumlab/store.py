@@ -191,4 +191,8 @@ def _output_errors(path: Path) -> Iterator[None]:
         if isinstance(error, ValueError) and "null byte" not in str(error):
             raise
         reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{getattr(error, 'filename', None) or path}: {reason[:1].lower()}{reason[1:]}") from error
+        if isinstance(error, FileExistsError) and error.errno is not None:
+            reason = "there is a file in the way"
+        named = str(getattr(error, "filename", None) or path)
+        place = str(path) if named.endswith(".part") else named
+        raise OutputError(f"{place}: {reason[:1].lower()}{reason[1:]}") from error

@@ -328,11 +328,11 @@ def test_a_problem_of_an_override_names_the_option(config: Any) -> None:
     path = config(GOOD)
     with pytest.raises(momentumlab.ConfigError, match=r"^--beta: beta\[1\]: 1.5 is not below 1$"):
         overridden(path, beta="0.5,1.5")
-    with pytest.raises(momentumlab.ConfigError, match="--iterations: iterations: 'x' is not a whole number"):
+    with pytest.raises(momentumlab.ConfigError, match="--iterations: 'x' is not a whole number"):
         overridden(path, iterations="x")
-    with pytest.raises(momentumlab.ConfigError, match="--optimizers.5.lr: optimizers.5.lr: there is no entry '5'"):
+    with pytest.raises(momentumlab.ConfigError, match="--optimizers.5.lr: there is no entry '5'"):
         overridden(config("surface: ravine\noptimizers: [sgd]"), **{"optimizers.5.lr": "1"})
-    with pytest.raises(momentumlab.ConfigError, match="--lr.x: lr.x: 'lr' has no setting 'x' inside"):
+    with pytest.raises(momentumlab.ConfigError, match="--lr.x: 'lr' has no setting 'x' inside"):
         overridden(config(GOOD + "lr: 0.1"), **{"lr.x": "1"})
 
 

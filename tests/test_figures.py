@@ -233,7 +233,7 @@ def test_diverging_trials_do_not_hide_the_others() -> None:
     _, velocity, loss = figures_of(result)
     assert velocity.axes[1].get_ylim()[1] < 100
     assert loss.axes[0].get_ylim()[1] < 1000
-    assert "curves of diverging trials are cut" in told(loss)
+    assert "curves that leave the scale are cut" in told(loss)
 
 
 @pytest.mark.parametrize("name", SURFACES)

@@ -46,7 +46,7 @@ def test_labels_tell_trials_apart_and_titles_what_they_share() -> None:
     told = [labels.of(trial) for trial in result.plan]
     assert told[0] == "momentum, β = 0.5, from (1, 0.1)"
     assert len(set(told)) == result.trials == 8
-    assert labels.common(result.plan.trial(0)) == "ravine (b = 4)"
+    assert labels.common(result.plan.trial(0)) == "ravine (b = 4) · lr = 0.001"
 
 
 def test_numbers_are_aligned_and_readable() -> None:

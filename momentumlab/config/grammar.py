@@ -113,6 +113,11 @@ def _arange(call: Call) -> Array:
     return values
 
 
+def _looks_like_a_list(text: str) -> bool:
+    words = text.replace(",", " ").split()
+    return len(words) > 1 and all(isinstance(read_scalar(word), (int, float)) for word in words)
+
+
 AXES: dict[str, Callable[[Call], Array]] = {"linspace": _linspace, "geomspace": _geomspace, "arange": _arange}
 
 
@@ -126,7 +131,8 @@ def axis_values(text: str) -> list[float]:
     """
     call = parse_call(text)
     if call is None:
-        raise ValueError(f"'{text}' is not a number")
+        hint = f"; a list is written [{', '.join(text.replace(',', ' ').split())}]" if _looks_like_a_list(text) else ""
+        raise ValueError(f"'{text}' is not a number{hint}")
     if call.name not in AXES:
         hint = did_you_mean(call.name, AXES)
         raise ValueError(f"there is no {call.name}(){hint}; an axis is {', '.join(AXES)} or a list")

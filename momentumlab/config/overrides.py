@@ -29,6 +29,8 @@ def override(root: Node, settings: Iterable[Node]) -> Node:
     """
     for setting in settings:
         steps = setting.path.split(".")
+        if len(steps) > 1 and isinstance(root.value, dict) and steps[0] not in root.value:
+            steps[0] = ALTERNATIVES.get(steps[0], steps[0])
         if isinstance(root.value, dict) and len(steps) == 1:
             root = _without(root, setting.path)
         root = _placed(root, steps, setting)

@@ -109,17 +109,20 @@ class _Resolver:
         return choice
 
     def optimizers(self) -> list[Choice]:
+        shared = {key: node for key, node in self.tree.items() if key not in (*SETTINGS, *COMPONENTS)}
         given = [self.tree[key] for key in ("optimizer", "optimizers") if key in self.tree]
-        if len(given) != 1:
-            what = "both 'optimizer' and 'optimizers' are given" if given else "there is no 'optimizer'"
-            self.problems.append(self.root.problem(f"{what}; 'momentumlab list optimizers' shows them all"))
+        if len(given) > 1:
+            self.problems.append(given[1].key_problem("both 'optimizer' and 'optimizers' are given"))
+        if not given:
+            message = "there is no 'optimizer'; 'momentumlab list optimizers' shows them all"
+            self.problems.append(self.root.problem(message))
+            self.check_shared(shared, [], complete=False)
             return []
         nodes = given[0].value if isinstance(given[0].value, list) else given
         if not nodes:
             self.problems.append(given[0].problem("has no values"))
         components = [self.component(OPTIMIZERS, node) for node in nodes]
         self.components = known = [component for component in components if component is not None]
-        shared = {key: node for key, node in self.tree.items() if key not in (*SETTINGS, *COMPONENTS)}
         self.check_shared(shared, known, complete=len(known) == len(components))
         choices = [self.choice(component, shared) for component in known]
         return [choice for choice in choices if choice is not None]
@@ -163,9 +166,8 @@ class _Resolver:
         """The axes of a component's parameters: its own settings, else those of the top level, else defaults."""
         for key, node in component.settings.items():
             if key not in component.words:
-                hint = (
-                    did_you_mean(key, component.words) or f"; it has {', '.join(p.name for p in component.parameters)}"
-                )
+                names = ", ".join(parameter.name for parameter in component.parameters) or "no parameters"
+                hint = did_you_mean(key, component.words) or f"; it has {names}"
                 self.problems.append(node.key_problem(f"{component.name} has no '{key}'{hint}"))
         nodes: dict[str, Node] = {}
         for parameter in component.parameters:
@@ -225,7 +227,8 @@ class _Resolver:
         if wrong or min(starts.dimensions) < least or len(starts.dimensions) > 1:
             needed = f"{required}" if required else f"{least} or more"
             found = " and ".join(map(str, sorted(wrong or starts.dimensions)))
-            message = f"the surface {surface.name} has {needed} coordinates, the start has {found}"
+            noun = "coordinate" if needed == "1" else "coordinates"
+            message = f"the surface {surface.name} has {needed} {noun}, the start has {found}"
             self.problems.append(node.problem(message))
             return None
         return starts

@@ -63,7 +63,8 @@ class Node:
 
     def problem(self, message: str) -> Problem:
         """A problem with this value."""
-        return Problem(place=self.place, message=f"{self.path}: {message}" if self.path else message)
+        is_told = not self.path or self.place in (f"--{self.path.replace('_', '-')}", f"--set {self.path}")
+        return Problem(place=self.place, message=message if is_told else f"{self.path}: {message}")
 
     def key_problem(self, message: str) -> Problem:
         """A problem with the key that leads to this value."""
@@ -211,6 +212,8 @@ def parse_setting(text: str, place: str, path: str) -> Node:
     ConfigError
         If the text is not YAML.
     """
+    if not text.strip():
+        raise ConfigError([Problem(place=place, message="is empty; write null to take the setting away")])
     if "," in text and not any(bracket in text for bracket in "[({\"'"):
         words = [word.strip() for word in text.split(",")]
         return node_of([read_scalar(word) for word in words], place, path)

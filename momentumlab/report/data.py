@@ -59,9 +59,15 @@ def steps_csv_text(results: Iterable[Result]) -> str:
     """A row per iteration of all trials of all results; trials are counted from 0."""
     return table_text(
         [
-            {"experiment": result.experiment.name, "trial": number, **_flat(_step_row(step))}
+            {
+                "experiment": result.experiment.name,
+                "trial": number,
+                "optimizer": row["optimizer"],
+                **row["hyperparameters"],
+                **_flat(_step_row(step)),
+            }
             for result in results
-            for number in range(result.trials)
+            for number, row in enumerate(result.rows())
             for step in steps_of(result, number)
         ]
     )
@@ -79,8 +85,8 @@ def _step_row(step: Step) -> dict[str, Any]:
 
 def csv_rows(result: Result) -> Iterator[dict[str, Any]]:
     """The rows of a result with a column for each number: ``hyperparameters`` by name, points by coordinate."""
-    for row in result.rows():
-        yield {"experiment": result.experiment.name, **_flat(row)}
+    for number, row in enumerate(result.rows()):
+        yield {"experiment": result.experiment.name, "trial": number, **_flat(row)}
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Trial
 from momentumlab.surfaces import SURFACES
 
+ALWAYS_TOLD = ("lr", "beta")
+"""What a title tells even where it is the default."""
+
 SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "alpha": "α", "eps": "ε"}
 
 
@@ -59,14 +62,20 @@ class Labels:
         told = [name for name in own if name not in self.surface_parameters]
         settings = ", ".join(self._settings(trial.surface_parameters.items(), told))
         surface = f"{trial.surface} ({settings})" if settings else trial.surface
-        if self.optimizers:
-            return surface
-        told = [
-            name
-            for name, value in trial.hyperparameters.items()
-            if name not in self.hyperparameters and (name == "lr" or value != _default(trial.optimizer, name))
-        ]
-        return f"{surface} · {', '.join([trial.optimizer, *self._settings(trial.hyperparameters.items(), told)])}"
+        shared = [] if self.optimizers else [trial.optimizer]
+        shared += self._settings(self._shared().items(), self._shared())
+        return " · ".join(filter(None, (surface, ", ".join(shared))))
+
+    def _shared(self) -> dict[str, Value]:
+        """The hyperparameters that are the same for all optimizers that have them, but for ordinary defaults."""
+        shared: dict[str, Value] = {}
+        for name in _hyperparameters(self.experiment):
+            values = dict(_values_by_optimizer(self.experiment, name))
+            distinct = set().union(*values.values())
+            ordinary = all(own == {_default(optimizer, name)} for optimizer, own in values.items())
+            if len(distinct) == 1 and (name in ALWAYS_TOLD or not ordinary):
+                shared[name] = distinct.pop()
+        return shared
 
     @staticmethod
     def _settings(items: Iterable[tuple[str, Value]], names: Iterable[str]) -> list[str]:
@@ -86,6 +95,8 @@ def point(coordinates: Iterable[float], digits: int = 4) -> str:
     """A point at a readable precision; only the first coordinates of a long one."""
     listed = list(coordinates)
     inner = ", ".join(f"{c:.{digits}g}" for c in listed[:4])
+    if len(listed) == 1:
+        return inner
     return f"({inner}, … {len(listed)} coordinates)" if len(listed) > 4 else f"({inner})"
 
 
@@ -96,7 +107,7 @@ def _hyperparameters(experiment: Experiment) -> list[str]:
 def _values_by_optimizer(experiment: Experiment, name: str) -> Iterator[tuple[str, set[Value]]]:
     by_optimizer: dict[str, list[Choice]] = {}
     for choice in experiment.optimizers:
-        if name in choice.axes:
+        if name in choice.axes and name not in experiment.idle_hyperparameters(choice.name):
             by_optimizer.setdefault(choice.name, []).append(choice)
     for optimizer, choices in by_optimizer.items():
         yield optimizer, {value for choice in choices for value in choice.axes[name].values}

@@ -28,7 +28,7 @@ class Cubic(Surface):
     formula = "x³ − y³ + 3x² + 3y² − 9x"
     latex = r"x^3 - y^3 + 3x^2 + 3y^2 - 9x"
     source = "a textbook exercise on critical points, used by several tutorials on momentum"
-    view = ((-4.0, 2.5), (-1.5, 3.0))
+    view = ((-4.0, 2.5), (-1.5, 3.5))
     start = (0.5, 0.5)
 
     def value(self, x: Array) -> Array:

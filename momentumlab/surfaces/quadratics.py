@@ -96,7 +96,7 @@ class Saddle(Surface):
     """A pass between two hills, without a minimum.
 
     From the ridge y = 0 plain gradient descent walks into the saddle and stays; a little off it, everything escapes,
-    momentum sooner. The loss is unbounded below, so a run that escapes ends as diverged.
+    momentum sooner. The loss is unbounded below: given time, a run that escapes ends as diverged.
     """
 
     formula = "x² − y²"

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
 from momentumlab.report.figures import style
@@ -16,8 +15,14 @@ from momentumlab.result import Result, Status
 MOST_COORDINATES = 4
 AXIS_NAMES = ("x", "y")
 
-WIDE = 1e3
-"""A loss without a known minimum that goes beyond this is drawn on a symmetric log scale."""
+FLOOR = 1e-16
+"""Losses nearer to the minimum than this share of the highest one drawn are rounding; they are drawn at this height."""
+
+WIDE = 1e4
+"""A loss without a floor that goes beyond this is drawn on a symmetric log scale."""
+
+OUTLIER = 20.0
+"""A curve may be this much higher than it mostly is; what goes beyond is cut."""
 
 
 def velocity_figure(result: Result) -> Figure:
@@ -32,29 +37,35 @@ def velocity_figure(result: Result) -> Figure:
     """
     shown = selection(result)
     coordinates = min(result.plan.dimension, MOST_COORDINATES)
+    velocities = [result.velocities[one.number, : len(result.recorded(one.number))] for one in shown]
+    limits = [_limits(result, shown, [v[:, coordinate] for v in velocities]) for coordinate in range(coordinates)]
+    more = result.plan.dimension > MOST_COORDINATES
+    remark = join(
+        f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else "",
+        "curves that leave the scale are cut" if any(limits) else "",
+        selection_remark(result),
+    )
     with style.styled():
-        more = result.plan.dimension > MOST_COORDINATES
-        coordinates_remark = f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else ""
-        remark = join(coordinates_remark, _cut_remark(result, shown), selection_remark(result))
-        head = _head_height(shown, coordinates, remark)
-        margins = style.Margins(left=0.85, top=head + 0.35, between_columns=0.75)
+        margins = style.Margins(left=1.0, top=_head_height(shown, coordinates, remark) + 0.35, between_columns=0.75)
         figure, panels = style.panels(1, coordinates, 4.6 if coordinates < 3 else 3.6, 3.0, margins, sharex=True)
         for coordinate, panel in enumerate(panels):
             panel.axhline(0, color="#999999", linewidth=0.8, zorder=0)
-            curves = [(result.recorded(one.number), _velocity(result, one, coordinate)) for one in shown]
-            for one, (iterations, velocity) in zip(shown, curves, strict=True):
-                _draw(panel, one, iterations, velocity)
-            _limit(panel, result, shown, [velocity for _, velocity in curves])
+            limit = limits[coordinate]
+            for one, velocity in zip(shown, velocities, strict=True):
+                _draw(panel, result, one, velocity[:, coordinate], limit)
+            style.plain_ticks(panel, whole_x=True)
+            if limit:
+                panel.set_ylim(*limit)
             panel.set_title(f"velocity along {coordinate_name(coordinate, result.plan.dimension)}", loc="left")
-            panel.set_xlabel("iteration")
-        panels[0].set_ylabel("velocity")
-        _legend(figure, shown, coordinates, remark)
-        style.headline(figure, title(result), remark)
+        panels[0].set_ylabel("velocity v  (x moves by −lr · v)")
+        _finish(figure, panels, result, shown, remark)
     return figure
 
 
 def loss_figure(result: Result) -> Figure:
-    """The loss against the iteration, above the lowest known minimum and on a log scale where one is known.
+    """The loss against the iteration: above the lowest known minimum and on a log scale, where one is known.
+
+    Where a run finds less than the known minimum, or none is known, the loss itself.
 
     Raises
     ------
@@ -62,30 +73,34 @@ def loss_figure(result: Result) -> Figure:
         If the result was made without its history.
     """
     shown = selection(result)
-    minima = result.experiment.first_surface.minima(result.plan.dimension)
+    losses = [result.losses[one.number, : len(result.recorded(one.number))] for one in shown]
+    heights = [curve - _lowest_minimum(result, one) for one, curve in zip(shown, losses, strict=True)]
+    highest = max((float(curve[0]) for curve in heights), default=0.0)
+    above = np.isfinite(highest) and highest > 0 and all(np.nanmin(curve) > -1e-9 * highest for curve in heights)
+    floor = FLOOR * highest
+    curves = [np.maximum(curve, floor) for curve in heights] if above else losses
+    wide = not above and max(float(np.nanmax(np.abs(curve))) for curve in losses) > WIDE
+    limit = None if wide else _limits(result, shown, curves, positive=bool(above))
+    remark = join(
+        f"what is below {floor:.0e} is drawn there" if above and any((c < floor).any() for c in heights) else "",
+        "curves that leave the scale are cut" if limit else "",
+        selection_remark(result),
+    )
     with style.styled():
-        remark = join(_cut_remark(result, shown), selection_remark(result))
         margins = style.Margins(left=0.95, top=_head_height(shown, 1, remark) + 0.15)
         figure, (panel,) = style.panels(1, 1, 6.4, 3.6, margins)
-        curves = []
-        for one in shown:
-            lowest = _lowest_minimum(result, one) if minima else 0.0
-            losses = result.losses[one.number, : len(result.recorded(one.number))] - lowest
-            curves.append(losses)
-            _draw(panel, one, result.recorded(one.number), np.where(losses > 0, losses, np.nan) if minima else losses)
-        positive = any((losses > 0).any() for losses in curves)
-        if minima and positive:
+        for one, curve in zip(shown, curves, strict=True):
+            _draw(panel, result, one, curve, limit)
+        style.plain_ticks(panel, whole_x=True)
+        if limit:
+            panel.set_ylim(*limit)
+        if above and panel.get_ylim()[1] > 10 * min(float(np.nanmin(curve)) for curve in curves):
             style.log_scale(panel)
             panel.grid(True, axis="y")
-            panel.set_ylabel("loss above the known minimum")
-        else:
-            if max(float(np.nanmax(np.abs(losses))) for losses in curves) > WIDE:
-                style.symmetric_log_scale(panel)
-            panel.set_ylabel("loss")
-        _limit(panel, result, shown, curves)
-        panel.set_xlabel("iteration")
-        _legend(figure, shown, 1, remark)
-        style.headline(figure, title(result), remark)
+        elif wide:
+            style.symmetric_log_scale(panel)
+        panel.set_ylabel("loss above the known minimum" if above else "loss")
+        _finish(figure, [panel], result, shown, remark)
     return figure
 
 
@@ -96,72 +111,89 @@ def coordinate_name(coordinate: int, dimension: int) -> str:
     return f"x{str(coordinate + 1).translate(style.SUBSCRIPTS)}"
 
 
-def _velocity(result: Result, one: Shown, coordinate: int) -> Array:
-    velocity: Array = result.velocities[one.number, : len(result.recorded(one.number)), coordinate]
-    return velocity
-
-
 def _lowest_minimum(result: Result, one: Shown) -> float:
-    return min(point.loss for point in result.plan.surface_of(one.number).minima(result.plan.dimension))
+    minima = result.plan.surface_of(one.number).minima(result.plan.dimension)
+    return min((point.loss for point in minima), default=float("nan"))
 
 
-def _draw(panel: Axes, one: Shown, iterations: NDArray[np.int64], values: Array) -> None:
+def _draw(panel: Axes, result: Result, one: Shown, values: Array, limit: tuple[float, float] | None) -> None:
     finite = np.where(np.isfinite(values), values, np.nan)
+    if limit and _diverged(result, one):  # up to where it leaves: its swings would fence in all the others
+        beyond = np.flatnonzero((values < limit[0]) | (values > limit[1]))
+        finite[beyond[0] + 1 if len(beyond) else len(values) :] = np.nan
     marker = "o" if len(values) <= 31 else ""
     panel.plot(
-        iterations, finite, color=one.color, linestyle=one.line_style, linewidth=1.5, marker=marker, markersize=3.0
+        result.recorded(one.number),
+        finite,
+        color=one.color,
+        linestyle=one.line_style,
+        linewidth=1.5,
+        marker=marker,
+        markersize=3.0,
     )
 
 
-def _limit(panel: Axes, result: Result, shown: Sequence[Shown], curves: Sequence[Array]) -> None:
-    """Scale by the trials that did not diverge, if there are any: beside a diverging one nothing else is visible."""
+def _limits(
+    result: Result, shown: Sequence[Shown], curves: Sequence[Array], *, positive: bool = False
+) -> tuple[float, float] | None:
+    """Limits that leave most of all curves visible beside those that diverge or jump; ``None`` if all may be shown."""
     kept = [curve for one, curve in zip(shown, curves, strict=True) if not _diverged(result, one)]
-    if not kept or len(kept) == len(shown):
-        return
-    values = np.concatenate(kept)
-    if panel.get_yscale() == "log":
-        values = values[values > 0]
-        if len(values):
-            panel.set_ylim(values.min() / 3, values.max() * 100)
-        return
-    margin = 0.1 * (values.max() - values.min()) or 1.0
-    panel.set_ylim(values.min() - margin, values.max() + margin)
-
-
-def _cut_remark(result: Result, shown: Sequence[Shown]) -> str:
-    diverged = sum(_diverged(result, one) for one in shown)
-    return "curves of diverging trials are cut" if 0 < diverged < len(shown) else ""
+    if not kept:
+        return None
+    if positive:
+        if len(kept) == len(curves):
+            return None
+        values = np.concatenate(kept)
+        return float(values.min()) / 3, float(values.max()) * 100
+    peaks = np.array([np.abs(curve).max() for curve in kept])
+    usual = np.array([np.quantile(np.abs(curve), 0.9) for curve in kept])
+    allowed = min(OUTLIER * np.median(peaks), np.minimum(peaks, OUTLIER * np.maximum(usual, np.median(usual))).max())
+    if len(kept) == len(curves) and (peaks <= allowed).all():
+        return None
+    values = np.clip(np.concatenate(kept), -allowed, allowed)
+    margin = 0.06 * float(np.ptp(values)) or 1.0
+    return float(values.min()) - margin, float(values.max()) + margin
 
 
 def _diverged(result: Result, one: Shown) -> bool:
     return result.status_of(one.number) is Status.DIVERGED
 
 
-def _legend_columns(shown: Sequence[Shown], panels: int) -> int:
-    """As many entries side by side as fit into the figure's width."""
-    width = 6.0 if panels == 1 else 4.2 * panels
-    longest = max(len(one.label) for one in shown)
-    return max(1, min(len(shown), int(width / (0.55 + 0.085 * longest))))
-
-
-def _head_height(shown: Sequence[Shown], panels: int, remark: str) -> float:
-    """The height of title, remark and legend, in inches."""
-    rows = -(-len(shown) // _legend_columns(shown, panels))
-    return _legend_top(remark) + 0.1 + 0.21 * rows
-
-
-def _legend_top(remark: str) -> float:
-    return 0.55 if remark else 0.38
-
-
-def _legend(figure: Figure, shown: Sequence[Shown], panels: int, remark: str) -> None:
+def _finish(figure: Figure, panels: Sequence[Axes], result: Result, shown: Sequence[Shown], remark: str) -> None:
+    """What all these figures have: the iterations from the first to the last, title, remark and legend."""
+    last = max(int(result.iterations[one.number]) for one in shown)
+    for panel in panels:
+        panel.set_xlim(-0.03 * max(last, 1), 1.03 * max(last, 1))
+        panel.set_xlabel("iteration")
+    style.headline(figure, title(result), remark)
     figure.legend(
         handles=[
             Line2D([], [], color=one.color, linestyle=one.line_style, linewidth=1.5, label=one.label) for one in shown
         ],
         loc="upper left",
         bbox_to_anchor=(0.05 / figure.get_figwidth(), 1 - _legend_top(remark) / figure.get_figheight()),
-        ncols=_legend_columns(shown, panels),
-        fontsize=9,
+        ncols=_legend_columns(shown, len(panels)),
+        fontsize=_legend_font(shown),
         borderaxespad=0.2,
     )
+
+
+def _legend_font(shown: Sequence[Shown]) -> float:
+    return 9 if len(shown) <= 6 else 7.5
+
+
+def _legend_columns(shown: Sequence[Shown], panels: int) -> int:
+    """As many entries side by side as fit into the figure's width."""
+    width = 7.2 if panels == 1 else 4.2 * panels
+    longest = max(len(one.label) for one in shown)
+    return max(1, min(len(shown), int(width / (0.6 + 0.0085 * _legend_font(shown) * longest))))
+
+
+def _head_height(shown: Sequence[Shown], panels: int, remark: str) -> float:
+    """The height of title, remark and legend, in inches."""
+    rows = -(-len(shown) // _legend_columns(shown, panels))
+    return _legend_top(remark) + 0.1 + 0.021 * _legend_font(shown) * 1.1 * rows
+
+
+def _legend_top(remark: str) -> float:
+    return 0.55 if remark else 0.38

@@ -1,5 +1,6 @@
 """The ground on which paths are drawn: a plane through the surface, its window, its shade and contour lines."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,17 +88,19 @@ def principal_plane(paths: Sequence[Array], center: Array) -> Plane:
     shares = variance / variance.sum() if variance.sum() > 0 else variance
     axes = directions[:2].T
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1, 1)
-    names = (f"1st principal direction ({shares[0]:.0%})", f"2nd ({shares[1]:.0%})")
+    names = (f"1st principal direction ({shares[0]:.0%} of the spread)", f"2nd ({shares[1]:.0%})")
     remark = f"{len(center)} dimensions: the plane of the paths' two principal directions through the best end"
     return Plane(origin=center, axes=axes, names=names, remark=remark)
 
 
 def grown(window: Intervals, paths: Sequence[Array]) -> Intervals:
-    """The window, grown to hold all paths ``(n, dim)`` with some padding; of a path that goes too far, its start."""
+    """The window, grown to hold all starts, and all of each path ``(n, dim)`` that does not go too far beyond them."""
+    starts = np.concatenate([path[:1] for path in paths])
     low, high = np.array(window).T
-    width = high - low
-    near = [path if _within(path, low - GROWTH * width, high + GROWTH * width) else path[:1] for path in paths]
-    points = np.concatenate(near)
+    low, high = np.minimum(low, starts.min(axis=0)), np.maximum(high, starts.max(axis=0))
+    reach = GROWTH * (high - low)
+    points = np.concatenate([starts, *(path for path in paths if _within(path, low - reach, high + reach))])
+    low, high = np.array(window).T
     least, most = points.min(axis=0), points.max(axis=0)
     padding = PADDING * (np.maximum(most, high) - np.minimum(least, low))
     low, high = np.minimum(low, least - padding), np.maximum(high, most + padding)
@@ -182,18 +185,17 @@ def landscape(surface: Surface, plane: Plane, window: Intervals) -> Landscape:
     """Evaluate a surface over a window of a plane.
 
     Heights are counted from the lowest known minimum and shown by their logarithm, so that a ravine's floor is visible.
-    Without a known minimum equal steps of shade cover equal areas.
+    Where no known minimum is the lowest point of the window, equal steps of shade cover equal areas.
     """
     (left, right), (bottom, top) = window
     mesh = np.meshgrid(np.linspace(left, right, MESH), np.linspace(bottom, top, MESH))
     with np.errstate(all="ignore"):
         heights = surface.value(plane.lift(np.stack([axis.ravel() for axis in mesh]))).reshape(MESH, MESH)
     heights = np.where(np.isfinite(heights), heights, np.nan)
-    minima = surface.minima(len(plane.origin))
-    if minima:
-        shade = _logarithmic(heights - min(point.loss for point in minima))
-    else:
-        shade = _ranked(heights)
+    lowest = min((point.loss for point in surface.minima(len(plane.origin))), default=math.inf)
+    # A local minimum is no floor to count from where the window holds lower ground.
+    is_floor = np.nanmin(heights) >= lowest - 1e-9 * np.nanmax(np.abs(heights))
+    shade = _logarithmic(heights - lowest) if is_floor else _ranked(heights)
     return Landscape(window=window, shade=shade, levels=np.linspace(0, 1, LEVELS + 1))
 
 

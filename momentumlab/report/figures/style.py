@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
 
 Style = dict[str, Any]
 """Keyword arguments of a matplotlib line."""
@@ -24,6 +24,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+STEPS = [1, 2, 2.5, 5, 10]
+"""Ticks stand at multiples of these."""
 
 LineStyle = Literal["-", "--"]
 LINE_STYLES: tuple[LineStyle, ...] = ("-", "--")
@@ -71,7 +74,7 @@ class Margins:
     right: float = 0.2
     bottom: float = 0.6
     top: float = 0.75
-    between_columns: float = 0.3
+    between_columns: float = 0.45
     between_rows: float = 0.65
 
 
@@ -121,9 +124,26 @@ def log_scale(panel: Axes) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def plain_ticks(panel: Axes, *, whole_x: bool = False) -> None:
+    """Tick labels without offsets and factors, which would stand in the way of titles; whole numbers for iterations."""
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole_x, steps=STEPS))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=STEPS))
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+
+
+def plain_number(value: float) -> str:
+    """A tick's number in at most eight characters."""
+    digits = 6 if 1e-3 <= abs(value) < 1e5 else 3
+    return f"{value:.{digits}g}".replace("-", "−").replace("e+0", "e").replace("e+", "e").replace("e−0", "e−")
+
+
 def symmetric_log_scale(panel: Axes) -> None:
     """A y-axis that is linear between -1 and 1 and logarithmic beyond, with plain text on its powers of ten."""
     panel.set_yscale("symlog", linthresh=1.0)
+    locator = SymmetricalLogLocator(base=10, linthresh=1.0)
+    locator.set_params(numticks=8)
+    panel.yaxis.set_major_locator(locator)
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
 
 

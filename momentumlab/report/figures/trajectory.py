@@ -25,6 +25,10 @@ MOST_POINTS = 200
 """Up to this many iterations each is marked with a point."""
 
 
+FEW_POINTS = 60
+"""Longer paths are drawn with a thinner line."""
+
+
 def trajectory_figure(result: Result) -> Figure:
     """The path of each trial, with the start, the end and the known minima marked.
 
@@ -46,14 +50,18 @@ def trajectory_figure(result: Result) -> Figure:
         for unused in panels[len(shown) :]:
             unused.remove()
         panels = panels[: len(shown)]
+        style.plain_ticks(panels[0])
         for panel in panels[-columns:]:
             panel.tick_params(labelbottom=True)
+            panel.set_xlabel("x")
+        for panel in panels[::columns]:
+            panel.set_ylabel("loss" if result.plan.dimension == 1 else "y")
         draw = _draw_graphs if result.plan.dimension == 1 else _draw_maps
         remark = draw(result, shown, panels)
         style.headline(figure, title(result), join(remark, selection_remark(result)))
         kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
-        if result.plan.dimension <= 2 and result.experiment.first_surface.minima(result.plan.dimension):
-            kinds.append(("known minimum", style.MINIMUM))
+        if result.experiment.first_surface.minima(result.plan.dimension):
+            kinds.append(("known minimum" if result.plan.dimension <= 2 else "known minimum, projected", style.MINIMUM))
         style.marker_legend(figure, kinds)
     return figure
 
@@ -84,14 +92,13 @@ def _draw_maps(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -
         if not same_surface:
             surface = result.plan.surface_of(one.number)
             landscape(surface, plane, window).draw([panel])
-        for minimum in surface.minima(2) if plane.is_surface else ():
-            panel.plot(*minimum.point, zorder=3, **style.MINIMUM)
+        for minimum in surface.minima(result.plan.dimension):
+            panel.plot(*plane.project(np.array([minimum.point]))[0], zorder=3, **style.MINIMUM)
         _draw_path(panel, one, path[:, 0], path[:, 1])
         _describe(result, one, panel, leaves=_leaves(path, window))
-        if panel is panels[0] or panel.get_position().x0 == panels[0].get_position().x0:
-            panel.set_ylabel(plane.names[1])
-        if panel.xaxis.get_tick_params()["labelbottom"]:
-            panel.set_xlabel(plane.names[0])
+        for axis, name in zip((panel.xaxis, panel.yaxis), plane.names, strict=True):
+            if axis.label.get_text():
+                axis.set_label_text(name)
     return plane.remark
 
 
@@ -113,15 +120,13 @@ def _draw_graphs(result: Result, shown: Sequence[Shown], panels: Sequence[Axes])
         _draw_path(panel, one, path[:, 0], losses, halo=False)
         _describe(result, one, panel, leaves=_leaves(path, window))
         panel.set_xlim(left, right)
-        panel.set_xlabel("x")
     panels[0].set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
-    panels[0].set_ylabel("loss")
     return ""
 
 
 def _draw_path(panel: Axes, one: Shown, u: Array, v: Array, *, halo: bool = True) -> None:
     marked = len(u) <= MOST_POINTS + 1
-    line_width = 1.4 if halo and marked else 1.0 if halo else 0.7
+    line_width = 0.7 if not halo else 1.4 if len(u) <= FEW_POINTS else 0.9
     if halo:
         panel.plot(u, v, color="white", linewidth=line_width + 1.6, alpha=0.7, zorder=4, solid_joinstyle="round")
     panel.plot(
@@ -130,7 +135,7 @@ def _draw_path(panel: Axes, one: Shown, u: Array, v: Array, *, halo: bool = True
         color=one.color,
         linewidth=line_width,
         marker="o" if marked else "",
-        markersize=3.5,
+        markersize=3.5 if len(u) <= FEW_POINTS else 2.5,
         markeredgewidth=0,
         zorder=5,
         solid_joinstyle="round",
