@@ -1,7 +1,6 @@
 """The whole road in one call; the command line goes the same."""
 
 import os
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from momentumlab.config import load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import node_of
 from momentumlab.experiment import Experiment
-from momentumlab.plan import MAX_TRIALS, make_plan
+from momentumlab.plan import MAX_TRIALS, Plan, make_plan
 from momentumlab.result import Result
 
 
@@ -67,25 +66,24 @@ def run(
     OutputError
         If the run folder cannot be written.
     """
-    experiment = load(source, **overrides)
-    return execute(experiment, out=out, plots=plots, history=history, max_trials=max_trials)
+    plan = make_plan(load(source, **overrides), max_trials=max_trials)
+    return execute(plan, out=out, plots=plots, history=history)
 
 
 def execute(
-    experiment: Experiment,
+    plan: Plan,
     *,
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
     history: bool = True,
-    max_trials: int = MAX_TRIALS,
+    command_line: str | None = None,
 ) -> Result:
-    """Run an experiment that has been checked; parameters and errors as those of `run`."""
-    plan = make_plan(experiment, max_trials=max_trials)
+    """Run a plan; parameters and errors as those of `run`. The run folder tells the command line, if there was one."""
     if out is not None:
         store.prepare(Path(out))
     started, clock = datetime.now(), time.perf_counter()
     result = engine.run(plan, history=history)
     if out is None:
         return result
-    provenance = store.Provenance(command_line=" ".join(sys.argv), started=started, seconds=time.perf_counter() - clock)
+    provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
     return store.write_run(result, Path(out), provenance, plots=plots)

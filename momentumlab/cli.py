@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ class Noun(StrEnum):
 
 def main() -> None:
     """The command ``momentumlab``."""
+    if sys.stdout is None:  # closed by the caller: >&-
+        sys.stdout = io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # β in a table must not end a run on a terminal that lacks it
@@ -94,8 +97,17 @@ def reported() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        silence_stdout()
         raise typer.Exit(0) from None
+    except OSError as error:
+        silence_stdout()
+        print(f"error: cannot print the result: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def silence_stdout() -> None:
+    """Lead what is still to be printed nowhere, or Python complains once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_version(wanted: bool) -> None:
@@ -164,12 +176,15 @@ def run(
     }
     with reported():
         from momentumlab.api import execute
+        from momentumlab.plan import MAX_TRIALS, make_plan
 
+        limit = MAX_TRIALS if max_trials is None else max_trials
         overrides = {key: (f"--{key.replace('_', '-')}", text) for key, text in flags.items() if text is not None}
         overrides = parsed_settings(settings or [], overrides)
         results = []
-        for experiment in load_all(configs or [], overrides, max_trials):
-            result = execute(experiment, out=out, plots=not no_plots, max_trials=experiment.trials)
+        for experiment in load_all(configs or [], overrides, limit):
+            plan = make_plan(experiment, max_trials=limit)
+            result = execute(plan, out=out, plots=not no_plots, command_line=shlex.join(sys.argv))
             print_result(result, output, steps=steps, quiet=quiet)
             results.append(result)
         if output is Format.CSV:
@@ -190,14 +205,11 @@ def parsed_settings(settings: Sequence[str], flags: dict[str, tuple[str, str]]) 
     return pairs
 
 
-def load_all(
-    configs: Sequence[Path], overrides: dict[str, tuple[str, str]], max_trials: int | None = None
-) -> "list[Experiment]":
+def load_all(configs: Sequence[Path], overrides: dict[str, tuple[str, str]], max_trials: int) -> "list[Experiment]":
     """Every experiment, before the first is run; the problems of all files together."""
     from momentumlab.config import load_experiment, settings_from_text
-    from momentumlab.plan import MAX_TRIALS, check_size
+    from momentumlab.plan import check_size
 
-    limit = MAX_TRIALS if max_trials is None else max_trials
     nodes = settings_from_text(overrides)
     if not configs:
         if not {"surface", "optimizer"} & overrides.keys():
@@ -205,14 +217,14 @@ def load_all(
         words = [overrides[key][1] for key in ("surface", "optimizer") if key in overrides]
         name = re.sub(r"[^\w]+", "-", "_".join(words)).strip("-")[:100]
         experiment = load_experiment({"name": name}, nodes)
-        check_size(experiment, limit)
+        check_size(experiment, max_trials, place=experiment.name)
         return [experiment]
     experiments: list[Experiment] = []
     problems: list[Problem] = []
     for config in configs:
         try:
             experiments.append(load_experiment(config, nodes))
-            check_size(experiments[-1], limit)
+            check_size(experiments[-1], max_trials, place=str(config))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -294,10 +306,12 @@ def validate(
 ) -> None:
     """Check configuration files without running them: every problem, and how many trials each would run."""
     with reported():
+        from momentumlab.plan import MAX_TRIALS
+
         problems: list[Problem] = []
         for config in configs:
             try:
-                (experiment,) = load_all([config], {})
+                (experiment,) = load_all([config], {}, MAX_TRIALS)
             except ConfigError as error:
                 problems += error.problems
             else:
@@ -316,14 +330,14 @@ def new(
     """Write a commented configuration to begin with."""
     with reported():
         from momentumlab import store
+        from momentumlab.config import starter
 
-        text = (Path(__file__).parent / "starter.yaml").read_text(encoding="utf-8")
-        store.write_new_file(file, text.replace("FILE", str(file)), force=force)
+        store.write_new_file(file, starter(str(file)), force=force)
         print(file)
 
 
 def show(renderable: "RenderableType") -> None:
-    """Print for people. Where nobody's terminal sets the width, nothing is folded to fit 80 columns."""
+    """Print for people: as wide as the terminal, or 160 columns where there is none."""
     from rich.console import Console
 
     console: Console = Console(highlight=False)

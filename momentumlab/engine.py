@@ -41,13 +41,8 @@ def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES)
     history
         Whether to keep the whole paths.
     history_bytes
-        The most memory for them. Where it does not suffice, only every k-th iterate and the last are kept, and the
-        result's notes say so.
-
-    Raises
-    ------
-    MemoryError
-        If not even that fits.
+        The most memory for them. Where it does not suffice, only every k-th iterate and the last are kept (at the
+        least the first and the last), and the result's notes say so.
     """
     outcome = _Outcome(plan)
     recorder = _Recorder(plan, history_bytes) if history else None
@@ -131,7 +126,7 @@ def _ends(stopping: Stopping, t: int, x: Array, loss: Array, previous_loss: Arra
     if not bounded:
         within = (np.abs(x) <= POSITION_BOUND).all(axis=0) & (np.abs(loss) <= LOSS_BOUND) & np.isfinite(g).all(axis=0)
         codes[~within] = Status.DIVERGED.code
-    return codes
+    return codes if (codes != RUNNING).any() else None
 
 
 def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.bool_] | None:

@@ -120,7 +120,7 @@ def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
     ConfigError
         If there would be more than ``max_trials`` trials; nothing has been allocated then.
     """
-    check_size(experiment, max_trials)
+    check_size(experiment, max_trials, place=experiment.name)
     groups: list[Group] = []
     first = 0
     for choice in experiment.optimizers:
@@ -130,7 +130,7 @@ def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
     return Plan(experiment=experiment, groups=tuple(groups))
 
 
-def check_size(experiment: Experiment, max_trials: int) -> None:
+def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
     """Refuse an experiment of too many trials.
 
     Raises
@@ -140,7 +140,7 @@ def check_size(experiment: Experiment, max_trials: int) -> None:
     """
     if experiment.trials > max_trials:
         message = f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials)"
-        raise ConfigError([Problem(place=experiment.name, message=message)])
+        raise ConfigError([Problem(place=place, message=message)])
 
 
 def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[Group]:

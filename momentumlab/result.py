@@ -67,7 +67,7 @@ class History:
         return np.minimum(np.arange(entries) * self.stride, length)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Result:
     """The outcome of every trial of an experiment.
 

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 import momentumlab
 from momentumlab.report.figures import surface_figure
-from momentumlab.report.figures.landscape import bounding_box, coordinate_plane, framed, landscape, principal_plane
+from momentumlab.report.figures.landscape import bounding_box, coordinate_plane, framed, landscapes, principal_plane
 from momentumlab.report.figures.style import COLORS, power_of_ten
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.quadratics import Quadratic
@@ -178,7 +178,7 @@ def test_small_paths_are_shown_from_nearer_by_with_their_minimum() -> None:
 
 def test_the_height_of_the_contours_follows_the_logarithm_above_the_minimum() -> None:
     surface = SURFACES["ravine"]()
-    land = landscape(surface, coordinate_plane(), ((-3, 3), (-0.5, 0.5)))
+    land = landscapes([surface], coordinate_plane(), ((-3, 3), (-0.5, 0.5)))[0]
     heights = surface.value(np.stack(np.meshgrid(np.linspace(-3, 3, 240), np.linspace(-0.5, 0.5, 240))).reshape(2, -1))
     heights = heights.reshape(240, 240)
     inside = (land.shade > 0) & (land.shade < 1)

@@ -13,7 +13,7 @@ module         step
 """
 
 from momentumlab.config.dump import to_dict, to_yaml
-from momentumlab.config.load import load_experiment, settings_from_text
+from momentumlab.config.load import load_experiment, settings_from_text, starter
 from momentumlab.experiment import Experiment
 
-__all__ = ["Experiment", "load_experiment", "settings_from_text", "to_dict", "to_yaml"]
+__all__ = ["Experiment", "load_experiment", "settings_from_text", "starter", "to_dict", "to_yaml"]

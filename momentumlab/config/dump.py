@@ -4,15 +4,28 @@ from typing import Any
 
 import yaml
 
+from momentumlab.config.tree import read_scalar
 from momentumlab.experiment import Axis, Choice, Experiment, Points
 
 
 def to_yaml(experiment: Experiment) -> str:
     """The experiment as resolved, with every default written out; numbers read back exactly."""
-    text: str = yaml.safe_dump(
-        to_dict(experiment), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+    text: str = yaml.dump(
+        to_dict(experiment), Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
     )
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that the reader would take for something else, such as a name ``1e5``."""
+
+
+def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    is_plain = read_scalar(text) == text
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_Dumper.add_representer(str, _string)
 
 
 def to_dict(experiment: Experiment) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from momentumlab.experiment import Grid, Random, Starts
 MAX_VALUES = 1_000_000
 """The most values that one axis may have."""
 
+MAX_SEED = 2**63
+MAX_DIMENSION = 10_000
+
 CALL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*\(([^()]*)\)\s*")
 
 
@@ -77,17 +80,19 @@ def bind(call: Call, names: tuple[str, ...], defaults: Mapping[str, float] | Non
     return [given[name] for name in names]
 
 
-def whole(value: float, name: str, least: int) -> int:
-    """A count.
+def whole(value: float, name: str, least: int, most: int = MAX_VALUES) -> int:
+    """A whole number.
 
     Raises
     ------
     ValueError
-        If the number is not whole, or below ``least``, or above `MAX_VALUES`.
+        If the number is not whole, or below ``least``, or above ``most``.
     """
     if value != int(value) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value:g}")
-    if value > MAX_VALUES:
+    if value > most != MAX_VALUES:
+        raise ValueError(f"{name} must be at most {most:,}, not {int(value):,}")
+    if value > most:
         raise ValueError(f"{int(value):,} values are more than the limit of {MAX_VALUES:,}")
     return int(value)
 
@@ -106,9 +111,10 @@ def _geomspace(call: Call) -> Array:
 
 def _arange(call: Call) -> Array:
     start, stop, step = bind(call, ("start", "stop", "step"))
-    if step == 0 or (stop - start) / step <= 0:
+    steps = (stop - start) / step if step else math.nan
+    if not 0 < steps < math.inf:
         raise ValueError(f"a step of {step:g} never leads from {start:g} to {stop:g}")
-    count = whole(float(math.ceil((stop - start) / step)), "count", 1)
+    count = whole(float(math.ceil(steps)), "count", 1)
     values: Array = start + step * np.arange(count, dtype=np.float64)
     return values
 
@@ -136,7 +142,8 @@ def axis_values(text: str) -> list[float]:
     if call.name not in AXES:
         hint = did_you_mean(call.name, AXES)
         raise ValueError(f"there is no {call.name}(){hint}; an axis is {', '.join(AXES)} or a list")
-    values: list[float] = AXES[call.name](call).tolist()
+    with np.errstate(all="ignore"):  # what overflows is refused later, as not finite
+        values: list[float] = AXES[call.name](call).tolist()
     return values
 
 
@@ -155,7 +162,9 @@ def starts(text: str, default_dimension: int) -> Starts:
         defaults = {"seed": 0.0, "dimension": float(default_dimension)}
         count, seed, dimension = bind(call, ("count", "seed", "dimension"), defaults)
         return Random(
-            count=whole(count, "count", 1), seed=whole(seed, "seed", 0), dimension=whole(dimension, "dimension", 1)
+            count=whole(count, "count", 1),
+            seed=whole(seed, "seed", 0, MAX_SEED),
+            dimension=whole(dimension, "dimension", 1, MAX_DIMENSION),
         )
     if call.named or not call.positional:
         raise ValueError("grid() takes a count for each coordinate, as grid(50, 50)")

@@ -33,6 +33,9 @@ def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment
         root, name = node_of(to_dict(source), place=source.name), source.name
     elif isinstance(source, Mapping):
         root, name = node_of(source, place="experiment"), "experiment"
+    elif not isinstance(source, (str, os.PathLike)):
+        message = f"an experiment is a path, a mapping or an Experiment, not {source!r}"
+        raise ConfigError([Problem(place="experiment", message=message)])
     else:
         root, name = parse_yaml(read_text(source), str(source)), Path(source).stem
     return resolve(override(root, settings), default_name=name[:100])
@@ -55,12 +58,18 @@ def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[Node]:
     problems: list[Problem] = []
     for path, (option, text) in settings.items():
         try:
-            nodes.append(parse_setting(text, option, path))
+            nodes.append(node_of(text, option, path) if path == "name" else parse_setting(text, option, path))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
     return nodes
+
+
+def starter(path: str) -> str:
+    """A commented configuration to begin with, for a file at that path."""
+    text = (Path(__file__).parent / "starter.yaml").read_text(encoding="utf-8")
+    return text.replace("FILE", path)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -31,6 +31,9 @@ def override(root: Node, settings: Iterable[Node]) -> Node:
         steps = setting.path.split(".")
         if len(steps) > 1 and isinstance(root.value, dict) and steps[0] not in root.value:
             steps[0] = ALTERNATIVES.get(steps[0], steps[0])
+            present = root.value.get(steps[0])
+            if present is not None and not isinstance(present.value, list) and steps[1] == "0":
+                del steps[1]  # optimizers.0 where there is one optimizer alone
         if isinstance(root.value, dict) and len(steps) == 1:
             root = _without(root, setting.path)
         root = _placed(root, steps, setting)
@@ -42,7 +45,7 @@ def _placed(node: Node, steps: list[str], setting: Node) -> Node:
         return setting
     step, *rest = steps
     if isinstance(node.value, list):
-        if not step.isdigit() or int(step) >= len(node.value):
+        if not (step.isascii() and step.isdecimal()) or int(step) >= len(node.value):
             raise ConfigError([setting.problem(f"there is no entry '{step}' among {len(node.value)}, counted from 0")])
         items = list(node.value)
         items[int(step)] = _placed(items[int(step)], rest, setting)

@@ -46,7 +46,7 @@ def resolve(root: Node, default_name: str) -> Experiment:
     settings = resolver.settings(default_name)
     surface = resolver.surface()
     optimizers = resolver.optimizers()
-    starts = resolver.starts(build_surface(surface.name, surface.first)) if surface else None
+    starts = resolver.starts(build_surface(surface.name, surface.first) if surface else None)
     if surface and starts:
         resolver.check_needs(build_surface(surface.name, surface.first), min(starts.dimensions))
     if resolver.problems or not (settings and surface and optimizers and starts):
@@ -183,6 +183,7 @@ class _Resolver:
                     )
                 if found and parameter.name not in nodes:
                     nodes[parameter.name] = found[0]
+        self.check_unused(component, nodes, shared)
         read = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}
         values = {name: axis for name, axis in read.items() if axis is not None}
         dialects = values.get("dialect") or [""]
@@ -200,6 +201,16 @@ class _Resolver:
             axes[name] = Axis(values=checked, spelling=written if is_call else None)
         return Choice(name=component.name, axes=axes)
 
+    def check_unused(self, component: _Component, nodes: Mapping[str, Node], shared: Mapping[str, Node]) -> None:
+        """What the top level says must make sense even where an optimizer has a value of its own."""
+        for parameter in component.parameters:
+            for node in (shared[word] for word in parameter.words if word in shared):
+                if nodes.get(parameter.name) is not node and node.value is not None:
+                    values = self.axis(parameter, node)
+                    model = model_of(component.name, component.parameters)
+                    if values is not None:
+                        self.validated(model, {parameter.name: values}, {parameter.name: node})
+
     def axis(self, parameter: Parameter, node: Node) -> list[Any] | None:
         """The values of one parameter, still unchecked: a list, a single value, or a call such as ``linspace(…)``."""
         value = node.plain()
@@ -214,13 +225,13 @@ class _Resolver:
             return value if is_axis else [value]
         return value if isinstance(value, list) else [value]
 
-    def starts(self, surface: Surface) -> Starts | None:
-        """Where trials start; the surface's own start if nothing is said."""
-        if "start" not in self.tree:
-            return Points(points=(surface.default_start(surface.default_dimension),))
-        node = self.tree["start"]
+    def starts(self, surface: Surface | None) -> Starts | None:
+        """Where trials start; the surface's own start if nothing is said. No surface: the numbers are checked."""
+        node = self.tree.get("start")
+        if node is None:
+            return Points(points=(surface.default_start(surface.default_dimension),)) if surface else None
         starts = self.called_starts(node, surface) if isinstance(node.value, str) else self.points(node)
-        if starts is None:
+        if starts is None or surface is None:
             return None
         required, least = surface.required_dimension, surface.least_dimension
         wrong = {dimension for dimension in starts.dimensions if dimension != required} if required else set()
@@ -233,9 +244,9 @@ class _Resolver:
             return None
         return starts
 
-    def called_starts(self, node: Node, surface: Surface) -> Starts | None:
+    def called_starts(self, node: Node, surface: Surface | None) -> Starts | None:
         try:
-            return grammar.starts(node.value, surface.default_dimension)
+            return grammar.starts(node.value, surface.default_dimension if surface else 1)
         except ValueError as error:
             self.problems.append(node.problem(str(error)))
             return None

@@ -1,14 +1,14 @@
 """Text to a tree of plain values, each of which knows where it was written.
 
 YAML is read from its event stream: nothing is constructed, no tag is obeyed, aliases are shared and not copied, and
-size and depth are bounded. Scalars follow the core schema of YAML 1.2 (so ``no`` is a word and ``010`` is ten), with
-``1e-3`` a number.
+size and depth are bounded. Scalars are decimal numbers (``1e-3`` and ``1_000`` too, ``010`` is ten), true, false, null,
+nan and inf; everything else is a word, ``no`` and ``0x10`` as well.
 """
 
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -154,6 +154,8 @@ class _Reader:
             if event.anchor not in self.anchors:
                 raise self.error(event, f"the alias *{event.anchor} stands for nothing that is complete here")
             target = self.anchors[event.anchor]
+            if target.size < 1000:  # a larger one is shared as it is, with the paths of its first place
+                target = _renamed(target, path)
             return Node(value=target.value, place=self.place(event), path=path, key_place=key_place, size=target.size)
         if event.tag not in (None, "!") or (event.tag == "!" and not isinstance(event, yaml.ScalarEvent)):
             raise self.error(event, f"the tag {event.tag} is not read; a configuration is plain data")
@@ -174,7 +176,7 @@ class _Reader:
         items: list[Node] = []
         size = 1
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            items.append(self.node(event, f"{path}[{len(items)}]", depth + 1))
+            items.append(self.node(self.whole_call(event, in_mapping=False), f"{path}[{len(items)}]", depth + 1))
             size = self.counted(event, size + items[-1].size)
         return items, size
 
@@ -188,9 +190,22 @@ class _Reader:
             if key in pairs:
                 raise self.error(event, f"the key '{key}' is given twice (first at {pairs[key].key_place})")
             inner = f"{path}.{key}" if path else key
-            pairs[key] = self.node(next(self.events), inner, depth + 1, key_place=self.place(event))
+            value = self.whole_call(next(self.events), in_mapping=True)
+            pairs[key] = self.node(value, inner, depth + 1, key_place=self.place(event))
             size = self.counted(event, size + pairs[key].size)
         return pairs, size
+
+    def whole_call(self, event: Any, *, in_mapping: bool) -> Any:
+        """A scalar with what YAML's commas have cut off: inside {} and [] it ends ``linspace(0`` at the first one."""
+        while (
+            isinstance(event, yaml.ScalarEvent) and not event.style and event.value.count("(") > event.value.count(")")
+        ):
+            following = next(self.events)
+            rest = next(self.events) if in_mapping else None
+            if not isinstance(following, yaml.ScalarEvent) or (in_mapping and getattr(rest, "value", None) != ""):
+                raise self.error(event, f"the bracket in '{event.value}' is not closed")
+            event.value += f", {following.value}"
+        return event
 
     def counted(self, event: Any, size: int) -> int:
         if size > MAX_NODES:
@@ -212,6 +227,8 @@ def parse_setting(text: str, place: str, path: str) -> Node:
     ConfigError
         If the text is not YAML.
     """
+    if not text.isprintable():
+        raise ConfigError([Problem(place=place, message=f"{text!r} holds characters that cannot be printed")])
     if not text.strip():
         raise ConfigError([Problem(place=place, message="is empty; write null to take the setting away")])
     if "," in text and not any(bracket in text for bracket in "[({\"'"):
@@ -221,19 +238,37 @@ def parse_setting(text: str, place: str, path: str) -> Node:
     return relocated(node, place)
 
 
+def _renamed(node: Node, path: str) -> Node:
+    """The same tree under another path, each value at its old place."""
+    value = node.value
+    if isinstance(value, list):
+        value = [_renamed(item, f"{path}[{i}]") for i, item in enumerate(value)]
+    elif isinstance(value, dict):
+        value = {key: _renamed(item, f"{path}.{key}") for key, item in value.items()}
+    return replace(node, value=value, path=path)
+
+
 def relocated(node: Node, place: str) -> Node:
     """The same tree with one place for all its values."""
     return node_of(node.plain(), place, node.path)
 
 
-def node_of(value: object, place: str, path: str = "") -> Node:
-    """A tree from plain Python values; NumPy's arrays and numbers count as lists and numbers."""
+def node_of(value: object, place: str, path: str = "", depth: int = 0) -> Node:
+    """A tree from plain Python values; NumPy's arrays and numbers count as lists and numbers.
+
+    Raises
+    ------
+    ConfigError
+        If it is nested too deep, as what contains itself is.
+    """
+    if depth > MAX_DEPTH:
+        raise ConfigError([Problem(place=place, message=f"nested more than {MAX_DEPTH} deep")])
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
-        inner = {str(k): node_of(v, place, f"{path}.{k}" if path else str(k)) for k, v in value.items()}
+        inner = {str(k): node_of(v, place, f"{path}.{k}" if path else str(k), depth + 1) for k, v in value.items()}
         return Node(value=inner, place=place, path=path, key_place=place)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        items = [node_of(item, place, f"{path}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        items = [node_of(item, place, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
         return Node(value=items, place=place, path=path, key_place=place)
     return Node(value=value, place=place, path=path, key_place=place)

@@ -31,6 +31,13 @@ class Velocities(NamedTuple):
     v: Array
 
 
+class _OneBuffer(Optimizer[Velocity]):
+    """A method that begins with a velocity of zero."""
+
+    def init(self, x: Array) -> Velocity:
+        return Velocity(np.zeros_like(x))
+
+
 @optimizer("sgd", lr=1e-3, aliases=("gd", "gradient_descent"))
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer[Stateless]):
@@ -53,7 +60,7 @@ class SGD(Optimizer[Stateless]):
 
 @optimizer("momentum", lr=1e-3, aliases=("heavy_ball", "polyak"))
 @dataclass(frozen=True, kw_only=True)
-class Momentum(Optimizer[Velocity]):
+class Momentum(_OneBuffer):
     """Polyak's heavy ball: the velocity is a decaying sum of all gradients so far.
 
     A steady gradient is amplified by 1/(1 − β); one that changes its sign in every iteration is damped by 1/(1 + β).
@@ -72,9 +79,6 @@ class Momentum(Optimizer[Velocity]):
         "agrees with torch.optim.SGD(momentum=β) and optax.sgd(momentum=β)"
     )
 
-    def init(self, x: Array) -> Velocity:
-        return Velocity(np.zeros_like(x))
-
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         g = decayed(g, here.x, self.weight_decay)
         undamped = is_off(self.dampening) or (here.t == 1 and self.dialect == "pytorch")
@@ -84,7 +88,7 @@ class Momentum(Optimizer[Velocity]):
 
 @optimizer("nesterov", lr=1e-3, aliases=("nag",))
 @dataclass(frozen=True, kw_only=True)
-class Nesterov(Optimizer[Velocity]):
+class Nesterov(_OneBuffer):
     """Nesterov's accelerated gradient: momentum that takes the gradient where the velocity is about to lead.
 
     Written in the look-ahead variable, as PyTorch and optax do: the point that is shown is the one at which the
@@ -101,9 +105,6 @@ class Nesterov(Optimizer[Velocity]):
         "agrees with torch.optim.SGD(momentum=β, nesterov=True) and optax.sgd(momentum=β, nesterov=True)"
     )
 
-    def init(self, x: Array) -> Velocity:
-        return Velocity(np.zeros_like(x))
-
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         g = decayed(g, here.x, self.weight_decay)
         v = self.beta * state.v + g
@@ -112,7 +113,7 @@ class Nesterov(Optimizer[Velocity]):
 
 @optimizer("momentum_ema", lr=1e-3, aliases=("ema",))
 @dataclass(frozen=True, kw_only=True)
-class MomentumEMA(Optimizer[Velocity]):
+class MomentumEMA(_OneBuffer):
     """Heavy ball with an average instead of a sum: the path of ``momentum`` at lr·(1 − β).
 
     Its velocity has the size of a gradient whatever β is, so that a good lr depends less on β.
@@ -123,9 +124,6 @@ class MomentumEMA(Optimizer[Velocity]):
     equation = "v ← β v + (1 − β) g,  x ← x − lr·v"
     source = "e.g. Goh, Why Momentum Really Works (Distill, 2017); agrees with optax.ema(β, debias=False)"
 
-    def init(self, x: Array) -> Velocity:
-        return Velocity(np.zeros_like(x))
-
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         v = self.beta * state.v + (1 - self.beta) * g
         return v, Velocity(v)
@@ -133,7 +131,7 @@ class MomentumEMA(Optimizer[Velocity]):
 
 @optimizer("qhm", lr=1e-3, aliases=("quasi_hyperbolic",))
 @dataclass(frozen=True, kw_only=True)
-class QHM(Optimizer[Velocity]):
+class QHM(_OneBuffer):
     """Quasi-hyperbolic momentum: a weighted mean of a gradient step and a step of averaged momentum.
 
     ν = 0 is gradient descent, ν = 1 is ``momentum_ema``, ν = β is Nesterov's method at lr·(1 − β).
@@ -144,9 +142,6 @@ class QHM(Optimizer[Velocity]):
 
     equation = "v ← β v + (1 − β) g,  x ← x − lr·((1 − ν) g + ν v)"
     source = "Ma & Yarats (2019), arXiv 1810.06801, equations 3 and 4; defaults as recommended there"
-
-    def init(self, x: Array) -> Velocity:
-        return Velocity(np.zeros_like(x))
 
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         v = self.beta * state.v + (1 - self.beta) * g
@@ -174,7 +169,7 @@ class AggMo(Optimizer[Velocities]):
 
 @optimizer("signum", lr=1e-3)
 @dataclass(frozen=True, kw_only=True)
-class Signum(Optimizer[Velocity]):
+class Signum(_OneBuffer):
     """Sign momentum: every coordinate moves by lr, in the direction of its averaged gradient.
 
     β = 0 is sign descent. At a constant lr it ends in a cycle of about that size.
@@ -184,9 +179,6 @@ class Signum(Optimizer[Velocity]):
 
     equation = "v ← β v + (1 − β) g,  x ← x − lr·sign(v)"
     source = "Bernstein, Wang, Azizzadenesheli & Anandkumar (2018), arXiv 1802.04434; agrees with optax.signum"
-
-    def init(self, x: Array) -> Velocity:
-        return Velocity(np.zeros_like(x))
 
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         v = self.beta * state.v + (1 - self.beta) * g

@@ -19,7 +19,6 @@ class Step:
         does not hold the point before.
     """
 
-    trial: int
     iteration: int
     point: list[float]
     gradient: list[float] | None
@@ -36,7 +35,6 @@ def steps_of(result: Result, number: int) -> Iterator[Step]:
     for entry, iteration in enumerate(iterations.tolist()):
         follows = entry > 0 and iteration == iterations[entry - 1] + 1
         yield Step(
-            trial=number,
             iteration=iteration,
             point=path[entry].tolist(),
             gradient=gradients[entry - 1].tolist() if follows else None,

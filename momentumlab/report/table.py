@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +14,8 @@ from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.steps import steps_of
 from momentumlab.result import Result, Status
 
+Justify = Literal["left", "right"]
+
 MOST_ROWS = 20
 BEST_ROWS = 10
 
@@ -21,15 +24,15 @@ STATUS_STYLES = {Status.CONVERGED: "green", Status.MAX_ITERATIONS: "yellow", Sta
 
 def rich_table(result: Result) -> RenderableType:
     """The table of a result; of many trials the best, and how the others ended."""
-    table = Table(title=title(result), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for heading, justify in columns(result):
-        no_wrap = heading in ("iterations", "final loss")
-        table.add_column(heading, justify=justify, no_wrap=no_wrap)  # type: ignore[arg-type]
+        is_point = heading in ("start", "final point")  # these give way where the terminal is narrow
+        table.add_column(Text(heading), justify=justify, no_wrap=not is_point, overflow="fold")
     for number in shown(result):
         *cells, status = cells_of(result, number)
-        table.add_row(*cells, Text(status, style=STATUS_STYLES[result.status_of(number)]))
+        table.add_row(*map(Text, cells), Text(status, style=STATUS_STYLES[result.status_of(number)]))
     footer = remark(result)
-    return Group(table, Text(footer, style="dim")) if footer else table
+    return Group(Text(title(result), style="bold"), table, *([Text(footer, style="dim")] if footer else []))
 
 
 def html_table(result: Result) -> str:
@@ -62,7 +65,7 @@ def remark(result: Result) -> str:
     return f"the best {BEST_ROWS} of {result.trials:,} trials by final loss; {ended}; all of them: {where}"
 
 
-def columns(result: Result) -> Iterator[tuple[str, str]]:
+def columns(result: Result) -> Iterator[tuple[str, Justify]]:
     """Heading and justification of each column."""
     labels = Labels(result.experiment)
     yield "optimizer", "left"
@@ -94,17 +97,18 @@ def cells_of(result: Result, number: int) -> list[str]:
     ]
 
 
-def steps_table(result: Result, number: int) -> Table:
+def steps_table(result: Result, number: int) -> RenderableType:
     """Every recorded iteration of one trial, at the precision of a float."""
     trial = result.plan.trial(number)
-    heading = f"{Labels(result.experiment).of(trial)}: every iteration"
-    table = Table(title=heading, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    labels = Labels(result.experiment)
+    heading = Text(f"{labels.common(trial)} · {labels.of(trial)}: every iteration", style="bold")
+    table = Table(box=None, pad_edge=False)
     for name in ("iteration", "point", "gradient", "velocity", "loss"):
         table.add_column(name, justify="right" if name == "iteration" else "left", overflow="fold")
     for step in steps_of(result, number):
         gradient = "" if step.gradient is None else _exact(step.gradient)
         table.add_row(str(step.iteration), _exact(step.point), gradient, _exact(step.velocity), repr(step.loss))
-    return table
+    return Group(heading, table)
 
 
 def _exact(coordinates: list[float]) -> str:

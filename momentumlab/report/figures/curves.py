@@ -10,13 +10,16 @@ from matplotlib.lines import Line2D
 from momentumlab.catalogue import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
-from momentumlab.result import Result, Status
+from momentumlab.result import Result
 
 MOST_COORDINATES = 4
 AXIS_NAMES = ("x", "y")
 
 FLOOR = 1e-16
 """Losses nearer to the minimum than this share of the highest one drawn are rounding; they are drawn at this height."""
+
+FAR = 1e100
+"""Numbers beyond this are drawn there."""
 
 WIDE = 1e4
 """A loss without a floor that goes beyond this is drawn on a symmetric log scale."""
@@ -37,8 +40,8 @@ def velocity_figure(result: Result) -> Figure:
     """
     shown = selection(result)
     coordinates = min(result.plan.dimension, MOST_COORDINATES)
-    velocities = [result.velocities[one.number, : len(result.recorded(one.number))] for one in shown]
-    limits = [_limits(result, shown, [v[:, coordinate] for v in velocities]) for coordinate in range(coordinates)]
+    velocities = [_drawable(result.velocities[one.number, : len(result.recorded(one.number))]) for one in shown]
+    limits = [_limits(shown, [v[:, coordinate] for v in velocities]) for coordinate in range(coordinates)]
     more = result.plan.dimension > MOST_COORDINATES
     remark = join(
         f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else "",
@@ -73,14 +76,14 @@ def loss_figure(result: Result) -> Figure:
         If the result was made without its history.
     """
     shown = selection(result)
-    losses = [result.losses[one.number, : len(result.recorded(one.number))] for one in shown]
+    losses = [_drawable(result.losses[one.number, : len(result.recorded(one.number))]) for one in shown]
     heights = [curve - _lowest_minimum(result, one) for one, curve in zip(shown, losses, strict=True)]
     highest = max((float(curve[0]) for curve in heights), default=0.0)
     above = np.isfinite(highest) and highest > 0 and all(np.nanmin(curve) > -1e-9 * highest for curve in heights)
     floor = FLOOR * highest
     curves = [np.maximum(curve, floor) for curve in heights] if above else losses
     wide = not above and max(float(np.nanmax(np.abs(curve))) for curve in losses) > WIDE
-    limit = None if wide else _limits(result, shown, curves, positive=bool(above))
+    limit = None if wide else _limits(shown, curves, positive=bool(above))
     remark = join(
         f"what is below {floor:.0e} is drawn there" if above and any((c < floor).any() for c in heights) else "",
         "curves that leave the scale are cut" if limit else "",
@@ -111,20 +114,26 @@ def coordinate_name(coordinate: int, dimension: int) -> str:
     return f"x{str(coordinate + 1).translate(style.SUBSCRIPTS)}"
 
 
+def _drawable(values: Array) -> Array:
+    """The same numbers within what matplotlib's arithmetic can bear."""
+    drawable: Array = np.clip(np.nan_to_num(values, nan=FAR, posinf=FAR, neginf=-FAR), -FAR, FAR)
+    return drawable
+
+
 def _lowest_minimum(result: Result, one: Shown) -> float:
     minima = result.plan.surface_of(one.number).minima(result.plan.dimension)
     return min((point.loss for point in minima), default=float("nan"))
 
 
 def _draw(panel: Axes, result: Result, one: Shown, values: Array, limit: tuple[float, float] | None) -> None:
-    finite = np.where(np.isfinite(values), values, np.nan)
-    if limit and _diverged(result, one):  # up to where it leaves: its swings would fence in all the others
+    values = values.copy()
+    if limit and one.diverged:  # up to where it leaves: its swings would fence in all the others
         beyond = np.flatnonzero((values < limit[0]) | (values > limit[1]))
-        finite[beyond[0] + 1 if len(beyond) else len(values) :] = np.nan
+        values[beyond[0] + 1 if len(beyond) else len(values) :] = np.nan
     marker = "o" if len(values) <= 31 else ""
     panel.plot(
         result.recorded(one.number),
-        finite,
+        values,
         color=one.color,
         linestyle=one.line_style,
         linewidth=1.5,
@@ -133,11 +142,9 @@ def _draw(panel: Axes, result: Result, one: Shown, values: Array, limit: tuple[f
     )
 
 
-def _limits(
-    result: Result, shown: Sequence[Shown], curves: Sequence[Array], *, positive: bool = False
-) -> tuple[float, float] | None:
+def _limits(shown: Sequence[Shown], curves: Sequence[Array], *, positive: bool = False) -> tuple[float, float] | None:
     """Limits that leave most of all curves visible beside those that diverge or jump; ``None`` if all may be shown."""
-    kept = [curve for one, curve in zip(shown, curves, strict=True) if not _diverged(result, one)]
+    kept = [curve for one, curve in zip(shown, curves, strict=True) if not one.diverged]
     if not kept:
         return None
     if positive:
@@ -153,10 +160,6 @@ def _limits(
     values = np.clip(np.concatenate(kept), -allowed, allowed)
     margin = 0.06 * float(np.ptp(values)) or 1.0
     return float(values.min()) - margin, float(values.max()) + margin
-
-
-def _diverged(result: Result, one: Shown) -> bool:
-    return result.status_of(one.number) is Status.DIVERGED
 
 
 def _finish(figure: Figure, panels: Sequence[Axes], result: Result, shown: Sequence[Shown], remark: str) -> None:

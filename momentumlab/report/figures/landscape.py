@@ -23,6 +23,8 @@ SMALL = 0.35
 
 PADDING = 0.04
 MESH = 240
+LIFTED_AT_ONCE = 2**22
+FAR = 1e100
 LEVELS = 16
 DECADES = 4.0
 
@@ -82,11 +84,12 @@ def principal_plane(paths: Sequence[Array], center: Array) -> Plane:
         ``(dim,)``
     """
     spread = np.concatenate([(path - center) / np.sqrt(len(path)) for path in paths])
-    _, singular_values, directions = np.linalg.svd(spread, full_matrices=True)
-    variance = np.zeros(len(center))
-    variance[: len(singular_values)] = singular_values**2
+    _, singular_values, directions = np.linalg.svd(spread, full_matrices=False)
+    variance = np.append(singular_values**2, [0.0, 0.0])
     shares = variance / variance.sum() if variance.sum() > 0 else variance
-    axes = directions[:2].T
+    # Unit vectors complete the plane where the paths lie on a line, or on a point.
+    candidates = np.vstack([directions[variance[: len(directions)] > 0][:2], np.eye(3, len(center))])
+    axes = np.linalg.qr(candidates[_independent(candidates)].T)[0]
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1, 1)
     names = (f"1st principal direction ({shares[0]:.0%} of the spread)", f"2nd ({shares[1]:.0%})")
     remark = f"{len(center)} dimensions: the plane of the paths' two principal directions through the best end"
@@ -109,6 +112,14 @@ def grown(window: Intervals, paths: Sequence[Array]) -> Intervals:
 
 def _within(points: Array, low: Array, high: Array) -> bool:
     return bool(((points >= low) & (points <= high)).all())
+
+
+def _independent(vectors: Array) -> list[int]:
+    """The numbers of the first two linearly independent vectors."""
+    for second in range(1, len(vectors)):
+        if np.linalg.matrix_rank(vectors[[0, second]]) == 2:
+            return [0, second]
+    raise ValueError("all vectors are parallel")
 
 
 def framed(surface: Surface, paths: Sequence[Array]) -> Intervals:
@@ -181,22 +192,31 @@ def _copied(traced: ContourSet) -> PathCollection:
     )
 
 
-def landscape(surface: Surface, plane: Plane, window: Intervals) -> Landscape:
-    """Evaluate a surface over a window of a plane.
+def landscapes(surfaces: Sequence[Surface], plane: Plane, window: Intervals) -> list[Landscape]:
+    """Evaluate surfaces over a window of a plane, all on one scale.
 
     Heights are counted from the lowest known minimum and shown by their logarithm, so that a ravine's floor is visible.
     Where no known minimum is the lowest point of the window, equal steps of shade cover equal areas.
     """
     (left, right), (bottom, top) = window
     mesh = np.meshgrid(np.linspace(left, right, MESH), np.linspace(bottom, top, MESH))
-    with np.errstate(all="ignore"):
-        heights = surface.value(plane.lift(np.stack([axis.ravel() for axis in mesh]))).reshape(MESH, MESH)
-    heights = np.where(np.isfinite(heights), heights, np.nan)
-    lowest = min((point.loss for point in surface.minima(len(plane.origin))), default=math.inf)
+    flat = np.stack([axis.ravel() for axis in mesh])
+    heights = np.stack([_heights(surface, plane, flat) for surface in surfaces]).reshape(-1, MESH, MESH)
+    dimension = len(plane.origin)
+    lowest = min((point.loss for surface in surfaces for point in surface.minima(dimension)), default=math.inf)
     # A local minimum is no floor to count from where the window holds lower ground.
     is_floor = np.nanmin(heights) >= lowest - 1e-9 * np.nanmax(np.abs(heights))
-    shade = _logarithmic(heights - lowest) if is_floor else _ranked(heights)
-    return Landscape(window=window, shade=shade, levels=np.linspace(0, 1, LEVELS + 1))
+    shades = _logarithmic(heights - lowest) if is_floor else _ranked(heights)
+    return [Landscape(window=window, shade=shade, levels=np.linspace(0, 1, LEVELS + 1)) for shade in shades]
+
+
+def _heights(surface: Surface, plane: Plane, flat: Array) -> Array:
+    """The loss at points of the plane, ``(2, n) -> (n,)``, a part at a time: there may be many dimensions."""
+    parts = max(1, len(plane.origin) * flat.shape[1] // LIFTED_AT_ONCE)
+    with np.errstate(all="ignore"):
+        losses = [surface.value(plane.lift(part)) for part in np.array_split(flat, parts, axis=1)]
+    heights = np.clip(np.concatenate(losses), -FAR, FAR)
+    return np.where(np.isfinite(heights), heights, FAR)
 
 
 def _logarithmic(heights: Array) -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from momentumlab.report.figures import style
-from momentumlab.report.figures.landscape import coordinate_plane, landscape
+from momentumlab.report.figures.landscape import coordinate_plane, landscapes
 from momentumlab.surfaces import CriticalKind, Surface
 
 KINDS = {
@@ -37,7 +37,7 @@ def surface_figure(surface: Surface) -> Figure:
             panel.plot(line, surface.value(line[np.newaxis]), color=style.CONTOUR, linewidth=1.5)
             panel.set_ylabel("loss")
         else:
-            landscape(surface, coordinate_plane(), window).draw([panel])
+            landscapes([surface], coordinate_plane(), window)[0].draw([panel])
             panel.set_ylabel("y")
         for point in surface.critical_points(dimension):
             height = (point.loss,) if dimension == 1 else ()

@@ -8,7 +8,7 @@ import numpy as np
 from momentumlab.plan import Trial
 from momentumlab.report.figures import style
 from momentumlab.report.labels import Labels
-from momentumlab.result import Result
+from momentumlab.result import Result, Status
 
 MOST_SHOWN = 12
 
@@ -19,6 +19,7 @@ class Shown:
 
     trial: Trial
     label: str
+    diverged: bool
     color: str
     line_style: style.LineStyle
 
@@ -33,7 +34,13 @@ def selection(result: Result) -> list[Shown]:
     labels = Labels(result.experiment)
     trials = [result.plan.trial(number) for number in selected_numbers(result)]
     return [
-        Shown(trial=trial, label=labels.of(trial), color=style.color(i), line_style=style.line_style(i))
+        Shown(
+            trial=trial,
+            label=labels.of(trial),
+            diverged=result.status_of(trial.number) is Status.DIVERGED,
+            color=style.color(i),
+            line_style=style.line_style(i),
+        )
         for i, trial in enumerate(trials)
     ]
 

@@ -1,12 +1,13 @@
 """How all figures look: sizes, colours, markers."""
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -78,9 +79,11 @@ class Margins:
     between_rows: float = 0.65
 
 
-def styled() -> AbstractContextManager[None]:
-    """Matplotlib's settings for the time in which a figure is made; a user's own settings do not leak in or out."""
-    return mpl.rc_context({**mpl.rcParamsDefault, **RC})
+@contextmanager
+def styled() -> Iterator[None]:
+    """The time in which a figure is made: our settings of matplotlib, not the user's; no warnings of infinite runs."""
+    with mpl.rc_context({**mpl.rcParamsDefault, **RC}), np.errstate(all="ignore"):
+        yield
 
 
 def color(index: int) -> str:

@@ -14,7 +14,7 @@ from momentumlab.report.figures.landscape import (
     bounding_box,
     coordinate_plane,
     framed,
-    landscape,
+    landscapes,
     principal_plane,
 )
 from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
@@ -24,6 +24,9 @@ from momentumlab.surfaces.base import Intervals
 MOST_POINTS = 200
 """Up to this many iterations each is marked with a point."""
 
+
+FAR = 1e20
+"""Coordinates beyond this are drawn there."""
 
 FEW_POINTS = 60
 """Longer paths are drawn with a thinner line."""
@@ -78,20 +81,19 @@ def _draw_maps(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -
     """Paths over contours; returns what must be said about the plane."""
     plane = _plane(result, shown)
     paths = [plane.project(_finite_path(result, one)) for one in shown]
-    holding = _worth_holding(result, shown, paths)
+    holding = _worth_holding(shown, paths)
     if plane.is_surface:
         window = framed(result.experiment.first_surface, holding)
     else:
         window = bounding_box(holding)
 
-    surface = result.plan.surface_of(shown[0].number)
-    same_surface = result.experiment.surface.combinations == 1
-    if same_surface:
-        landscape(surface, plane, window).draw(panels)
-    for panel, one, path in zip(panels, shown, paths, strict=True):
-        if not same_surface:
-            surface = result.plan.surface_of(one.number)
-            landscape(surface, plane, window).draw([panel])
+    surfaces = [result.plan.surface_of(one.number) for one in shown]
+    if result.experiment.surface.combinations == 1:
+        landscapes(surfaces[:1], plane, window)[0].draw(panels)
+    else:
+        for land, panel in zip(landscapes(surfaces, plane, window), panels, strict=True):
+            land.draw([panel])
+    for panel, one, path, surface in zip(panels, shown, paths, surfaces, strict=True):
         for minimum in surface.minima(result.plan.dimension):
             panel.plot(*plane.project(np.array([minimum.point]))[0], zorder=3, **style.MINIMUM)
         _draw_path(panel, one, path[:, 0], path[:, 1])
@@ -105,7 +107,7 @@ def _draw_maps(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -
 def _draw_graphs(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -> str:
     """Iterates on the graph of a loss of one coordinate."""
     paths = [_finite_path(result, one) for one in shown]
-    window = framed(result.experiment.first_surface, _worth_holding(result, shown, paths))
+    window = framed(result.experiment.first_surface, _worth_holding(shown, paths))
     ((left, right),) = window
     line = np.linspace(left, right, 400)
     low, high = np.inf, -np.inf
@@ -113,6 +115,7 @@ def _draw_graphs(result: Result, shown: Sequence[Shown], panels: Sequence[Axes])
         surface = result.plan.surface_of(one.number)
         with np.errstate(all="ignore"):
             heights, losses = surface.value(line[np.newaxis]), surface.value(np.ascontiguousarray(path.T))
+        heights, losses = np.clip(heights, -FAR, FAR), np.clip(losses, -FAR, FAR)
         low, high = min(low, float(np.nanmin(heights))), max(high, float(np.nanmax(heights)))
         panel.plot(line, heights, color=style.CONTOUR, linewidth=1.5, zorder=1)
         for minimum in surface.minima(1):
@@ -120,7 +123,8 @@ def _draw_graphs(result: Result, shown: Sequence[Shown], panels: Sequence[Axes])
         _draw_path(panel, one, path[:, 0], losses, halo=False)
         _describe(result, one, panel, leaves=_leaves(path, window))
         panel.set_xlim(left, right)
-    panels[0].set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    margin = 0.06 * (high - low) or 1.0
+    panels[0].set_ylim(low - margin, high + margin)
     return ""
 
 
@@ -173,24 +177,21 @@ def _leaves(points: Array, window: Intervals) -> bool:
 
 
 def _finite_path(result: Result, one: Shown) -> Array:
+    """The path within what matplotlib's arithmetic can bear, as far as it is finite."""
     path = result.path(one.number)
     finite: Array = path[np.isfinite(path).all(axis=1)]
-    return finite
+    return np.clip(finite, -FAR, FAR)
 
 
-def _worth_holding(result: Result, shown: Sequence[Shown], paths: Sequence[Array]) -> list[Array]:
+def _worth_holding(shown: Sequence[Shown], paths: Sequence[Array]) -> list[Array]:
     """What the window should hold: all starts, and the paths that did not diverge."""
-    ended = [path for one, path in zip(shown, paths, strict=True) if not _diverged(result, one)]
+    ended = [path for one, path in zip(shown, paths, strict=True) if not one.diverged]
     return [*ended, *(path[:1] for path in paths)]
-
-
-def _diverged(result: Result, one: Shown) -> bool:
-    return result.status_of(one.number) is Status.DIVERGED
 
 
 def _plane(result: Result, shown: Sequence[Shown]) -> Plane:
     if result.plan.dimension == 2:
         return coordinate_plane()
-    paths = _worth_holding(result, shown, [_finite_path(result, one) for one in shown])
+    paths = _worth_holding(shown, [_finite_path(result, one) for one in shown])
     best = result.final_points[result.ranking()[0]]
     return principal_plane(paths, center=best if np.isfinite(best).all() else paths[-1][0])
