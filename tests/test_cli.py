@@ -71,6 +71,41 @@ def test_the_table_survives_80_columns(command: Command) -> None:
     assert "2.8682e-05" in done.stdout
 
 
+def test_a_narrow_terminal_folds_points_and_never_cuts_a_number(command: Command) -> None:
+    arguments = ["run", "--surface", "rosenbrock", "--optimizer", "sgd,momentum,adam", "--lr", "0.0001,0.001"]
+    arguments += ["--set", "beta=[0.5,0.9]", "--start", "[[-1.2345,1.2345],[2.345,1.111]]", "--no-plots"]
+    narrow, wide = command(*arguments, COLUMNS="80").stdout, command(*arguments, COLUMNS="200").stdout
+    assert max(map(len, narrow.splitlines()[:-1])) <= 80 < max(map(len, wide.splitlines()[:-1]))
+    assert "…" not in narrow
+    numbers = [line.split()[-2] for line in wide.splitlines()[2:] if line.split()[-1] in ("diverged", "max_iterations")]
+    assert len(numbers) == 16
+    assert all(number in narrow for number in numbers)
+
+
+def test_names_are_printed_as_they_are(command: Command) -> None:
+    for name in ("x[/b]", "a [red]b", "5", "a: b", "*star", "nan"):
+        done = command("run", RAVINE, "--no-plots", "--iterations", "1", "--name", name)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"{name}: ravine")
+    assert command("run", RAVINE, "--name", "").stderr == "--name: is empty\n"
+
+
+def test_a_terminal_without_greek_letters_is_served_too(command: Command) -> None:
+    done = command("run", RAVINE, "--no-plots", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?" in done.stdout
+
+
+def test_an_output_that_cannot_be_printed_is_exit_1(tmp_path: Path) -> None:
+    momentumlab = Path(sys.executable).with_name("momentumlab")
+    for redirection, code in (("> /dev/full", 1), (">&-", 0)):
+        script = f"{momentumlab} run {RAVINE} --no-plots {redirection}"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+        assert len(done.stderr.splitlines()) == code
+
+
 def test_json_is_as_documented_to_the_letter(command: Command, tmp_path: Path) -> None:
     done = command("run", RAVINE, "--no-plots", "--format", "json")
     assert done.stderr == ""
@@ -206,6 +241,11 @@ def test_an_experiment_needs_no_file(command: Command) -> None:
         (["run", RAVINE, "--lr", "linspace(0,1,2000)", "--beta", "linspace(0,0.9,2000)"], "4,000,000 trials are more"),
         (["run", RAVINE, "--max-trials", "2"], "3 trials are more than the limit of 2"),
         (["run", RAVINE, "--quiet", "--format", "json"], "prints the path alone"),
+        (["run", RAVINE, "--lr", ""], "--lr: is empty; write null to take the setting away"),
+        (["run", RAVINE, "--lr", "0.1", "--set", "lr=0.2"], "--set lr: is set twice (the other is --lr)"),
+        (["run", RAVINE, "--set", "optimizers.²=1"], "optimizer"),
+        (["run", RAVINE, "--beta", "0 0.5"], "'0 0.5' is not a number; a list is written [0, 0.5]"),
+        (["run", RAVINE, "--surface", "booth", "--set", "surface.a=1"], "booth has no 'a'; it has no parameters"),
         (["show", "surface", "ravene"], "unknown surface 'ravene' (did you mean 'ravine'?)"),
         (["show", "optimizer", "adam", "--plot"], "only a surface can be drawn"),
         (["validate", "none.yaml"], "none.yaml: no such file"),

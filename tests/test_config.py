@@ -302,6 +302,68 @@ def test_bad_input_is_refused_at_its_place(text: str | bytes, message: str, conf
     assert message in str(caught.value)
 
 
+def test_axes_may_stand_inside_braces_and_brackets(config: Any) -> None:
+    path = config("surface: ravine\noptimizers: [{name: momentum, lr: linspace(0.01, 0.03, 3), beta: 0.5}, sgd]\n")
+    momentum, _ = load_experiment(path).optimizers
+    assert momentum.axes["lr"].values == tuple(np.linspace(0.01, 0.03, 3))
+    assert momentum.axes["beta"].values == (0.5,)
+    with pytest.raises(momentumlab.ConfigError, match=r"x.yaml:2:28: the bracket in 'linspace\(0' is not closed"):
+        load_experiment(config("surface: ravine\noptimizer: {name: sgd, lr: linspace(0, b: 2}"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=st.text(min_size=1, max_size=100).filter(lambda text: text.isprintable() and "\x85" not in text))
+def test_any_name_reads_back_from_the_resolved_experiment(name: str) -> None:
+    experiment = load_experiment({"surface": "ravine", "optimizer": "sgd", "name": name})
+    root = parse_yaml(to_yaml(experiment), "experiment.yaml")
+    assert load_experiment(root.plain()) == experiment
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["arange(0, 1, 1e-320)", "arange(-1e308, 1e308, 1)", "linspace(-1e308, 1e308, 5)", "geomspace(1e-320, 1e308, 3)"],
+)
+def test_axes_that_overflow_are_refused_without_a_warning(text: str) -> None:
+    with pytest.raises(momentumlab.ConfigError):
+        load_experiment({"surface": "saddle", "optimizer": "sgd", "lr": text, "start": ["x"]})
+
+
+def test_a_seed_may_be_large() -> None:
+    experiment = load_experiment({"surface": "ravine", "optimizer": "sgd", "start": "random(3, seed=20261120)"})
+    assert experiment.starts == Random(count=3, seed=20261120, dimension=2)
+
+
+def test_a_problem_behind_an_alias_has_the_name_of_its_new_place(config: Any) -> None:
+    with pytest.raises(momentumlab.ConfigError, match=r"x.yaml:3:18: beta\[1\]: 2 is not below 1"):
+        load_experiment(config("surface: ravine\noptimizer: momentum\nlr: &rates [0.1, 2]\nbeta: *rates\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("surface: ravine\nlrr: 1\n", 2),
+        ("surfce: ravine\noptimiser: momentum\n", 4),
+        ("surface: ravin\noptimizer: sgd\nstart: [1, x]\nlr: y\n", 3),
+        ("surface: ravine\nlr: [a, b]\noptimizers: [{name: sgd, lr: 0.1}]\n", 2),
+        ("surface: ravine\nbeta: 7\noptimizers: [{name: momentum, beta: 0.1}]\n", 1),
+    ],
+)
+def test_nothing_hides_another_problem(text: str, count: int, config: Any) -> None:
+    with pytest.raises(momentumlab.ConfigError) as caught:
+        load_experiment(config(text))
+    assert len(caught.value.problems) == count
+
+
+def test_what_is_no_experiment_at_all_is_refused() -> None:
+    endless: list[Any] = [0.1]
+    endless.append(endless)
+    for wrong in ({"lr": endless}, {"lr": b"0.1"}):
+        with pytest.raises(momentumlab.ConfigError):
+            momentumlab.load({"surface": "ravine", "optimizer": "sgd", **wrong})
+    with pytest.raises(momentumlab.ConfigError, match="an experiment is a path, a mapping or an Experiment, not 5"):
+        momentumlab.load(5)  # type: ignore[arg-type]
+
+
 def test_an_alias_bomb_is_refused(config: Any) -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]
@@ -349,7 +411,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 @given(st.text(alphabet=st.sampled_from("surface: ravine\n[]{}&*!|>'\"-?,#%@`\t0.1e"), max_size=60))
 def test_no_text_makes_a_traceback(text: str) -> None:
     try:
-        parse_yaml(text, "x.yaml")
+        tree = parse_yaml(text, "x.yaml").plain()
+        load_experiment({"surface": "ravine", "optimizer": "sgd", **(tree if isinstance(tree, dict) else {})})
         make_plan(load_experiment({"surface": "ravine", "optimizer": "sgd", "lr": text}), max_trials=1000)
+        make_plan(load_experiment({"surface": text, "optimizer": text, "start": text}), max_trials=1000)
     except momentumlab.ConfigError:
         pass  # any other exception is the failure that this test looks for

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab import engine
+from momentumlab.catalogue import Array
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import make_plan
 from momentumlab.result import Status
-from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces import SURFACES, Surface
 
 RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": 0.8, "iterations": 50}
 
@@ -129,6 +131,31 @@ def test_divergence_ends_a_trial_at_the_bound() -> None:
     assert result.status == (Status.DIVERGED,)
     sizes = np.abs(result.path(0)).max(axis=1)
     assert sizes[-2] <= engine.POSITION_BOUND < sizes[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cliff(Surface):
+    """Finite and flat, until the loss (x > 1) or the gradient (x < −1) is not."""
+
+    formula = latex = source = ""
+    dimension = 1
+    view = ((-2.0, 2.0),)
+    start = (0.0,)
+
+    def value(self, x: Array) -> Array:
+        return np.where(x[0] > 1, 1e101, 0.0)
+
+    def gradient(self, x: Array) -> Array:
+        return np.where(x < -1, np.inf, 1.0)
+
+
+@pytest.mark.parametrize(("start", "status"), [(0.5, "max_iterations"), (1.5, "diverged"), (-1.5, "diverged")])
+def test_a_loss_beyond_its_bound_and_an_infinite_gradient_are_divergence(start: float, status: str) -> None:
+    plan = make_plan(momentumlab.load({"surface": "parabola", "optimizer": "sgd", "lr": 0.0, "start": start}))
+    group = replace(plan.groups[0], surface=Cliff())
+    result = engine.run(replace(plan, groups=(group,)))
+    assert [ended.label for ended in result.status] == [status]
+    assert result.iterations[0] == (100 if status == "max_iterations" else 0)
 
 
 @pytest.mark.parametrize("start", [[1e200, 1e200], [1e60, 0.0]])
@@ -252,6 +279,16 @@ def test_a_history_above_the_memory_bound_keeps_every_kth_iterate_and_the_last(k
         assert (np.diff(recorded[:-1]) == stride).all()
         assert thin.path(trial).tobytes() == full.positions[trial][recorded].tobytes()
         assert np.isnan(thin.positions[trial, len(recorded) :]).all()
+
+
+def test_a_thinned_history_survives_lanes_that_diverge_slowly() -> None:
+    # The sum of all squares passes the bound before any lane does: a quick test that fails is not yet an end.
+    settings = {"surface": "ravine", "optimizer": "sgd", "lr": [0.1122] * 200 + [0.1], "iterations": 2000}
+    plan = make_plan(momentumlab.load(settings))
+    full, thin = engine.run(plan), engine.run(plan, history_bytes=300 * 8 * plan.trials * 5)
+    assert thin.history is not None
+    assert thin.history.stride > 1
+    assert thin.final_points.tobytes() == full.final_points.tobytes()
 
 
 # The plan's limits

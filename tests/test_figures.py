@@ -15,7 +15,7 @@ from momentumlab.report.figures import surface_figure
 from momentumlab.report.figures.landscape import bounding_box, coordinate_plane, framed, landscapes, principal_plane
 from momentumlab.report.figures.style import COLORS, power_of_ten
 from momentumlab.surfaces import SURFACES
-from momentumlab.surfaces.quadratics import Quadratic
+from momentumlab.surfaces.quadratics import Quadratic, Ravine
 from tests.conftest import CONFIGS
 
 RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 40}
@@ -186,6 +186,23 @@ def test_the_height_of_the_contours_follows_the_logarithm_above_the_minimum() ->
     np.testing.assert_allclose(np.polyval(slope, np.log(heights[inside])), land.shade[inside], atol=1e-9)
     assert (land.shade < 0.15).mean() > 0.0005  # the floor is visible
     assert land.shade.max() == 1
+
+
+def test_heights_are_counted_from_the_minimum_wherever_it_lies() -> None:
+    window = ((0.5, 1.5), (-0.5, 0.5))
+    land = landscapes([SURFACES["cubic"]()], coordinate_plane(), window)[0]  # minimum −5 at (1, 0)
+    floor = np.unravel_index(land.shade.argmin(), land.shade.shape)
+    assert np.abs(np.array(floor) - 119.5).max() < 2
+    assert land.shade.min() < 0.05
+    assert land.shade.max() == 1
+
+
+def test_panels_of_different_surfaces_have_one_scale() -> None:
+    gentle, steep = (Ravine(b=np.array(b)) for b in (1.0, 9.0))
+    shades = [land.shade for land in landscapes([gentle, steep], coordinate_plane(), ((-3, 3), (-1, 1)))]
+    axis = [shade[119:121, 200].mean() for shade in shades]  # along y = 0 both surfaces are the same
+    assert axis[0] == pytest.approx(axis[1], abs=1e-3)
+    assert shades[0].max() < shades[1].max() == 1
 
 
 def test_many_dimensions_are_drawn_on_the_principal_plane() -> None:

@@ -164,6 +164,41 @@ def test_says_all_that_people_need(name: str) -> None:
     assert all(parameter.doc for parameter in cls.parameters())
 
 
+def test_defaults_are_those_of_pytorch() -> None:
+    """As the signatures of torch.optim 2.13 have them."""
+    defaults = {
+        "sgd": {"lr": 1e-3, "weight_decay": 0.0},
+        "momentum": {"lr": 1e-3, "dampening": 0.0, "weight_decay": 0.0},
+        "adagrad": {"lr": 1e-2, "lr_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10, "weight_decay": 0.0},
+        "rmsprop": {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "beta": 0.0, "centered": False, "weight_decay": 0.0},
+        "adadelta": {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0.0},
+        "adam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "weight_decay": 0.0},
+        "adamw": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "weight_decay": 0.01},
+        "adamax": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
+        "nadam": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "momentum_decay": 4e-3, "weight_decay": 0.0},
+        "radam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
+        "rprop": {"lr": 1e-2, "eta_minus": 0.5, "eta_plus": 1.2, "min_step": 1e-6, "max_step": 50.0},
+    }
+    for name, expected in defaults.items():
+        declared = {parameter.name: parameter.default for parameter in OPTIMIZERS[name].parameters()}
+        assert {key: declared[key] for key in expected} == expected
+
+
+def test_defaults_of_the_other_dialect_are_those_of_optax() -> None:
+    def first(name: str) -> dict[str, Any]:
+        return (
+            momentumlab.load({"surface": "ravine", "optimizer": {"name": name, "dialect": "optax"}}).optimizers[0].first
+        )
+
+    assert (first("rmsprop")["alpha"], first("rmsprop")["eps"]) == (0.9, 1e-8)
+    assert (first("adagrad")["initial_accumulator_value"], first("adagrad")["eps"]) == (0.1, 1e-7)
+    assert first("adamw")["weight_decay"] == 1e-4
+    with pytest.raises(momentumlab.ConfigError, match="name the optimizer once per dialect"):
+        run("rmsprop", dialect=["pytorch", "optax"])
+    with pytest.raises(momentumlab.ConfigError, match="'torch' is not pytorch or optax"):
+        run("rmsprop", dialect="torch")
+
+
 # Independent oracles: the papers' own sequences with Python floats
 
 

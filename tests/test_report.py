@@ -8,6 +8,8 @@ import pytest
 from rich.console import Console
 
 import momentumlab
+from momentumlab import engine
+from momentumlab.plan import make_plan
 from momentumlab.report.data import json_document, json_text, strict, table_text
 from momentumlab.report.labels import Labels, varying_hyperparameters
 from momentumlab.report.steps import steps_of
@@ -107,6 +109,14 @@ def test_steps_give_the_gradient_that_led_to_each_point() -> None:
     for before, step in zip(result.positions[0], list(steps_of(result, 0))[1:], strict=False):
         assert step.gradient is not None
         np.testing.assert_array_equal(step.point, before - 0.1 * np.array(step.gradient))
+
+
+def test_steps_leave_the_gradient_out_where_the_history_has_a_gap() -> None:
+    plan = make_plan(momentumlab.load(RAVINE))
+    thin = engine.run(plan, history_bytes=8 * 5 * 8)
+    steps = list(steps_of(thin, 0))
+    assert [step.iteration for step in steps] == [0, 3, 6, 9, 12, 15, 18, 20]
+    assert all(step.gradient is None for step in steps)
 
 
 def test_summary_has_a_row_per_trial() -> None:

@@ -166,7 +166,7 @@ class _Reader:
         elif isinstance(event, yaml.SequenceStartEvent):
             value, size = self.items(event, path, depth)
         else:
-            value, size = self.pairs(path, depth)
+            value, size = self.pairs(event, path, depth)
         node = Node(value=value, place=self.place(event), path=path, key_place=key_place, size=size)
         if event.anchor:
             self.anchors[event.anchor] = node
@@ -176,11 +176,13 @@ class _Reader:
         items: list[Node] = []
         size = 1
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            items.append(self.node(self.whole_call(event, in_mapping=False), f"{path}[{len(items)}]", depth + 1))
+            if start.flow_style:
+                event = self.whole_call(event, in_mapping=False)
+            items.append(self.node(event, f"{path}[{len(items)}]", depth + 1))
             size = self.counted(event, size + items[-1].size)
         return items, size
 
-    def pairs(self, path: str, depth: int) -> tuple[Any, int]:
+    def pairs(self, start: Any, path: str, depth: int) -> tuple[Any, int]:
         pairs: dict[str, Node] = {}
         size = 1
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
@@ -190,7 +192,9 @@ class _Reader:
             if key in pairs:
                 raise self.error(event, f"the key '{key}' is given twice (first at {pairs[key].key_place})")
             inner = f"{path}.{key}" if path else key
-            value = self.whole_call(next(self.events), in_mapping=True)
+            value = next(self.events)
+            if start.flow_style:
+                value = self.whole_call(value, in_mapping=True)
             pairs[key] = self.node(value, inner, depth + 1, key_place=self.place(event))
             size = self.counted(event, size + pairs[key].size)
         return pairs, size
