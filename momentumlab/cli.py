@@ -48,6 +48,7 @@ class ListFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    MARKDOWN = "markdown"
 
 
 class Nouns(StrEnum):
@@ -266,11 +267,13 @@ def list_entries(
 ) -> None:
     """List the surfaces or the optimizers."""
     with reported():
-        from momentumlab.report.catalogue import entries, list_table
+        from momentumlab.report.catalogue import entries, list_table, page
         from momentumlab.report.data import json_text
 
         if output is ListFormat.JSON:
             print(json_text(entries(what.value)))
+        elif output is ListFormat.MARKDOWN:
+            print(page(what.value), end="")
         else:
             show(list_table(what.value))
 

@@ -28,6 +28,7 @@ ROOMS = [
     "report",
     "store",
     "api",
+    "testing",
     "cli",
     "__main__",
 ]

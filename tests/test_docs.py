@@ -67,6 +67,13 @@ def test_the_table_in_the_readme_is_the_one_that_is_printed(command: Command) ->
     assert [line.rstrip() for line in printed[:-1]] == shown.splitlines()
 
 
+def test_the_page_of_optimizers_is_current(command: Command) -> None:
+    written = (ROOT / "docs" / "optimizers.md").read_text()
+    assert written.partition("<!-- made")[2].partition("-->")[2].strip() == (
+        command("list", "optimizers", "--format", "markdown").stdout.strip()
+    ), "make it anew as its comment says"
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     (line,) = re.findall(r"^python3 -m venv .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert line in (ROOT / ".ci" / "run").read_text().splitlines()

@@ -2,7 +2,9 @@
 
 import inspect
 import itertools
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -10,14 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.catalogue import Parameter
-from momentumlab.optimizers import OPTIMIZERS, Here
-from momentumlab.surfaces import SURFACES
+from momentumlab.catalogue import Array, Real, parameter
+from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
+from momentumlab.testing import (
+    OPTIMIZER_CONTRACTS,
+    converges_on_an_easy_quadratic,
+    every_hyperparameter_changes_the_path,
+    lanes_come_last_and_never_mix,
+    stays_finite_where_there_is_no_gradient,
+    step_is_pure_and_keeps_shapes,
+    variants,
+)
 from tests import papers
 from tests.golden.cases import CASES
 from tests.papers import dot
 
-RNG = np.random.default_rng(20261120)
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
@@ -25,121 +34,19 @@ def run(name: str, **settings: Any) -> momentumlab.Result:
     return momentumlab.run({"surface": "ravine", "optimizer": name, "lr": 0.02, "iterations": 60}, **settings)
 
 
-def other_values(parameter: Parameter) -> list[Any]:
-    """Allowed values of a hyperparameter that differ from its default."""
-    default = parameter.default
-    if isinstance(default, bool):
-        return [not default]
-    if isinstance(default, str):
-        return [choice for choice in parameter.choices if choice != default]
-    if isinstance(default, tuple):
-        return [tuple(0.5 * value + 0.1 for value in default)]
-    if parameter.gt is not None and parameter.gt > 0:
-        return [2 * default]
-    upper = [bound for bound in (parameter.lt, parameter.le) if bound is not None]
-    return [default / 3 if default else 0.4 * upper[0] if upper else 3.0]
-
-
-def dialects(name: str) -> list[dict[str, str]]:
-    """The settings by which to meet every variant of an optimizer."""
-    words = [parameter for parameter in OPTIMIZERS[name].parameters() if parameter.choices]
-    return [{}, *({parameter.name: choice} for parameter in words for choice in parameter.choices[1:])]
-
-
 @every_optimizer
-def test_step_is_pure_and_keeps_shapes(name: str) -> None:
-    surface = SURFACES["rosenbrock"]()
-    lr = np.full(5, 0.1)
-    for variant in dialects(name):
-        optimizer = OPTIMIZERS[name](**variant)
-        x, g = RNG.normal(size=(3, 5)), RNG.normal(size=(3, 5))
-        state = optimizer.init(x)
-        for t in range(1, 4):
-            frozen = [x.copy(), g.copy(), *(np.array(leaf) for leaf in state)]
-            here = Here(x, t, surface.value(x), lr, surface)
-            velocity, following = optimizer.step(state, g, here)
-            again, _ = optimizer.step(state, g, here)
-            assert velocity.shape == x.shape
-            assert velocity.tobytes() == again.tobytes()
-            assert type(following) is type(state)
-            assert [np.shape(leaf) for leaf in following] == [np.shape(leaf) for leaf in state]
-            for array, before in zip([x, g, *state], frozen, strict=True):
-                assert np.asarray(array).tobytes() == before.tobytes()
-            state = following
-
-
-@every_optimizer
-def test_state_has_lanes_last(name: str) -> None:
-    state = OPTIMIZERS[name]().init(np.zeros((3, 5)))
-    assert isinstance(state, tuple)
-    assert all(leaf.shape[-1] == 5 for leaf in state)
-
-
-@every_optimizer
-def test_every_hyperparameter_changes_the_path(name: str) -> None:
-    needed = {"dialect": ["dampening", "amsgrad"]}  # where a word only matters beside another knob
-    for parameter in OPTIMIZERS[name].parameters():
-        beside = {
-            key: other_values(p)[0]
-            for p in OPTIMIZERS[name].parameters()
-            if (key := p.name) in needed.get(parameter.name, [])
-        }
-        # Limits of a step show where steps run into them, restarts where the path oscillates.
-        runs = [
-            dict(beside),
-            {**beside, "lr": 1.0},
-            {**beside, "lr": 0.1, "iterations": 200},
-            {**beside, "lr": 1e-7, "iterations": 5},
-            {**beside, "lr": 40.0},
-        ]
-        changed = [
-            run(name, **{**chosen, parameter.name: value}).positions.tobytes()
-            != run(name, **chosen).positions.tobytes()
-            for chosen in runs
-            for value in [*other_values(parameter), *([parameter.default * 60] if parameter.name == "horizon" else [])]
-        ]
-        assert any(changed), parameter.name
-
-
-@every_optimizer
-def test_bounds_are_enforced(name: str) -> None:
-    for parameter in OPTIMIZERS[name].parameters():
-        for bound, sign in ((parameter.gt, 0), (parameter.ge, -1), (parameter.lt, 0), (parameter.le, 1)):
-            if bound is not None:
-                value = bound + sign * 1e-9
-                with pytest.raises(momentumlab.ConfigError, match=parameter.name):
-                    run(name, **{parameter.name: [[value]] if parameter.kind is tuple else value})
-        wrong: list[Any] = [float("nan"), float("inf"), "a", 7, True, []]
-        if parameter.kind is float:
-            wrong.remove(7)
-        if parameter.kind is bool:
-            wrong.remove(True)
-        for value in wrong:
-            with pytest.raises(momentumlab.ConfigError, match=parameter.name):
-                run(name, **{parameter.name: value})
+@pytest.mark.parametrize("contract", OPTIMIZER_CONTRACTS, ids=lambda contract: contract.__name__)
+def test_the_contract_holds(contract: Callable[[str], None], name: str) -> None:
+    contract(name)
 
 
 @every_optimizer
 def test_aliases_are_read_and_the_canonical_name_is_kept(name: str) -> None:
-    for parameter in OPTIMIZERS[name].parameters():
-        for alias in parameter.aliases:
-            value = 0.25 if parameter.gt is None else parameter.gt + 0.25
+    for declared in OPTIMIZERS[name].parameters():
+        for alias in declared.aliases:
+            value = 0.25 if declared.gt is None else declared.gt + 0.25
             result = run(name, lr=None, **{alias: value})
-            assert result.plan.trial(0).hyperparameters[parameter.name] == value
-
-
-@every_optimizer
-def test_converges_on_an_easy_quadratic(name: str) -> None:
-    surface = {"name": "quadratic", "eigenvalues": [1.0, 2.0]}
-    lr = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0]
-    still = {"weight_decay": 0.0} if "weight_decay" in {p.name for p in OPTIMIZERS[name].parameters()} else {}
-    for variant in dialects(name):
-        result = momentumlab.run(
-            {"surface": surface, "optimizer": {"name": name, **variant}, "lr": lr, "start": [1, -1], **still},
-            iterations=3000,
-        )
-        assert result.losses[0, 0] == 1.5
-        assert np.nanmin(result.final_losses) < 1e-5  # methods of a fixed step size never come nearer than about lr²
+            assert result.plan.trial(0).hyperparameters[declared.name] == value
 
 
 @every_optimizer
@@ -147,21 +54,6 @@ def test_stays_where_there_is_no_gradient(name: str) -> None:
     initial = [p.name for p in OPTIMIZERS[name].parameters() if p.name == "initial_accumulator_value"]
     result = run(name, start=[0.0, 0.0], iterations=5, **dict.fromkeys(initial, 0.0))
     assert result.final_points.tolist() == [[0, 0]]
-
-
-@every_optimizer
-def test_is_finite_where_one_coordinate_has_no_gradient(name: str) -> None:
-    for variant in dialects(name):
-        assert np.isfinite(run(name, start=[-2.4, 0.0], **variant).positions).all()
-
-
-@every_optimizer
-def test_says_all_that_people_need(name: str) -> None:
-    cls = OPTIMIZERS[name]
-    assert "←" in cls.equation or "₊" in cls.equation or cls.equation.startswith("as ")
-    assert cls.source
-    assert cls.__doc__
-    assert all(parameter.doc for parameter in cls.parameters())
 
 
 def test_defaults_are_those_of_pytorch() -> None:
@@ -219,7 +111,7 @@ WRITTEN_OUT = [name for name in OPTIMIZERS if hasattr(papers, name)]
 def test_the_path_is_that_of_the_paper(name: str, lr: float) -> None:
     written = getattr(papers, name)
     accepted = set(inspect.signature(written).parameters)
-    for variant in dialects(name):
+    for variant in variants(name):
         if not accepted.issuperset(variant):
             continue  # another dialect than the paper's
         result = momentumlab.run(
@@ -373,3 +265,57 @@ def test_adaptive_methods_do_not_see_the_scale_of_the_loss(scale: float) -> None
         plain = run(name, eps=1e-300)
         scaled = run(name, eps=1e-300, **{"surface.a": scale / 16, "surface.b": 9 * scale})
         np.testing.assert_allclose(scaled.positions, plain.positions, rtol=1e-8, atol=1e-10)
+
+
+# The contracts themselves: each must be able to fail
+
+
+class Memory(NamedTuple):
+    v: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken(Optimizer[Memory]):
+    """Momentum with a fault."""
+
+    beta: Real = parameter(0.5, ge=0, lt=1, doc="decay")
+
+    fault: ClassVar[str] = ""
+    equation = "v ← β v + g"
+    source = "none"
+
+    def init(self, x: Array) -> Memory:
+        return Memory(np.zeros_like(x))
+
+    def step(self, state: Memory, g: Array, here: Here) -> tuple[Array, Memory]:
+        v = self.beta * state.v + g
+        if self.fault == "impure":
+            state.v[...] = v
+        if self.fault == "mixing":
+            v = v + 1e-9 * g.mean()
+        if self.fault == "idle":
+            v = g
+        if self.fault == "diverging":
+            v = -v
+        if self.fault == "not finite":
+            v = v / np.abs(g)
+        return v, Memory(v)
+
+
+FAULTS = {
+    step_is_pure_and_keeps_shapes: "impure",
+    lanes_come_last_and_never_mix: "mixing",
+    every_hyperparameter_changes_the_path: "idle",
+    converges_on_an_easy_quadratic: "diverging",
+    stays_finite_where_there_is_no_gradient: "not finite",
+}
+
+
+@pytest.mark.parametrize(("contract", "fault"), FAULTS.items(), ids=FAULTS.values())
+def test_a_contract_can_fail(contract: Callable[[str], None], fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"name": "faulty", "default_lr": 1e-3}
+    monkeypatch.setitem(OPTIMIZERS._classes, "faulty", type("Faulty", (Broken,), {**names, "fault": fault}))
+    with pytest.raises(AssertionError):
+        contract("faulty")
+    monkeypatch.setitem(OPTIMIZERS._classes, "sound", type("Sound", (Broken,), {**names, "name": "sound"}))
+    contract("sound")

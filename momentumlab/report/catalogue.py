@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.catalogue import Catalogue, Parameter, explanation_of, title_of
+from momentumlab.catalogue import Catalogue, Parameter, Value, explanation_of, title_of
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.labels import point, short
 from momentumlab.surfaces import SURFACES
@@ -63,6 +63,34 @@ def list_table(noun: str) -> Table:
     return table
 
 
+def page(noun: str) -> str:
+    """A catalogue as one page of Markdown."""
+    return "\n".join(line for entry in entries(noun) for line in _section(entry))
+
+
+def _section(entry: dict[str, Any]) -> Iterator[str]:
+    yield f"## {entry['name']}\n"
+    yield f"{entry['title']}\n"
+    yield f"```text\n{entry.get('equation') or entry['formula']}\n```\n"
+    if entry["explanation"]:
+        yield f"{entry['explanation'].replace('``', '`')}\n"
+    if entry["parameters"]:
+        yield "| parameter | default | optax's | bounds | meaning |"
+        yield "|---|---|---|---|---|"
+        for parameter in entry["parameters"]:
+            default, optax = _told(parameter["default"]), _told(parameter["optax"])
+            also = f" (also `{'`, `'.join(parameter['aliases'])}`)" if parameter["aliases"] else ""
+            bounds = parameter["bounds"].replace("|", "\\|")
+            yield f"| `{parameter['name']}`{also} | {default} | {optax} | {bounds} | {parameter['doc']} |"
+        yield ""
+    also = f" Also called `{'`, `'.join(entry['aliases'])}`." if entry["aliases"] else ""
+    yield f"Source: {entry['source']}.{also}\n"
+
+
+def _told(value: Any) -> str:
+    return "" if value is None else short(tuple(value) if isinstance(value, list) else value)
+
+
 def card(noun: str, name: str) -> RenderableType:
     """All about one entry.
 
@@ -80,7 +108,7 @@ def card(noun: str, name: str) -> RenderableType:
         Text(""),
         Text(f"    {entry.get('equation') or entry['formula']}", style="bold cyan"),
         Text(""),
-        Text(entry["explanation"]),
+        Text(entry["explanation"].replace("``", "'")),
         *_facts(entry),
         *_parameters(entry["parameters"]),
         Text(""),
@@ -104,23 +132,27 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[RenderableType]:
     if not parameters:
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("parameter", "default", "bounds", "meaning"):
-        table.add_column(heading, no_wrap=heading != "meaning")
+    differ = any(parameter["optax"] is not None for parameter in parameters)
+    for heading in ("parameter", "default", *(["optax's"] if differ else []), "bounds", "meaning"):
+        table.add_column(heading, no_wrap=heading not in ("meaning", "bounds"))
     for parameter in parameters:
-        default = parameter["default"]
-        value = tuple(default) if isinstance(default, list) else default
         also = f" (also: {', '.join(parameter['aliases'])})" if parameter["aliases"] else ""
-        table.add_row(parameter["name"], short(value), parameter["bounds"], parameter["doc"] + also)
+        defaults = [_told(parameter["default"]), *([_told(parameter["optax"])] if differ else [])]
+        table.add_row(parameter["name"], *defaults, parameter["bounds"], parameter["doc"] + also)
     yield Text("")
     yield table
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    default = parameter.default
     return {
         "name": parameter.name,
         "aliases": list(parameter.aliases),
-        "default": list(default) if isinstance(default, tuple) else default,
+        "default": _plain(parameter.default),
+        "optax": _plain(parameter.optax),
         "bounds": parameter.bounds,
         "doc": parameter.doc,
     }
+
+
+def _plain(value: Value | None) -> Any:
+    return list(value) if isinstance(value, tuple) else value
