@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parent / "configs" / "ravine_beta_sweep.yaml"
-MOMENTUMLAB = [sys.executable, "-m", "momentumlab"]
+MOMENTUMLAB = [str(Path(sys.executable).with_name("momentumlab"))]
 
 
 def seconds(command: list[str]) -> float:

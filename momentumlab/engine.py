@@ -1,6 +1,7 @@
 """The only loop over iterations in the package: advances all trials of a plan together."""
 
 import functools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,9 +116,11 @@ RUNNING = -1
 def _ends(stopping: Stopping, t: int, x: Array, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.int8] | None:
     """The status code of each lane that ends after ``t`` updates, `RUNNING` for the others; ``None`` if none ends."""
     last = t == stopping.iterations
-    converged = _converged(stopping, loss, previous_loss, g)
+    converged = _converged(stopping, loss, previous_loss, g) if stopping.is_early else None
     # One sum of squares tells that no lane at all is out of bounds; only when it fails is each looked at.
-    bounded = np.vdot(x, x) <= POSITION_BOUND**2 and np.vdot(loss, loss) <= LOSS_BOUND**2 and np.vdot(g, g) < np.inf
+    bounded = (
+        _sum_of_squares(x) <= POSITION_BOUND**2 and loss.dot(loss) <= LOSS_BOUND**2 and _sum_of_squares(g) < math.inf
+    )
     if bounded and not last and (converged is None or not np.count_nonzero(converged)):
         return None
     codes = np.full(len(loss), Status.MAX_ITERATIONS.code if last else RUNNING, dtype=np.int8)
@@ -129,8 +132,14 @@ def _ends(stopping: Stopping, t: int, x: Array, loss: Array, previous_loss: Arra
     return codes if (codes != RUNNING).any() else None
 
 
-def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.bool_] | None:
-    """Which lanes meet one of the tolerances; ``None`` if none is set."""
+def _sum_of_squares(array: Array) -> float:
+    flat = array.ravel()
+    total: float = flat.dot(flat)
+    return total
+
+
+def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.bool_]:
+    """Which lanes meet one of the tolerances that are set."""
     tests = []
     if stopping.tolerance is not None:
         tests.append(np.abs(loss - previous_loss) <= stopping.tolerance)
@@ -138,7 +147,7 @@ def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) 
         tests.append(np.sqrt(sum_coordinates(g * g)) <= stopping.gradient_tolerance)
     if stopping.target_loss is not None:
         tests.append(loss <= stopping.target_loss)
-    return functools.reduce(np.logical_or, tests) if tests else None
+    return functools.reduce(np.logical_or, tests)
 
 
 class _Outcome:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -133,6 +134,11 @@ class Stopping:
     tolerance: float | None = None
     gradient_tolerance: float | None = None
     target_loss: float | None = None
+
+    @cached_property
+    def is_early(self) -> bool:
+        """Whether a trial can end as converged."""
+        return (self.tolerance, self.gradient_tolerance, self.target_loss) != (None, None, None)
 
 
 @dataclass(frozen=True, kw_only=True)

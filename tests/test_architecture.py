@@ -101,7 +101,10 @@ except SystemExit:
 
 
 def test_figures_do_without_pyplot() -> None:
-    program = "import momentumlab.report.figures, sys; assert 'matplotlib.pyplot' not in sys.modules"
+    program = (
+        "import momentumlab, sys; momentumlab.run(surface='ravine', optimizer='sgd').plot_trajectories().canvas.draw();"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -22,7 +22,7 @@ SMALL = 0.35
 """Paths that take less than this share of the window, in every coordinate, are shown from nearer by."""
 
 PADDING = 0.04
-MESH = 240
+MESH = 200
 LIFTED_AT_ONCE = 2**22
 FAR = 1e100
 LEVELS = 16

@@ -82,7 +82,13 @@ class Margins:
 @contextmanager
 def styled() -> Iterator[None]:
     """The time in which a figure is made: our settings of matplotlib, not the user's; no warnings of infinite runs."""
-    with mpl.rc_context({**mpl.rcParamsDefault, **RC}), np.errstate(all="ignore"):
+    # By way of dict, because asking rcParams itself for its backend would load pyplot.
+    own: dict[Any, Any] = {
+        key: default
+        for key, default in dict.items(mpl.rcParamsDefault)
+        if key != "backend" and dict.__getitem__(mpl.rcParams, key) != default
+    }
+    with mpl.rc_context({**own, **RC}), np.errstate(all="ignore"):
         yield
 
 
