@@ -190,8 +190,9 @@ def run(
             plan = make_plan(experiment, max_trials=limit)
             result = execute(plan, out=out, plots=not no_plots, command_line=shlex.join(sys.argv))
             print_result(result, output, steps=steps, quiet=quiet)
-            results.append(result)
-        if output is Format.CSV:
+            if output is Format.CSV:
+                results.append(result)
+        if results:
             print_csv(results, steps=steps)
 
 

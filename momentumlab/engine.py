@@ -116,7 +116,7 @@ RUNNING = -1
 def _ends(stopping: Stopping, t: int, x: Array, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.int8] | None:
     """The status code of each lane that ends after ``t`` updates, `RUNNING` for the others; ``None`` if none ends."""
     last = t == stopping.iterations
-    converged = _converged(stopping, loss, previous_loss, g) if stopping.is_early else None
+    converged = _converged(stopping, loss, previous_loss, g) if stopping.can_converge else None
     # One sum of squares tells that no lane at all is out of bounds; only when it fails is each looked at.
     bounded = (
         _sum_of_squares(x) <= POSITION_BOUND**2 and loss.dot(loss) <= LOSS_BOUND**2 and _sum_of_squares(g) < math.inf

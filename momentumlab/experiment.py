@@ -136,8 +136,8 @@ class Stopping:
     target_loss: float | None = None
 
     @cached_property
-    def is_early(self) -> bool:
-        """Whether a trial can end as converged."""
+    def can_converge(self) -> bool:
+        """Whether any test of convergence is set."""
         return (self.tolerance, self.gradient_tolerance, self.target_loss) != (None, None, None)
 
 

@@ -164,26 +164,7 @@ class _Resolver:
 
     def choice(self, component: _Component, shared: Mapping[str, Node]) -> Choice | None:
         """The axes of a component's parameters: its own settings, else those of the top level, else defaults."""
-        for key, node in component.settings.items():
-            if key not in component.words:
-                names = ", ".join(parameter.name for parameter in component.parameters) or "no parameters"
-                hint = did_you_mean(key, component.words) or f"; it has {names}"
-                self.problems.append(node.key_problem(f"{component.name} has no '{key}'{hint}"))
-        nodes: dict[str, Node] = {}
-        for parameter in component.parameters:
-            for settings in (component.settings, shared):
-                found = [
-                    settings[word] for word in parameter.words if word in settings and settings[word].value is not None
-                ]
-                if len(found) > 1:
-                    self.problems.append(
-                        found[1].key_problem(
-                            f"'{parameter.name}' is given twice, as {' and '.join(node.path for node in found)}"
-                        )
-                    )
-                if found and parameter.name not in nodes:
-                    nodes[parameter.name] = found[0]
-        self.check_unused(component, nodes, shared)
+        nodes = self.settings_of(component, shared)
         read = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}
         values = {name: axis for name, axis in read.items() if axis is not None}
         dialects = values.get("dialect") or [""]
@@ -192,14 +173,30 @@ class _Resolver:
         model = self.validated(model_of(component.name, component.parameters, str(dialects[0])), values, nodes)
         if model is None or len(values) < len(read):
             return None
-        axes = {}
-        for name in type(model).model_fields:
-            items = (tuple(item) if isinstance(item, list) else item for item in getattr(model, name))
-            checked = tuple(items)
-            written = nodes[name].value if name in nodes else None
-            is_call = isinstance(written, str) and not isinstance(checked[0], str)
-            axes[name] = Axis(values=checked, spelling=written if is_call else None)
-        return Choice(name=component.name, axes=axes)
+        return Choice(
+            name=component.name,
+            axes={name: _axis(getattr(model, name), nodes.get(name)) for name in type(model).model_fields},
+        )
+
+    def settings_of(self, component: _Component, shared: Mapping[str, Node]) -> dict[str, Node]:
+        """What the configuration says of each parameter, by the parameter's name."""
+        for key, node in component.settings.items():
+            if key not in component.words:
+                names = ", ".join(parameter.name for parameter in component.parameters) or "no parameters"
+                hint = did_you_mean(key, component.words) or f"; it has {names}"
+                self.problems.append(node.key_problem(f"{component.name} has no '{key}'{hint}"))
+        nodes: dict[str, Node] = {}
+        for parameter in component.parameters:
+            for settings in (component.settings, shared):
+                given = [settings[word] for word in parameter.words if word in settings]
+                found = [node for node in given if node.value is not None]
+                if len(found) > 1:
+                    names = " and ".join(node.path for node in found)
+                    self.problems.append(found[1].key_problem(f"'{parameter.name}' is given twice, as {names}"))
+                if found:
+                    nodes.setdefault(parameter.name, found[0])
+        self.check_unused(component, nodes, shared)
+        return nodes
 
     def check_unused(self, component: _Component, nodes: Mapping[str, Node], shared: Mapping[str, Node]) -> None:
         """What the top level says must make sense even where an optimizer has a value of its own."""
@@ -267,6 +264,13 @@ class _Resolver:
         except ValidationError as error:
             self.problems += problems_of(error, nodes)
             return None
+
+
+def _axis(items: list[Any], written: Node | None) -> Axis:
+    """The checked values of a parameter, and the call by which they were spelled."""
+    values = tuple(tuple(item) if isinstance(item, list) else item for item in items)
+    is_call = written is not None and isinstance(written.value, str) and not isinstance(values[0], str)
+    return Axis(values=values, spelling=written.value if written is not None and is_call else None)
 
 
 def _position(problem: Problem) -> list[int]:
