@@ -218,6 +218,14 @@ def test_many_dimensions_are_drawn_on_the_principal_plane() -> None:
     assert "5 dimensions: the plane of the paths' two principal directions" in told(figure)
 
 
+def test_the_legend_has_a_star_only_where_one_is_seen() -> None:
+    near = momentumlab.run(
+        {**RAVINE, "surface": {"name": "quadratic", "eigenvalues": [1.0, 2.0, 3.0]}}, start=[1, 1, 1]
+    )
+    assert "known minimum, projected" in told(near.plot_trajectories())
+    assert "known minimum" not in told(momentumlab.run({**RAVINE, "surface": "saddle"}).plot_trajectories())
+
+
 def test_a_window_around_a_single_point_is_not_empty() -> None:
     (left, right), (bottom, top) = bounding_box([np.zeros((1, 2))])
     assert left < right

@@ -63,7 +63,7 @@ def trajectory_figure(result: Result) -> Figure:
         remark = draw(result, shown, panels)
         style.headline(figure, title(result), join(remark, selection_remark(result)))
         kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
-        if result.experiment.first_surface.minima(result.plan.dimension):
+        if any(_shows_minimum(panel) for panel in panels):
             kinds.append(("known minimum" if result.plan.dimension <= 2 else "known minimum, projected", style.MINIMUM))
         style.marker_legend(figure, kinds)
     return figure
@@ -169,6 +169,12 @@ def _describe(result: Result, one: Shown, panel: Axes, *, leaves: bool) -> None:
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
             zorder=8,
         )
+
+
+def _shows_minimum(panel: Axes) -> bool:
+    """Whether the star of a minimum lies inside a panel; in many dimensions its projection may not."""
+    stars = [line for line in panel.get_lines() if line.get_marker() == style.MINIMUM["marker"]]
+    return any(panel.viewLim.contains(*np.asarray(star.get_xydata())[0]) for star in stars)
 
 
 def _leaves(points: Array, window: Intervals) -> bool:
