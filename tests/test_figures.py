@@ -105,7 +105,7 @@ def assert_text_is_clear(figure: Figure) -> None:
 def _is_shown(panel: Axes, axis: Any, label: Text) -> bool:
     position = label.get_position()[0 if axis is panel.xaxis else 1]
     low, high = sorted(axis.get_view_interval())
-    visible: bool = axis.get_tick_params()["labelbottom" if axis is panel.xaxis else "labelleft"]
+    visible: bool = axis.get_tick_params().get("labelbottom" if axis is panel.xaxis else "labelleft", True)
     return visible and low <= position <= high
 
 
