@@ -41,9 +41,11 @@ def step_is_pure_and_keeps_shapes(name: str) -> None:
             frozen = [x.copy(), g.copy(), *(np.array(leaf) for leaf in state)]
             here = Here(x, t, surface.value(x), np.full(5, 0.1), surface)
             velocity, following = optimizer.step(state, g, here)
-            again, _ = optimizer.step(state, g, here)
+            again, repeated = optimizer.step(state, g, here)
             assert velocity.shape == x.shape, "the velocity has the shape of the gradient"
             assert velocity.tobytes() == again.tobytes(), "the same step twice gives the same velocity"
+            for leaf, twin in zip(following, repeated, strict=True):
+                assert np.asarray(leaf).tobytes() == np.asarray(twin).tobytes(), "and the same state"
             assert type(following) is type(state), "the state keeps its type"
             assert [np.shape(leaf) for leaf in following] == [np.shape(leaf) for leaf in state], "and its shapes"
             for array, before in zip([x, g, *state], frozen, strict=True):
@@ -117,10 +119,12 @@ def converges_on_an_easy_quadratic(name: str) -> None:
 
 
 def stays_finite_where_there_is_no_gradient(name: str) -> None:
-    """Neither a coordinate without any gradient nor a start at the minimum makes a number that is not finite."""
+    """Numbers stay finite without any gradient, in one coordinate or in all, and with one that never changes."""
     for variant in variants(name):
         for start in ([-2.4, 0.0], [0.0, 0.0]):
             assert np.isfinite(easy_run(name, **variant, start=start).positions).all(), f"from {start} ({variant})"
+        still = easy_run(name, **variant, lr=0.0, start="random(5)", iterations=500)
+        assert (still.positions == still.positions[:, :1]).all(), f"a constant gradient, without moving ({variant})"
 
 
 def says_all_that_people_need(name: str) -> None:

@@ -89,7 +89,7 @@ def nesterov_convex(gradient: Gradient, loss: Loss, y: Vector, lr: float) -> Pat
 
 
 def ogm(gradient: Gradient, loss: Loss, x: Vector, lr: float, horizon: float) -> Path:
-    """Kim & Fessler, algorithm OGM2."""
+    """Kim & Fessler, the optimized gradient method."""
     y, theta, n = x, 1.0, 0
     while True:
         yield x
@@ -187,6 +187,29 @@ def qhadam(
         top = [(1 - nu1) * b + nu1 * a / (1 - beta1**t) for a, b in zip(m, g, strict=True)]
         bottom = [math.sqrt((1 - nu2) * b**2 + nu2 * a / (1 - beta2**t)) + eps for a, b in zip(s, g, strict=True)]
         x = [a - lr * b / c for a, b, c in zip(x, top, bottom, strict=True)]
+
+
+def adan(
+    gradient: Gradient, loss: Loss, x: Vector, lr: float, beta1: float, beta2: float, beta3: float, eps: float
+) -> Path:
+    """Xie et al., algorithm 1 without weight decay, with bias corrections; the paper's β are 1 − these."""
+    p1, p2, p3 = 1 - beta1, 1 - beta2, 1 - beta3
+    m, v, n, t = [0.0] * len(x), [0.0] * len(x), [0.0] * len(x), 0
+    previous: Vector | None = None
+    while True:
+        yield x
+        t += 1
+        g = gradient(x)
+        d = minus(g, g if previous is None else previous)
+        previous = g
+        m = [(1 - p1) * a + p1 * b for a, b in zip(m, g, strict=True)]
+        v = [(1 - p2) * a + p2 * b for a, b in zip(v, d, strict=True)]
+        n = [(1 - p3) * a + p3 * (b + (1 - p2) * c) ** 2 for a, b, c in zip(n, g, d, strict=True)]
+        c1, c2, c3 = 1 - beta1**t, 1 - beta2**t, 1 - beta3**t
+        x = [
+            a - lr * (b / c1 + (1 - p2) * c / c2) / (math.sqrt(s / c3) + eps)
+            for a, b, c, s in zip(x, m, v, n, strict=True)
+        ]
 
 
 def adam(gradient: Gradient, loss: Loss, x: Vector, lr: float, beta1: float, beta2: float, eps: float) -> Path:

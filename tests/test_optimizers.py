@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
+from momentumlab.surfaces.base import CriticalPoint, minimum
+from momentumlab.surfaces.quadratics import Ravine
 from momentumlab.testing import (
     OPTIMIZER_CONTRACTS,
     converges_on_an_easy_quadratic,
     every_hyperparameter_changes_the_path,
     lanes_come_last_and_never_mix,
+    other_values,
     stays_finite_where_there_is_no_gradient,
     step_is_pure_and_keeps_shapes,
     variants,
@@ -56,9 +59,9 @@ def test_stays_where_there_is_no_gradient(name: str) -> None:
     assert result.final_points.tolist() == [[0, 0]]
 
 
-def test_defaults_are_those_of_pytorch() -> None:
-    """As the signatures of torch.optim 2.13 have them."""
-    defaults = {
+def test_defaults_are_those_of_the_source() -> None:
+    """As the signatures of torch.optim 2.13 and optax 0.2.8, or the papers, have them."""
+    defaults: dict[str, dict[str, Any]] = {
         "sgd": {"lr": 1e-3, "weight_decay": 0.0},
         "momentum": {"lr": 1e-3, "dampening": 0.0, "weight_decay": 0.0},
         "adagrad": {"lr": 1e-2, "lr_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10, "weight_decay": 0.0},
@@ -69,6 +72,17 @@ def test_defaults_are_those_of_pytorch() -> None:
         "adamax": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
         "nadam": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "momentum_decay": 4e-3, "weight_decay": 0.0},
         "radam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
+        # Not of PyTorch: the defaults of optax, or those that the papers recommend.
+        "lion": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3},
+        "adabelief": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16, "eps_root": 1e-16},
+        "yogi": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-3, "initial_accumulator_value": 1e-6},
+        "adan": {"beta1": 0.98, "beta2": 0.92, "beta3": 0.99, "eps": 1e-8, "weight_decay": 0.0},
+        "schedule_free_sgd": {"lr": 1.0, "beta": 0.9, "weight_decay": 0.0},
+        "schedule_free_adamw": {"lr": 2.5e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
+        "qhm": {"beta": 0.999, "nu": 0.7},
+        "qhadam": {"beta1": 0.995, "beta2": 0.999, "nu1": 0.7, "nu2": 1.0},
+        "aggmo": {"betas": (0.0, 0.9, 0.99)},
+        "signum": {"beta": 0.9},
         "rprop": {"lr": 1e-2, "eta_minus": 0.5, "eta_plus": 1.2, "min_step": 1e-6, "max_step": 50.0},
     }
     for name, expected in defaults.items():
@@ -111,7 +125,8 @@ WRITTEN_OUT = [name for name in OPTIMIZERS if hasattr(papers, name)]
 def test_the_path_is_that_of_the_paper(name: str, lr: float) -> None:
     written = getattr(papers, name)
     accepted = set(inspect.signature(written).parameters)
-    for variant in variants(name):
+    moved = {p.name: other_values(p)[-1] for p in OPTIMIZERS[name].parameters() if p.name in accepted - {"lr"}}
+    for variant in [*variants(name), moved]:
         if not accepted.issuperset(variant):
             continue  # another dialect than the paper's
         result = momentumlab.run(
@@ -126,6 +141,26 @@ def test_the_path_is_that_of_the_paper(name: str, lr: float) -> None:
 def test_every_optimizer_has_an_oracle_in_a_library_or_in_a_paper() -> None:
     recorded = {case.optimizer for case in CASES}
     assert set(OPTIMIZERS) - recorded - set(WRITTEN_OUT) == {"newton"}
+
+
+class Lifted(Ravine):
+    """The ravine, three higher."""
+
+    def value(self, x: Array) -> Array:
+        return super().value(x) + 3.0
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(0.0, 0.0, loss=3.0),)
+
+
+def test_polyaks_step_counts_from_the_loss_of_the_minimum() -> None:
+    x = np.array([[-2.4, 0.0], [0.2, 0.0]])
+    velocities = []
+    for surface in (Ravine(), Lifted()):
+        here = Here(x, 1, surface.value(x), np.ones(2), surface)
+        velocities.append(OPTIMIZERS["polyak_step"]().step((), surface.gradient(x), here)[0])
+    np.testing.assert_allclose(velocities[1], velocities[0], rtol=1e-14)
+    assert velocities[0][:, 1].tolist() == [0, 0]
 
 
 def test_newton_solves_a_quadratic_at_once() -> None:

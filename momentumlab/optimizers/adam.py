@@ -143,7 +143,10 @@ class Adam(_AdamStep):
     equation = (
         "m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − lr·m̂ / (√v̂ + ε),  m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)"
     )
-    source = "Kingma & Ba (2015), arXiv 1412.6980; agrees with torch.optim.Adam, optax.adam and optax.amsgrad"
+    source = (
+        "Kingma & Ba (2015), arXiv 1412.6980; "
+        "agrees with torch.optim.Adam, optax.adam and, in its dialect, optax.amsgrad"
+    )
 
     def step(self, state: MaximalMoments, g: Array, here: Here) -> tuple[Array, MaximalMoments]:
         return self.adam(state, decayed(g, here.x, self.weight_decay))
@@ -210,7 +213,10 @@ class NAdam(_TwoMoments[ScheduledMoments]):
     equation = (
         "as adam with  m̂ = μ₊ m/(1 − Πμ·μ₊) + (1 − μ) g/(1 − Πμ),  μ = β₁ (1 − ½·0.96^(tψ));  optax: μ = β₁ throughout"
     )
-    source = "Dozat (2016), Incorporating Nesterov momentum into Adam; agrees with torch.optim.NAdam and optax.nadam"
+    source = (
+        "Dozat (2016), Incorporating Nesterov momentum into Adam; "
+        "agrees with torch.optim.NAdam and, in its dialect, optax.nadam"
+    )
 
     def init(self, x: Array) -> ScheduledMoments:
         m, v, ones, _ = self.first_moments(x)
@@ -277,7 +283,8 @@ class RAdam(_TwoMoments[Moments]):
 class AdaBelief(_TwoMoments[Moments]):
     """Adam that divides by how far gradients are from what was expected, not by their size.
 
-    Where gradients agree with their average, it trusts them and takes long steps.
+    Where gradients agree with their average, it trusts them and takes long steps; with β₁ = 0 they always do, and it
+    diverges.
     """
 
     eps: Real = _eps(1e-16)
@@ -374,20 +381,25 @@ class Lion(Optimizer[Momentum]):
 @optimizer("adan", lr=1e-3)
 @dataclass(frozen=True, kw_only=True)
 class Adan(Optimizer[Differences]):
-    """Adan: Adam with averages of gradients, of their differences and of the squares of both together."""
+    """Adan: Adam with averages of gradients, of their differences and of the squares of both together.
+
+    The decays here are one minus the paper's (0.02, 0.08, 0.01), as in its authors' code. optax 0.2.8 weighs the
+    differences by 1 − β₂ where the paper and the authors' code have β₂.
+    """
 
     beta1: Real = parameter(0.98, ge=0, lt=1, aliases=("b1",), doc="decay of the average of gradients")
     beta2: Real = parameter(0.92, ge=0, lt=1, aliases=("b2",), doc="decay of the average of differences")
     beta3: Real = parameter(0.99, ge=0, lt=1, aliases=("b3",), doc="decay of the average of squares")
     eps: Real = _eps()
-    eps_root: Real = parameter(1e-8, ge=0, doc="added inside the root")
+    eps_root: Real = parameter(0.0, ge=0, optax=1e-8, doc="added inside the root")
     weight_decay: Real = weight_decay_parameter(doc="decoupled: adds weight_decay · x to the velocity")
+    dialect: str = dialect_parameter("the weight w of differences: pytorch (here the paper's form) β₂, optax 1 − β₂")
 
     equation = (
-        "d = g − g₋,  m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) d,  n ← β₃ n + (1 − β₃)(g + (1 − β₂) d)²,  "
-        "x ← x − lr·(m̂ + (1 − β₂) v̂) / (√(n̂ + ε_root) + ε)"
+        "d = g − g₋,  m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) d,  n ← β₃ n + (1 − β₃)(g + w d)²,  "
+        "x ← x − lr·(m̂ + w v̂) / (√(n̂ + ε_root) + ε),  w = β₂ (optax: 1 − β₂)"
     )
-    source = "Xie, Zhou, Li, Lin & Yan (2022), arXiv 2208.06677, agrees with optax.adan, whose parametrisation it has"
+    source = "Xie, Zhou, Li, Lin & Yan (2022), arXiv 2208.06677, algorithm 1; in its dialect agrees with optax.adan"
 
     def init(self, x: Array) -> Differences:
         zeros, ones = np.zeros_like(x), per_lane(1.0, x)
@@ -395,14 +407,15 @@ class Adan(Optimizer[Differences]):
 
     def step(self, state: Differences, g: Array, here: Here) -> tuple[Array, Differences]:
         d = np.zeros_like(g) if here.t == 1 else g - state.g
-        mixed = g + (1 - self.beta2) * d
+        weight = self.beta2 if self.dialect == "pytorch" else 1 - self.beta2
+        mixed = g + weight * d
         m = self.beta1 * state.m + (1 - self.beta1) * g
         v = self.beta2 * state.v + (1 - self.beta2) * d
         n = self.beta3 * state.n + (1 - self.beta3) * mixed * mixed
         beta1_power = self.beta1 * state.beta1_power
         beta2_power = self.beta2 * state.beta2_power
         beta3_power = self.beta3 * state.beta3_power
-        numerator = m / (1 - beta1_power) + (1 - self.beta2) * (v / (1 - beta2_power))
+        numerator = m / (1 - beta1_power) + weight * (v / (1 - beta2_power))
         velocity = numerator / (np.sqrt(n / (1 - beta3_power) + self.eps_root) + self.eps)
         velocity = decayed(velocity, here.x, self.weight_decay)
         return velocity, Differences(m, v, n, g, beta1_power, beta2_power, beta3_power)

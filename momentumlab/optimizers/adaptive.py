@@ -59,7 +59,7 @@ class Adagrad(Optimizer[SquaredGradients]):
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch divides by √h + ε, optax by √(h + ε)")
 
-    equation = "h ← h + g²,  x ← x − lr·g / (√h + ε)"
+    equation = "h ← h + g²,  x ← x − lr/(1 + (t − 1)·lr_decay)·g / (√h + ε);  optax: g / √(h + ε)"
     source = "Duchi, Hazan & Singer (2011), JMLR 12; agrees with torch.optim.Adagrad and, in its dialect, optax.adagrad"
 
     def init(self, x: Array) -> SquaredGradients:
@@ -91,7 +91,10 @@ class RMSprop(Optimizer[Averages]):
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch divides by √h + ε, optax by √(h + ε)")
 
-    equation = "h ← α h + (1 − α) g²,  v ← β v + g / (√h + ε),  x ← x − lr·v"
+    equation = (
+        "h ← α h + (1 − α) g²,  v ← β v + g / (√h + ε),  x ← x − lr·v;  centered: h − m² instead of h, "
+        "m ← α m + (1 − α) g;  optax: g / √(h + ε)"
+    )
     source = (
         "Tieleman & Hinton (2012), Coursera 6.5; agrees with torch.optim.RMSprop and, in its dialect, optax.rmsprop"
     )
@@ -106,7 +109,7 @@ class RMSprop(Optimizer[Averages]):
         m, spread = state.m, h
         if self.centered:
             m = self.alpha * state.m + (1 - self.alpha) * g
-            spread = h - m * m
+            spread = np.maximum(h - m * m, 0.0)  # rounding may leave less than nothing of a constant gradient
         root = np.sqrt(spread) + self.eps if self.dialect == "pytorch" else np.sqrt(spread + self.eps)
         v = g / root if is_off(self.beta) else self.beta * state.v + g / root
         return v, Averages(h, m, v)
@@ -143,7 +146,8 @@ class Rprop(Optimizer[Signs]):
     """Resilient propagation: only signs count.
 
     A step grows while its gradient keeps its sign and shrinks when it turns. Steps begin with lr. After a change of
-    sign the coordinate rests for one iteration, as in PyTorch.
+    sign the coordinate rests for one iteration, as in PyTorch. (optax.rprop 0.2.8 moves by the step of the iteration
+    before, and is another method.) With lr = 0 nothing moves.
     """
 
     eta_minus: Real = parameter(0.5, gt=0, lt=1, doc="factor of a step whose gradient has turned")
@@ -160,6 +164,7 @@ class Rprop(Optimizer[Signs]):
     def step(self, state: Signs, g: Array, here: Here) -> tuple[Array, Signs]:
         agreement = np.sign(g * state.g)
         factor = np.where(agreement > 0, self.eta_plus, np.where(agreement < 0, self.eta_minus, 1.0))
-        size = np.clip(state.size * factor, self.min_step / here.lr, self.max_step / here.lr)
+        unit = np.where(here.lr > 0, here.lr, 1.0)  # where lr is 0 any velocity will do
+        size = np.clip(state.size * factor, self.min_step / unit, self.max_step / unit)
         g = np.where(agreement < 0, 0.0, g)
         return np.sign(g) * size, Signs(g, size)

@@ -53,7 +53,7 @@ class Optimizer(ABC, Generic[State]):
     source
         The paper, and the library that gives the same path.
     default_lr
-        The learning rate where none is given: PyTorch's, or else the paper's.
+        The learning rate where none is given: PyTorch's, or else the paper's, or else that of gradient descent.
     needs
         What a surface must offer beyond its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
     """

@@ -14,15 +14,16 @@ from momentumlab.surfaces.base import sum_coordinates
 class PolyakStep(Optimizer[Stateless]):
     """Gradient descent with Polyak's step size, which needs to know the loss f* of the minimum.
 
-    The step would lead to the minimum if the loss were a cone. lr is a factor on it.
+    The step would lead to the minimum if the loss were a cone. lr is a factor on it. (In optax.polyak_sgd 0.2.8
+    ``scaling`` divides instead: the two agree at 1.)
     """
 
     max_step: Real = parameter(0.0, ge=0, optax=1.0, doc="the longest step size; 0: no limit")
-    dialect: str = dialect_parameter("optax limits the step size to 1 unless told otherwise")
+    dialect: str = dialect_parameter("optax limits the step size to 1 unless told otherwise, and rests at |g|² ≤ 2⁻⁵²")
 
     needs = frozenset({"minimum"})
     equation = "x ← x − lr·(f(x) − f*)/|g|²·g"
-    source = "Polyak (1987), Introduction to Optimization, section 5.3; agrees with optax.polyak_sgd"
+    source = "Polyak (1987), Introduction to Optimization, section 5.3; in its dialect agrees with optax.polyak_sgd"
 
     def init(self, x: Array) -> Stateless:
         return Stateless()
@@ -30,7 +31,9 @@ class PolyakStep(Optimizer[Stateless]):
     def step(self, state: Stateless, g: Array, here: Here) -> tuple[Array, Stateless]:
         square = sum_coordinates(g * g)
         lowest = min(point.loss for point in here.surface.minima(len(g)))
-        size = np.where(square > 0, (here.loss - lowest) / np.where(square > 0, square, 1.0), 0.0)
+        moves = square > (0.0 if self.dialect == "pytorch" else np.finfo(np.float64).eps)
+        height = np.maximum(here.loss - lowest, 0.0)
+        size = np.where(moves, height / np.where(moves, square, 1.0), 0.0)
         limit = np.where(np.asarray(self.max_step) > 0, self.max_step, np.inf)
         return np.minimum(size, limit) * g, state
 

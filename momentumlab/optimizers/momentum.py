@@ -76,7 +76,8 @@ class Momentum(_OneBuffer):
     equation = "v ← β v + (1 − dampening) g,  x ← x − lr·v"
     source = (
         "Polyak (1964), Some methods of speeding up the convergence of iteration methods; "
-        "agrees with torch.optim.SGD(momentum=β) and optax.sgd(momentum=β)"
+        "agrees with torch.optim.SGD(momentum=β) and optax.sgd(momentum=β); its dampening, in the dialect, with "
+        "optax.trace behind a scale"
     )
 
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
@@ -122,7 +123,9 @@ class MomentumEMA(_OneBuffer):
     beta: Real = momentum_parameter(doc="decay of the average")
 
     equation = "v ← β v + (1 − β) g,  x ← x − lr·v"
-    source = "e.g. Goh, Why Momentum Really Works (Distill, 2017); agrees with optax.ema(β, debias=False)"
+    source = (
+        "e.g. Goh, Why Momentum Really Works (Distill, 2017); agrees with optax.ema(β, debias=False) before a scale"
+    )
 
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         v = self.beta * state.v + (1 - self.beta) * g

@@ -41,9 +41,10 @@ def _averaged(z: Array, x: Array, step: Array, beta: Real, t: int) -> tuple[Arra
 @optimizer("schedule_free_sgd", lr=1.0)
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeSGD(Optimizer[Sequences]):
-    """Schedule-free gradient descent: as good as the best decay of lr, without knowing when to stop.
+    """Schedule-free gradient descent: averaging instead of a decay of lr, without knowing when to stop.
 
-    β = 0 is gradient descent that nobody averages, β towards 1 takes the gradient at the average itself.
+    β = 0 is gradient descent that nobody averages, β towards 1 takes the gradient at the average itself. Shown is y,
+    where gradients are taken; the method's answer is the average x.
     """
 
     beta: Real = parameter(0.9, ge=0, lt=1, aliases=("b1", "beta1", "momentum"), doc="weight of the average in y")
@@ -64,7 +65,10 @@ class ScheduleFreeSGD(Optimizer[Sequences]):
 @optimizer("schedule_free_adamw", lr=2.5e-3)
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeAdamW(Optimizer[ScaledSequences]):
-    """Schedule-free AdamW: the averaging takes the place of Adam's first moment."""
+    """Schedule-free AdamW: the averaging takes the place of Adam's first moment.
+
+    Shown is y, where gradients are taken; the method's answer is the average x.
+    """
 
     beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), doc="weight of the average in y")
     beta2: Real = parameter(0.999, ge=0, lt=1, aliases=("b2",), doc="decay of the average of squared gradients")

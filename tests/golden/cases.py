@@ -1,7 +1,8 @@
 """What the golden trajectories record: which optimizers, hyperparameters, surfaces and iterates.
 
-Every hyperparameter that a library has is moved off its default at least once. The learning rates keep away from chaos:
-where steps are so long that a path bounces for ever, any difference in rounding grows until nothing can be compared.
+Every hyperparameter that momentumlab has, too, is moved off its default at least once. The learning rates keep away
+from chaos: where steps are so long that a path bounces for ever, any difference in rounding grows until nothing can be
+compared.
 """
 
 from dataclasses import dataclass
@@ -143,8 +144,17 @@ CASES: list[Case] = [
     *_cases(
         "optax",
         "adan",
-        {"lr": 0.02},
-        {"lr": 0.02, "beta1": 0.9, "beta2": 0.8, "beta3": 0.95, "eps": 1e-3, "eps_root": 1e-4, "weight_decay": 0.05},
+        {"lr": 0.02, **OPTAX},
+        {
+            "lr": 0.02,
+            "beta1": 0.9,
+            "beta2": 0.8,
+            "beta3": 0.95,
+            "eps": 1e-3,
+            "eps_root": 1e-4,
+            "weight_decay": 0.05,
+            **OPTAX,
+        },
     ),
     *_cases("optax", "schedule_free_sgd", {"lr": 2e-3}, {"lr": 1e-3, "beta": 0.6, "weight_decay": 0.05}),
     *_cases(
