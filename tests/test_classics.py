@@ -6,6 +6,7 @@ its rounding is not: those are compared at 1e-12, and the last test shows that n
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,21 @@ def test_the_other_convention_on_our_surfaces_gives_the_published_numbers_to_the
     (seed,) = (seed for seed in comparison["runs"] if seed["optimizer"] == "momentum")
     end = scaled_path(gradient_of("ravine", a=1 / 20, b=1.0), comparison["start"], seed["lr"], 0.9, 30)[-1]
     assert end == [seed["x"], seed["y"]]
+
+
+def test_adam_with_the_tutorials_eps_on_our_surface_gives_the_published_numbers() -> None:
+    """It adds eps to the root of the uncorrected second moment: nothing else keeps our Adam from its numbers."""
+    comparison = SEEDS["002_comparison"]
+    (seed,) = (seed for seed in comparison["runs"] if seed["optimizer"] == "adam")
+    gradient = gradient_of("ravine", a=1 / 20, b=1.0)
+    x, m, v = list(comparison["start"]), [0.0, 0.0], [0.0, 0.0]
+    path = []
+    for t in range(1, seed["iterations"] + 1):
+        g = gradient(x)
+        m = [0.9 * a + 0.1 * b for a, b in zip(m, g, strict=True)]
+        v = [0.999 * a + 0.001 * b * b for a, b in zip(v, g, strict=True)]
+        step = seed["lr"] * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        x = [a - step * b / (math.sqrt(c) + 1e-7) for a, b, c in zip(x, m, v, strict=True)]
+        path.append(x)
+    assert x == close([seed["x"], seed["y"]])
+    assert np.ravel(path[:3]) == close(np.ravel(seed["first_three"]))
