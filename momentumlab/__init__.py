@@ -4,8 +4,8 @@ The way of the data, and the module of each step::
 
     YAML + overrides ──► Experiment ──► Plan ──► engine ──► Result ──► table · figures · files
     config               experiment     plan     engine     result     report, store
-                                          ▲
-                             surfaces · optimizers  (catalogues)
+                                          ▲         ▲
+                             surfaces · optimizers  comparison  (many experiments, judged side by side)
 
 The same road from Python::
 
@@ -21,8 +21,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from momentumlab.api import compare as compare
     from momentumlab.api import load as load
     from momentumlab.api import run as run
+    from momentumlab.comparison import ComparisonResult as ComparisonResult
     from momentumlab.errors import ConfigError as ConfigError
     from momentumlab.errors import MomentumLabError as MomentumLabError
     from momentumlab.experiment import Experiment as Experiment
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "compare": "api",
     "load": "api",
     "run": "api",
+    "ComparisonResult": "comparison",
     "ConfigError": "errors",
     "MomentumLabError": "errors",
     "Experiment": "experiment",
@@ -52,6 +56,7 @@ _HOMES = {
 __all__ = [
     "OPTIMIZERS",
     "SURFACES",
+    "ComparisonResult",
     "ConfigError",
     "Experiment",
     "MomentumLabError",
@@ -60,6 +65,7 @@ __all__ = [
     "Status",
     "Surface",
     "__version__",
+    "compare",
     "load",
     "run",
 ]

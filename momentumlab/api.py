@@ -2,15 +2,17 @@
 
 import os
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from momentumlab import engine, store
-from momentumlab.config import load_experiment
+from momentumlab import comparison, engine, store
+from momentumlab.comparison import ComparisonResult
+from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
-from momentumlab.config.tree import node_of
-from momentumlab.experiment import Experiment
-from momentumlab.plan import MAX_TRIALS, Plan, make_plan
+from momentumlab.config.tree import Node, node_of
+from momentumlab.experiment import Comparison, Experiment
+from momentumlab.plan import MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
 
 
@@ -29,8 +31,11 @@ def load(source: Source | None = None, **overrides: object) -> Experiment:
     ConfigError
         With every problem that was found.
     """
-    settings = [node_of(value, place=f"argument {path}", path=path) for path, value in overrides.items()]
-    return load_experiment({} if source is None else source, settings)
+    return load_experiment({} if source is None else source, _nodes(overrides))
+
+
+def _nodes(overrides: Mapping[str, object]) -> list[Node]:
+    return [node_of(value, place=f"argument {path}", path=path) for path, value in overrides.items()]
 
 
 def run(
@@ -87,3 +92,50 @@ def execute(
         return result
     provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
     return store.write_run(result, Path(out), provenance, plots=plots)
+
+
+def compare(
+    source: Source | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool = True,
+    max_trials: int = MAX_TRIALS,
+    **overrides: object,
+) -> ComparisonResult:
+    """Compare optimizers, each with the best of what was searched for it.
+
+    Parameters are those of `run`. Of an experiment's axes the best combination is chosen for each optimizer; a learning
+    rate of which nothing is said is tuned, with the same ``budget`` for all. There may be several surfaces:
+    ``compare(optimizers=["sgd", "adam"], surface=["ravine", "booth"], start="random(20)", objective="iterations",
+    target_loss=1e-6)``.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the source and the overrides.
+    OutputError
+        If the run folder cannot be written.
+    """
+    loaded = load_comparison({} if source is None else source, _nodes(overrides))
+    return execute_comparison(loaded, out=out, plots=plots, max_trials=max_trials)
+
+
+def execute_comparison(
+    loaded: Comparison,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool = True,
+    max_trials: int = MAX_TRIALS,
+    command_line: str | None = None,
+) -> ComparisonResult:
+    """Run a comparison; parameters and errors as those of `compare` and `execute`."""
+    for experiment in loaded.experiments:
+        check_size(experiment, max_trials, place=loaded.name)
+    if out is not None:
+        store.prepare(Path(out))
+    started, clock = datetime.now(), time.perf_counter()
+    result = comparison.compare(loaded)
+    if out is None:
+        return result
+    provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
+    return store.write_comparison(result, Path(out), provenance, plots=plots)

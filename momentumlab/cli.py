@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +20,10 @@ from momentumlab.errors import ConfigError, MomentumLabError, Problem
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from momentumlab.experiment import Experiment
+    from momentumlab.comparison import ComparisonResult
+    from momentumlab.config.load import Source
+    from momentumlab.config.tree import Node
+    from momentumlab.experiment import Comparison, Experiment
     from momentumlab.result import Result
 
 INTERRUPTED = 130
@@ -52,6 +55,13 @@ class ListFormat(StrEnum):
     MARKDOWN = "markdown"
 
 
+class ObjectiveName(StrEnum):
+    """By what a comparison ranks."""
+
+    FINAL_LOSS = "final_loss"
+    ITERATIONS = "iterations"
+
+
 class Nouns(StrEnum):
     """The catalogues."""
 
@@ -64,6 +74,33 @@ class Noun(StrEnum):
 
     SURFACE = "surface"
     OPTIMIZER = "optimizer"
+
+
+# Options that several commands have
+
+Configs = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
+]
+Rates = Annotated[str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50).")]
+Betas = Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")]
+Start = Annotated[str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")]
+Iterations = Annotated[str | None, typer.Option(metavar="N", help="The most iterations of a trial.")]
+Tolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by no more.")]
+GradientTolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop at a gradient this small.")]
+TargetLoss = Annotated[str | None, typer.Option(metavar="LOSS", help="Stop at a loss this low.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting: --set surface.a=0.1 (may be repeated)."),
+]
+Name = Annotated[str | None, typer.Option(help="The experiment's name.")]
+Out = Annotated[Path, typer.Option(help="The folder for run folders.")]
+NoPlots = Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")]
+Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's path alone.")]
+MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trials an experiment may have.")]
+
+RUNS = Path("runs")
 
 
 def main() -> None:
@@ -132,40 +169,33 @@ def common(
 
 @app.command(rich_help_panel=RUNNING)
 def run(
-    configs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
-    ] = None,
+    configs: Configs = None,
     surface: Annotated[str | None, typer.Option(help="Surface, by name.", show_default=False)] = None,
     optimizer: Annotated[str | None, typer.Option(help="Optimizers, by name: momentum or sgd,momentum.")] = None,
-    lr: Annotated[str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50).")] = None,
-    beta: Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")] = None,
-    start: Annotated[
-        str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")
-    ] = None,
-    iterations: Annotated[str | None, typer.Option(metavar="N", help="The most iterations of a trial.")] = None,
-    tolerance: Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by no more.")] = None,
-    gradient_tolerance: Annotated[str | None, typer.Option(metavar="T", help="Stop at a gradient this small.")] = None,
-    target_loss: Annotated[str | None, typer.Option(metavar="LOSS", help="Stop at a loss this low.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting: --set surface.a=0.1 (may be repeated)."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="The experiment's name.")] = None,
-    out: Annotated[Path, typer.Option(help="The folder for run folders.")] = Path("runs"),
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")] = False,
+    lr: Rates = None,
+    beta: Betas = None,
+    start: Start = None,
+    iterations: Iterations = None,
+    tolerance: Tolerance = None,
+    gradient_tolerance: GradientTolerance = None,
+    target_loss: TargetLoss = None,
+    settings: Settings = None,
+    name: Name = None,
+    out: Out = RUNS,
+    no_plots: NoPlots = False,
     steps: Annotated[bool, typer.Option("--steps", help="Print every iteration of every trial, too.")] = False,
-    output: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's path alone.")] = False,
-    max_trials: Annotated[int | None, typer.Option(metavar="N", help="The most trials an experiment may have.")] = None,
+    output: Output = Format.TABLE,
+    quiet: Quiet = False,
+    max_trials: MaxTrials = None,
 ) -> None:
     """Run experiments: table, pictures and data of each in a run folder of its own.
 
     Options override what the files say.
     AXIS is a number, a list 0,0.5,0.9, or linspace(0,1,5), geomspace(…), arange(…).
     """
-    if quiet and (steps or output is not Format.TABLE):
-        raise typer.BadParameter("prints the path alone; leave out --steps and --format", param_hint="--quiet")
+    if steps:
+        refuse_beside_quiet(quiet, output, "--steps and --format")
+    refuse_beside_quiet(quiet, output)
     flags = {
         "surface": surface,
         "optimizer": optimizer,
@@ -179,21 +209,126 @@ def run(
         "name": name,
     }
     with reported():
-        from momentumlab.api import execute
-        from momentumlab.plan import MAX_TRIALS, make_plan
+        from momentumlab.config import load_either
 
-        limit = MAX_TRIALS if max_trials is None else max_trials
-        overrides = {key: (f"--{key.replace('_', '-')}", text) for key, text in flags.items() if text is not None}
-        overrides = parsed_settings(settings or [], overrides)
-        results = []
-        for experiment in load_all(configs or [], overrides, limit):
-            plan = make_plan(experiment, max_trials=limit)
-            result = execute(plan, out=out, plots=not no_plots, command_line=shlex.join(sys.argv))
-            print_result(result, output, steps=steps, quiet=quiet)
-            if output is Format.CSV:
-                results.append(result)
-        if results:
-            print_csv(results, steps=steps)
+        nodes = overriding(flags, settings)
+        if not configs and not (surface or optimizer):
+            raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
+        loaded = load_all(configs, nodes, load_either, max_trials, default_name=joined_words(surface, optimizer))
+        execute_all(loaded, out, plots=not no_plots, steps=steps, output=output, quiet=quiet, max_trials=max_trials)
+
+
+@app.command(rich_help_panel=RUNNING)
+def compare(
+    configs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CONFIG...", help="YAML files; none if --optimizers says it all."),
+    ] = None,
+    optimizers: Annotated[str | None, typer.Option(metavar="NAMES", help="Which: sgd,momentum,adam.")] = None,
+    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which [ravine]: one, or a,b,c.")] = None,
+    lr: Annotated[
+        str | None, typer.Option(metavar="AXIS", help="Learning rates: tuned, 0.1, or the values to search. [tuned]")
+    ] = None,
+    beta: Annotated[
+        str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9, tuned, or the values to search.")
+    ] = None,
+    tune: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="What to search, for those who have it: lr or lr,beta.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="N", help="Trials with which the search of each optimizer begins. [64]")
+    ] = None,
+    objective: Annotated[
+        ObjectiveName | None, typer.Option(help="By what to choose and rank. [final_loss]", show_default=False)
+    ] = None,
+    accuracy: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Arrived at this share of the start's loss above the lowest. [1e-6]"),
+    ] = None,
+    start: Start = None,
+    starts: Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Which random starts. [0]")] = None,
+    iterations: Iterations = None,
+    tolerance: Tolerance = None,
+    gradient_tolerance: GradientTolerance = None,
+    target_loss: TargetLoss = None,
+    settings: Settings = None,
+    name: Name = None,
+    out: Out = RUNS,
+    no_plots: NoPlots = False,
+    output: Output = Format.TABLE,
+    quiet: Quiet = False,
+    max_trials: MaxTrials = None,
+) -> None:
+    """Compare optimizers fairly: each gets the same search for its lr, then all are ranked.
+
+    Of every AXIS with several values, in files too, the best is chosen for each optimizer.
+    Several surfaces or starts add performance and data profiles.
+    """
+    refuse_beside_quiet(quiet, output)
+    if starts is not None and start is not None:
+        raise typer.BadParameter("says where to start, and so does --start", param_hint="--starts")
+    if seed is not None and starts is None:
+        raise typer.BadParameter("goes with --starts", param_hint="--seed")
+    flags = {
+        "optimizers": optimizers,
+        "surface": surface,
+        **dict.fromkeys(tune.replace(",", " ").split() if tune else [], "tuned"),
+        "budget": budget,
+        "objective": objective,
+        "accuracy": accuracy,
+        "start": start if starts is None else f"random({starts}, seed={seed or 0})",
+        "iterations": iterations,
+        "tolerance": tolerance,
+        "gradient_tolerance": gradient_tolerance,
+        "target_loss": target_loss,
+        "name": name,
+    }
+    for key, axis in (("lr", lr), ("beta", beta)):
+        if axis is not None and key in flags:
+            raise typer.BadParameter(f"{key} is tuned, and --{key} gives it a value, too", param_hint="--tune")
+        flags[key] = axis
+    with reported():
+        from momentumlab.config import load_comparison
+
+        options = {"start": "--starts"} if starts is not None else {}
+        options |= dict.fromkeys(tune.replace(",", " ").split() if tune else [], "--tune")
+        nodes = overriding(flags, settings, options)
+        default_name = joined_words("compare", surface or "ravine")
+        loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
+        execute_all(loaded, out, plots=not no_plots, steps=False, output=output, quiet=quiet, max_trials=max_trials)
+
+
+def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> None:
+    """``--quiet`` prints the run folder alone: what asks for more is a slip."""
+    if quiet and (output is not Format.TABLE or what != "--format"):
+        raise typer.BadParameter(f"prints the path alone; leave out {what}", param_hint="--quiet")
+
+
+def joined_words(*words: str | None) -> str:
+    """A name for what has none, made from what was typed."""
+    return re.sub(r"[^\w]+", "-", "_".join(filter(None, words))).strip("-")[:100]
+
+
+def overriding(
+    flags: Mapping[str, str | None], settings: Sequence[str] | None, options: Mapping[str, str] | None = None
+) -> "list[Node]":
+    """What the options of a command override, in the words of a configuration.
+
+    Parameters
+    ----------
+    flags
+        The text of each flag that was given, by the setting's key.
+    settings
+        ``--set KEY=VALUE``.
+    options
+        How a flag is called, where not by its key.
+    """
+    from momentumlab.config import settings_from_text
+
+    spelled = {key: f"--{key.replace('_', '-')}" for key in flags} | dict(options or {})
+    given = {key: (spelled[key], str(text)) for key, text in flags.items() if text is not None}
+    return settings_from_text(parsed_settings(settings or [], given))
 
 
 def parsed_settings(settings: Sequence[str], flags: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
@@ -210,37 +345,84 @@ def parsed_settings(settings: Sequence[str], flags: dict[str, tuple[str, str]]) 
     return pairs
 
 
-def load_all(configs: Sequence[Path], overrides: dict[str, tuple[str, str]], max_trials: int) -> "list[Experiment]":
-    """Every experiment, before the first is run; the problems of all files together."""
-    from momentumlab.config import load_experiment, settings_from_text
-    from momentumlab.plan import check_size
+def load_all(
+    configs: Sequence[Path] | None,
+    nodes: "list[Node]",
+    load: "Callable[[Source, Iterable[Node]], Experiment | Comparison]",
+    max_trials: int | None,
+    *,
+    default_name: str,
+) -> "list[Experiment | Comparison]":
+    """Every experiment, before the first is run; the problems of all files together.
 
-    nodes = settings_from_text(overrides)
-    if not configs:
-        if not {"surface", "optimizer"} & overrides.keys():
-            raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
-        words = [overrides[key][1] for key in ("surface", "optimizer") if key in overrides]
-        name = re.sub(r"[^\w]+", "-", "_".join(words)).strip("-")[:100]
-        experiment = load_experiment({"name": name}, nodes)
-        check_size(experiment, max_trials, place=experiment.name)
-        return [experiment]
-    experiments: list[Experiment] = []
+    Parameters
+    ----------
+    configs
+        The files; without any, the overrides say it all.
+    nodes
+        What overrides them.
+    load
+        How one is loaded.
+    max_trials
+        The most trials that each may have.
+    default_name
+        The name without a file.
+    """
+    from momentumlab.experiment import Comparison
+    from momentumlab.plan import MAX_TRIALS, check_size
+
+    sources: Sequence[Source] = configs or [{"name": default_name}]
+    loaded: list[Experiment | Comparison] = []
     problems: list[Problem] = []
-    for config in configs:
+    for source in sources:
+        place = default_name if isinstance(source, Mapping) else str(source)
         try:
-            experiments.append(load_experiment(config, nodes))
-            check_size(experiments[-1], max_trials, place=str(config))
+            one = load(source, nodes)
+            for experiment in one.experiments if isinstance(one, Comparison) else (one,):
+                check_size(experiment, MAX_TRIALS if max_trials is None else max_trials, place=place)
+            loaded.append(one)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    return experiments
+    return loaded
+
+
+def execute_all(
+    loaded: "Sequence[Experiment | Comparison]",
+    out: Path,
+    *,
+    plots: bool,
+    steps: bool,
+    output: Format,
+    quiet: bool,
+    max_trials: int | None,
+) -> None:
+    """Run all that was loaded, and print each as soon as it is there; CSV as one table at the end."""
+    from momentumlab.api import execute, execute_comparison
+    from momentumlab.experiment import Comparison
+    from momentumlab.plan import MAX_TRIALS, make_plan
+
+    limit = MAX_TRIALS if max_trials is None else max_trials
+    command_line = shlex.join(sys.argv)
+    results: list[Result] = []
+    comparisons: list[ComparisonResult] = []
+    for one in loaded:
+        if isinstance(one, Comparison):
+            compared = execute_comparison(one, out=out, plots=plots, max_trials=limit, command_line=command_line)
+            print_comparison(compared, output, quiet=quiet)
+            comparisons.append(compared)
+        else:
+            result = execute(make_plan(one, max_trials=limit), out=out, plots=plots, command_line=command_line)
+            print_result(result, output, steps=steps, quiet=quiet)
+            results.append(result)
+    if output is Format.CSV:
+        print_csv(results, comparisons, steps=steps)
 
 
 def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool) -> None:
     """Print one result; notes go to stderr."""
-    for note in result.notes:
-        print(f"note: {note}", file=sys.stderr)
+    print_notes(result.notes)
     if quiet:
         print(result.run_folder)
     elif output is Format.JSON:
@@ -257,11 +439,38 @@ def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool) 
         print(result.run_folder)
 
 
-def print_csv(results: "Sequence[Result]", *, steps: bool) -> None:
-    """Print all results as one CSV table."""
+def print_comparison(result: "ComparisonResult", output: Format, *, quiet: bool) -> None:
+    """Print one comparison; notes go to stderr."""
+    print_notes(result.notes)
+    if quiet:
+        print(result.run_folder)
+    elif output is Format.JSON:
+        from momentumlab.report.contest_data import json_document
+        from momentumlab.report.data import json_text
+
+        print(json_text(json_document(result)))
+    elif output is Format.TABLE:
+        from momentumlab.report.contest import rich_tables
+
+        show(rich_tables(result))
+        print(result.run_folder)
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """What a person should know goes to stderr."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def print_csv(results: "Sequence[Result]", comparisons: "Sequence[ComparisonResult]", *, steps: bool) -> None:
+    """Print all results as one CSV table, and the ranks of all comparisons as another."""
+    from momentumlab.report.contest_data import ranking_csv_text
     from momentumlab.report.data import csv_text, steps_csv_text
 
-    print((steps_csv_text if steps else csv_text)(results), end="")
+    if results:
+        print((steps_csv_text if steps else csv_text)(results), end="")
+    if comparisons:
+        print(ranking_csv_text(comparisons), end="")
 
 
 @app.command("list", rich_help_panel=LOOKING)
@@ -313,18 +522,21 @@ def validate(
 ) -> None:
     """Check configuration files without running them: every problem, and how many trials each would run."""
     with reported():
-        from momentumlab.plan import MAX_TRIALS
+        from momentumlab.config import load_either
+        from momentumlab.experiment import Comparison
 
         problems: list[Problem] = []
         for config in configs:
             try:
-                (experiment,) = load_all([config], {}, MAX_TRIALS)
+                (one,) = load_all([config], [], load_either, None, default_name="")
             except ConfigError as error:
                 problems += error.problems
             else:
-                trials, iterations = experiment.trials, experiment.stopping.iterations
+                experiments = one.experiments if isinstance(one, Comparison) else (one,)
+                trials, iterations = sum(each.trials for each in experiments), experiments[0].stopping.iterations
                 noun = "trial" if trials == 1 else "trials"
-                print(f"{config}: {trials:,} {noun} of at most {iterations:,} iterations")
+                begun = " to begin a search" if isinstance(one, Comparison) else ""
+                print(f"{config}: {trials:,} {noun} of at most {iterations:,} iterations{begun}")
         if problems:
             raise ConfigError(problems)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 
 import numpy as np
@@ -17,10 +18,19 @@ DEFAULT_ITERATIONS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """The values of one setting, and how a person spelled them (``linspace(0, 1, 5)``) where that is shorter."""
+    """The values of one setting.
+
+    Attributes
+    ----------
+    spelling
+        How a person spelled them, where that is shorter: ``linspace(0, 1, 5)``.
+    tuned
+        The values are where a search begins; that of a learning rate may go beyond their ends.
+    """
 
     values: tuple[Value, ...]
     spelling: str | None = None
+    tuned: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -173,6 +183,42 @@ class Experiment:
     def first_surface(self) -> Surface:
         """The surface with the first value of each of its parameters: the one to draw."""
         return build_surface(self.surface.name, self.surface.first)
+
+
+class Objective(Enum):
+    """By what a comparison ranks, with the words that say so."""
+
+    FINAL_LOSS = "final_loss", "final loss"
+    ITERATIONS = "iterations", "iterations to convergence"
+
+    def __init__(self, label: str, words: str) -> None:
+        self.label = label
+        self.words = words
+
+
+DEFAULT_BUDGET = 64
+DEFAULT_ACCURACY = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Several optimizers on the same problems: of all their axes, what serves the objective best is chosen for each.
+
+    Attributes
+    ----------
+    experiments
+        One per surface, with the same optimizers in the same order.
+    budget
+        The most trials per optimizer, surface and start with which ``tuned`` axes begin.
+    accuracy
+        A path has arrived where its loss is above the lowest known by this share of what it was at the start.
+    """
+
+    name: str
+    experiments: tuple[Experiment, ...]
+    objective: Objective = Objective.FINAL_LOSS
+    budget: int = DEFAULT_BUDGET
+    accuracy: float = DEFAULT_ACCURACY
 
 
 def _default(optimizer: str, name: str) -> Value:

@@ -9,18 +9,20 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from momentumlab import __version__
+from momentumlab.comparison import ComparisonResult
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.errors import OutputError
+from momentumlab.report import contest_data
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.result import Result
 
@@ -87,13 +89,69 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
         _write_text(folder / "experiment.yaml", to_yaml(result.experiment))
         _write_text(folder / "summary.csv", csv_text([result]))
         if result.history is not None:
-            _write(folder / "trajectories.npz", lambda file: _save_history(result, file))
+            _write(folder / "trajectories.npz", functools.partial(_save_history, result))
         if plots and result.history is not None:
-            _write_figures(result, folder)
+            _write_figures(
+                folder,
+                {
+                    "trajectory": result.plot_trajectories,
+                    "velocity": result.plot_velocities,
+                    "loss": result.plot_losses,
+                },
+            )
         settings = to_dict(result.experiment)
         document = json_document(result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
-        _write_text(folder / "result.json", json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n")
+        _write_document(folder, document)
     return result
+
+
+def write_comparison(
+    result: ComparisonResult, out: Path, provenance: Provenance, *, plots: bool = True
+) -> ComparisonResult:
+    """Write a comparison into a run folder of its own; return and errors as those of `write_run`.
+
+    Where it has several surfaces, the names of their files end in the surface's.
+    """
+    with _output_errors(out):
+        folder = make_folder(out, result.comparison.name, provenance.started)
+    result = result.written_to(folder)
+    with _output_errors(folder):
+        _write_text(folder / "experiment.yaml", to_yaml(result.comparison))
+        _write_text(folder / "ranking.csv", contest_data.ranking_csv_text([result]))
+        _write_text(folder / "tuning.csv", contest_data.tuning_csv_text(result))
+        _write_text(folder / "summary.csv", csv_text(result.results))
+        for ending, each in zip(_endings(result), result.results, strict=True):
+            _write(folder / f"trajectories{ending}.npz", functools.partial(_save_history, each))
+        if plots:
+            _write_figures(folder, _comparison_figures(result))
+        settings = to_dict(result.comparison)
+        document = contest_data.json_document(
+            result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes)
+        )
+        _write_document(folder, document)
+    return result
+
+
+def _endings(result: ComparisonResult) -> list[str]:
+    """What the names of the files of each surface end in: nothing where there is one alone."""
+    if len(result.matches) == 1:
+        return [""]
+    names = [match.experiment.surface.name for match in result.matches]
+    return [f"-{name}" if names.count(name) == 1 else f"-{name}-{i + 1}" for i, name in enumerate(names)]
+
+
+def _comparison_figures(result: ComparisonResult) -> dict[str, Callable[[], "Figure"]]:
+    """Every figure that a comparison has, by the name of its file."""
+    figures: dict[str, Callable[[], Figure]] = {}
+    for i, ending in enumerate(_endings(result)):
+        figures[f"trajectory{ending}"] = functools.partial(result.plot_trajectories, i)
+        figures[f"velocity{ending}"] = functools.partial(result.plot_velocities, i)
+        figures[f"loss{ending}"] = functools.partial(result.plot_losses, i)
+    if result.searched_rates:
+        figures["sensitivity"] = result.plot_sensitivity
+    if result.costs.shape[1] > 1:
+        figures["profiles"] = result.plot_profiles
+    return figures
 
 
 def write_new_file(path: Path, text: str, *, force: bool = False) -> None:
@@ -142,15 +200,14 @@ def file_name(name: str) -> str:
     return safe.encode()[:NAME_BYTES].decode(errors="ignore")
 
 
-def _write_figures(result: Result, folder: Path) -> None:
-    figures = {
-        "trajectory.png": result.plot_trajectories,
-        "velocity.png": result.plot_velocities,
-        "loss.png": result.plot_losses,
-    }
+def _write_figures(folder: Path, figures: Mapping[str, Callable[[], "Figure"]]) -> None:
     for name, draw in figures.items():
         figure = draw()
-        _write(folder / name, functools.partial(_save_figure, figure))
+        _write(folder / f"{name}.png", functools.partial(_save_figure, figure))
+
+
+def _write_document(folder: Path, document: dict[str, Any]) -> None:
+    _write_text(folder / "result.json", json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def _save_figure(figure: "Figure", file: BinaryIO) -> None:

@@ -24,6 +24,7 @@ ROOMS = [
     "plan",
     "result",
     "engine",
+    "comparison",
     "config",
     "report",
     "store",
@@ -34,7 +35,7 @@ ROOMS = [
 ]
 
 # A result's figures and its notebook table are methods for the convenience of notebooks.
-LAZY_EXCEPTIONS = {("result", "report")}
+LAZY_EXCEPTIONS = {("result", "report"), ("comparison", "report")}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

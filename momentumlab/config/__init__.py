@@ -1,4 +1,4 @@
-"""YAML and overrides to an `Experiment`; every problem at once, each with its place.
+"""YAML and overrides to an `Experiment` or a `Comparison`; every problem at once, each with its place.
 
 =============  =================================================================
 module         step
@@ -8,12 +8,20 @@ module         step
 `grammar`      ``linspace(0, 1, 5)``, ``grid(50, 50)``
 `validation`   pydantic models, made from what the catalogues declare
 `resolve`      the tree to an `Experiment`
-`dump`         an `Experiment` back to YAML
+`comparison`   the tree to a `Comparison`
+`dump`         either back to YAML
 =============  =================================================================
 """
 
 from momentumlab.config.dump import to_dict, to_yaml
-from momentumlab.config.load import load_experiment, settings_from_text, starter
-from momentumlab.experiment import Experiment
+from momentumlab.config.load import load_comparison, load_either, load_experiment, settings_from_text, starter
 
-__all__ = ["Experiment", "load_experiment", "settings_from_text", "starter", "to_dict", "to_yaml"]
+__all__ = [
+    "load_comparison",
+    "load_either",
+    "load_experiment",
+    "settings_from_text",
+    "starter",
+    "to_dict",
+    "to_yaml",
+]

@@ -5,10 +5,10 @@ from typing import Any
 import yaml
 
 from momentumlab.config.tree import read_scalar
-from momentumlab.experiment import Axis, Choice, Experiment, Points
+from momentumlab.experiment import Axis, Choice, Comparison, Experiment, Points, Random
 
 
-def to_yaml(experiment: Experiment) -> str:
+def to_yaml(experiment: Experiment | Comparison) -> str:
     """The experiment as resolved, with every default written out; numbers read back exactly."""
     text: str = yaml.dump(
         to_dict(experiment), Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
@@ -28,8 +28,18 @@ def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _string)
 
 
-def to_dict(experiment: Experiment) -> dict[str, Any]:
+def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
     """The same as plain data."""
+    if isinstance(experiment, Comparison):
+        first = experiment.experiments[0]
+        return {
+            **to_dict(first),
+            "surface": [_choice(each.surface) for each in experiment.experiments],
+            "start": _common_starts(experiment),
+            "objective": experiment.objective.label,
+            "budget": experiment.budget,
+            "accuracy": experiment.accuracy,
+        }
     stopping = experiment.stopping
     return {
         "name": experiment.name,
@@ -54,6 +64,16 @@ def _axis(axis: Axis) -> Any:
         return axis.spelling
     values = [list(value) if isinstance(value, tuple) else value for value in axis.values]
     return values[0] if len(values) == 1 else values
+
+
+def _common_starts(comparison: Comparison) -> Any:
+    """One spelling that gives every surface its starts; ``None``, where each has its own default start."""
+    first, *others = (experiment.starts for experiment in comparison.experiments)
+    if all(starts == first for starts in others):
+        return _starts(comparison.experiments[0])
+    if isinstance(first, Random):  # the numbers of coordinates differ, each surface's own
+        return f"random({first.count}, seed={first.seed})"
+    return None
 
 
 def _starts(experiment: Experiment) -> Any:

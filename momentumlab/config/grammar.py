@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.catalogue import Array, did_you_mean
+from momentumlab.catalogue import Array, Parameter, did_you_mean
 from momentumlab.config.tree import read_scalar
 from momentumlab.experiment import Grid, Random, Starts
 
@@ -145,6 +145,45 @@ def axis_values(text: str) -> list[float]:
     with np.errstate(all="ignore"):  # what overflows is refused later, as not finite
         values: list[float] = AXES[call.name](call).tolist()
     return values
+
+
+TUNED_RATES = (1e-4, 10.0)
+"""Where the search for a learning rate begins: evenly spaced in its logarithm."""
+
+TUNED_SHARES = (0.0, 0.99)
+"""Where the search for a hyperparameter between 0 and 1 begins: evenly spaced in the logarithm of 1 − β."""
+
+
+def is_tuned(value: object) -> bool:
+    """Whether a value is the word ``tuned``, or ``tuned(low, high)``."""
+    return isinstance(value, str) and re.fullmatch(r"\s*tuned\s*(\(.*\))?\s*", value) is not None
+
+
+def tuned_values(text: str, parameter: Parameter, count: int) -> tuple[list[float], str]:
+    """The values with which the search for a parameter begins, and how that is spelled in full.
+
+    Raises
+    ------
+    ValueError
+        If the parameter is not one that can be searched, or the range is not one.
+    """
+    is_share = (parameter.ge, parameter.lt) == (0, 1)
+    if parameter.name != "lr" and not is_share:
+        raise ValueError("only lr and what lies between 0 and 1 can be tuned; write the values to try, as in [0, 0.01]")
+    low, high = default = TUNED_SHARES if is_share else TUNED_RATES
+    call = parse_call(text)
+    if call is not None:
+        low, high = bind(call, ("low", "high"))
+    elif "(" in text:
+        raise ValueError(f"'{text}' is not tuned(low, high)")
+    lowest, highest = (0, 1) if is_share else (math.ulp(0.0), math.inf)
+    if not (lowest <= low < high < highest):
+        bounds = "0 ≤ low < high < 1" if is_share else "0 < low < high"
+        raise ValueError(f"tuned(low, high) needs {bounds}, such as tuned({default[0]:g}, {default[1]:g})")
+    left, right = (1 - low, 1 - high) if is_share else (low, high)
+    line = np.geomspace(left, right, count) if count > 1 else np.array([math.sqrt(left * right)])
+    values: list[float] = (1 - line if is_share else line).tolist()
+    return values, f"tuned({low!r}, {high!r})"
 
 
 def starts(text: str, default_dimension: int) -> Starts:

@@ -4,14 +4,15 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from momentumlab.config.comparison import is_comparison, resolve_comparison
 from momentumlab.config.dump import to_dict
 from momentumlab.config.overrides import override
 from momentumlab.config.resolve import resolve
 from momentumlab.config.tree import MAX_BYTES, Node, node_of, parse_setting, parse_yaml
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.experiment import Experiment
+from momentumlab.experiment import Comparison, Experiment
 
-Source = str | os.PathLike[str] | Mapping[str, object] | Experiment
+Source = str | os.PathLike[str] | Mapping[str, object] | Experiment | Comparison
 
 
 def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment:
@@ -29,7 +30,31 @@ def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment
     ConfigError
         With every problem that was found.
     """
-    if isinstance(source, Experiment):
+    loaded = load_either(source, settings)
+    if isinstance(loaded, Comparison):
+        message = "this is a comparison of optimizers, not a single experiment: use 'compare'"
+        raise ConfigError([Problem(place=_place(source), message=message)])
+    return loaded
+
+
+def load_comparison(source: Source, settings: Iterable[Node] = ()) -> Comparison:
+    """Read, override and check a comparison; parameters and errors as those of `load_experiment`.
+
+    What is said of an experiment is a comparison when it is loaded as one: its axes are what is searched.
+    """
+    root, name = _tree(source, settings)
+    return resolve_comparison(root, default_name=name)
+
+
+def load_either(source: Source, settings: Iterable[Node] = ()) -> Experiment | Comparison:
+    """Read, override and check what may be either; parameters and errors as those of `load_experiment`."""
+    root, name = _tree(source, settings)
+    return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name)
+
+
+def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str]:
+    """The values of a source with their overrides, and the name that the source suggests."""
+    if isinstance(source, (Experiment, Comparison)):
         root, name = node_of(to_dict(source), place=source.name), source.name
     elif isinstance(source, Mapping):
         root, name = node_of(source, place="experiment"), "experiment"
@@ -38,7 +63,12 @@ def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment
         raise ConfigError([Problem(place="experiment", message=message)])
     else:
         root, name = parse_yaml(read_text(source), str(source)), Path(source).stem
-    return resolve(override(root, settings), default_name=name[:100])
+    return override(root, settings), name[:100]
+
+
+def _place(source: Source) -> str:
+    """How a source is called in messages."""
+    return str(source) if isinstance(source, (str, os.PathLike)) else "experiment"
 
 
 def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[Node]:

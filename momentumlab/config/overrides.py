@@ -8,7 +8,12 @@ from momentumlab.config.tree import Node
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS
 
-ALTERNATIVES = {"optimizer": "optimizers", "optimizers": "optimizer"}
+ALTERNATIVES = {
+    "optimizer": "optimizers",
+    "optimizers": "optimizer",
+    "surface": "surfaces",
+    "surfaces": "surface",
+}
 
 
 def override(root: Node, settings: Iterable[Node]) -> Node:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from momentumlab.catalogue import Catalogue, Parameter, Value, did_you_mean
 from momentumlab.config import grammar
 from momentumlab.config.tree import Node
-from momentumlab.config.validation import Settings, StartPoints, model_of, problems_of, spelled
+from momentumlab.config.validation import ComparisonSettings, Settings, StartPoints, model_of, problems_of, spelled
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 from momentumlab.experiment import Axis, Choice, Experiment, Points, Starts, Stopping, build_surface
 from momentumlab.optimizers import OPTIMIZERS
@@ -18,13 +18,14 @@ from momentumlab.surfaces import SURFACES, Surface
 
 SETTINGS = tuple(Settings.model_fields)
 COMPONENTS = ("surface", "optimizer", "optimizers", "start")
+COMPARING = (*ComparisonSettings.model_fields, "surfaces")
 
 NEEDS = {"minimum": "a known global minimum", "hessian": "a Hessian"}
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def resolve(root: Node, default_name: str) -> Experiment:
+def resolve(root: Node, default_name: str, *, budget: int | None = None) -> Experiment:
     """Check and complete what a person wrote.
 
     Parameters
@@ -33,6 +34,9 @@ def resolve(root: Node, default_name: str) -> Experiment:
         The whole configuration.
     default_name
         The experiment's name if it gives itself none.
+    budget
+        In a comparison, the most trials with which the search for an optimizer's ``tuned`` hyperparameters begins; a
+        learning rate of which nothing is said is tuned, then.
 
     Raises
     ------
@@ -42,7 +46,7 @@ def resolve(root: Node, default_name: str) -> Experiment:
     if not isinstance(root.value, dict):
         found = "empty" if root.value is None else spelled(root.plain())
         raise ConfigError([root.problem(f"an experiment is a mapping such as 'surface: ravine', but this is {found}")])
-    resolver = _Resolver(root)
+    resolver = _Resolver(root, budget)
     settings = resolver.settings(default_name)
     surface = resolver.surface()
     optimizers = resolver.optimizers()
@@ -83,8 +87,9 @@ class _Component:
 class _Resolver:
     """Collects problems instead of stopping at the first; a part that has problems becomes ``None``."""
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, budget: int | None) -> None:
         self.root = root
+        self.budget = budget
         self.tree: dict[str, Node] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems: list[Problem] = []
         self.components: list[_Component] = []
@@ -101,8 +106,12 @@ class _Resolver:
         if "surface" not in self.tree:
             self.problems.append(self.root.problem("there is no 'surface'; 'momentumlab list surfaces' shows them all"))
             return None
+        if isinstance(self.tree["surface"].value, list):
+            message = "several surfaces are compared: 'momentumlab compare'"
+            self.problems.append(self.tree["surface"].problem(message))
+            return None
         component = self.component(SURFACES, self.tree["surface"])
-        choice = self.choice(component, shared={}) if component else None
+        choice = self.choice(component, self.settings_of(component, {}), {}) if component else None
         if choice and len({len(value) for value in _all_values(choice) if isinstance(value, tuple)}) > 1:
             self.problems.append(self.tree["surface"].problem("the vectors of an axis must have the same length"))
             return None
@@ -124,8 +133,26 @@ class _Resolver:
         components = [self.component(OPTIMIZERS, node) for node in nodes]
         self.components = known = [component for component in components if component is not None]
         self.check_shared(shared, known, complete=len(known) == len(components))
-        choices = [self.choice(component, shared) for component in known]
+        settings = [self.settings_of(component, shared) for component in known]
+        tuned = [self.tuned_names(component, nodes) for component, nodes in zip(known, settings, strict=True)]
+        counts = _search_counts(tuned, self.budget or 1)
+        choices = [self.choice(*each) for each in zip(known, settings, counts, strict=True)]
+        if self.budget is not None:
+            self.check_twice(known, choices)
         return [choice for choice in choices if choice is not None]
+
+    def tuned_names(self, component: _Component, nodes: Mapping[str, Node]) -> list[str]:
+        """The hyperparameters for which good values are to be searched."""
+        names = [parameter.name for parameter in component.parameters]
+        untold = {"lr"} - nodes.keys() if self.budget is not None else set()
+        return [name for name in names if name in untold or (name in nodes and grammar.is_tuned(nodes[name].plain()))]
+
+    def check_twice(self, components: list[_Component], choices: list[Choice | None]) -> None:
+        """To compare a method with itself is a slip."""
+        for i, (component, choice) in enumerate(zip(components, choices, strict=True)):
+            if choice is not None and choice in choices[:i]:
+                message = f"{choice.name} is listed twice with the same settings"
+                self.problems.append(component.node.problem(message))
 
     def check_needs(self, surface: Surface, dimension: int) -> None:
         """Some methods need more than a gradient."""
@@ -146,7 +173,7 @@ class _Resolver:
                 remedy = f"leave it out (on the command line: --set {key}=null)"
                 self.problems.append(node.key_problem(f"'{key}' is no hyperparameter of {names}; {remedy}"))
             elif key not in every_word:
-                hint = did_you_mean(key, {*(words or every_word), *SETTINGS, *COMPONENTS})
+                hint = did_you_mean(key, {*(words or every_word), *SETTINGS, *COMPONENTS, *COMPARING})
                 self.problems.append(node.key_problem(f"unknown key '{key}'{hint}"))
 
     def component(self, catalogue: Catalogue[Any], node: Node) -> _Component | None:
@@ -162,10 +189,21 @@ class _Resolver:
             return None
         return _Component(node=node, name=cls.name, parameters=cls.parameters())
 
-    def choice(self, component: _Component, shared: Mapping[str, Node]) -> Choice | None:
-        """The axes of a component's parameters: its own settings, else those of the top level, else defaults."""
-        nodes = self.settings_of(component, shared)
-        read = {p.name: self.axis(p, nodes[p.name]) for p in component.parameters if p.name in nodes}
+    def choice(self, component: _Component, nodes: Mapping[str, Node], counts: Mapping[str, int]) -> Choice | None:
+        """The axes of a component's parameters: what is said of them, else defaults.
+
+        Parameters
+        ----------
+        component
+            What was chosen.
+        nodes
+            What is said of each parameter.
+        counts
+            With how many values the search for each tuned parameter begins.
+        """
+        untold = Node(value="tuned", place=component.node.place)
+        nodes = {**nodes, **{name: untold for name in counts if name not in nodes}}
+        read = {p.name: self.axis(p, nodes[p.name], counts) for p in component.parameters if p.name in nodes}
         values = {name: axis for name, axis in read.items() if axis is not None}
         dialects = values.get("dialect") or [""]
         if len(dialects) > 1:
@@ -173,10 +211,12 @@ class _Resolver:
         model = self.validated(model_of(component.name, component.parameters, str(dialects[0])), values, nodes)
         if model is None or len(values) < len(read):
             return None
-        return Choice(
-            name=component.name,
-            axes={name: _axis(getattr(model, name), nodes.get(name)) for name in type(model).model_fields},
-        )
+        axes = {name: _axis(getattr(model, name), nodes.get(name)) for name in type(model).model_fields}
+        for parameter in component.parameters:
+            if parameter.name in counts:
+                _, spelling = grammar.tuned_values(nodes[parameter.name].plain(), parameter, 1)
+                axes[parameter.name] = replace(axes[parameter.name], spelling=spelling, tuned=True)
+        return Choice(name=component.name, axes=axes)
 
     def settings_of(self, component: _Component, shared: Mapping[str, Node]) -> dict[str, Node]:
         """What the configuration says of each parameter, by the parameter's name."""
@@ -208,11 +248,13 @@ class _Resolver:
                     if values is not None:
                         self.validated(model, {parameter.name: values}, {parameter.name: node})
 
-    def axis(self, parameter: Parameter, node: Node) -> list[Any] | None:
+    def axis(self, parameter: Parameter, node: Node, counts: Mapping[str, int] = {}) -> list[Any] | None:
         """The values of one parameter, still unchecked: a list, a single value, or a call such as ``linspace(…)``."""
         value = node.plain()
         if isinstance(value, str) and parameter.kind is float:
             try:
+                if grammar.is_tuned(value):
+                    return grammar.tuned_values(value, parameter, counts.get(parameter.name, 1))[0]
                 return grammar.axis_values(value)
             except ValueError as error:
                 self.problems.append(node.problem(str(error)))
@@ -264,6 +306,26 @@ class _Resolver:
         except ValidationError as error:
             self.problems += problems_of(error, nodes)
             return None
+
+
+def _search_counts(tuned: list[list[str]], budget: int) -> list[dict[str, int]]:
+    """With how many values the search for each tuned hyperparameter begins, so that each optimizer gets as many trials.
+
+    Parameters
+    ----------
+    tuned
+        The tuned hyperparameters of each optimizer.
+    budget
+        The most trials: each gets the largest grid within it that has as many values of every further hyperparameter
+        of the optimizer that tunes most.
+    """
+    most = max(map(len, tuned), default=0)
+    others = max(1, int(budget ** (1 / most) + 1e-9)) if most else 1
+    rates = budget // others ** (most - 1) if most else 1
+    return [
+        {name: others if i else rates * others ** (most - len(names)) for i, name in enumerate(names)}
+        for names in tuned
+    ]
 
 
 def _axis(items: list[Any], written: Node | None) -> Axis:

@@ -11,10 +11,12 @@ from pydantic_core import PydanticKnownError
 from momentumlab.catalogue import Parameter, did_you_mean
 from momentumlab.config.tree import Node
 from momentumlab.errors import Problem
-from momentumlab.experiment import DEFAULT_ITERATIONS
+from momentumlab.experiment import DEFAULT_ACCURACY, DEFAULT_BUDGET, DEFAULT_ITERATIONS, Objective
 
 STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 MAX_ITERATIONS = 10**9
+MAX_BUDGET = 10**6
+OBJECTIVES = tuple(objective.label for objective in Objective)
 
 MESSAGES = {
     "less_than": "{value} is not below {lt:g}",
@@ -45,6 +47,16 @@ class Settings(BaseModel):
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     gradient_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     target_loss: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
+class ComparisonSettings(BaseModel):
+    """What a comparison says beyond an experiment."""
+
+    model_config = STRICT
+
+    objective: Annotated[str, AfterValidator(lambda value: _one_of(OBJECTIVES, value))] = OBJECTIVES[0]
+    budget: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = DEFAULT_BUDGET
+    accuracy: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_ACCURACY
 
 
 class StartPoints(BaseModel):

@@ -1,13 +1,15 @@
 """What people and programs get from a `Result`: one module per output, each takes a result and nothing else.
 
-=============  =================================================================
-module         output
-=============  =================================================================
-`table`        the table in a terminal or a notebook
-`steps`        every iteration of a trial
-`data`         JSON and CSV
-`figures`      trajectories, velocities, losses; the only part that loads matplotlib
-`catalogue`    ``list`` and ``show``
-`labels`       how trials are called in all of these
-=============  =================================================================
+==============  ================================================================
+module          output
+==============  ================================================================
+`table`         the table in a terminal or a notebook
+`steps`         every iteration of a trial
+`data`          JSON and CSV
+`contest`       the tables of a comparison
+`contest_data`  a comparison as JSON and CSV
+`figures`       all figures; the only part that loads matplotlib
+`catalogue`     ``list`` and ``show``
+`labels`        how trials are called in all of these
+==============  ================================================================
 """

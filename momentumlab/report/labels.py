@@ -48,23 +48,36 @@ class Labels:
 
     def of(self, trial: Trial) -> str:
         """What tells this trial from the others: ``momentum, β = 0.8``; the optimizer's name if nothing varies."""
-        parts = [trial.optimizer] if self.optimizers else []
-        parts += self._settings(trial.hyperparameters.items(), self.hyperparameters)
-        parts += self._settings(trial.surface_parameters.items(), self.surface_parameters)
-        if self.starts:
-            parts.append(f"from {point(trial.start)}")
+        parts = self._method(trial) + ([f"from {point(trial.start)}"] if self.starts else [])
         return ", ".join(parts) or trial.optimizer
 
-    def common(self, trial: Trial) -> str:
-        """What all trials have in common: ``ravine · momentum, lr = 0.1``."""
+    def method(self, trial: Trial) -> str:
+        """The same without the start."""
+        return ", ".join(self._method(trial)) or trial.optimizer
+
+    def _method(self, trial: Trial) -> list[str]:
+        parts = [trial.optimizer] if self.optimizers else []
+        parts += self._settings(trial.hyperparameters.items(), self.hyperparameters)
+        return parts + self._settings(trial.surface_parameters.items(), self.surface_parameters)
+
+    def settings(self, choice: Choice) -> str:
+        """What tells one of several entries of the same optimizer from the others: ``β = 0.8``."""
+        given = {name: axis.values[0] for name, axis in choice.axes.items() if len(axis) == 1}
+        return ", ".join(self._settings(given.items(), self.hyperparameters))
+
+    def surface(self, trial: Trial) -> str:
+        """The surface with those of its parameters that all trials share and that are not the default."""
         declared = {parameter.name: parameter.default for parameter in SURFACES[trial.surface].parameters()}
         own = [name for name, value in trial.surface_parameters.items() if value != declared[name]]
         told = [name for name in own if name not in self.surface_parameters]
         settings = ", ".join(self._settings(trial.surface_parameters.items(), told))
-        surface = f"{trial.surface} ({settings})" if settings else trial.surface
+        return f"{trial.surface} ({settings})" if settings else trial.surface
+
+    def common(self, trial: Trial) -> str:
+        """What all trials have in common: ``ravine · momentum, lr = 0.1``."""
         shared = [] if self.optimizers else [trial.optimizer]
         shared += self._settings(self._shared().items(), self._shared())
-        return " · ".join(filter(None, (surface, ", ".join(shared))))
+        return " · ".join(filter(None, (self.surface(trial), ", ".join(shared))))
 
     def _shared(self) -> dict[str, Value]:
         """The hyperparameters that are the same for all optimizers that have them, but for ordinary defaults."""

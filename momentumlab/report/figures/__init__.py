@@ -1,7 +1,24 @@
 """Figures of a result. Importing this package loads matplotlib; nothing else does."""
 
+from momentumlab.report.figures.contest import (
+    contest_loss_figure,
+    contest_trajectory_figure,
+    contest_velocity_figure,
+    profile_figure,
+    sensitivity_figure,
+)
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
 from momentumlab.report.figures.portrait import surface_figure
 from momentumlab.report.figures.trajectory import trajectory_figure
 
-__all__ = ["loss_figure", "surface_figure", "trajectory_figure", "velocity_figure"]
+__all__ = [
+    "contest_loss_figure",
+    "contest_trajectory_figure",
+    "contest_velocity_figure",
+    "loss_figure",
+    "profile_figure",
+    "sensitivity_figure",
+    "surface_figure",
+    "trajectory_figure",
+    "velocity_figure",
+]

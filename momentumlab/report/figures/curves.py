@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from momentumlab.catalogue import Array
 from momentumlab.report.figures import style
-from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
+from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark, title
 from momentumlab.result import Result
 
 MOST_COORDINATES = 4
@@ -28,17 +28,28 @@ OUTLIER = 20.0
 """A curve may be this much higher than it mostly is; what goes beyond is cut."""
 
 
-def velocity_figure(result: Result) -> Figure:
+def velocity_figure(
+    result: Result, shown: Sequence[Shown] | None = None, heading: str | None = None, remark: str | None = None
+) -> Figure:
     """The velocity against the iteration, a panel per coordinate and a curve per trial.
 
     The velocity is minus the displacement per unit of learning rate, for every optimizer.
+
+    Parameters
+    ----------
+    result
+        What is drawn.
+    shown
+        Which of its trials; else the usual selection.
+    heading, remark
+        What is said above; else what all trials have in common, and how the selection was made.
 
     Raises
     ------
     ValueError
         If the result was made without its history.
     """
-    shown = selection(result)
+    shown = selection(result) if shown is None else shown
     coordinates = min(result.plan.dimension, MOST_COORDINATES)
     velocities = [_drawable(result.velocities[one.number, : len(result.recorded(one.number))]) for one in shown]
     limits = [_limits(shown, [v[:, coordinate] for v in velocities]) for coordinate in range(coordinates)]
@@ -46,10 +57,10 @@ def velocity_figure(result: Result) -> Figure:
     remark = join(
         f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else "",
         "curves that leave the scale are cut" if any(limits) else "",
-        selection_remark(result),
+        selection_remark(result) if remark is None else remark,
     )
     with style.styled():
-        margins = style.Margins(left=1.0, top=_head_height(shown, coordinates, remark) + 0.35, between_columns=0.75)
+        margins = style.Margins(left=1.0, top=head_height(shown, coordinates, remark) + 0.35, between_columns=0.75)
         figure, panels = style.panels(1, coordinates, 4.6 if coordinates < 3 else 3.6, 3.0, margins, sharex=True)
         for coordinate, panel in enumerate(panels):
             panel.axhline(0, color="#999999", linewidth=0.8, zorder=0)
@@ -61,21 +72,29 @@ def velocity_figure(result: Result) -> Figure:
                 panel.set_ylim(*limit)
             panel.set_title(f"velocity along {coordinate_name(coordinate, result.plan.dimension)}", loc="left")
         panels[0].set_ylabel("velocity v  (x moves by −lr · v)")
-        _finish(figure, panels, result, shown, remark)
+        _until_last(panels, result, shown)
+        finish(figure, panels, shown, heading or title(result), remark)
     return figure
 
 
-def loss_figure(result: Result) -> Figure:
+def loss_figure(
+    result: Result,
+    shown: Sequence[Shown] | None = None,
+    heading: str | None = None,
+    remark: str | None = None,
+    abscissa: str = "iteration",
+) -> Figure:
     """The loss against the iteration: above the lowest known minimum and on a log scale, where one is known.
 
-    Where a run finds less than the known minimum, or none is known, the loss itself.
+    Where a run finds less than the known minimum, or none is known, the loss itself. Parameters are those of
+    `velocity_figure`; ``abscissa`` is what the horizontal axis is called.
 
     Raises
     ------
     ValueError
         If the result was made without its history.
     """
-    shown = selection(result)
+    shown = selection(result) if shown is None else shown
     losses = [_drawable(result.losses[one.number, : len(result.recorded(one.number))]) for one in shown]
     heights = [curve - _lowest_minimum(result, one) for one, curve in zip(shown, losses, strict=True)]
     highest = max((float(curve[0]) for curve in heights), default=0.0)
@@ -87,10 +106,10 @@ def loss_figure(result: Result) -> Figure:
     remark = join(
         f"what is below {floor:.0e} is drawn there" if above and any((c < floor).any() for c in heights) else "",
         "curves that leave the scale are cut" if limit else "",
-        selection_remark(result),
+        selection_remark(result) if remark is None else remark,
     )
     with style.styled():
-        margins = style.Margins(left=0.95, top=_head_height(shown, 1, remark) + 0.15)
+        margins = style.Margins(left=0.95, top=head_height(shown, 1, remark) + 0.15)
         figure, (panel,) = style.panels(1, 1, 6.4, 3.6, margins)
         for one, curve in zip(shown, curves, strict=True):
             _draw(panel, result, one, curve, limit)
@@ -103,7 +122,8 @@ def loss_figure(result: Result) -> Figure:
         elif wide:
             style.symmetric_log_scale(panel)
         panel.set_ylabel("loss above the known minimum" if above else "loss")
-        _finish(figure, [panel], result, shown, remark)
+        _until_last([panel], result, shown)
+        finish(figure, [panel], shown, heading or title(result), remark, abscissa)
     return figure
 
 
@@ -162,13 +182,25 @@ def _limits(shown: Sequence[Shown], curves: Sequence[Array], *, positive: bool =
     return float(values.min()) - margin, float(values.max()) + margin
 
 
-def _finish(figure: Figure, panels: Sequence[Axes], result: Result, shown: Sequence[Shown], remark: str) -> None:
-    """What all these figures have: the iterations from the first to the last, title, remark and legend."""
+def _until_last(panels: Sequence[Axes], result: Result, shown: Sequence[Shown]) -> None:
+    """Iterations from the first to the last."""
     last = max(int(result.iterations[one.number]) for one in shown)
     for panel in panels:
         panel.set_xlim(-0.03 * max(last, 1), 1.03 * max(last, 1))
-        panel.set_xlabel("iteration")
-    style.headline(figure, title(result), remark)
+
+
+def finish(
+    figure: Figure,
+    panels: Sequence[Axes],
+    shown: Sequence[Curve],
+    heading: str,
+    remark: str,
+    abscissa: str = "iteration",
+) -> None:
+    """What all figures of curves have: the name of the horizontal axis, title, remark and a legend below these."""
+    for panel in panels:
+        panel.set_xlabel(abscissa)
+    style.headline(figure, heading, remark)
     figure.legend(
         handles=[
             Line2D([], [], color=one.color, linestyle=one.line_style, linewidth=1.5, label=one.label) for one in shown
@@ -181,18 +213,18 @@ def _finish(figure: Figure, panels: Sequence[Axes], result: Result, shown: Seque
     )
 
 
-def _legend_font(shown: Sequence[Shown]) -> float:
+def _legend_font(shown: Sequence[Curve]) -> float:
     return 9 if len(shown) <= 6 else 7.5
 
 
-def _legend_columns(shown: Sequence[Shown], panels: int) -> int:
+def _legend_columns(shown: Sequence[Curve], panels: int) -> int:
     """As many entries side by side as fit into the figure's width."""
     width = 7.2 if panels == 1 else 4.2 * panels
     longest = max(len(one.label) for one in shown)
     return max(1, min(len(shown), int(width / (0.6 + 0.0085 * _legend_font(shown) * longest))))
 
 
-def _head_height(shown: Sequence[Shown], panels: int, remark: str) -> float:
+def head_height(shown: Sequence[Curve], panels: int, remark: str) -> float:
     """The height of title, remark and legend, in inches."""
     rows = -(-len(shown) // _legend_columns(shown, panels))
     return _legend_top(remark) + 0.1 + 0.021 * _legend_font(shown) * 1.1 * rows

@@ -11,22 +11,39 @@ from momentumlab.report.labels import Labels
 from momentumlab.result import Result, Status
 
 MOST_SHOWN = 12
+"""Figures show up to this many trials or methods."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class Curve:
+    """How something is drawn, and called in the legend."""
+
+    label: str
+    color: str
+    line_style: style.LineStyle
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown(Curve):
     """A trial that a figure shows."""
 
     trial: Trial
-    label: str
     diverged: bool
-    color: str
-    line_style: style.LineStyle
 
     @property
     def number(self) -> int:
         """The trial's number in its plan."""
         return self.trial.number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panelled:
+    """The trials whose paths share a panel, and what is said above it."""
+
+    label: str
+    told: str
+    color: str
+    trials: Sequence[Shown]
 
 
 def selection(result: Result) -> list[Shown]:

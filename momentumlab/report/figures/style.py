@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, SymmetricalLogLocator
 
 Style = dict[str, Any]
 """Keyword arguments of a matplotlib line."""
@@ -125,11 +125,19 @@ def panels(
     return figure, list(axes.flat)
 
 
-def log_scale(panel: Axes) -> None:
-    """A log y-axis with plain text on its powers of ten; matplotlib's own sets formulas there, which costs 100 ms."""
-    panel.set_yscale("log")
-    axis = panel.yaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+def log_scale(panel: Axes, which: Literal["x", "y"] = "y") -> None:
+    """A log axis with plain text on its powers of ten; matplotlib's own sets formulas there, which costs 100 ms."""
+    if which == "x":
+        panel.set_xscale("log")
+    else:
+        panel.set_yscale("log")
+    axis = panel.xaxis if which == "x" else panel.yaxis
+    low, high = sorted(panel.get_xlim() if which == "x" else panel.get_ylim())
+    if low > 0 and high < 30 * low:  # too few powers of ten to read from
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+    else:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
     axis.set_minor_locator(NullLocator())
 
 

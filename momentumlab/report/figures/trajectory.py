@@ -17,7 +17,7 @@ from momentumlab.report.figures.landscape import (
     landscapes,
     principal_plane,
 )
-from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
+from momentumlab.report.figures.selection import Panelled, Shown, join, selection, selection_remark, title
 from momentumlab.result import Result, Status
 from momentumlab.surfaces.base import Intervals
 
@@ -32,27 +32,31 @@ FEW_POINTS = 60
 """Longer paths are drawn with a thinner line."""
 
 
-def trajectory_figure(result: Result) -> Figure:
+def trajectory_figure(
+    result: Result, groups: Sequence[Panelled] | None = None, heading: str | None = None, remark: str = ""
+) -> Figure:
     """The path of each trial, with the start, the end and the known minima marked.
 
-    All panels have the same window, contour levels and scale. The window grows to hold the paths of trials that did
-    not diverge, up to a limit; a panel whose path leaves it says so. In more than two dimensions the paths are drawn
-    on the plane of their two principal directions.
+    A panel per trial, or per group of trials; all have the same window, contour levels and scale. The window grows to
+    hold the paths of trials that did not diverge, up to a limit; a panel whose path leaves it says so. In more than
+    two dimensions the paths are drawn on the plane of their two principal directions.
 
     Raises
     ------
     ValueError
         If the result was made without its history.
     """
-    shown = selection(result)
+    if groups is None:
+        groups = [_alone(result, one) for one in selection(result)]
+        remark = selection_remark(result)
     with style.styled():
-        rows, columns = arrangement(len(shown))
+        rows, columns = arrangement(len(groups))
         width = {1: 6.0, 2: 4.6}.get(columns, 3.9)
         margins = style.Margins(left=0.95, top=1.0, bottom=0.85)
         figure, panels = style.panels(rows, columns, width, 0.72 * width, margins, sharex=True, sharey=True)
-        for unused in panels[len(shown) :]:
+        for unused in panels[len(groups) :]:
             unused.remove()
-        panels = panels[: len(shown)]
+        panels = panels[: len(groups)]
         style.plain_ticks(panels[0])
         for panel in panels[-columns:]:
             panel.tick_params(labelbottom=True)
@@ -60,8 +64,7 @@ def trajectory_figure(result: Result) -> Figure:
         for panel in panels[::columns]:
             panel.set_ylabel("loss" if result.plan.dimension == 1 else "y")
         draw = _draw_graphs if result.plan.dimension == 1 else _draw_maps
-        remark = draw(result, shown, panels)
-        style.headline(figure, title(result), join(remark, selection_remark(result)))
+        style.headline(figure, heading or title(result), join(draw(result, groups, panels), remark))
         kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
         if any(_shows_minimum(panel) for panel in panels):
             kinds.append(("known minimum" if result.plan.dimension <= 2 else "known minimum, projected", style.MINIMUM))
@@ -77,8 +80,17 @@ def arrangement(count: int) -> tuple[int, int]:
     return math.ceil(count / columns), columns
 
 
-def _draw_maps(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -> str:
+def _alone(result: Result, one: Shown) -> Panelled:
+    """A trial in a panel of its own, and how it went."""
+    verbs = {Status.DIVERGED: "diverged after ", Status.CONVERGED: "converged in ", Status.MAX_ITERATIONS: ""}
+    verb = verbs[result.status_of(one.number)]
+    told = f"{verb}{result.iterations[one.number]:,} iterations, loss {result.final_losses[one.number]:.3g}"
+    return Panelled(label=one.label, told=told, color=one.color, trials=[one])
+
+
+def _draw_maps(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes]) -> str:
     """Paths over contours; returns what must be said about the plane."""
+    shown = [one for group in groups for one in group.trials]
     plane = _plane(result, shown)
     paths = [plane.project(_finite_path(result, one)) for one in shown]
     holding = _worth_holding(shown, paths)
@@ -87,50 +99,62 @@ def _draw_maps(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -
     else:
         window = bounding_box(holding)
 
-    surfaces = [result.plan.surface_of(one.number) for one in shown]
+    surfaces = [result.plan.surface_of(group.trials[0].number) for group in groups]
     if result.experiment.surface.combinations == 1:
         landscapes(surfaces[:1], plane, window)[0].draw(panels)
     else:
         for land, panel in zip(landscapes(surfaces, plane, window), panels, strict=True):
             land.draw([panel])
-    for panel, one, path, surface in zip(panels, shown, paths, surfaces, strict=True):
+    remaining = iter(paths)
+    for panel, group, surface in zip(panels, groups, surfaces, strict=True):
         for minimum in surface.minima(result.plan.dimension):
             panel.plot(*plane.project(np.array([minimum.point]))[0], zorder=3, **style.MINIMUM)
-        _draw_path(panel, one, path[:, 0], path[:, 1])
-        _describe(result, one, panel, leaves=_leaves(path, window))
+        leaving = 0
+        for one in group.trials:
+            path = next(remaining)
+            _draw_path(panel, one, path[:, 0], path[:, 1], alone=len(group.trials) == 1)
+            leaving += _leaves(path, window)
+        _describe(group, panel, leaving)
         for axis, name in zip((panel.xaxis, panel.yaxis), plane.names, strict=True):
             if axis.label.get_text():
                 axis.set_label_text(name)
     return plane.remark
 
 
-def _draw_graphs(result: Result, shown: Sequence[Shown], panels: Sequence[Axes]) -> str:
+def _draw_graphs(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes]) -> str:
     """Iterates on the graph of a loss of one coordinate."""
+    shown = [one for group in groups for one in group.trials]
     paths = [_finite_path(result, one) for one in shown]
     window = framed(result.experiment.first_surface, _worth_holding(shown, paths))
     ((left, right),) = window
     line = np.linspace(left, right, 400)
     low, high = np.inf, -np.inf
-    for panel, one, path in zip(panels, shown, paths, strict=True):
-        surface = result.plan.surface_of(one.number)
+    remaining = iter(paths)
+    for panel, group in zip(panels, groups, strict=True):
+        surface = result.plan.surface_of(group.trials[0].number)
         with np.errstate(all="ignore"):
-            heights, losses = surface.value(line[np.newaxis]), surface.value(np.ascontiguousarray(path.T))
-        heights, losses = np.clip(heights, -FAR, FAR), np.clip(losses, -FAR, FAR)
+            heights = np.clip(surface.value(line[np.newaxis]), -FAR, FAR)
         low, high = min(low, float(np.nanmin(heights))), max(high, float(np.nanmax(heights)))
         panel.plot(line, heights, color=style.CONTOUR, linewidth=1.5, zorder=1)
         for minimum in surface.minima(1):
             panel.plot(*minimum.point, minimum.loss, zorder=3, **style.MINIMUM)
-        _draw_path(panel, one, path[:, 0], losses, halo=False)
-        _describe(result, one, panel, leaves=_leaves(path, window))
+        leaving = 0
+        for one in group.trials:
+            path = next(remaining)
+            with np.errstate(all="ignore"):
+                losses = np.clip(surface.value(np.ascontiguousarray(path.T)), -FAR, FAR)
+            _draw_path(panel, one, path[:, 0], losses, halo=False, alone=len(group.trials) == 1)
+            leaving += _leaves(path, window)
+        _describe(group, panel, leaving)
         panel.set_xlim(left, right)
     margin = 0.06 * (high - low) or 1.0
     panels[0].set_ylim(low - margin, high + margin)
     return ""
 
 
-def _draw_path(panel: Axes, one: Shown, u: Array, v: Array, *, halo: bool = True) -> None:
-    marked = len(u) <= MOST_POINTS + 1
-    line_width = 0.7 if not halo else 1.4 if len(u) <= FEW_POINTS else 0.9
+def _draw_path(panel: Axes, one: Shown, u: Array, v: Array, *, halo: bool = True, alone: bool = True) -> None:
+    marked = alone and len(u) <= MOST_POINTS + 1
+    line_width = 0.7 if not (halo and alone) else 1.4 if len(u) <= FEW_POINTS else 0.9
     if halo:
         panel.plot(u, v, color="white", linewidth=line_width + 1.6, alpha=0.7, zorder=4, solid_joinstyle="round")
     panel.plot(
@@ -144,25 +168,24 @@ def _draw_path(panel: Axes, one: Shown, u: Array, v: Array, *, halo: bool = True
         zorder=5,
         solid_joinstyle="round",
     )
-    panel.plot(u[-1:], v[-1:], zorder=6, **{**style.END, "markerfacecolor": one.color})
-    panel.plot(u[:1], v[:1], zorder=7, **style.START)
+    smaller: style.Style = {} if alone else {"markersize": 4}
+    panel.plot(u[:1], v[:1], zorder=7 if alone else 5, **{**style.START, **smaller})
+    panel.plot(u[-1:], v[-1:], zorder=6, **{**style.END, "markerfacecolor": one.color, **smaller})
 
 
-def _describe(result: Result, one: Shown, panel: Axes, *, leaves: bool) -> None:
+def _describe(group: Panelled, panel: Axes, leaving: int) -> None:
     """The title of a panel: what it shows, and how it went."""
-    verbs = {Status.DIVERGED: "diverged after ", Status.CONVERGED: "converged in ", Status.MAX_ITERATIONS: ""}
-    verb = verbs[result.status_of(one.number)]
-    told = f"{verb}{result.iterations[one.number]:,} iterations, loss {result.final_losses[one.number]:.3g}"
-    size = style.fitted(one.label, style.width_of(panel), 10)
-    panel.set_title(one.label, loc="left", fontsize=size, fontweight="bold", color=one.color, pad=19)
+    size = style.fitted(group.label, style.width_of(panel), 10)
+    panel.set_title(group.label, loc="left", fontsize=size, fontweight="bold", color=group.color, pad=19)
     panel.annotate(
-        told, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color="#444444"
+        group.told, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color="#444444"
     )
-    if leaves:
+    if leaving:
+        several = f"{leaving} of {len(group.trials)} paths leave the window"
         panel.text(
             0.99,
             0.02,
-            "the path leaves the window",
+            several if len(group.trials) > 1 else "the path leaves the window",
             transform=panel.transAxes,
             ha="right",
             fontsize=8,

@@ -1,0 +1,355 @@
+"""The whole comparison: search for every optimizer, choose its best setting, run the chosen ones, rank them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab import engine
+from momentumlab.catalogue import Array, Value
+from momentumlab.comparison.judgement import Yardstick, quantile, ranks_of
+from momentumlab.comparison.search import Searched, at_edges, search
+from momentumlab.experiment import Choice, Comparison, Experiment
+from momentumlab.plan import make_plan
+from momentumlab.result import Result, Status
+from momentumlab.surfaces import CriticalKind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
+
+SAME_PATH = 1e-10
+"""Paths that differ by less than this share of their scale are made by the same method."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How one optimizer came out on one surface. Over several starts the numbers are medians and quartiles.
+
+    Attributes
+    ----------
+    number
+        The optimizer's place in the list of those that are compared.
+    cell
+        Its chosen setting among those that were searched.
+    setting
+        The hyperparameters that were chosen, where there was a choice.
+    evaluations_to_target
+        Gradient evaluations until the target was reached, infinite where it was not: quartiles.
+    final_loss
+        Quartiles; infinite for starts that diverge.
+    counts
+        How many of its trials ended in each status.
+    robustness
+        The share of the searched learning rates with a result within ten times the best; ``None`` if there was one.
+    same_as
+        The other optimizers that made the same paths.
+    """
+
+    number: int
+    choice: Choice
+    rank: int
+    cell: int
+    setting: Mapping[str, Value]
+    evaluations_to_target: tuple[float, float, float]
+    final_loss: tuple[float, float, float]
+    counts: Mapping[Status, int]
+    robustness: float | None
+    same_as: tuple[int, ...]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the median trial reached the target."""
+        return bool(np.isfinite(self.evaluations_to_target[1]))
+
+    @property
+    def always_diverged(self) -> bool:
+        """Whether its best setting still diverges from most starts."""
+        return bool(np.isinf(self.final_loss[1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """All optimizers on one surface.
+
+    Attributes
+    ----------
+    searched
+        What was tried for each optimizer.
+    standings
+        In order of rank.
+    result
+        The trials of the chosen settings with their history: optimizer by optimizer, the starts fastest.
+    targets
+        The loss that counts as arrived, ``(starts,)``.
+    evaluations_to_target
+        ``(optimizers, starts)``; infinite where the target was not reached.
+    """
+
+    yardstick: Yardstick
+    searched: tuple[Searched, ...]
+    standings: tuple[Standing, ...]
+    result: Result
+    targets: Array
+    evaluations_to_target: Array
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment of the chosen settings."""
+        return self.result.experiment
+
+    @property
+    def starts(self) -> int:
+        """How many starts there are."""
+        return len(self.experiment.starts)
+
+    def trials_of(self, number: int) -> range:
+        """The trials of one optimizer in the result."""
+        return range(number * self.starts, (number + 1) * self.starts)
+
+    @cached_property
+    def same_methods(self) -> list[tuple[int, ...]]:
+        """The groups of optimizers that made the same paths."""
+        groups = {(standing.number, *standing.same_as) for standing in self.standings if standing.same_as}
+        return sorted({tuple(sorted(group)) for group in groups})
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class ComparisonResult:
+    """What came out of a comparison: a `Match` per surface."""
+
+    comparison: Comparison
+    matches: tuple[Match, ...]
+    notes: tuple[str, ...] = ()
+    run_folder: Path | None = None
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """The trials of the chosen settings, a result per surface."""
+        return tuple(match.result for match in self.matches)
+
+    @property
+    def costs(self) -> Array:
+        """Gradient evaluations to the target, ``(optimizers, problems)``; a problem is a surface and a start."""
+        return np.concatenate([match.evaluations_to_target for match in self.matches], axis=1)
+
+    @property
+    def searched_rates(self) -> bool:
+        """Whether there is a learning rate of which several values were tried."""
+        return any(standing.robustness is not None for match in self.matches for standing in match.standings)
+
+    def summary(self) -> list[dict[str, Any]]:
+        """A row per surface and optimizer, in order of rank; what is not finite is so here, too."""
+        return list(self.rows())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of `summary`, one by one."""
+        for match in self.matches:
+            names = [choice.name for choice in match.experiment.optimizers]
+            parameters = {name: axis.values[0] for name, axis in match.experiment.surface.axes.items()}
+            for standing in match.standings:
+                low, median, high = standing.final_loss
+                evaluations = dict(zip(("q1", "median", "q3"), standing.evaluations_to_target, strict=True))
+                trial = match.result.plan.trial(match.trials_of(standing.number)[0])
+                idle = match.experiment.idle_hyperparameters(trial.optimizer)
+                yield {
+                    "surface": trial.surface,
+                    "surface_parameters": parameters,
+                    "rank": standing.rank,
+                    "optimizer": trial.optimizer,
+                    "hyperparameters": {k: v for k, v in trial.hyperparameters.items() if k not in idle},
+                    "searched": match.searched[standing.number].cells,
+                    "starts": match.starts,
+                    "evaluations_to_target": evaluations,
+                    "final_loss": {"q1": low, "median": median, "q3": high},
+                    "robustness": standing.robustness,
+                    "statuses": {status.label: count for status, count in standing.counts.items()},
+                    "same_as": [names[number] for number in standing.same_as],
+                }
+
+    def written_to(self, folder: Path) -> "ComparisonResult":
+        """The same result, knowing its run folder."""
+        matches = tuple(replace(match, result=match.result.written_to(folder)) for match in self.matches)
+        return replace(self, matches=matches, run_folder=folder)
+
+    # As with `Result`, figures and table are looked up in the outer layer when a notebook asks for them.
+
+    def plot_sensitivity(self) -> "Figure":
+        """The result against the learning rate, a panel per surface and a curve per optimizer."""
+        from momentumlab.report.figures import sensitivity_figure
+
+        return sensitivity_figure(self)
+
+    def plot_profiles(self) -> "Figure":
+        """The performance and the data profile over all problems."""
+        from momentumlab.report.figures import profile_figure
+
+        return profile_figure(self)
+
+    def plot_trajectories(self, surface: int = 0) -> "Figure":
+        """The paths on one of the surfaces, a panel per optimizer."""
+        from momentumlab.report.figures import contest_trajectory_figure
+
+        return contest_trajectory_figure(self, self.matches[surface])
+
+    def plot_losses(self, surface: int = 0) -> "Figure":
+        """The loss against gradient evaluations on one of the surfaces, a curve per optimizer."""
+        from momentumlab.report.figures import contest_loss_figure
+
+        return contest_loss_figure(self, self.matches[surface])
+
+    def plot_velocities(self, surface: int = 0) -> "Figure":
+        """The velocity against the iteration on one of the surfaces, from its first start."""
+        from momentumlab.report.figures import contest_velocity_figure
+
+        return contest_velocity_figure(self, self.matches[surface])
+
+    def __repr__(self) -> str:
+        winners = []
+        for match in self.matches:
+            first = [standing.choice.name for standing in match.standings if standing.rank == 1]
+            winners.append(f"{match.experiment.surface.name}: {', '.join(first)} first")
+        count = len(self.comparison.experiments[0].optimizers)
+        return f"<ComparisonResult of {self.comparison.name}: {count} optimizers; {'; '.join(winners)}>"
+
+    def _repr_html_(self) -> str:
+        from momentumlab.report.contest import html_tables
+
+        return html_tables(self)
+
+
+def compare(comparison: Comparison) -> ComparisonResult:
+    """Search, choose, run and rank, surface by surface."""
+    matches = []
+    notes: dict[str, None] = {}
+    for experiment in comparison.experiments:
+        match, own = _match(comparison, experiment)
+        matches.append(match)
+        notes.update(dict.fromkeys(own))
+    return ComparisonResult(comparison=comparison, matches=tuple(matches), notes=tuple(notes))
+
+
+def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[str]]:
+    surface = experiment.first_surface
+    starts = experiment.starts.array(surface.window(experiment.dimension))
+    minima = surface.minima(experiment.dimension)
+    yardstick = Yardstick(
+        objective=comparison.objective,
+        known=min((point.loss for point in minima if point.kind is CriticalKind.GLOBAL_MINIMUM), default=np.nan),
+        start_losses=surface.value(starts),
+        targeted=experiment.stopping.target_loss is not None,
+    )
+    searched = search(experiment, yardstick)
+    cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
+    chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))
+    result = engine.run(make_plan(replace(experiment, optimizers=chosen)))
+    targets = _targets(comparison, yardstick, experiment, searched)
+    evaluations = _evaluations_to_target(result, targets)
+    match = Match(
+        yardstick=yardstick,
+        searched=searched,
+        standings=_standings(yardstick, searched, cells, result, evaluations),
+        result=result,
+        targets=targets,
+        evaluations_to_target=evaluations,
+    )
+    return match, [*result.notes, *_notes(match)]
+
+
+def _targets(
+    comparison: Comparison, yardstick: Yardstick, experiment: Experiment, searched: tuple[Searched, ...]
+) -> Array:
+    """The target loss; else, for each start, the accuracy above the lowest loss that is known or was found."""
+    if experiment.stopping.target_loss is not None:
+        return np.full_like(yardstick.start_losses, experiment.stopping.target_loss)
+    found = [np.where(one.status_codes == Status.DIVERGED.code, np.inf, one.final_losses).min(0) for one in searched]
+    lowest = np.fmin(np.min(found, axis=0), yardstick.known)
+    lowest = np.minimum(lowest, yardstick.start_losses)
+    targets: Array = lowest + comparison.accuracy * (yardstick.start_losses - lowest)
+    return targets
+
+
+def _evaluations_to_target(result: Result, targets: Array) -> Array:
+    """How many gradients each trial took until its loss was first at or below the target, ``(optimizers, starts)``."""
+    with np.errstate(invalid="ignore"):
+        reached = result.losses <= np.tile(targets, result.trials // len(targets))[:, np.newaxis]
+    evaluations = np.full(result.trials, np.inf)
+    for number in np.flatnonzero(reached.any(axis=1)).tolist():
+        evaluations[number] = result.recorded(number)[reached[number].argmax()]
+    return evaluations.reshape(-1, len(targets))
+
+
+def _standings(
+    yardstick: Yardstick, searched: tuple[Searched, ...], cells: list[int], result: Result, evaluations: Array
+) -> tuple[Standing, ...]:
+    shape = evaluations.shape
+    losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
+    places = ranks_of(*yardstick.keys(losses, result.iterations.reshape(shape), codes))
+    same = _same_paths(result, shape)
+    valid = np.where(codes == Status.DIVERGED.code, np.inf, losses)
+    standings = [
+        Standing(
+            number=i,
+            choice=result.experiment.optimizers[i],
+            rank=int(places[i]),
+            cell=cell,
+            setting=one.setting(cell),
+            evaluations_to_target=_quartiles(evaluations[i]),
+            final_loss=_quartiles(valid[i]),
+            counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
+            robustness=_robustness(yardstick, one, cell),
+            same_as=tuple(np.flatnonzero(same[i]).tolist()),
+        )
+        for i, (one, cell) in enumerate(zip(searched, cells, strict=True))
+    ]
+    return tuple(sorted(standings, key=lambda standing: (standing.rank, standing.number)))
+
+
+def _robustness(yardstick: Yardstick, one: Searched, cell: int) -> float | None:
+    line = one.along_lr(cell)
+    if len(line) == 1:
+        return None
+    results, _ = yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
+    return yardstick.robustness(results, float(results[np.flatnonzero(line == cell)[0]]))
+
+
+def _quartiles(values: Array) -> tuple[float, float, float]:
+    return float(quantile(values, 0.25)), float(quantile(values, 0.5)), float(quantile(values, 0.75))
+
+
+def _same_paths(result: Result, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which pairs of optimizers took the same paths from all starts, ``(optimizers, optimizers)``, none with itself."""
+    count = shape[0]
+    same = np.zeros((count, count), dtype=bool)
+    positions = result.positions.reshape(*shape, *result.positions.shape[1:])
+    iterations = result.iterations.reshape(shape)
+    for i in range(count):
+        scale = np.nanmax(np.abs(positions[i]))
+        for j in range(i):
+            if (iterations[i] == iterations[j]).all():
+                with np.errstate(invalid="ignore", over="ignore"):
+                    distance = np.nanmax(np.abs(positions[i] - positions[j]))
+                same[i, j] = same[j, i] = distance <= SAME_PATH * scale
+    return same
+
+
+def _notes(match: Match) -> Iterator[str]:
+    """What a person should know beyond the table."""
+    surface = match.experiment.surface.name
+    below, above = at_edges(match.searched, match.yardstick)
+    for number, one in enumerate(match.searched):
+        standing = next(standing for standing in match.standings if standing.number == number)
+        if standing.always_diverged:
+            tried = "every setting that was tried" if one.cells > 1 else "its setting"
+            yield f"{one.choice.name} diverges on {surface} with {tried}"
+        elif below[number] or above[number]:
+            edge = "lower" if below[number] else "upper"
+            yield (
+                f"the best lr of {one.choice.name} on {surface} lies at the {edge} edge of what was searched; "
+                "it may do better beyond"
+            )

@@ -1,0 +1,190 @@
+"""All settings of all optimizers on one surface: a batch for each, and more for all where a best lies at an edge."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab import engine
+from momentumlab.catalogue import Array, Value
+from momentumlab.comparison.judgement import Yardstick
+from momentumlab.experiment import Axis, Choice, Experiment
+from momentumlab.plan import Group, make_plan
+
+MOST_WIDENINGS = 4
+"""How often a range of learning rates grows; each time by a quarter, of its width on a log scale and of its values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """What was tried for one optimizer on one surface: a cell for each combination of its axes, in order of lr.
+
+    Attributes
+    ----------
+    choice
+        The optimizer with the axes from which the search began.
+    columns
+        The values of every hyperparameter that was searched, ``(cells,)`` each.
+    final_losses, iterations, status_codes
+        ``(cells, starts)``
+    """
+
+    choice: Choice
+    columns: Mapping[str, NDArray[Any]]
+    final_losses: Array
+    iterations: NDArray[np.int64]
+    status_codes: NDArray[np.int8]
+
+    @property
+    def cells(self) -> int:
+        """How many settings were tried."""
+        return len(self.final_losses)
+
+    def setting(self, cell: int) -> dict[str, Value]:
+        """The searched hyperparameters of one cell, as plain Python values."""
+        return {name: _plain(column[cell]) for name, column in self.columns.items()}
+
+    def chosen(self, cell: int) -> Choice:
+        """The optimizer with the setting of one cell."""
+        fixed = {name: Axis(values=(value,)) for name, value in self.setting(cell).items()}
+        return replace(self.choice, axes={**self.choice.axes, **fixed})
+
+    @cached_property
+    def lr(self) -> Array:
+        """The learning rate of each cell, ``(cells,)``."""
+        column = self.columns.get("lr", self.choice.axes["lr"].values[0])
+        return np.broadcast_to(np.asarray(column, dtype=np.float64), self.cells)
+
+    def along_lr(self, cell: int) -> NDArray[np.intp]:
+        """The cells that differ from one in their learning rate alone, that one included."""
+        same = np.ones(self.cells, dtype=bool)
+        for name, column in self.columns.items():
+            if name != "lr":
+                same &= column == column[cell]
+        return np.flatnonzero(same)
+
+
+def search(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]:
+    """Try every setting of every optimizer of an experiment.
+
+    Where the best learning rate of one optimizer lies at the edge of its range, the ranges of all grow on that side
+    to the same end, with as many trials for all, at most `MOST_WIDENINGS` times.
+
+    Parameters
+    ----------
+    experiment
+        A single surface; the axes of its optimizers are what is tried.
+    yardstick
+        By what the best is found.
+    """
+    searched = _tried(experiment)
+    for _ in range(MOST_WIDENINGS):
+        below, above = at_edges(searched, yardstick)
+        if not (below.any() or above.any()):
+            break
+        tuned = [i for i, choice in enumerate(experiment.optimizers) if choice.axes["lr"].tuned]
+        wider = [
+            _with_rates(searched[i], below=bool(below.any()), above=bool(above.any()))
+            for i in tuned
+            if len(searched[i].choice.axes["lr"]) > 1
+        ]
+        more = iter(_tried(replace(experiment, optimizers=tuple(wider))))
+        searched = tuple(_joined(one, next(more)) if i in tuned else one for i, one in enumerate(searched))
+    return searched
+
+
+def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whose best learning rate is the lowest, and whose the highest, of those that were tried in a range that may grow.
+
+    An optimizer that diverges for all of them might not with a lower one.
+    """
+    below, above = np.zeros((2, len(searched)), dtype=bool)
+    for i, one in enumerate(searched):
+        axis = one.choice.axes["lr"]
+        if axis.tuned and len(axis) > 1:
+            best = one.lr[yardstick.best(one.final_losses, one.iterations, one.status_codes)]
+            below[i], above[i] = best == one.lr.min(), best == one.lr.max()
+    return below, above
+
+
+def _tried(experiment: Experiment) -> tuple[Searched, ...]:
+    """Run all trials of an experiment; the last axis of its plan are the starts."""
+    plan = make_plan(experiment)
+    result = engine.run(plan, history=False)
+    starts = len(experiment.starts)
+    groups = iter(plan.groups)
+    first = 0
+    searched = []
+    for choice in experiment.optimizers:
+        own: list[Group] = []
+        while sum(group.lanes for group in own) < choice.combinations * starts:
+            own.append(next(groups))
+        trials = slice(first, first := first + choice.combinations * starts)
+        searched.append(
+            _sorted(
+                Searched(
+                    choice=choice,
+                    columns={
+                        name: np.concatenate([_column(group, name)[::starts] for group in own])
+                        for name, axis in choice.axes.items()
+                        if len(axis) > 1 or axis.tuned
+                    },
+                    final_losses=result.final_losses[trials].reshape(-1, starts),
+                    iterations=result.iterations[trials].reshape(-1, starts),
+                    status_codes=result.status_codes[trials].reshape(-1, starts),
+                )
+            )
+        )
+    return tuple(searched)
+
+
+def _column(group: Group, name: str) -> NDArray[Any]:
+    value = group.lr if name == "lr" else getattr(group.optimizer, name)
+    if isinstance(value, tuple):  # a vector is one value
+        column = np.empty(group.lanes, dtype=object)
+        column[:] = [value] * group.lanes
+        return column
+    return np.broadcast_to(value, group.lanes)
+
+
+def _with_rates(one: Searched, *, below: bool, above: bool) -> Choice:
+    """The optimizer with the learning rates that follow beyond the ends of those that were tried."""
+    axis = one.choice.axes["lr"]
+    first, *_, last = (float(value) for value in axis.values)  # type: ignore[arg-type]
+    count = max(1, len(axis) // 4)
+    factors = (last / first) ** (0.25 * np.arange(1, count + 1) / count)
+    lower = one.lr.min() / factors[::-1] if below else ()
+    higher = one.lr.max() * factors if above else ()
+    rates = Axis(values=tuple(float(rate) for rate in (*lower, *higher)), tuned=True)
+    return replace(one.choice, axes={**one.choice.axes, "lr": rates})
+
+
+def _joined(one: Searched, more: Searched) -> Searched:
+    return _sorted(
+        replace(
+            one,
+            columns={name: np.concatenate([column, more.columns[name]]) for name, column in one.columns.items()},
+            final_losses=np.concatenate([one.final_losses, more.final_losses]),
+            iterations=np.concatenate([one.iterations, more.iterations]),
+            status_codes=np.concatenate([one.status_codes, more.status_codes]),
+        )
+    )
+
+
+def _sorted(one: Searched) -> Searched:
+    order = np.argsort(one.lr, kind="stable")
+    return replace(
+        one,
+        columns={name: column[order] for name, column in one.columns.items()},
+        final_losses=one.final_losses[order],
+        iterations=one.iterations[order],
+        status_codes=one.status_codes[order],
+    )
+
+
+def _plain(value: Any) -> Value:
+    plain: Value = value.item() if isinstance(value, np.generic) else value
+    return plain

@@ -1,0 +1,229 @@
+"""A comparison for people: what was searched, a table of ranks per surface, and what its columns mean."""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from momentumlab.catalogue import Value
+from momentumlab.comparison import ComparisonResult, Match, Standing
+from momentumlab.comparison.judgement import WITHIN
+from momentumlab.comparison.search import Searched
+from momentumlab.report.labels import SYMBOLS, Labels, point, short
+from momentumlab.report.table import STATUS_STYLES, Justify
+from momentumlab.result import Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """A table as text, to be drawn in a terminal or a notebook."""
+
+    title: str
+    lines: Sequence[str]
+    columns: Sequence[tuple[str, Justify]]
+    rows: Sequence[Sequence[str]]
+    styles: Sequence[str]
+    remarks: Sequence[str]
+
+
+def rich_tables(result: ComparisonResult) -> RenderableType:
+    """All tables of a comparison, for a terminal."""
+    parts: list[RenderableType] = []
+    for sheet in sheets(result):
+        table = Table(box=None, pad_edge=False)
+        for heading, justify in sheet.columns:
+            table.add_column(Text(heading), justify=justify, no_wrap=heading != "final point", overflow="fold")
+        for row, style in zip(sheet.rows, sheet.styles, strict=True):
+            table.add_row(*(Text(cell, style=style if i == len(row) - 1 else "") for i, cell in enumerate(row)))
+        if parts:
+            parts.append(Text(""))
+        parts += [Text(sheet.title, style="bold"), *map(Text, sheet.lines), table]
+        parts += [Text(remark, style="dim") for remark in sheet.remarks]
+    return Group(*parts)
+
+
+def html_tables(result: ComparisonResult) -> str:
+    """The same for a notebook."""
+    pieces = []
+    for sheet in sheets(result):
+        head = "".join(f"<th>{html.escape(heading)}</th>" for heading, _ in sheet.columns)
+        rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in sheet.rows)
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        caption = html.escape(" ".join((sheet.title, *sheet.lines)))
+        footer = "".join(f"<p>{html.escape(remark)}</p>" for remark in sheet.remarks)
+        pieces.append(
+            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{footer}"
+        )
+    return "".join(pieces)
+
+
+def sheets(result: ComparisonResult) -> Iterator[Sheet]:
+    """A table for each surface, and one over all where there are several."""
+    several = len(result.matches) > 1
+    for match in result.matches:
+        remarks = [*_same_method_remarks(match), *([] if several else meanings(result))]
+        yield _match_sheet(result, match, remarks)
+    if several:
+        yield _overall_sheet(result)
+
+
+def headline(result: ComparisonResult, match: Match) -> str:
+    """The surface, the starts and by what is ranked."""
+    trial = match.result.plan.trial(0)
+    starts = f"{match.starts} starts" if match.starts > 1 else f"from {point(trial.start)}"
+    by = result.comparison.objective.words
+    iterations = f"at most {match.experiment.stopping.iterations:,} iterations"
+    median = "median " if match.starts > 1 else ""
+    return f"{Labels(match.experiment).surface(trial)}, {starts}, {iterations}, ranked by {median}{by}"
+
+
+def searched_lines(match: Match) -> Iterator[str]:
+    """Exactly what was searched: once, if it was the same for all."""
+    by_text: dict[str, list[str]] = {}
+    for one in match.searched:
+        by_text.setdefault(_searched_text(one), []).append(one.choice.name)
+    for text, names in by_text.items():
+        who = "each optimizer" if len(by_text) == 1 else ", ".join(dict.fromkeys(names))
+        yield f"searched for {who}: {text}"
+    if len({one.cells for one in match.searched}) > 1:
+        yield "the optimizers did not get the same number of trials"
+
+
+def _searched_text(one: Searched) -> str:
+    if not one.columns:
+        return "nothing, all hyperparameters are given"
+    parts = []
+    for name, column in one.columns.items():
+        distinct = sorted(set(column.tolist()))
+        symbol = SYMBOLS.get(name, name)
+        if isinstance(distinct[0], float) and len(distinct) > 4:
+            axis = one.choice.axes[name]
+            began = f", begun with {len(axis)}" if axis.tuned and len(distinct) != len(axis) else ""
+            parts.append(f"{len(distinct)} values of {symbol} from {distinct[0]:.3g} to {distinct[-1]:.3g}{began}")
+        else:
+            parts.append(f"{symbol} in {', '.join(map(short, distinct))}")
+    return " × ".join(parts)
+
+
+def meanings(result: ComparisonResult) -> Iterator[str]:
+    """What the columns mean."""
+    comparison, match = result.comparison, result.matches[0]
+    target = comparison.experiments[0].stopping.target_loss
+    if target is not None:
+        yield f"to target: gradient evaluations until the loss was at most {target:g}"
+    else:
+        yield (
+            f"to target: gradient evaluations until the loss was within {comparison.accuracy:g} of the start's height "
+            "above the lowest loss known or found"
+        )
+    if any(standing.robustness is not None for standing in match.standings):
+        yield f"robust: share of the searched lr whose result is within {WITHIN:g} times the best"
+    if match.starts > 1:
+        yield "over several starts: the median and [the quartiles]"
+
+
+def _same_method_remarks(match: Match) -> Iterator[str]:
+    for group in match.same_methods:
+        names = [match.experiment.optimizers[number].name for number in group]
+        yield f"the same method here, step by step: {', '.join(names)}"
+
+
+def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str]) -> Sheet:
+    names = list(dict.fromkeys([*Labels(match.experiment).hyperparameters, *_searched_names(match)]))
+    has_robustness = any(standing.robustness is not None for standing in match.standings)
+    columns: list[tuple[str, Justify]] = [("rank", "right"), ("optimizer", "left")]
+    columns += [(SYMBOLS.get(name, name), "right") for name in names]
+    columns += [("to target", "right"), ("final loss", "right")]
+    columns += [("final point", "left")] if match.starts == 1 else []
+    columns += [("robust", "right")] if has_robustness else []
+    columns += [("status", "left")]
+    rows, styles = [], []
+    for standing in match.standings:
+        number = match.trials_of(standing.number)[0]
+        values = match.result.plan.trial(number).hyperparameters
+        rows.append(
+            [
+                f"{standing.rank}",
+                standing.choice.name,
+                *(_value(values.get(name)) for name in names),
+                _evaluations(standing, match.starts),
+                _losses(standing, match.starts, float(match.result.final_losses[number])),
+                *([point(match.result.final_points[number])] if match.starts == 1 else []),
+                *([_share(standing.robustness)] if has_robustness else []),
+                _statuses(standing, match.starts),
+            ]
+        )
+        worst = max(standing.counts, key=lambda status: status is Status.DIVERGED)
+        styles.append(STATUS_STYLES[worst])
+    return Sheet(
+        title=f"{result.comparison.name}: {headline(result, match)}",
+        lines=list(searched_lines(match)),
+        columns=columns,
+        rows=rows,
+        styles=styles,
+        remarks=remarks,
+    )
+
+
+def _searched_names(match: Match) -> Iterator[str]:
+    for one in match.searched:
+        yield from one.columns
+
+
+def _overall_sheet(result: ComparisonResult) -> Sheet:
+    """Mean ranks and problems solved over all surfaces."""
+    choices = result.comparison.experiments[0].optimizers
+    ranks = np.array([[_standing(match, i).rank for match in result.matches] for i in range(len(choices))])
+    reached = np.isfinite(result.costs)
+    order = np.lexsort((-reached.sum(axis=1), ranks.mean(axis=1)))
+    rows = [
+        [
+            choices[i].name,
+            f"{ranks[i].mean():.3g}",
+            f"{(ranks[i] == 1).sum()}",
+            f"{reached[i].sum()} of {reached.shape[1]}",
+        ]
+        for i in order
+    ]
+    return Sheet(
+        title=f"{result.comparison.name}: over all {len(result.matches)} surfaces",
+        lines=[],
+        columns=[("optimizer", "left"), ("mean rank", "right"), ("first on", "right"), ("target reached", "right")],
+        rows=rows,
+        styles=[""] * len(rows),
+        remarks=list(meanings(result)),
+    )
+
+
+def _standing(match: Match, number: int) -> Standing:
+    return next(standing for standing in match.standings if standing.number == number)
+
+
+def _value(value: Value | None) -> str:
+    return "" if value is None else short(value)
+
+
+def _evaluations(standing: Standing, starts: int) -> str:
+    low, median, high = (f"{value:.4g}" if np.isfinite(value) else "never" for value in standing.evaluations_to_target)
+    return median if starts == 1 else f"{median} [{low}, {high}]"
+
+
+def _losses(standing: Standing, starts: int, only: float) -> str:
+    if starts == 1:
+        return f"{only:.5g}"
+    low, median, high = (f"{value:.3g}" if np.isfinite(value) else "diverged" for value in standing.final_loss)
+    return f"{median} [{low}, {high}]"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f}%"
+
+
+def _statuses(standing: Standing, starts: int) -> str:
+    if starts == 1:
+        return next(iter(standing.counts)).label
+    return ", ".join(f"{count} {status.label}" for status, count in standing.counts.items())

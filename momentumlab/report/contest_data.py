@@ -1,0 +1,82 @@
+"""A comparison as data for other programs: JSON, and CSV of its ranks and of all that was searched."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from momentumlab.comparison import ComparisonResult, Match
+from momentumlab.comparison.judgement import quantile
+from momentumlab.comparison.search import Searched
+from momentumlab.report.data import strict, table_text
+from momentumlab.result import Status
+
+
+def json_document(result: ComparisonResult, **extra: Any) -> dict[str, Any]:
+    """The ranks and the trials of the chosen settings as strict JSON has them; ``extra`` are more members."""
+    return {
+        "experiment": result.comparison.name,
+        "run_folder": None if result.run_folder is None else str(result.run_folder),
+        "objective": result.comparison.objective.label,
+        "ranking": [strict(row) for row in result.rows()],
+        "trials": [strict(row) for each in result.results for row in each.rows()],
+        **extra,
+    }
+
+
+def ranking_csv_text(results: Iterable[ComparisonResult]) -> str:
+    """A row per surface and optimizer, in order of rank, with one header for all comparisons."""
+    return table_text(
+        [{"experiment": result.comparison.name, **_flat(row)} for result in results for row in result.rows()]
+    )
+
+
+def tuning_csv_text(result: ComparisonResult) -> str:
+    """A row per setting that was tried: over several starts the medians, and how its trials ended."""
+    rows: list[dict[str, Any]] = []
+    for match in result.matches:
+        chosen = {standing.number: standing.cell for standing in match.standings}
+        for number, one in enumerate(match.searched):
+            rows += _searched_rows(match, one, chosen[number])
+    return table_text(rows)
+
+
+def _searched_rows(match: Match, one: Searched, chosen: int) -> Iterator[dict[str, Any]]:
+    results, _ = match.yardstick.keys(one.final_losses, one.iterations, one.status_codes)
+    final_losses = quantile(np.where(one.status_codes == Status.DIVERGED.code, np.inf, one.final_losses), 0.5)
+    iterations = np.median(one.iterations, axis=1)
+    counts = {status: (one.status_codes == status.code).sum(axis=1) for status in Status}
+    surface = match.experiment.surface
+    parameters = {f"surface.{name}": axis.values[0] for name, axis in surface.axes.items()}
+    idle = match.experiment.idle_hyperparameters(one.choice.name)
+    fixed = {name: axis.values[0] for name, axis in one.choice.axes.items() if name not in idle}
+    for cell in range(one.cells):
+        yield {
+            "surface": surface.name,
+            **parameters,
+            "optimizer": one.choice.name,
+            **fixed,
+            **one.setting(cell),
+            "starts": match.starts,
+            "iterations": float(iterations[cell]),
+            "final_loss": float(final_losses[cell]),
+            "result": float(results[cell]),
+            **{status.label: int(count[cell]) for status, count in counts.items()},
+            "chosen": int(cell == chosen),
+        }
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "hyperparameters":
+            flat.update(value)
+        elif key == "surface_parameters":
+            flat.update({f"surface.{name}": item for name, item in value.items()})
+        elif isinstance(value, dict):
+            flat.update({f"{key}_{name}": item for name, item in value.items()})
+        elif isinstance(value, list):
+            flat[key] = " ".join(value)
+        elif value is not None:
+            flat[key] = value
+    return flat
