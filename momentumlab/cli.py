@@ -287,7 +287,7 @@ def compare(
     for key, axis in (("lr", lr), ("beta", beta)):
         if axis is not None and key in flags:
             raise typer.BadParameter(f"{key} is tuned, and --{key} gives it a value, too", param_hint="--tune")
-        flags[key] = axis
+        flags.setdefault(key, axis)
     with reported():
         from momentumlab.config import load_comparison
 

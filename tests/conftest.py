@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("**/*.yaml"))
+SHIPPED = sorted((ROOT / "configs").glob("**/*.yaml"))
+COMPARISONS = [path for path in SHIPPED if "\nobjective:" in path.read_text()]
+CONFIGS = [path for path in SHIPPED if path not in COMPARISONS]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

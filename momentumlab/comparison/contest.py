@@ -341,6 +341,8 @@ def _same_paths(result: Result, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 def _notes(match: Match) -> Iterator[str]:
     """What a person should know beyond the table."""
     surface = match.experiment.surface.name
+    if np.isnan(match.yardstick.known):
+        yield f"no global minimum of {surface} is known: the lowest loss that was found is taken for it"
     below, above = at_edges(match.searched, match.yardstick)
     for number, one in enumerate(match.searched):
         standing = next(standing for standing in match.standings if standing.number == number)

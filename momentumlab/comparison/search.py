@@ -85,14 +85,16 @@ def search(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]
         below, above = at_edges(searched, yardstick)
         if not (below.any() or above.any()):
             break
-        tuned = [i for i, choice in enumerate(experiment.optimizers) if choice.axes["lr"].tuned]
+        growing = [i for i, one in enumerate(searched) if _may_grow(one)]
+        trials = max(_trials_per_rate(searched[i]) * max(1, _rates(searched[i]) // 4) for i in growing)
         wider = [
-            _with_rates(searched[i], below=bool(below.any()), above=bool(above.any()))
-            for i in tuned
-            if len(searched[i].choice.axes["lr"]) > 1
+            _with_rates(
+                searched[i], round(trials / _trials_per_rate(searched[i])), bool(below.any()), bool(above.any())
+            )
+            for i in growing
         ]
         more = iter(_tried(replace(experiment, optimizers=tuple(wider))))
-        searched = tuple(_joined(one, next(more)) if i in tuned else one for i, one in enumerate(searched))
+        searched = tuple(_joined(one, next(more)) if i in growing else one for i, one in enumerate(searched))
     return searched
 
 
@@ -103,8 +105,7 @@ def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArra
     """
     below, above = np.zeros((2, len(searched)), dtype=bool)
     for i, one in enumerate(searched):
-        axis = one.choice.axes["lr"]
-        if axis.tuned and len(axis) > 1:
+        if _may_grow(one):
             best = one.lr[yardstick.best(one.final_losses, one.iterations, one.status_codes)]
             below[i], above[i] = best == one.lr.min(), best == one.lr.max()
     return below, above
@@ -150,11 +151,21 @@ def _column(group: Group, name: str) -> NDArray[Any]:
     return np.broadcast_to(value, group.lanes)
 
 
-def _with_rates(one: Searched, *, below: bool, above: bool) -> Choice:
-    """The optimizer with the learning rates that follow beyond the ends of those that were tried."""
-    axis = one.choice.axes["lr"]
-    first, *_, last = (float(value) for value in axis.values)  # type: ignore[arg-type]
-    count = max(1, len(axis) // 4)
+def _rates(one: Searched) -> int:
+    return len(one.choice.axes["lr"])
+
+
+def _trials_per_rate(one: Searched) -> int:
+    return one.choice.combinations // _rates(one)
+
+
+def _may_grow(one: Searched) -> bool:
+    return one.choice.axes["lr"].tuned and _rates(one) > 1
+
+
+def _with_rates(one: Searched, count: int, below: bool, above: bool) -> Choice:
+    """The optimizer with so many learning rates that follow beyond the ends of those that were tried."""
+    first, *_, last = (float(value) for value in one.choice.axes["lr"].values)  # type: ignore[arg-type]
     factors = (last / first) ** (0.25 * np.arange(1, count + 1) / count)
     lower = one.lr.min() / factors[::-1] if below else ()
     higher = one.lr.max() * factors if above else ()

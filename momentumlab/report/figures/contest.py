@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from momentumlab.catalogue import Array
 from momentumlab.comparison import ComparisonResult, Match, Standing
-from momentumlab.comparison.judgement import quantile
+from momentumlab.comparison.judgement import FLOOR, quantile
 from momentumlab.comparison.profiles import performance_ratios, profile
 from momentumlab.experiment import Objective
 from momentumlab.report.contest import headline
@@ -19,9 +19,6 @@ from momentumlab.report.figures.selection import MOST_SHOWN, Curve, Panelled, Sh
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
 from momentumlab.report.labels import Labels, point
 from momentumlab.result import Status
-
-LOWEST = 1e-16
-"""Losses are drawn down to this share of the start's height above the minimum."""
 
 CUT = 100.0
 """Results this many times higher than the start are cut."""
@@ -241,7 +238,7 @@ def _band(match: Match, one: Shown) -> tuple[Array, tuple[Array, Array, Array]]:
     known = not math.isnan(match.yardstick.known)
     if known:
         top = match.yardstick.heights(match.yardstick.start_losses).max()
-        heights = np.clip(heights, LOWEST * top, None)
+        heights = np.clip(heights, FLOOR * top, None)
     longest = int(match.result.iterations[numbers].max())
     entries = match.result.recorded(int(numbers[match.result.iterations[numbers].argmax()]))
     low, median, high = (quantile(heights.T[: len(entries)], q) for q in (0.25, 0.5, 0.75))
@@ -264,7 +261,7 @@ def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curve
         line = one.along_lr(standing.cell)
         values, _ = match.yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
         if known and result.comparison.objective is Objective.FINAL_LOSS:
-            values = np.where(values > highest, np.nan, np.maximum(values, LOWEST * start))
+            values = np.where(values > highest, np.nan, np.maximum(values, FLOOR * start))
         values = np.where(np.isfinite(values), values, np.nan)
         rates = one.lr[line]
         lowest_rate, highest_rate = min(lowest_rate, float(rates.min())), max(highest_rate, float(rates.max()))

@@ -1,0 +1,431 @@
+"""Comparisons: every optimizer gets the same search, the best is really the best, and ranks mean what they say."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+import momentumlab
+from momentumlab.comparison import ComparisonResult, Match, Standing
+from momentumlab.comparison.judgement import Yardstick, quantile, ranks_of
+from momentumlab.comparison.profiles import performance_ratios, profile
+from momentumlab.config import load_comparison, to_yaml
+from momentumlab.experiment import Objective
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.result import Status
+from tests.conftest import COMPARISONS, Command
+from tests.test_figures import assert_text_is_clear, told
+
+THREE = ["sgd", "momentum", "adam"]
+MANY = {
+    "optimizers": THREE,
+    "surface": ["ravine", "booth"],
+    "start": "random(5, seed=3)",
+    "budget": 16,
+    "objective": "iterations",
+    "target_loss": 1e-3,
+}
+
+
+@pytest.fixture(scope="module")
+def simple() -> ComparisonResult:
+    return momentumlab.compare(optimizers=THREE)
+
+
+@pytest.fixture(scope="module")
+def many() -> ComparisonResult:
+    return momentumlab.compare(MANY)
+
+
+def standing_of(match: Match, name: str) -> Standing:
+    return next(standing for standing in match.standings if standing.choice.name == name)
+
+
+# The search
+
+
+def test_the_chosen_rate_is_the_best_of_all_that_were_tried_one_by_one(simple: ComparisonResult) -> None:
+    (match,) = simple.matches
+    for one in match.searched:
+        alone = [momentumlab.run(surface="ravine", optimizer=one.choice.name, lr=float(lr)) for lr in one.lr]
+        losses = np.array([run.final_losses[0] for run in alone])
+        assert np.array_equal(losses, one.final_losses[:, 0])
+        finished = np.where([run.status[0] is Status.DIVERGED for run in alone], np.inf, losses)
+        standing = standing_of(match, one.choice.name)
+        assert standing.setting["lr"] == one.lr[finished.argmin()]
+        assert standing.final_loss[1] == finished.min()
+
+
+def test_every_optimizer_gets_the_same_learning_rates() -> None:
+    (match,) = momentumlab.compare(optimizers=list(OPTIMIZERS), iterations=20, budget=12).matches
+    for one in match.searched:
+        assert np.array_equal(one.lr, match.searched[0].lr)
+
+
+def test_the_search_begins_with_the_declared_values(simple: ComparisonResult) -> None:
+    for one in simple.matches[0].searched:
+        np.testing.assert_allclose(one.lr, np.geomspace(1e-4, 10, 64), rtol=1e-12)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 5, 49, 50, 64])
+def test_an_optimizer_without_beta_gets_as_many_trials_as_the_others(budget: int) -> None:
+    settings = {"optimizers": ["sgd", "momentum", "adam"], "lr": "tuned", "beta": "tuned", "iterations": 10}
+    (match,) = momentumlab.compare(settings, budget=budget, surface="booth").matches
+    begun = [one.choice.combinations for one in match.searched]
+    assert len(set(begun)) == 1
+    assert budget / 2 < begun[0] <= budget
+    assert len({one.cells for one in match.searched}) == 1
+    assert len({(one.lr.min(), one.lr.max()) for one in match.searched}) == 1 or budget < 8
+
+
+def test_a_grid_over_lr_and_beta_is_tried_in_full() -> None:
+    (match,) = momentumlab.compare(optimizers="momentum", lr="tuned", beta="tuned", budget=64).matches
+    (one,) = match.searched
+    cells = set(zip(one.columns["lr"].tolist(), one.columns["beta"].tolist(), strict=True))
+    assert len(cells) == one.cells == len(set(one.columns["lr"])) * 8
+    np.testing.assert_allclose(sorted(set(one.columns["beta"])), 1 - np.geomspace(1, 0.01, 8), atol=1e-12)
+
+
+@pytest.mark.parametrize("curvature", [1e-5, 1e8])
+def test_the_range_grows_for_all_until_no_best_rate_lies_at_its_edge(curvature: float) -> None:
+    surface = {"name": "quadratic", "eigenvalues": [curvature]}
+    (match,) = momentumlab.compare(surface=surface, optimizers=["sgd", "signum"], start=[1.0], iterations=5).matches
+    best = standing_of(match, "sgd").setting["lr"]
+    assert best == pytest.approx(1 / curvature, rel=0.15)
+    sgd, signum = match.searched
+    assert np.array_equal(sgd.lr, signum.lr)
+    assert sgd.lr.min() < best < sgd.lr.max()
+
+
+def test_who_is_still_at_the_edge_is_told() -> None:
+    surface = {"name": "quadratic", "eigenvalues": [1e-12]}
+    result = momentumlab.compare(surface=surface, optimizers=["sgd"], start=[1.0], iterations=5)
+    assert any("sgd" in note and "upper edge" in note for note in result.notes)
+
+
+def test_values_that_are_given_are_searched_and_no_others() -> None:
+    (match,) = momentumlab.compare(optimizers=["momentum"], lr=[0.01, 0.05], beta=[0.5, 0.8, 0.9]).matches
+    (one,) = match.searched
+    assert one.cells == 6
+    assert set(one.lr) == {0.01, 0.05}
+
+
+def test_of_equally_good_rates_the_middle_one_is_chosen() -> None:
+    (match,) = momentumlab.compare(optimizers=["sgd"], lr=[0.1, 0.2, 0.3, 0.4, 0.5], start=[0.0, 0.0]).matches
+    assert match.standings[0].setting["lr"] == 0.3
+
+
+# Ranks
+
+
+def test_ranks_follow_the_final_loss_and_equals_share_one() -> None:
+    result = np.array([3.0, 1.0, 1.0, np.inf, np.inf, 2.0])
+    height = np.array([0.0, 5.0, 7.0, 2.0, 1.0, 0.0])
+    assert ranks_of(result, height).tolist() == [4, 1, 1, 6, 5, 3]
+
+
+def test_the_same_method_under_two_names_is_told_and_shares_a_rank() -> None:
+    settings: dict[str, Any] = {"optimizers": ["sgd", {"name": "momentum", "beta": 0.0}, "adam"], "budget": 8}
+    (match,) = momentumlab.compare(settings).matches
+    assert match.same_methods == [(0, 1)]
+    assert standing_of(match, "sgd").rank == standing_of(match, "momentum").rank
+    assert standing_of(match, "adam").same_as == ()
+
+
+def test_who_always_diverges_ranks_last_and_stops_nobody(command: Command) -> None:
+    optimizers = ["momentum", {"name": "sgd", "lr": [5.0, 9.0]}, {"name": "nesterov", "lr": 7.0}, "adam"]
+    result = momentumlab.compare(optimizers=optimizers, budget=8)
+    (match,) = result.matches
+    assert {standing.choice.name: standing.rank for standing in match.standings}["sgd"] == 3
+    assert standing_of(match, "nesterov").always_diverged
+    assert any("sgd diverges" in note and "every setting" in note for note in result.notes)
+    done = command("compare", "--optimizers", "sgd,adam", "--lr", "3,5", "--surface", "rosenbrock")
+    assert done.returncode == 0
+    assert "note: sgd diverges on rosenbrock with every setting" in done.stderr
+
+
+def test_the_objective_iterations_counts_them_and_ranks_the_late_by_loss() -> None:
+    settings = {"optimizers": ["momentum", "rprop", "sgd", "adadelta"], "objective": "iterations", "target_loss": 1e-6}
+    (match,) = momentumlab.compare(settings).matches
+    names = [standing.choice.name for standing in match.standings]
+    arrived = [name for name in names if Status.CONVERGED in standing_of(match, name).counts]
+    assert names[: len(arrived)] == arrived == ["rprop", "momentum"]
+    iterations = [int(match.result.iterations[standing_of(match, name).number]) for name in arrived]
+    assert iterations == sorted(iterations)
+    losses = [standing_of(match, name).final_loss[1] for name in names[len(arrived) :]]
+    assert losses == sorted(losses)
+
+
+def test_to_stop_moving_is_not_to_arrive() -> None:
+    """With a tiny learning rate the loss changes by less than any tolerance at once."""
+    settings = {"optimizers": ["sgd"], "objective": "iterations", "tolerance": 1e-6, "iterations": 1000}
+    (match,) = momentumlab.compare(settings, lr="geomspace(1e-12, 1, 60)").matches
+    (one,) = match.searched
+    assert one.iterations[0, 0] == 1
+    assert one.status_codes[0, 0] == Status.CONVERGED.code
+    assert match.standings[0].final_loss[1] < 1e-3
+    assert match.standings[0].setting["lr"] == pytest.approx(0.1, rel=0.5)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(0, 1))
+def test_quantiles_are_those_of_numpy(values: list[float], q: float) -> None:
+    np.testing.assert_allclose(quantile(np.array(values), q), np.quantile(values, q), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "median"), [([1, np.inf, 2], 2), ([1, np.inf], np.inf), ([np.inf, np.inf], np.inf), ([0, 1, 2, 9], 1.5)]
+)
+def test_medians_may_hold_trials_that_never_end_well(values: list[float], median: float) -> None:
+    assert quantile(np.array(values), 0.5) == median
+
+
+def test_results_over_several_starts_are_medians_and_quartiles(many: ComparisonResult) -> None:
+    for match in many.matches:
+        for standing in match.standings:
+            losses = match.result.final_losses[list(match.trials_of(standing.number))]
+            np.testing.assert_allclose(standing.final_loss, np.quantile(losses, [0.25, 0.5, 0.75]), rtol=1e-12)
+            assert sum(standing.counts.values()) == match.starts == 5
+
+
+def test_evaluations_to_target_are_those_of_a_plain_loop(many: ComparisonResult) -> None:
+    for match in many.matches:
+        for number, trial in enumerate(match.result.plan):
+            surface = match.result.plan.surface_of(number)
+            reached = np.inf
+            for iteration, x in enumerate(match.result.path(number)):
+                if surface.value(x[:, np.newaxis])[0] <= 1e-3:
+                    reached = iteration
+                    break
+            method, start = divmod(number, match.starts)
+            assert match.evaluations_to_target[method, start] == reached, trial
+
+
+def test_robustness_is_the_share_of_rates_within_ten_times_the_best(simple: ComparisonResult) -> None:
+    (match,) = simple.matches
+    for one in match.searched:
+        losses = np.where(one.status_codes[:, 0] == Status.DIVERGED.code, np.inf, one.final_losses[:, 0])
+        near = sum(loss <= 10 * min(losses) for loss in losses)
+        assert standing_of(match, one.choice.name).robustness == near / 64
+
+
+def test_without_a_known_minimum_robustness_is_by_progress() -> None:
+    yardstick = Yardstick(objective=Objective.FINAL_LOSS, known=np.nan, start_losses=np.array([10.0]))
+    assert yardstick.robustness(np.array([-90.0, -81.0, -79.0, 10.0]), -90.0) == 0.5
+
+
+# Profiles
+
+
+def test_performance_profiles_of_a_small_table() -> None:
+    costs = np.array([[10.0, 30.0, np.inf, np.inf], [20.0, 15.0, 8.0, np.inf]])
+    assert performance_ratios(costs).tolist() == [[1, 2, np.inf, np.inf], [2, 1, 1, np.inf]]
+    steps, shares = profile(performance_ratios(costs)[1])
+    assert (steps.tolist(), shares.tolist()) == ([1, 2], [0.5, 0.75])
+    steps, shares = profile(costs[0])
+    assert (steps.tolist(), shares.tolist()) == ([10, 30], [0.25, 0.5])
+
+
+def test_who_starts_at_the_target_is_as_good_as_the_best() -> None:
+    assert performance_ratios(np.array([[0.0], [0.0], [5.0]])).ravel().tolist() == [1, 1, np.inf]
+
+
+@given(st.lists(st.lists(st.sampled_from([1.0, 2.0, 5.0, np.inf]), min_size=6, max_size=6), min_size=1, max_size=4))
+def test_profiles_rise_to_the_share_that_is_solved(costs: list[list[float]]) -> None:
+    for row, ratios in zip(costs, performance_ratios(np.array(costs)), strict=True):
+        _, shares = profile(ratios)
+        assert (np.diff(shares) > 0).all()
+        assert (shares[-1] if len(shares) else 0) == pytest.approx(np.isfinite(row).mean())
+        assert (ratios >= 1).all()
+
+
+# Settings
+
+
+BAD = {
+    "unknown optimizer": (["--optimizers", "sgd,adamm"], "unknown optimizer 'adamm' (did you mean 'adam'?)"),
+    "twice the same": (["--optimizers", "sgd,sgd"], "sgd is listed twice with the same settings"),
+    "twice under two names": (["--optimizers", "momentum,heavy_ball"], "momentum is listed twice"),
+    "no such hyperparameter": (["--optimizers", "sgd,adam", "--beta", "0.9"], "no hyperparameter of sgd or adam"),
+    "no budget": (["--budget", "0"], "--budget: 0 is below 1"),
+    "start of other dimension": (["--start=1"], "has 2 coordinates, the start has 1"),
+    "unknown surface": (["--surface", "ravine,boot"], "unknown surface 'boot' (did you mean 'booth'?)"),
+    "twice the same surface": (["--surface", "ravine,ravine"], "this surface is listed twice"),
+    "cannot be tuned": (["--tune", "lr,eps"], "only lr and what lies between 0 and 1 can be tuned"),
+    "tuned and given": (["--tune", "lr", "--lr", "0.1"], "lr is tuned, and --lr gives it a value"),
+    "iterations to nothing": (["--objective", "iterations"], "set target_loss, tolerance or gradient_tolerance"),
+    "unknown objective": (["--objective", "fun"], "fun"),
+    "bad range": (["--lr", "tuned(1, 0.1)"], "tuned(low, high) needs 0 < low < high"),
+    "no range": (["--lr", "tuned(a, b)"], "tuned()"),
+    "accuracy": (["--accuracy", "2"], "--accuracy: 2 is not below 1"),
+    "starts twice": (["--starts", "5", "--start", "1,2"], "--start"),
+    "seed alone": (["--seed", "5"], "--starts"),
+    "too many": (["--starts", "100000"], "trials are more than the limit"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_clear_error(arguments: list[str], message: str, command: Command, tmp_path: Path) -> None:
+    done = command("compare", *arguments)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_optimizer_with_other_settings_may_be_listed_again() -> None:
+    optimizers = [{"name": "momentum", "beta": 0.5}, {"name": "momentum", "beta": 0.9}]
+    result = momentumlab.compare(optimizers=optimizers, budget=8)
+    assert len(result.matches[0].standings) == 2
+    assert "momentum, β = 0.5" in told(result.plot_sensitivity())
+
+
+def test_values_of_a_surface_parameter_are_problems_of_their_own() -> None:
+    result = momentumlab.compare(surface={"name": "ravine", "b": [1.0, 9.0]}, optimizers=["sgd"], budget=4)
+    assert [match.experiment.surface.first["b"] for match in result.matches] == [1.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizers": THREE},
+        MANY,
+        {"optimizers": THREE, "surface": ["parabola", "ravine"], "start": "random(3)"},
+        {"optimizers": THREE, "surface": ["beale", "ravine"], "beta": "tuned", "lr": "tuned(0.001, 1)"},
+        {"optimizers": [{"name": "adam", "beta1": "tuned"}, "sgd"], "lr": [0.1, 0.2], "accuracy": 1e-3},
+    ],
+)
+def test_a_comparison_written_out_is_the_same_comparison(settings: dict[str, Any], tmp_path: Path) -> None:
+    comparison = load_comparison(settings)
+    (tmp_path / "experiment.yaml").write_text(to_yaml(comparison))
+    assert load_comparison(tmp_path / "experiment.yaml") == comparison
+
+
+# The command
+
+
+def test_a_run_folder_repeats_to_the_same_numbers(command: Command, tmp_path: Path) -> None:
+    first = json.loads(
+        command("compare", "--optimizers", "sgd,adam", "--surface", "booth,ravine", "--starts", "4", "--seed", "7",
+                "--budget", "10", "--iterations", "50", "--format", "json").stdout
+    )  # fmt: skip
+    folder = tmp_path / first["run_folder"]
+    assert {path.name for path in folder.iterdir()} >= {
+        "experiment.yaml", "ranking.csv", "tuning.csv", "summary.csv", "result.json", "sensitivity.png", "profiles.png",
+        "trajectory-booth.png", "loss-ravine.png", "velocity-ravine.png", "trajectories-booth.npz",
+    }  # fmt: skip
+    for verb in ("run", "compare"):
+        again = json.loads(command(verb, folder / "experiment.yaml", "--format", "json", "--no-plots").stdout)
+        assert again["ranking"] == first["ranking"]
+        assert again["trials"] == first["trials"]
+
+
+def test_the_tuning_table_has_every_trial_and_marks_the_chosen(command: Command, tmp_path: Path) -> None:
+    done = command("compare", "--optimizers", "sgd,momentum", "--tune", "lr,beta", "--no-plots", "--quiet")
+    folder = tmp_path / done.stdout.strip()
+    rows = list(csv.DictReader(io.StringIO((folder / "tuning.csv").read_text())))
+    (result,) = [json.loads((folder / "result.json").read_text())]
+    for entry in result["ranking"]:
+        own = [row for row in rows if row["optimizer"] == entry["optimizer"]]
+        assert len(own) == entry["searched"]
+        (chosen,) = [row for row in own if row["chosen"] == "1"]
+        assert float(chosen["lr"]) == entry["hyperparameters"]["lr"]
+        assert float(chosen["final_loss"]) == entry["final_loss"]["median"]
+        assert float(chosen["result"]) == min(float(row["result"]) for row in own)
+
+
+def test_run_takes_a_comparison_and_python_says_how() -> None:
+    with pytest.raises(momentumlab.ConfigError, match="use 'compare'"):
+        momentumlab.run(optimizers=["sgd"], surface="ravine", lr="tuned")
+
+
+def test_the_header_says_exactly_what_was_searched(command: Command) -> None:
+    done = command("compare", "--optimizers", "sgd,momentum", "--tune", "lr,beta", "--no-plots")
+    assert "searched for sgd: 64 values of lr from 0.0001 to 10" in done.stdout
+    assert "searched for momentum: 8 values of lr from 0.0001 to 10 × 8 values of β from 0 to 0.99" in done.stdout
+    uneven = command("compare", "--optimizers", "sgd,momentum", "--beta", "0.5,0.9", "--no-plots")
+    assert "the optimizers did not get the same number of trials" in uneven.stdout
+
+
+def test_csv_is_data_alone(command: Command) -> None:
+    done = command("compare", "--optimizers", "sgd,adam", "--no-plots", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["rank"], row["optimizer"]) for row in rows] == [("1", "adam"), ("2", "sgd")]
+
+
+def test_notebooks_show_the_tables(many: ComparisonResult) -> None:
+    text = many._repr_html_()
+    assert text.count("<table>") == 3
+    assert "mean rank" in text
+    assert "ravine: " in repr(many)
+
+
+# Figures
+
+PICTURED: dict[str, dict[str, Any]] = {
+    "simple": {"optimizers": THREE},
+    "many": MANY,
+    "thirty": {"optimizers": list(OPTIMIZERS), "iterations": 30, "budget": 8},
+    "one dimension": {"surface": "parabola", "optimizers": THREE, "start": "random(4)", "budget": 8},
+    "five dimensions": {"surface": "rosenbrock", "optimizers": THREE, "start": "random(4, dimension=5)", "budget": 8},
+    "no minimum": {"surface": "saddle", "optimizers": THREE, "start": "random(4)", "budget": 8},
+    "all diverge": {"optimizers": THREE, "lr": [1e4, 1e5], "surface": "rosenbrock", "start": "random(3)"},
+    "twice": {"optimizers": [{"name": "momentum", "beta": 0.5}, {"name": "momentum", "beta": 0.9}], "budget": 8},
+    "a zero rate": {"optimizers": THREE, "lr": [0.0, 0.05, 0.1]},
+    "no iterations": {"optimizers": THREE, "iterations": 0, "budget": 4, "start": "random(3)"},
+    "seven surfaces": {
+        "surface": ["ravine", "booth", "beale", "himmelblau", "rosenbrock", "parabola", "cubic"],
+        "optimizers": THREE, "budget": 8, "iterations": 20,
+    },
+}  # fmt: skip
+
+
+def figures_of(result: ComparisonResult) -> list[Figure]:
+    figures = [result.plot_profiles()] + ([result.plot_sensitivity()] if result.searched_rates else [])
+    return [*figures, result.plot_trajectories(), result.plot_losses(), result.plot_velocities()]
+
+
+@pytest.mark.parametrize("settings", PICTURED.values(), ids=PICTURED)
+def test_no_text_of_a_figure_overlaps_or_is_cut_off(settings: dict[str, Any]) -> None:
+    for figure in figures_of(momentumlab.compare(settings)):
+        assert_text_is_clear(figure)
+
+
+@pytest.mark.parametrize("config", COMPARISONS, ids=lambda path: path.stem)
+def test_shipped_comparisons_run_and_are_clear(config: Path) -> None:
+    for figure in figures_of(momentumlab.compare(config)):
+        assert_text_is_clear(figure)
+
+
+def test_the_sensitivity_figure_draws_what_was_searched_and_marks_the_chosen(simple: ComparisonResult) -> None:
+    (panel,) = simple.plot_sensitivity().axes
+    (match,) = simple.matches
+    curves = [line for line in panel.get_lines() if len(np.asarray(line.get_xdata())) == 64]
+    for one, line in zip(match.searched, curves, strict=True):
+        drawn = np.asarray(line.get_ydata(), dtype=float)
+        kept = np.isfinite(drawn)
+        assert np.array_equal(drawn[kept], one.final_losses[kept, 0])
+    dots = [line for line in panel.get_lines() if line.get_marker() == "o"]
+    assert [np.asarray(dot.get_xdata())[0] for dot in dots] == [
+        standing_of(match, name).setting["lr"] for name in THREE
+    ]
+
+
+def test_profiles_carry_their_names_and_the_caution(many: ComparisonResult) -> None:
+    text = told(many.plot_profiles())
+    for expected in ("Dolan–Moré", "Moré–Wild", "10 problems", "profiles tell who is best", "share of problems"):
+        assert expected in text
+
+
+def test_a_panel_holds_the_paths_from_all_starts(many: ComparisonResult) -> None:
+    figure = many.plot_trajectories(1)
+    assert len(figure.axes) == 3
+    for panel in figure.axes:
+        starts = [line for line in panel.get_lines() if line.get_marker() == "o" and line.get_markersize() == 4]
+        assert len(starts) == 5
