@@ -12,7 +12,7 @@ from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import Node, node_of
 from momentumlab.experiment import Comparison, Experiment
-from momentumlab.plan import MAX_TRIALS, Plan, check_size, make_plan
+from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
 
 
@@ -99,13 +99,14 @@ def compare(
     *,
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
-    max_trials: int = MAX_TRIALS,
+    max_trials: int = MAX_SEARCHED,
     **overrides: object,
 ) -> ComparisonResult:
     """Compare optimizers, each with the best of what was searched for it.
 
-    Parameters are those of `run`. Of an experiment's axes the best combination is chosen for each optimizer; a learning
-    rate of which nothing is said is tuned, with the same ``budget`` for all. There may be several surfaces:
+    Parameters are those of `run`; ``max_trials`` counts those with which the search begins on a surface. Of an
+    experiment's axes the best combination is chosen for each optimizer; a learning rate of which nothing is said is
+    tuned, with the same ``budget`` for all. There may be several surfaces:
     ``compare(optimizers=["sgd", "adam"], surface=["ravine", "booth"], start="random(20)", objective="iterations",
     target_loss=1e-6)``.
 
@@ -117,7 +118,9 @@ def compare(
         If the run folder cannot be written.
     """
     loaded = load_comparison({} if source is None else source, _nodes(overrides))
-    return execute_comparison(loaded, out=out, plots=plots, max_trials=max_trials)
+    for experiment in loaded.experiments:
+        check_size(experiment, max_trials, place=loaded.name)
+    return execute_comparison(loaded, out=out, plots=plots)
 
 
 def execute_comparison(
@@ -125,12 +128,9 @@ def execute_comparison(
     *,
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
-    max_trials: int = MAX_TRIALS,
     command_line: str | None = None,
 ) -> ComparisonResult:
     """Run a comparison; parameters and errors as those of `compare` and `execute`."""
-    for experiment in loaded.experiments:
-        check_size(experiment, max_trials, place=loaded.name)
     if out is not None:
         store.prepare(Path(out))
     started, clock = datetime.now(), time.perf_counter()

@@ -145,6 +145,35 @@ def take_lanes(holder: Holder, lanes: Any) -> Holder:
     return type(holder)(**{field.name: taken(getattr(holder, field.name)) for field in fields})
 
 
+def put_lanes(holder: Holder, lanes: NDArray[np.intp], fresh: Holder) -> Holder:
+    """The same with other values in some of its lanes; arrays that nobody else can have are changed in place.
+
+    Parameters
+    ----------
+    holder
+        A dataclass or a ``NamedTuple``; it is not to be used again.
+    lanes
+        The numbers of the lanes.
+    fresh
+        The same kind, with as many lanes as are to be replaced.
+    """
+    seen: set[int] = set()
+
+    def put(value: Any, values: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        is_own = value.flags.writeable and value.base is None and id(value) not in seen
+        seen.add(id(value))
+        value = value if is_own else value.copy()
+        value[..., lanes] = values
+        return value
+
+    if isinstance(holder, tuple):
+        return type(holder)(*map(put, holder, cast("tuple[Any, ...]", fresh)))
+    fields = [field.name for field in dataclasses.fields(cast(Any, holder))]
+    return type(holder)(**{name: put(getattr(holder, name), getattr(fresh, name)) for name in fields})
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'momentum'?)`` where a known name is near, else nothing."""
     near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)

@@ -215,7 +215,7 @@ def run(
         if not configs and not (surface or optimizer):
             raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
         loaded = load_all(configs, nodes, load_either, max_trials, default_name=joined_words(surface, optimizer))
-        execute_all(loaded, out, plots=not no_plots, steps=steps, output=output, quiet=quiet, max_trials=max_trials)
+        execute_all(loaded, out, plots=not no_plots, steps=steps, output=output, quiet=quiet)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -270,10 +270,10 @@ def compare(
         raise typer.BadParameter("says where to start, and so does --start", param_hint="--starts")
     if seed is not None and starts is None:
         raise typer.BadParameter("goes with --starts", param_hint="--seed")
+    tuned = tune.replace(",", " ").split() if tune else []
     flags = {
         "optimizers": optimizers,
         "surface": surface,
-        **dict.fromkeys(tune.replace(",", " ").split() if tune else [], "tuned"),
         "budget": budget,
         "objective": objective,
         "accuracy": accuracy,
@@ -284,19 +284,24 @@ def compare(
         "target_loss": target_loss,
         "name": name,
     }
+    for key in tuned:
+        if key in flags:
+            raise typer.BadParameter(f"{key} is no hyperparameter", param_hint="--tune")
     for key, axis in (("lr", lr), ("beta", beta)):
-        if axis is not None and key in flags:
+        if axis is not None and key in tuned:
             raise typer.BadParameter(f"{key} is tuned, and --{key} gives it a value, too", param_hint="--tune")
-        flags.setdefault(key, axis)
+        flags[key] = axis
+    flags |= dict.fromkeys(tuned, "tuned")
     with reported():
         from momentumlab.config import load_comparison
 
         options = {"start": "--starts"} if starts is not None else {}
-        options |= dict.fromkeys(tune.replace(",", " ").split() if tune else [], "--tune")
+        options |= dict.fromkeys(tuned, "--tune")
         nodes = overriding(flags, settings, options)
-        default_name = joined_words("compare", surface or "ravine")
+        surfaces = [str(node.plain()) for node in nodes if node.path in ("surface", "surfaces")]
+        default_name = joined_words("compare", *(surfaces or ["ravine"]))
         loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
-        execute_all(loaded, out, plots=not no_plots, steps=False, output=output, quiet=quiet, max_trials=max_trials)
+        execute_all(loaded, out, plots=not no_plots, steps=False, output=output, quiet=quiet)
 
 
 def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> None:
@@ -369,7 +374,7 @@ def load_all(
         The name without a file.
     """
     from momentumlab.experiment import Comparison
-    from momentumlab.plan import MAX_TRIALS, check_size
+    from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, check_size
 
     sources: Sequence[Source] = configs or [{"name": default_name}]
     loaded: list[Experiment | Comparison] = []
@@ -378,8 +383,11 @@ def load_all(
         place = default_name if isinstance(source, Mapping) else str(source)
         try:
             one = load(source, nodes)
-            for experiment in one.experiments if isinstance(one, Comparison) else (one,):
-                check_size(experiment, MAX_TRIALS if max_trials is None else max_trials, place=place)
+            experiments, limit = (
+                (one.experiments, MAX_SEARCHED) if isinstance(one, Comparison) else ((one,), MAX_TRIALS)
+            )
+            for experiment in experiments:
+                check_size(experiment, limit if max_trials is None else max_trials, place=place)
             loaded.append(one)
         except ConfigError as error:
             problems += error.problems
@@ -396,24 +404,22 @@ def execute_all(
     steps: bool,
     output: Format,
     quiet: bool,
-    max_trials: int | None,
 ) -> None:
     """Run all that was loaded, and print each as soon as it is there; CSV as one table at the end."""
     from momentumlab.api import execute, execute_comparison
     from momentumlab.experiment import Comparison
-    from momentumlab.plan import MAX_TRIALS, make_plan
+    from momentumlab.plan import make_plan
 
-    limit = MAX_TRIALS if max_trials is None else max_trials
     command_line = shlex.join(sys.argv)
     results: list[Result] = []
     comparisons: list[ComparisonResult] = []
     for one in loaded:
         if isinstance(one, Comparison):
-            compared = execute_comparison(one, out=out, plots=plots, max_trials=limit, command_line=command_line)
+            compared = execute_comparison(one, out=out, plots=plots, command_line=command_line)
             print_comparison(compared, output, quiet=quiet)
             comparisons.append(compared)
         else:
-            result = execute(make_plan(one, max_trials=limit), out=out, plots=plots, command_line=command_line)
+            result = execute(make_plan(one, max_trials=one.trials), out=out, plots=plots, command_line=command_line)
             print_result(result, output, steps=steps, quiet=quiet)
             results.append(result)
     if output is Format.CSV:
@@ -469,6 +475,8 @@ def print_csv(results: "Sequence[Result]", comparisons: "Sequence[ComparisonResu
 
     if results:
         print((steps_csv_text if steps else csv_text)(results), end="")
+    if results and comparisons:
+        print()
     if comparisons:
         print(ranking_csv_text(comparisons), end="")
 

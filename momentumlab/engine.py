@@ -2,14 +2,15 @@
 
 import functools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, take_lanes
+from momentumlab.catalogue import Array, put_lanes, take_lanes
 from momentumlab.experiment import Stopping
 from momentumlab.optimizers import Here
-from momentumlab.plan import Group, Plan
+from momentumlab.plan import Group, Lanes, Plan
 from momentumlab.result import History, Result, Status
 from momentumlab.surfaces.base import sum_coordinates
 
@@ -22,9 +23,14 @@ LOSS_BOUND = 1e100
 HISTORY_BYTES = 2**30
 """The most memory that a history takes unless more is allowed: 1 GiB."""
 
-BLOCK_BYTES = 2**16
-"""Points are advanced in blocks of this size: NumPy's temporaries stay well below the 128 KiB from which on the
-allocator maps and unmaps each of them, which costs more than the arithmetic."""
+BATCH_BYTES = 2**18
+"""The points that are advanced together take this much memory: enough that calling NumPy costs little beside what it
+computes, and little enough that the dozen arrays of a step stay in the cache of a core."""
+
+PART = 8192
+
+IDLE_SHARE = 1 / 8
+"""The share of a batch's lanes that may idle before they are filled."""
 
 
 def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES) -> Result:
@@ -45,104 +51,210 @@ def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES)
         The most memory for them. Where it does not suffice, only every k-th iterate and the last are kept (at the
         least the first and the last), and the result's notes say so.
     """
-    outcome = _Outcome(plan)
     recorder = _Recorder(plan, history_bytes) if history else None
-    with np.errstate(all="ignore"):
-        for group in plan.groups:
-            lanes_per_block = max(1, BLOCK_BYTES // (8 * plan.dimension))
-            for first in range(0, group.lanes, lanes_per_block):
-                _advance(_block(group, first, lanes_per_block), plan.stopping, outcome, recorder)
+    outcome = run_trials(plan, 0, plan.trials, recorder)
     return Result(
         plan=plan,
         final_points=outcome.points,
         final_losses=outcome.losses,
         iterations=outcome.iterations,
-        gradient_evaluations=outcome.iterations + (plan.stopping.gradient_tolerance is not None),
         status_codes=outcome.codes,
         history=recorder.history(outcome.iterations) if recorder else None,
         notes=recorder.notes if recorder else (),
     )
 
 
-def _block(group: Group, first: int, lanes: int) -> Group:
-    if first == 0 and lanes >= group.lanes:
-        return group
-    part = slice(first, first + lanes)
-    return Group(
-        surface=take_lanes(group.surface, part),
-        optimizer=take_lanes(group.optimizer, part),
-        lr=group.lr[part],
-        start=group.start[:, part],
-        first=group.first + first,
-    )
+def run_trials(plan: Plan, first: int, last: int, recorder: "_Recorder | None" = None) -> "Outcome":
+    """Run the trials from ``first`` up to ``last``, which is not among them."""
+    outcome = Outcome(first, last - first, plan.dimension)
+    width = max(1, BATCH_BYTES // (8 * plan.dimension))
+    with np.errstate(all="ignore"):
+        for group in plan.groups:
+            begin, end = max(first, group.first), min(last, group.first + group.size)
+            while begin < end:
+                # A path is recorded from its first iteration to its last beside others of the same age.
+                stop = end if recorder is None else min(begin + width, end)
+                _advance(_Queue(group, begin, stop), width, plan.stopping, outcome, recorder)
+                begin = stop
+    return outcome
 
 
-def _advance(block: Group, stopping: Stopping, outcome: "_Outcome", recorder: "_Recorder | None") -> None:
-    """The loop: takes all lanes of a block from their starts to their ends."""
-    surface, optimizer, lr = block.surface, block.optimizer, block.lr
-    trials = np.arange(block.first, block.first + block.lanes)
-    x = np.ascontiguousarray(block.start)
-    velocity = np.zeros_like(x)
-    state = optimizer.init(x)
-    loss = surface.value(x)
-    previous_loss = np.full_like(loss, np.inf)
+class _Queue:
+    """The trials of a group that are still to be run."""
 
-    for t in range(stopping.iterations + 1):
-        g = surface.gradient(x)
+    def __init__(self, group: Group, first: int, last: int) -> None:
+        self.group = group
+        self.next = first
+        self.last = last
+
+    def take(self, count: int) -> tuple[NDArray[np.int64], Lanes]:
+        """The numbers of the next trials, and the trials."""
+        trials = np.arange(self.next, min(self.next + count, self.last))
+        self.next += len(trials)
+        return trials, self.group.lanes(trials - self.group.first)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.next == self.last
+
+
+class _Batch:
+    """The trials that are under way, one in each lane, and where each of them is.
+
+    The lane of a trial that has ended idles, until enough others do: then all of them begin with waiting trials or,
+    when none waits, are removed. To do so in every iteration would cost more than the idling.
+    """
+
+    def __init__(self, queue: _Queue, width: int, iterations: int) -> None:
+        self.queue = queue
+        self.iterations = iterations
+        self.trials, lanes = queue.take(width)
+        self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
+        self.x = np.ascontiguousarray(lanes.start)
+        self.velocity = np.zeros_like(self.x)
+        self.loss = self.surface.value(self.x)
+        self.previous_loss = np.full_like(self.loss, np.inf)
+        self.state = self.optimizer.init(self.x)
+        self.running = np.ones(len(self.trials), dtype=bool)
+        self.idle = 0
+        self.births: Array | int = 0  # the tick at which each trial began; a number while all began together
+        self.deadline: float = iterations
+        self.haven = self.x[:, :1].copy()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no trial is under way, and none waits."""
+        return self.idle == len(self.running) and self.queue.is_empty
+
+    def ages(self, tick: int, lanes: NDArray[np.intp]) -> Array | int:
+        """The iterations that some of the trials have made."""
+        return tick - (self.births.take(lanes) if isinstance(self.births, np.ndarray) else self.births)
+
+    def expired(self, tick: int) -> NDArray[np.bool_]:
+        """Which trials have made all their iterations. Not to be asked before the deadline: it finds the next."""
+        expired: NDArray[np.bool_] = self.running & (tick - self.births >= self.iterations)
+        if isinstance(self.births, np.ndarray):
+            self.deadline = self.births[self.running & ~expired].min(initial=math.inf) + self.iterations
+        return expired
+
+    def rest(self, lanes: NDArray[np.intp]) -> None:
+        """Let lanes idle: they stay where they are."""
+        self.running[lanes] = False
+        self.lr[lanes] = 0.0
+        self.idle += len(lanes)
+
+    def fill(self, tick: int) -> None:
+        """Begin with waiting trials in the lanes that idle, and remove those for which there are none."""
+        if not self.queue.is_empty:
+            numbers, lanes = self.queue.take(self.idle)
+            self._begin(np.flatnonzero(~self.running)[: len(numbers)], numbers, lanes, tick)
+        if self.idle:
+            self._keep(np.flatnonzero(self.running))
+
+    def _begin(self, free: NDArray[np.intp], numbers: NDArray[np.int64], lanes: Lanes, tick: int) -> None:
+        start = np.ascontiguousarray(lanes.start)
+        if not isinstance(self.births, np.ndarray):
+            self.births = np.full(len(self.trials), float(self.births))
+        self.trials[free], self.births[free], self.running[free] = numbers, tick, True
+        self.surface = put_lanes(self.surface, free, lanes.surface)
+        self.optimizer = put_lanes(self.optimizer, free, lanes.optimizer)
+        self.state = put_lanes(self.state, free, lanes.optimizer.init(start))
+        self.lr[free], self.x[:, free] = lanes.lr, start
+        # Copies, since an optimizer may have kept the losses that it saw.
+        self.loss, self.previous_loss = self.loss.copy(), self.previous_loss.copy()
+        self.loss[free], self.previous_loss[free] = lanes.surface.value(start), np.inf
+        self.idle -= len(free)
+        self.deadline = min(self.deadline, tick + self.iterations)
+
+    def _keep(self, kept: NDArray[np.intp]) -> None:
+        self.surface, self.optimizer = take_lanes(self.surface, kept), take_lanes(self.optimizer, kept)
+        self.state = take_lanes(self.state, kept)
+        self.trials, self.running, self.lr = self.trials[kept], self.running[kept], self.lr[kept]
+        self.x, self.velocity = self.x.take(kept, axis=1), self.velocity.take(kept, axis=1)
+        self.loss, self.previous_loss = self.loss[kept], self.previous_loss[kept]
+        self.births = self.births[kept] if isinstance(self.births, np.ndarray) else self.births
+        self.idle = 0
+
+
+def _advance(queue: _Queue, width: int, stopping: Stopping, outcome: "Outcome", recorder: "_Recorder | None") -> None:
+    """The loop: takes all trials of a queue from their starts to their ends, ``width`` at a time."""
+    batch = _Batch(queue, width, stopping.iterations)
+    idle_share = IDLE_SHARE if recorder is None else 0.0  # what idles would be recorded, too
+    tick = 0
+    while True:
+        if batch.idle > idle_share * len(batch.running):
+            batch.fill(tick)
+        g = batch.surface.gradient(batch.x)
         if recorder is not None:
-            recorder.record(t, trials, x, velocity, loss)
+            recorder.record(tick, batch.trials, batch.x, batch.velocity, batch.loss)
 
-        codes = _ends(stopping, t, x, loss, previous_loss, g)
-        if codes is not None:
-            ended = codes != RUNNING
-            outcome.settle(t, trials[ended], x[:, ended], loss[ended], codes[ended])
+        for status, ended in _ends(stopping, batch, tick, g):
+            trials, x, loss = batch.trials.take(ended), batch.x.take(ended, axis=1), batch.loss.take(ended)
+            outcome.settle(trials, batch.ages(tick, ended), x, loss, status)
             if recorder is not None:
-                recorder.record_end(t, trials[ended], x[:, ended], velocity[:, ended], loss[ended])
-            if ended.all():
+                recorder.record_end(tick, trials, x, batch.velocity.take(ended, axis=1), loss)
+            batch.rest(ended)
+            if status is Status.DIVERGED:  # their numbers must do no harm while they idle
+                batch.x[:, ended], g[:, ended] = batch.haven, 0.0
+            if batch.is_done:
                 return
-            kept = np.flatnonzero(~ended)
-            surface, optimizer, state = take_lanes(surface, kept), take_lanes(optimizer, kept), take_lanes(state, kept)
-            trials, lr, loss = trials[kept], lr[kept], loss[kept]
-            x, g = x.take(kept, axis=1), g.take(kept, axis=1)
 
-        velocity, state = optimizer.step(state, g, Here(x, t + 1, loss, lr, surface))
-        x = x - lr * velocity
-        previous_loss, loss = loss, surface.value(x)
-
-
-RUNNING = -1
+        here = Here(batch.x, tick + 1 - batch.births, batch.loss, batch.lr, batch.surface)
+        batch.velocity, batch.state = batch.optimizer.step(batch.state, g, here)
+        update = batch.lr * batch.velocity
+        batch.x = np.subtract(batch.x, update, out=update)
+        batch.previous_loss, batch.loss = batch.loss, batch.surface.value(batch.x)
+        tick += 1
 
 
-def _ends(stopping: Stopping, t: int, x: Array, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.int8] | None:
-    """The status code of each lane that ends after ``t`` updates, `RUNNING` for the others; ``None`` if none ends."""
-    last = t == stopping.iterations
-    converged = _converged(stopping, loss, previous_loss, g) if stopping.can_converge else None
-    # One sum of squares tells that no lane at all is out of bounds; only when it fails is each looked at.
-    bounded = (
-        _sum_of_squares(x) <= POSITION_BOUND**2 and loss.dot(loss) <= LOSS_BOUND**2 and _sum_of_squares(g) < math.inf
-    )
-    if bounded and not last and (converged is None or not np.count_nonzero(converged)):
-        return None
-    codes = np.full(len(loss), Status.MAX_ITERATIONS.code if last else RUNNING, dtype=np.int8)
-    if converged is not None:
-        codes[converged] = Status.CONVERGED.code
-    if not bounded:
-        within = (np.abs(x) <= POSITION_BOUND).all(axis=0) & (np.abs(loss) <= LOSS_BOUND) & np.isfinite(g).all(axis=0)
-        codes[~within] = Status.DIVERGED.code
-    return codes if (codes != RUNNING).any() else None
+def _ends(stopping: Stopping, batch: _Batch, tick: int, g: Array) -> Iterator[tuple[Status, NDArray[np.intp]]]:
+    """The lanes whose trials end now, by status; of several that apply the first counts."""
+    running = batch.running
+    outside = _outside(batch.x, batch.loss, g)
+    if outside is not None:
+        lanes = np.flatnonzero(outside & running)
+        if len(lanes):
+            yield Status.DIVERGED, lanes
+    if stopping.can_converge:
+        converged = _converged(stopping, batch.loss, batch.previous_loss, g)
+        if batch.idle:
+            converged &= running
+        if np.count_nonzero(converged):
+            yield Status.CONVERGED, np.flatnonzero(converged)
+    if tick >= batch.deadline:
+        lanes = np.flatnonzero(batch.expired(tick))
+        if len(lanes):
+            yield Status.MAX_ITERATIONS, lanes
+
+
+def _outside(x: Array, loss: Array, g: Array) -> NDArray[np.bool_] | None:
+    """Which lanes are out of bounds; ``None`` if none is, which a sum of squares tells far quicker."""
+    parts: list[NDArray[np.bool_]] = []
+    if not _sum_of_squares(x) <= POSITION_BOUND**2:
+        parts.append(np.logical_not((np.abs(x) <= POSITION_BOUND).all(axis=0)))
+    if not _sum_of_squares(loss) <= LOSS_BOUND**2:
+        parts.append(~(np.abs(loss) <= LOSS_BOUND))
+    if not _sum_of_squares(g) < math.inf:
+        parts.append(np.logical_not(np.isfinite(g).all(axis=0)))
+    return np.logical_or.reduce(parts) if parts else None
 
 
 def _sum_of_squares(array: Array) -> float:
+    """In parts, because for more than 10 000 numbers BLAS may start threads, which cost far more than they save."""
     flat = array.ravel()
-    total: float = flat.dot(flat)
-    return total
+    if len(flat) <= PART:
+        total: float = flat.dot(flat)
+        return total
+    parts = (flat[i : i + PART] for i in range(0, len(flat), PART))
+    return sum(float(part.dot(part)) for part in parts)
 
 
 def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.bool_]:
     """Which lanes meet one of the tolerances that are set."""
     tests = []
     if stopping.tolerance is not None:
-        tests.append(np.abs(loss - previous_loss) <= stopping.tolerance)
+        change = loss - previous_loss
+        tests.append(np.abs(change, out=change) <= stopping.tolerance)
     if stopping.gradient_tolerance is not None:
         tests.append(np.sqrt(sum_coordinates(g * g)) <= stopping.gradient_tolerance)
     if stopping.target_loss is not None:
@@ -150,21 +262,37 @@ def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) 
     return functools.reduce(np.logical_or, tests)
 
 
-class _Outcome:
-    """Where ended lanes leave their final state, by the number of their trial."""
+class Outcome:
+    """The final states of consecutive trials, from number ``first`` on.
 
-    def __init__(self, plan: Plan) -> None:
-        self.points = np.empty((plan.trials, plan.dimension))
-        self.losses = np.empty(plan.trials)
-        self.iterations = np.empty(plan.trials, dtype=np.int64)
-        self.codes = np.empty(plan.trials, dtype=np.int8)
+    Attributes
+    ----------
+    points
+        ``(trials, dim)``
+    losses, iterations, codes
+        ``(trials,)``
+    """
 
-    def settle(self, t: int, trials: NDArray[np.intp], x: Array, loss: Array, codes: NDArray[np.int8]) -> None:
-        """Note that these trials have ended after ``t`` updates."""
-        self.points[trials] = x.T
-        self.losses[trials] = loss
-        self.iterations[trials] = t
-        self.codes[trials] = codes
+    def __init__(self, first: int, trials: int, dimension: int) -> None:
+        self.first = first
+        self.points = np.empty((trials, dimension))
+        self.losses = np.empty(trials)
+        self.iterations = np.empty(trials, dtype=np.int32)
+        self.codes = np.empty(trials, dtype=np.int8)
+
+    def include(self, part: "Outcome") -> None:
+        """Take over the final states of some of the trials."""
+        places = slice(part.first - self.first, part.first - self.first + len(part.losses))
+        self.points[places], self.losses[places] = part.points, part.losses
+        self.iterations[places], self.codes[places] = part.iterations, part.codes
+
+    def settle(self, trials: NDArray[np.int64], ages: Array | int, x: Array, loss: Array, status: Status) -> None:
+        """Note how these trials have ended, after ``ages`` updates each."""
+        places = trials - self.first
+        self.points[places] = x.T
+        self.losses[places] = loss
+        self.iterations[places] = ages
+        self.codes[places] = status.code
 
 
 class _Recorder:
@@ -187,25 +315,25 @@ class _Recorder:
                 f"every {self.stride}th iterate and the last are kept",
             )
 
-    def record(self, t: int, trials: NDArray[np.intp], x: Array, velocity: Array, loss: Array) -> None:
+    def record(self, t: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
         """Keep the state after ``t`` updates, if ``t`` is a multiple of the stride."""
         if t % self.stride == 0:
             self._write(t // self.stride, trials, x, velocity, loss)
 
-    def record_end(self, t: int, trials: NDArray[np.intp], x: Array, velocity: Array, loss: Array) -> None:
+    def record_end(self, t: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
         """Keep the final state of trials that end after ``t`` updates."""
         if t % self.stride != 0:
             self._write(t // self.stride + 1, trials, x, velocity, loss)
 
-    def _write(self, entry: int, trials: NDArray[np.intp], x: Array, velocity: Array, loss: Array) -> None:
-        # Blocks are cut from consecutive trials; as long as none has ended, a slice serves, which is much faster.
+    def _write(self, entry: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
+        # Batches begin with consecutive trials; as long as none has ended, a slice serves, which is much faster.
         consecutive = trials[-1] - trials[0] + 1 == len(trials)
         lanes = slice(trials[0], trials[-1] + 1) if consecutive else trials
         self.positions[entry][:, lanes] = x
         self.velocities[entry][:, lanes] = velocity
         self.losses[entry][lanes] = loss
 
-    def history(self, iterations: NDArray[np.int64]) -> History:
+    def history(self, iterations: NDArray[np.int32]) -> History:
         """The recorded paths, cut after the longest; NaN follows the end of each."""
         ends = -(-iterations // self.stride)
         entries = int(ends.max()) + 1

@@ -1,51 +1,116 @@
-"""All trials of an experiment as arrays, one entry (lane) per trial."""
+"""All trials of an experiment, numbered; what a trial needs is computed from its number when it is wanted."""
 
+import bisect
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, Value, parameters_of
+from momentumlab.catalogue import Array, Parameter, Value, parameters_of
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.experiment import Choice, Experiment, Stopping
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
 from momentumlab.surfaces import SURFACES, Surface
 
-MAX_TRIALS = 1_000_000
-"""The largest plan that is made unless more is asked for; a plan costs about 200 bytes a trial."""
+MAX_TRIALS = 100_000_000
+"""The largest plan that is made unless more is asked for."""
+
+MAX_SEARCHED = 10_000_000
+"""The most trials with which the search of a comparison begins on one surface, unless more is asked for."""
+
+UPDATES_PER_SECOND = 5e7
+"""A cautious guess at the speed of one core."""
+
+BYTES_PER_TRIAL = 60
+"""What a trial without history costs in memory, at most, in two dimensions."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
-    """Trials of one optimizer, to be advanced together: lane i of every array belongs to trial ``first + i``.
+class Lanes:
+    """Some trials side by side: lane i of every array belongs to the i-th of them.
 
     Attributes
     ----------
     surface, optimizer
-        Their parameters have shape ``(lanes,)``, but for shared ones, and but for those that are zero in all lanes:
-        these are a plain 0.0, so that a class can leave out their term.
+        A parameter that differs between the trials of the group has shape ``(lanes,)``, any other is a plain value; a
+        number that is zero throughout is a plain 0.0, so that a class can leave out its term.
     lr
         ``(lanes,)``
     start
         ``(dim, lanes)``
-    first
-        The number of the group's first trial in the plan.
     """
 
     surface: Surface
     optimizer: Optimizer[Any]
     lr: Array
     start: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneAxis:
+    """The values of one parameter of the surface or the optimizer, which may differ from lane to lane."""
+
+    owner: type
+    parameter: Parameter
+    values: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Trials of one optimizer that can be advanced together: the product of axes and starts, the starts fastest.
+
+    Attributes
+    ----------
+    surface_class, optimizer_class
+        What runs.
+    shared
+        The parameters that are the same for all trials, by their class and name.
+    axes
+        The others, slowest first.
+    starts
+        ``(dim, starts)``
+    first
+        The number of the group's first trial in the plan.
+    """
+
+    surface_class: type[Surface]
+    optimizer_class: type[Optimizer[Any]]
+    shared: Mapping[tuple[type, str], Value]
+    axes: tuple[LaneAxis, ...]
+    starts: Array
     first: int
 
     @property
-    def lanes(self) -> int:
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis, and the number of starts."""
+        return (*(len(axis.values) for axis in self.axes), self.starts.shape[1])
+
+    @cached_property
+    def size(self) -> int:
         """How many trials the group has."""
-        return len(self.lr)
+        return math.prod(self.shape)
+
+    def lanes(self, positions: NDArray[np.int64]) -> Lanes:
+        """Some of its trials, counted from its first."""
+        *indices, start_index = np.unravel_index(positions, self.shape)
+        fields: dict[type, dict[str, Any]] = {self.surface_class: {}, self.optimizer_class: {}}
+        for (owner, name), value in self.shared.items():
+            fields[owner][name] = value
+        for axis, index in zip(self.axes, indices, strict=True):
+            is_plain = len(axis.values) == 1 or not axis.values.any()
+            fields[axis.owner][axis.parameter.name] = float(axis.values[0]) if is_plain else axis.values[index]
+        lr = fields[self.optimizer_class].pop("lr")
+        return Lanes(
+            surface=self.surface_class(**fields[self.surface_class]),
+            optimizer=self.optimizer_class(**fields[self.optimizer_class]),
+            lr=np.full(len(positions), lr) if isinstance(lr, float) else lr,
+            start=self.starts[:, start_index],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,24 +146,23 @@ class Plan:
     @cached_property
     def trials(self) -> int:
         """The number of trials."""
-        return sum(group.lanes for group in self.groups)
+        return sum(group.size for group in self.groups)
 
-    def group_of(self, number: int) -> tuple[Group, int]:
-        """The group of a trial, and the trial's lane in it."""
-        group = next(group for group in reversed(self.groups) if group.first <= number)
-        return group, number - group.first
+    def group_of(self, number: int) -> Group:
+        """The group of a trial."""
+        return self.groups[bisect.bisect_right(self.groups, number, key=lambda group: group.first) - 1]
 
     def trial(self, number: int) -> Trial:
         """The description of one trial."""
-        group, lane = self.group_of(number)
-        hyperparameters = {"lr": float(group.lr[lane]), **_values(group.optimizer, lane)}
+        group = self.group_of(number)
+        lanes = group.lanes(np.array([number - group.first]))
         return Trial(
             number=number,
-            surface=group.surface.name,
-            surface_parameters=_values(group.surface, lane),
-            optimizer=group.optimizer.name,
-            hyperparameters=hyperparameters,
-            start=tuple(group.start[:, lane].tolist()),
+            surface=lanes.surface.name,
+            surface_parameters=_values(lanes.surface),
+            optimizer=lanes.optimizer.name,
+            hyperparameters={"lr": float(lanes.lr[0]), **_values(lanes.optimizer)},
+            start=tuple(lanes.start[:, 0].tolist()),
         )
 
     def surface_of(self, number: int) -> Surface:
@@ -106,12 +170,25 @@ class Plan:
         trial = self.trial(number)
         return SURFACES[trial.surface](**trial.surface_parameters)
 
+    def only(self, numbers: Iterable[int]) -> "Plan":
+        """A plan of some of the trials alone, in the order given."""
+        groups = []
+        for first, number in enumerate(numbers):
+            group = self.group_of(number)
+            *indices, start = np.unravel_index(number - group.first, group.shape)
+            axes = tuple(
+                replace(axis, values=axis.values[index : index + 1])
+                for axis, index in zip(group.axes, indices, strict=True)
+            )
+            groups.append(replace(group, axes=axes, starts=group.starts[:, start : start + 1], first=first))
+        return Plan(experiment=self.experiment, groups=tuple(groups))
+
     def __iter__(self) -> Iterator[Trial]:
         return map(self.trial, range(self.trials))
 
 
 def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
-    """Lay an experiment out as arrays.
+    """Number the trials of an experiment.
 
     Trials are numbered optimizer by optimizer; then the first axis varies slowest and the starts fastest.
 
@@ -126,7 +203,7 @@ def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
     for choice in experiment.optimizers:
         for group in _groups_of(experiment, choice, first):
             groups.append(group)
-            first += group.lanes
+            first += group.size
     return Plan(experiment=experiment, groups=tuple(groups))
 
 
@@ -139,14 +216,18 @@ def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
         If it has more than ``max_trials``.
     """
     if experiment.trials > max_trials:
-        message = f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials)"
+        memory = experiment.trials * BYTES_PER_TRIAL / 2**30
+        hours = experiment.trials * experiment.stopping.iterations / UPDATES_PER_SECOND / 3600
+        message = (
+            f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials); "
+            f"they would need {memory:,.1f} GiB and up to {hours:,.1f} hours"
+        )
         raise ConfigError([Problem(place=place, message=message)])
 
 
 def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[Group]:
     """The product of one optimizer's axes: a group for each combination of the parameters that lanes share."""
     surface_class, optimizer_class = SURFACES[experiment.surface.name], OPTIMIZERS[choice.name]
-    starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension))
     axes = [
         *(
             (surface_class, parameter, experiment.surface.axes[parameter.name])
@@ -155,35 +236,31 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
         *((optimizer_class, parameter, choice.axes[parameter.name]) for parameter in optimizer_class.parameters()),
     ]
     shared = [axis for axis in axes if axis[1].shared]
-    per_lane = [axis for axis in axes if not axis[1].shared]
-
-    shape = (*(len(axis) for _, _, axis in per_lane), starts.shape[1])
-    *indices, start_index = np.unravel_index(np.arange(math.prod(shape)), shape)
-    columns = {
-        (owner, parameter.name): np.array(axis.values, dtype=np.float64)[index]
-        for (owner, parameter, axis), index in zip(per_lane, indices, strict=True)
-    }
+    lane_axes = tuple(
+        LaneAxis(owner=owner, parameter=parameter, values=np.array(axis.values, dtype=np.float64))
+        for owner, parameter, axis in axes
+        if not parameter.shared
+    )
+    starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension))
     for combination in itertools.product(*(axis.values for _, _, axis in shared)):
-        fields: dict[type, dict[str, Any]] = {surface_class: {}, optimizer_class: {}}
-        for (owner, name), column in columns.items():
-            fields[owner][name] = column if column.any() or name == "lr" else 0.0
-        for (owner, parameter, _), value in zip(shared, combination, strict=True):
-            fields[owner][parameter.name] = value
-        lr = fields[optimizer_class].pop("lr")
-        yield Group(
-            surface=surface_class(**fields[surface_class]),
-            optimizer=optimizer_class(**fields[optimizer_class]),
-            lr=lr,
-            start=starts[:, start_index],
+        group = Group(
+            surface_class=surface_class,
+            optimizer_class=optimizer_class,
+            shared={
+                (owner, parameter.name): value for (owner, parameter, _), value in zip(shared, combination, strict=True)
+            },
+            axes=lane_axes,
+            starts=starts,
             first=first,
         )
-        first += len(lr)
+        yield group
+        first += group.size
 
 
-def _values(holder: object, lane: int) -> dict[str, Value]:
-    """The parameters of one lane of a surface or an optimizer, as plain Python values."""
+def _values(holder: object) -> dict[str, Value]:
+    """The parameters of the only lane of a surface or an optimizer, as plain Python values."""
     values: dict[str, Value] = {}
     for parameter in parameters_of(type(holder)):
         value = getattr(holder, parameter.name)
-        values[parameter.name] = float(value[lane]) if isinstance(value, np.ndarray) else value
+        values[parameter.name] = float(value[0]) if isinstance(value, np.ndarray) else value
     return values

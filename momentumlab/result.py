@@ -77,8 +77,8 @@ class Result:
         ``(trials, dim)``
     final_losses
         ``(trials,)``
-    iterations, gradient_evaluations
-        Updates made and gradients taken, ``(trials,)``.
+    iterations
+        Updates made, ``(trials,)``.
     status_codes
         ``Status.code`` of each trial, ``(trials,)``.
     history
@@ -92,8 +92,7 @@ class Result:
     plan: Plan
     final_points: Array
     final_losses: Array
-    iterations: NDArray[np.int64]
-    gradient_evaluations: NDArray[np.int64]
+    iterations: NDArray[np.int32]
     status_codes: NDArray[np.int8]
     history: History | None
     notes: tuple[str, ...] = ()
@@ -108,6 +107,12 @@ class Result:
     def trials(self) -> int:
         """The number of trials."""
         return self.plan.trials
+
+    @property
+    def gradient_evaluations(self) -> NDArray[np.int32]:
+        """Gradients that the method needed: one per update, and the last if that is looked at; ``(trials,)``."""
+        evaluations: NDArray[np.int32] = self.iterations + (self.plan.stopping.gradient_tolerance is not None)
+        return evaluations
 
     @property
     def status(self) -> tuple[Status, ...]:
@@ -167,6 +172,7 @@ class Result:
     def _row(self, trial: Trial, hyperparameters: dict[str, Value], *, with_surface_parameters: bool) -> dict[str, Any]:
         number = trial.number
         parameters = {"surface_parameters": dict(trial.surface_parameters)} if with_surface_parameters else {}
+        extra = self.plan.stopping.gradient_tolerance is not None
         return {
             "surface": trial.surface,
             **parameters,
@@ -175,7 +181,7 @@ class Result:
             "start": list(trial.start),
             "replicate": trial.replicate,
             "iterations": int(self.iterations[number]),
-            "gradient_evaluations": int(self.gradient_evaluations[number]),
+            "gradient_evaluations": int(self.iterations[number]) + extra,
             "final_point": self.final_points[number].tolist(),
             "final_loss": float(self.final_losses[number]),
             "status": self.status_of(number).label,

@@ -24,6 +24,7 @@ ROOMS = [
     "plan",
     "result",
     "engine",
+    "workers",
     "comparison",
     "config",
     "report",

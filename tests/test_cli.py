@@ -238,7 +238,10 @@ def test_an_experiment_needs_no_file(command: Command) -> None:
         (["run", RAVINE, "--set", "surface.a"], "--set surface.a: write KEY=VALUE"),
         (["run", RAVINE, "--set", "surfce.a=1"], "unknown key 'surfce' (did you mean 'surface'?)"),
         (["run", RAVINE, "--start", "1,2,3"], "--start: the surface ravine has 2 coordinates, the start has 3"),
-        (["run", RAVINE, "--lr", "linspace(0,1,2000)", "--beta", "linspace(0,0.9,2000)"], "4,000,000 trials are more"),
+        (
+            ["run", RAVINE, "--lr", "linspace(0,1,20000)", "--beta", "linspace(0,0.9,20000)"],
+            "400,000,000 trials are more",
+        ),
         (["run", RAVINE, "--max-trials", "2"], "3 trials are more than the limit of 2"),
         (["run", RAVINE, "--quiet", "--format", "json"], "prints the path alone"),
         (["run", RAVINE, "--lr", ""], "--lr: is empty; write null to take the setting away"),

@@ -19,6 +19,7 @@ from momentumlab.comparison.profiles import performance_ratios, profile
 from momentumlab.config import load_comparison, to_yaml
 from momentumlab.experiment import Objective
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.report.contest import sheets
 from momentumlab.result import Status
 from tests.conftest import COMPARISONS, Command
 from tests.test_figures import assert_text_is_clear, told
@@ -126,9 +127,10 @@ def test_of_equally_good_rates_the_middle_one_is_chosen() -> None:
 
 
 def test_ranks_follow_the_final_loss_and_equals_share_one() -> None:
-    result = np.array([3.0, 1.0, 1.0, np.inf, np.inf, 2.0])
-    height = np.array([0.0, 5.0, 7.0, 2.0, 1.0, 0.0])
-    assert ranks_of(result, height).tolist() == [4, 1, 1, 6, 5, 3]
+    result = [3.0, 1.0, 1.0, np.inf, np.inf, 2.0, np.inf, np.inf]
+    height = [0.0, 5.0, 7.0, 2.0, 1.0, 0.0, np.inf, np.inf]
+    diverged = [0.0, 0.0, 0.4, 0.1, 0.2, 0.0, 1.0, 0.6]
+    assert ranks_of(np.array([result, height, diverged])).tolist() == [4, 1, 1, 6, 5, 3, 8, 7]
 
 
 def test_the_same_method_under_two_names_is_told_and_shares_a_rank() -> None:
@@ -172,6 +174,68 @@ def test_to_stop_moving_is_not_to_arrive() -> None:
     assert one.status_codes[0, 0] == Status.CONVERGED.code
     assert match.standings[0].final_loss[1] < 1e-3
     assert match.standings[0].setting["lr"] == pytest.approx(0.1, rel=0.5)
+
+
+def test_to_stop_by_a_tolerance_is_not_to_reach_a_target() -> None:
+    settings = {"optimizers": THREE, "objective": "iterations", "target_loss": 1e-6, "tolerance": 1e-4}
+    (match,) = momentumlab.compare(settings, iterations=500).matches
+    ranked = [(standing.evaluations_to_target[1], standing.final_loss[1]) for standing in match.standings]
+    assert ranked == sorted(ranked)
+    assert ranked[0][1] <= 1e-6 or np.isinf(ranked[0][0])
+
+
+def test_who_diverges_from_fewer_starts_is_ahead() -> None:
+    settings = {"surface": "rosenbrock", "lr": [0.0025, 0.003, 0.004, 0.005], "start": "random(4, seed=14)"}
+    result = momentumlab.compare(settings, optimizers=["sgd", "momentum"])
+    (match,) = result.matches
+    _, momentum = match.searched
+    diverged = (momentum.status_codes == Status.DIVERGED.code).sum(axis=1)
+    assert diverged.tolist() == [4, 3, 4, 4]
+    assert match.standing(1).cell == 1
+    assert [match.standing(0).rank, match.standing(1).rank] == [1, 2]
+    assert any("from half of the starts or more" in note for note in result.notes)
+
+
+def test_nobody_is_the_same_method_for_standing_still() -> None:
+    (match,) = momentumlab.compare(optimizers=THREE, iterations=0, budget=2).matches
+    assert match.same_methods == []
+    (match,) = momentumlab.compare(optimizers=["sgd", "adam"], lr=1e-13).matches
+    assert match.same_methods == []
+
+
+def test_only_ranges_that_began_alike_grow_together() -> None:
+    optimizers = ["sgd", {"name": "momentum", "lr": "tuned(1e-6, 1e-4)"}]
+    (match,) = momentumlab.compare(optimizers=optimizers).matches
+    sgd, momentum = match.searched
+    assert (sgd.lr.min(), sgd.lr.max()) == (pytest.approx(1e-4), pytest.approx(10))
+    assert momentum.lr.max() > 1e-3
+
+
+def test_vectors_and_flags_can_be_searched_too() -> None:
+    optimizers = [{"name": "aggmo", "betas": [[0, 0.9], [0, 0.5, 0.9]]}, {"name": "adam", "amsgrad": [True, False]}]
+    (match,) = momentumlab.compare(optimizers=optimizers, budget=4).matches
+    assert match.standing(0).setting["betas"] in ((0.0, 0.9), (0.0, 0.5, 0.9))
+    assert [one.cells for one in match.searched] == [8 + (8 - 4) * k for k in [(match.searched[0].cells - 8) // 4] * 2]
+
+
+def test_the_default_target_is_the_accuracy_above_the_lowest_loss() -> None:
+    (match,) = momentumlab.compare(optimizers=["momentum"], lr=0.05, accuracy=1e-2).matches
+    losses = match.result.losses[0]
+    assert match.evaluations_to_target[0, 0] == np.flatnonzero(losses <= 1e-2 * losses[0])[0]
+    saddle = momentumlab.compare(optimizers=["sgd", "momentum"], lr=0.05, surface="saddle", accuracy=0.5).matches[0]
+    lowest, start = saddle.result.final_losses.min(), saddle.result.losses[0, 0]
+    assert saddle.targets[0] == pytest.approx(lowest + 0.5 * (start - lowest))
+
+
+def test_the_overall_table_counts_ranks_and_problems(many: ComparisonResult) -> None:
+    *_, overall = sheets(many)
+    ranks = {name: [standing_of(match, name).rank for match in many.matches] for name in THREE}
+    for name, mean, first, reached in overall.rows:
+        assert float(mean) == pytest.approx(np.mean(ranks[name]), rel=1e-2)
+        assert int(first) == ranks[name].count(1)
+        assert reached == f"{np.isfinite(many.costs[THREE.index(name)]).sum()} of 10"
+    means = [float(row[1]) for row in overall.rows]
+    assert means == sorted(means)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(0, 1))
@@ -261,9 +325,12 @@ BAD = {
     "tuned and given": (["--tune", "lr", "--lr", "0.1"], "lr is tuned, and --lr gives it a value"),
     "iterations to nothing": (["--objective", "iterations"], "set target_loss, tolerance or gradient_tolerance"),
     "unknown objective": (["--objective", "fun"], "fun"),
-    "bad range": (["--lr", "tuned(1, 0.1)"], "tuned(low, high) needs 0 < low < high"),
+    "bad range": (["--lr", "tuned(1, 0.1)"], "tuned(low, high) needs 1e-50 ≤ low < high"),
     "no range": (["--lr", "tuned(a, b)"], "tuned()"),
     "accuracy": (["--accuracy", "2"], "--accuracy: 2 is not below 1"),
+    "endless range": (["--lr", "tuned(1, 1e308)"], "tuned(low, high) needs"),
+    "tune a setting": (["--tune", "lr,iterations"], "iterations is no hyperparameter"),
+    "twice by an axis": (["--surface", "ravine", "--set", "surface.b=[1, 1]"], "this surface is listed twice"),
     "starts twice": (["--starts", "5", "--start", "1,2"], "--start"),
     "seed alone": (["--seed", "5"], "--starts"),
     "too many": (["--starts", "100000"], "trials are more than the limit"),
@@ -338,6 +405,10 @@ def test_the_tuning_table_has_every_trial_and_marks_the_chosen(command: Command,
         assert float(chosen["lr"]) == entry["hyperparameters"]["lr"]
         assert float(chosen["final_loss"]) == entry["final_loss"]["median"]
         assert float(chosen["result"]) == min(float(row["result"]) for row in own)
+        settings = {key: float(own[3][key]) for key in ("lr", "beta") if own[3][key]}
+        alone = momentumlab.run({"surface": "ravine", "optimizer": entry["optimizer"], **settings})
+        assert float(own[3]["iterations"]) == alone.iterations[0]
+        assert [int(own[3][status.label]) for status in Status] == [int(status is alone.status[0]) for status in Status]
 
 
 def test_run_takes_a_comparison_and_python_says_how() -> None:
@@ -419,8 +490,45 @@ def test_the_sensitivity_figure_draws_what_was_searched_and_marks_the_chosen(sim
 
 def test_profiles_carry_their_names_and_the_caution(many: ComparisonResult) -> None:
     text = told(many.plot_profiles())
-    for expected in ("Dolan–Moré", "Moré–Wild", "10 problems", "profiles tell who is best", "share of problems"):
+    for expected in (
+        "Dolan–Moré",
+        "Moré–Wild",
+        "10 problems",
+        "a performance profile tells who is best",
+        "share of problems",
+    ):
         assert expected in text
+
+
+def test_each_profile_draws_what_its_name_says(many: ComparisonResult) -> None:
+    performance, data = many.plot_profiles().axes
+    assert "Dolan" in performance.get_title(loc="left")
+    for panel, values in ((performance, performance_ratios(many.costs)), (data, many.costs)):
+        for line, own in zip(panel.get_lines(), values, strict=True):
+            steps = np.asarray(line.get_xdata())[1:-1]
+            assert steps.tolist() == sorted(set(own[np.isfinite(own)].tolist()))
+
+
+def test_the_loss_over_several_starts_is_drawn_as_median_and_quartiles(many: ComparisonResult) -> None:
+    (panel,) = many.plot_losses(0).axes
+    match = many.matches[0]
+    for number, line in enumerate(panel.get_lines()):
+        losses = match.result.losses[list(match.trials_of(number))]
+        shortest = int(match.result.iterations[list(match.trials_of(number))].min())
+        drawn = np.asarray(line.get_ydata(), dtype=float)[: shortest + 1]
+        np.testing.assert_allclose(drawn, np.median(losses[:, : shortest + 1], axis=0), rtol=1e-12)
+
+
+def test_of_many_optimizers_the_best_are_drawn() -> None:
+    result = momentumlab.compare(optimizers=list(OPTIMIZERS), iterations=30, budget=4)
+    labels = [legend.get_text() for legend in result.plot_sensitivity().legends[0].get_texts()]
+    best = {standing.choice.name for standing in result.matches[0].standings[:12]}
+    assert set(labels) == best
+
+
+def test_a_name_is_never_read_as_a_formula() -> None:
+    result = momentumlab.compare(optimizers=["sgd"], name="cost $x_$", start="random(2)", budget=2)
+    result.plot_profiles().canvas.draw()
 
 
 def test_a_panel_holds_the_paths_from_all_starts(many: ComparisonResult) -> None:

@@ -152,8 +152,9 @@ class Cliff(Surface):
 @pytest.mark.parametrize(("start", "status"), [(0.5, "max_iterations"), (1.5, "diverged"), (-1.5, "diverged")])
 def test_a_loss_beyond_its_bound_and_an_infinite_gradient_are_divergence(start: float, status: str) -> None:
     plan = make_plan(momentumlab.load({"surface": "parabola", "optimizer": "sgd", "lr": 0.0, "start": start}))
-    group = replace(plan.groups[0], surface=Cliff())
-    result = engine.run(replace(plan, groups=(group,)))
+    (group,) = plan.groups
+    axes = tuple(axis for axis in group.axes if axis.owner is group.optimizer_class)
+    result = engine.run(replace(plan, groups=(replace(group, surface_class=Cliff, axes=axes),)))
     assert [ended.label for ended in result.status] == [status]
     assert result.iterations[0] == (100 if status == "max_iterations" else 0)
 
@@ -205,7 +206,7 @@ def test_a_batch_equals_its_trials_one_at_a_time() -> None:
 def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = momentumlab.run(MIXED)
     for lanes in (1, 3, 7):
-        monkeypatch.setattr(engine, "BLOCK_BYTES", 8 * 2 * lanes)
+        monkeypatch.setattr(engine, "BATCH_BYTES", 8 * 2 * lanes)
         blocks = momentumlab.run(MIXED)
         assert [outcome(blocks, i) for i in range(whole.trials)] == [outcome(whole, i) for i in range(whole.trials)]
 
@@ -335,7 +336,7 @@ def test_axes_of_vectors_make_groups_of_their_own() -> None:
     result = momentumlab.run({"surface": surface, "optimizer": "sgd", "lr": [0.01, 0.05]})
     assert result.trials == 8
     assert len(result.plan.groups) == 4
-    turned = result.plan.groups[-1].surface  # by 45 degrees: its eigenvectors are the diagonals
+    turned = result.plan.groups[-1].lanes(np.array([0])).surface  # by 45 degrees: its eigenvectors are the diagonals
     assert turned.value(np.array([[1.0, -1.0], [1.0, 1.0]])) == pytest.approx([1.0, 20.0])
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from momentumlab import engine
 from momentumlab.catalogue import Array, Value
-from momentumlab.comparison.judgement import Yardstick, quantile, ranks_of
+from momentumlab.comparison.judgement import Yardstick, finished, quantile, ranks_of
 from momentumlab.comparison.search import Searched, at_edges, search
-from momentumlab.experiment import Choice, Comparison, Experiment
+from momentumlab.experiment import Choice, Comparison, Experiment, Objective
 from momentumlab.plan import make_plan
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalKind
@@ -35,6 +34,10 @@ class Standing:
     ----------
     number
         The optimizer's place in the list of those that are compared.
+    choice
+        The optimizer with its chosen setting.
+    rank
+        From 1; equals share one.
     cell
         Its chosen setting among those that were searched.
     setting
@@ -45,6 +48,8 @@ class Standing:
         Quartiles; infinite for starts that diverge.
     counts
         How many of its trials ended in each status.
+    always_diverged
+        Whether all trials of all its settings diverged.
     robustness
         The share of the searched learning rates with a result within ten times the best; ``None`` if there was one.
     same_as
@@ -59,17 +64,13 @@ class Standing:
     evaluations_to_target: tuple[float, float, float]
     final_loss: tuple[float, float, float]
     counts: Mapping[Status, int]
+    always_diverged: bool
     robustness: float | None
     same_as: tuple[int, ...]
 
     @property
-    def reached(self) -> bool:
-        """Whether the median trial reached the target."""
-        return bool(np.isfinite(self.evaluations_to_target[1]))
-
-    @property
-    def always_diverged(self) -> bool:
-        """Whether its best setting still diverges from most starts."""
+    def mostly_diverged(self) -> bool:
+        """Whether its best setting still diverges from half of the starts."""
         return bool(np.isinf(self.final_loss[1]))
 
 
@@ -88,7 +89,8 @@ class Match:
     targets
         The loss that counts as arrived, ``(starts,)``.
     evaluations_to_target
-        ``(optimizers, starts)``; infinite where the target was not reached.
+        ``(optimizers, starts)``; infinite where the target was not reached. Where the objective are the iterations to a
+        tolerance, to convergence.
     """
 
     yardstick: Yardstick
@@ -111,6 +113,10 @@ class Match:
     def trials_of(self, number: int) -> range:
         """The trials of one optimizer in the result."""
         return range(number * self.starts, (number + 1) * self.starts)
+
+    def standing(self, number: int) -> Standing:
+        """How one optimizer came out."""
+        return next(standing for standing in self.standings if standing.number == number)
 
     @cached_property
     def same_methods(self) -> list[tuple[int, ...]]:
@@ -168,7 +174,7 @@ class ComparisonResult:
                     "evaluations_to_target": evaluations,
                     "final_loss": {"q1": low, "median": median, "q3": high},
                     "robustness": standing.robustness,
-                    "statuses": {status.label: count for status, count in standing.counts.items()},
+                    "statuses": {status.label: standing.counts.get(status, 0) for status in ENDS},
                     "same_as": [names[number] for number in standing.same_as],
                 }
 
@@ -242,14 +248,19 @@ def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[
         objective=comparison.objective,
         known=min((point.loss for point in minima if point.kind is CriticalKind.GLOBAL_MINIMUM), default=np.nan),
         start_losses=surface.value(starts),
-        targeted=experiment.stopping.target_loss is not None,
+        target=experiment.stopping.target_loss,
     )
     searched = search(experiment, yardstick)
     cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
     chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))
     result = engine.run(make_plan(replace(experiment, optimizers=chosen)))
     targets = _targets(comparison, yardstick, experiment, searched)
-    evaluations = _evaluations_to_target(result, targets)
+    if comparison.objective is Objective.ITERATIONS:
+        shape = (len(chosen), len(targets))
+        losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
+        evaluations = yardstick.results(losses, result.iterations.reshape(shape), codes)
+    else:
+        evaluations = _evaluations_to_target(result, targets)
     match = Match(
         yardstick=yardstick,
         searched=searched,
@@ -267,7 +278,7 @@ def _targets(
     """The target loss; else, for each start, the accuracy above the lowest loss that is known or was found."""
     if experiment.stopping.target_loss is not None:
         return np.full_like(yardstick.start_losses, experiment.stopping.target_loss)
-    found = [np.where(one.status_codes == Status.DIVERGED.code, np.inf, one.final_losses).min(0) for one in searched]
+    found = [finished(one.final_losses, one.status_codes).min(axis=0) for one in searched]
     lowest = np.fmin(np.min(found, axis=0), yardstick.known)
     lowest = np.minimum(lowest, yardstick.start_losses)
     targets: Array = lowest + comparison.accuracy * (yardstick.start_losses - lowest)
@@ -289,9 +300,9 @@ def _standings(
 ) -> tuple[Standing, ...]:
     shape = evaluations.shape
     losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
-    places = ranks_of(*yardstick.keys(losses, result.iterations.reshape(shape), codes))
+    places = ranks_of(yardstick.keys(losses, result.iterations.reshape(shape), codes))
     same = _same_paths(result, shape)
-    valid = np.where(codes == Status.DIVERGED.code, np.inf, losses)
+    valid = finished(losses, codes)
     standings = [
         Standing(
             number=i,
@@ -302,8 +313,9 @@ def _standings(
             evaluations_to_target=_quartiles(evaluations[i]),
             final_loss=_quartiles(valid[i]),
             counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
+            always_diverged=bool((one.status_codes == Status.DIVERGED.code).all()),
             robustness=_robustness(yardstick, one, cell),
-            same_as=tuple(np.flatnonzero(same[i]).tolist()),
+            same_as=tuple(j for j in range(len(same)) if same[j] == same[i] and j != i),
         )
         for i, (one, cell) in enumerate(zip(searched, cells, strict=True))
     ]
@@ -314,7 +326,7 @@ def _robustness(yardstick: Yardstick, one: Searched, cell: int) -> float | None:
     line = one.along_lr(cell)
     if len(line) == 1:
         return None
-    results, _ = yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
+    results, *_ = yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
     return yardstick.robustness(results, float(results[np.flatnonzero(line == cell)[0]]))
 
 
@@ -322,33 +334,41 @@ def _quartiles(values: Array) -> tuple[float, float, float]:
     return float(quantile(values, 0.25)), float(quantile(values, 0.5)), float(quantile(values, 0.75))
 
 
-def _same_paths(result: Result, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which pairs of optimizers took the same paths from all starts, ``(optimizers, optimizers)``, none with itself."""
-    count = shape[0]
-    same = np.zeros((count, count), dtype=bool)
+def _same_paths(result: Result, shape: tuple[int, ...]) -> list[int]:
+    """For each optimizer the first one that took the same paths from all starts: mostly itself."""
     positions = result.positions.reshape(*shape, *result.positions.shape[1:])
     iterations = result.iterations.reshape(shape)
-    for i in range(count):
-        scale = np.nanmax(np.abs(positions[i]))
-        for j in range(i):
-            if (iterations[i] == iterations[j]).all():
-                with np.errstate(invalid="ignore", over="ignore"):
-                    distance = np.nanmax(np.abs(positions[i] - positions[j]))
-                same[i, j] = same[j, i] = distance <= SAME_PATH * scale
-    return same
+    first: list[int] = []
+    with np.errstate(invalid="ignore", over="ignore"):
+        for i, path in enumerate(positions):
+            length = np.nanmax(np.abs(path - path[:, :1]))
+            same = [
+                j
+                for j in dict.fromkeys(first)
+                if length > 0
+                and (iterations[i] == iterations[j]).all()
+                and np.nanmax(np.abs(path - positions[j])) <= SAME_PATH * length
+            ]
+            first.append(same[0] if same else i)
+    return first
 
 
 def _notes(match: Match) -> Iterator[str]:
     """What a person should know beyond the table."""
     surface = match.experiment.surface.name
+    stride = match.result.history.stride if match.result.history else 1
+    if stride > 1:
+        yield f"gradient evaluations to the target are counted in steps of {stride} on {surface}"
     if np.isnan(match.yardstick.known):
         yield f"no global minimum of {surface} is known: the lowest loss that was found is taken for it"
     below, above = at_edges(match.searched, match.yardstick)
     for number, one in enumerate(match.searched):
-        standing = next(standing for standing in match.standings if standing.number == number)
+        standing = match.standing(number)
         if standing.always_diverged:
             tried = "every setting that was tried" if one.cells > 1 else "its setting"
             yield f"{one.choice.name} diverges on {surface} with {tried}"
+        elif standing.mostly_diverged:
+            yield f"{one.choice.name} diverges on {surface} from half of the starts or more even with its best setting"
         elif below[number] or above[number]:
             edge = "lower" if below[number] else "upper"
             yield (

@@ -13,7 +13,7 @@ FLOOR = 1e-30
 """A loss nearer to the known minimum than this share of the start's is at the minimum: the loss is quadratic there, and
 so a point that is rounded to fifteen digits can hardly come nearer."""
 
-STALLED = 1e-2
+STALLED = 1e-3
 """A trial that meets a tolerance farther than this share of the way from the minimum has stalled, not arrived."""
 
 WITHIN = 10.0
@@ -30,14 +30,14 @@ class Yardstick:
         The loss of the known global minimum; NaN where none is known.
     start_losses
         ``(starts,)``
-    targeted
-        The trials end at a target loss, so that whoever converges has arrived, however slow it was.
+    target
+        The target loss, where one is set: then whoever reaches it has arrived.
     """
 
     objective: Objective
     known: float
     start_losses: Array
-    targeted: bool = False
+    target: float | None = None
 
     def heights(self, losses: Array) -> Array:
         """The height of losses above the known minimum, at least what rounding leaves; without one, the loss itself."""
@@ -47,46 +47,51 @@ class Yardstick:
         heights: Array = np.maximum(losses - self.known, floor)
         return heights
 
-    def results(self, losses: Array, iterations: NDArray[np.int64], codes: NDArray[np.int8]) -> Array:
+    def results(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
         """What the objective sees of each trial, lower is better and infinite is hopeless; all ``(cells, starts)``."""
         if self.objective is Objective.FINAL_LOSS:
-            return np.where(codes == Status.DIVERGED.code, np.inf, self.heights(losses))
+            return self.heights(finished(losses, codes))
         return np.where(self.arrived(losses, codes), iterations, np.inf)
 
     def arrived(self, losses: Array, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
         """Which trials converged to something: with a tiny learning rate the loss stops changing anywhere.
 
-        So where no target loss is set, the last of the way to the known minimum must lie behind, too (or, where none is
-        known, a last part of the way that the best of these trials made).
+        So the target must be reached or, where none is set, the last of the way to the known minimum must lie behind
+        (or, where none is known, a last part of the way that the best of these trials made).
         """
-        converged: NDArray[np.bool_] = codes == Status.CONVERGED.code
-        if self.targeted:
-            return converged
-        valid = np.where(codes == Status.DIVERGED.code, np.inf, losses)
-        lowest = valid.min(axis=0) if np.isnan(self.known) else self.known
-        arrived: NDArray[np.bool_] = converged & (losses <= lowest + STALLED * (self.start_losses - lowest))
+        if self.target is not None:
+            near = losses <= self.target
+        else:
+            lowest = finished(losses, codes).min(axis=0) if np.isnan(self.known) else self.known
+            near = losses <= lowest + STALLED * (self.start_losses - lowest)
+        arrived: NDArray[np.bool_] = (codes == Status.CONVERGED.code) & near
         return arrived
 
-    def keys(self, losses: Array, iterations: NDArray[np.int64], codes: NDArray[np.int8]) -> tuple[Array, Array]:
-        """The median result of each cell over its starts; and the median height, by which the hopeless are told apart.
+    def keys(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
+        """By what cells are ordered; each of the three matters where those before it are equal or infinite.
 
         Returns
         -------
-        result, height
-            ``(cells,)`` each, lower is better.
+        Array
+            ``(3, cells)``, lower is better: the median result over the starts, the median height, and the share of
+            starts that diverge.
         """
         results = self.results(losses, iterations, codes)
-        heights = np.where(codes == Status.DIVERGED.code, np.inf, self.heights(losses))
-        return quantile(results, 0.5), quantile(heights, 0.5)
+        heights = self.heights(finished(losses, codes))
+        diverged = np.mean(codes == Status.DIVERGED.code, axis=1)
+        return np.stack([quantile(results, 0.5), quantile(heights, 0.5), diverged])
 
-    def best(self, losses: Array, iterations: NDArray[np.int64], codes: NDArray[np.int8]) -> int:
-        """The best cell: of several that are equally good, which are in the order of lr, the middle one."""
-        result, height = self.keys(losses, iterations, codes)
-        if not np.isfinite(height).any():
-            return 0
-        tied = np.flatnonzero(result == result.min())
-        tied = tied[height[tied] == height[tied].min()]
-        return int(tied[len(tied) // 2])
+    def best(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> int:
+        """The best cell: of several that are equally good, which are in the order of lr, the middle one.
+
+        Where all diverge from everywhere it is the first, with the lowest lr.
+        """
+        keys = self.keys(losses, iterations, codes)
+        tied = np.arange(keys.shape[1])
+        for key in keys:
+            tied = tied[key[tied] == key[tied].min()]
+        is_hopeless = keys[2, tied[0]] == 1
+        return int(tied[0 if is_hopeless else len(tied) // 2])
 
     def robustness(self, results: Array, best: float) -> float:
         """The share of median results that are within a factor of `WITHIN` of the best.
@@ -110,15 +115,22 @@ def quantile(values: Array, q: float) -> Array:
     return np.where(low == high, low, between)
 
 
-def ranks_of(result: Array, height: Array) -> NDArray[np.int64]:
-    """Ranks from 1; equals share one. The height counts only between those whose result is infinite.
+def finished(losses: Array, codes: NDArray[np.int8]) -> Array:
+    """The final losses, infinite where a trial diverged."""
+    return np.where(codes == Status.DIVERGED.code, np.inf, losses)
+
+
+def ranks_of(keys: Array) -> NDArray[np.int64]:
+    """Ranks from 1; equals share one.
 
     Parameters
     ----------
-    result, height
-        ``(contestants,)``, as `Yardstick.keys` gives them.
+    keys
+        ``(3, contestants)``, as `Yardstick.keys` gives them. A key counts only between those for which all before it
+        are infinite.
     """
+    result, height, diverged = keys
     height = np.where(np.isinf(result), height, 0.0)
-    better = (result[:, np.newaxis] > result) | ((result[:, np.newaxis] == result) & (height[:, np.newaxis] > height))
-    ranks: NDArray[np.int64] = better.sum(axis=1) + 1
-    return ranks
+    diverged = np.where(np.isinf(height), diverged, 0.0)
+    rows = list(zip(result.tolist(), height.tolist(), diverged.tolist(), strict=True))
+    return np.array([1 + sum(other < row for other in rows) for row in rows])

@@ -35,7 +35,7 @@ class Searched:
     choice: Choice
     columns: Mapping[str, NDArray[Any]]
     final_losses: Array
-    iterations: NDArray[np.int64]
+    iterations: NDArray[np.int32]
     status_codes: NDArray[np.int8]
 
     @property
@@ -58,20 +58,46 @@ class Searched:
         column = self.columns.get("lr", self.choice.axes["lr"].values[0])
         return np.broadcast_to(np.asarray(column, dtype=np.float64), self.cells)
 
+    @property
+    def rates(self) -> int:
+        """With how many learning rates the search began."""
+        return len(self.choice.axes["lr"])
+
+    @property
+    def trials_per_rate(self) -> int:
+        """How many cells there are for each learning rate."""
+        return self.choice.combinations // self.rates
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the range of learning rates may be widened."""
+        return self.choice.axes["lr"].tuned and self.rates > 1
+
+    @property
+    def began_with(self) -> tuple[Value, Value]:
+        """The range of learning rates with which the search began."""
+        values = self.choice.axes["lr"].values
+        return values[0], values[-1]
+
+    def began_as(self, other: "Searched") -> bool:
+        """Whether both searches began with the same range and as many trials."""
+        return (self.began_with, self.choice.combinations) == (other.began_with, other.choice.combinations)
+
     def along_lr(self, cell: int) -> NDArray[np.intp]:
         """The cells that differ from one in their learning rate alone, that one included."""
         same = np.ones(self.cells, dtype=bool)
         for name, column in self.columns.items():
             if name != "lr":
-                same &= column == column[cell]
+                same &= np.array([value == column[cell] for value in column.tolist()])
         return np.flatnonzero(same)
 
 
 def search(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]:
     """Try every setting of every optimizer of an experiment.
 
-    Where the best learning rate of one optimizer lies at the edge of its range, the ranges of all grow on that side
-    to the same end, with as many trials for all, at most `MOST_WIDENINGS` times.
+    Where the best learning rate of one optimizer lies at the edge of its range, the ranges of all that began with the
+    same grow on that side to the same end, at most `MOST_WIDENINGS` times; those that began with as many trials grow by
+    as many.
 
     Parameters
     ----------
@@ -83,18 +109,19 @@ def search(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]
     searched = _tried(experiment)
     for _ in range(MOST_WIDENINGS):
         below, above = at_edges(searched, yardstick)
-        if not (below.any() or above.any()):
+        wider: dict[int, Choice] = {}
+        for i, one in enumerate(searched):
+            if one.may_grow:
+                alike = [other.may_grow and other.began_with == one.began_with for other in searched]
+                if (below | above)[alike].any():
+                    equals = [other for other in searched if other.may_grow and other.began_as(one)]
+                    trials = max(other.trials_per_rate * max(1, other.rates // 4) for other in equals)
+                    count = round(trials / one.trials_per_rate)
+                    wider[i] = _with_rates(one, count, bool(below[alike].any()), bool(above[alike].any()))
+        if not wider:
             break
-        growing = [i for i, one in enumerate(searched) if _may_grow(one)]
-        trials = max(_trials_per_rate(searched[i]) * max(1, _rates(searched[i]) // 4) for i in growing)
-        wider = [
-            _with_rates(
-                searched[i], round(trials / _trials_per_rate(searched[i])), bool(below.any()), bool(above.any())
-            )
-            for i in growing
-        ]
-        more = iter(_tried(replace(experiment, optimizers=tuple(wider))))
-        searched = tuple(_joined(one, next(more)) if i in growing else one for i, one in enumerate(searched))
+        more = dict(zip(wider, _tried(replace(experiment, optimizers=tuple(wider.values()))), strict=True))
+        searched = tuple(_joined(one, more[i]) if i in more else one for i, one in enumerate(searched))
     return searched
 
 
@@ -105,7 +132,7 @@ def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArra
     """
     below, above = np.zeros((2, len(searched)), dtype=bool)
     for i, one in enumerate(searched):
-        if _may_grow(one):
+        if one.may_grow:
             best = one.lr[yardstick.best(one.final_losses, one.iterations, one.status_codes)]
             below[i], above[i] = best == one.lr.min(), best == one.lr.max()
     return below, above
@@ -121,7 +148,7 @@ def _tried(experiment: Experiment) -> tuple[Searched, ...]:
     searched = []
     for choice in experiment.optimizers:
         own: list[Group] = []
-        while sum(group.lanes for group in own) < choice.combinations * starts:
+        while sum(group.size for group in own) < choice.combinations * starts:
             own.append(next(groups))
         trials = slice(first, first := first + choice.combinations * starts)
         searched.append(
@@ -129,7 +156,7 @@ def _tried(experiment: Experiment) -> tuple[Searched, ...]:
                 Searched(
                     choice=choice,
                     columns={
-                        name: np.concatenate([_column(group, name)[::starts] for group in own])
+                        name: np.concatenate([_column(group, name) for group in own])
                         for name, axis in choice.axes.items()
                         if len(axis) > 1 or axis.tuned
                     },
@@ -143,24 +170,14 @@ def _tried(experiment: Experiment) -> tuple[Searched, ...]:
 
 
 def _column(group: Group, name: str) -> NDArray[Any]:
-    value = group.lr if name == "lr" else getattr(group.optimizer, name)
+    """The values of one hyperparameter in all cells of a group, the first start of each."""
+    lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1]))
+    value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
     if isinstance(value, tuple):  # a vector is one value
-        column = np.empty(group.lanes, dtype=object)
-        column[:] = [value] * group.lanes
+        column = np.empty(len(lanes.lr), dtype=object)
+        column[:] = [value] * len(column)
         return column
-    return np.broadcast_to(value, group.lanes)
-
-
-def _rates(one: Searched) -> int:
-    return len(one.choice.axes["lr"])
-
-
-def _trials_per_rate(one: Searched) -> int:
-    return one.choice.combinations // _rates(one)
-
-
-def _may_grow(one: Searched) -> bool:
-    return one.choice.axes["lr"].tuned and _rates(one) > 1
+    return np.broadcast_to(value, lanes.lr.shape)
 
 
 def _with_rates(one: Searched, count: int, below: bool, above: bool) -> Choice:

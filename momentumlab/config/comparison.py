@@ -62,7 +62,10 @@ def resolve_comparison(root: Node, default_name: str) -> Comparison:
     for surface in _surfaces(tree, root, problems):
         single = replace(root, value={**tree, "surface": surface})
         try:
-            experiments += _with_single_surfaces(resolve(single, default_name, budget=settings.budget))
+            for experiment in _with_single_surfaces(resolve(single, default_name, budget=settings.budget)):
+                if experiment.surface in (other.surface for other in experiments):
+                    problems.append(surface.problem("this surface is listed twice with the same settings"))
+                experiments.append(experiment)
         except ConfigError as error:
             problems += error.problems
     objective = next(one for one in Objective if one.label == settings.objective)
@@ -89,10 +92,6 @@ def _surfaces(tree: dict[str, Node], root: Node, problems: list[Problem]) -> lis
         return [given[0]]
     if not given[0].value:
         problems.append(given[0].problem("has no values"))
-    plain = [node.plain() for node in given[0].value]
-    for i, node in enumerate(given[0].value):
-        if plain[i] in plain[:i]:
-            problems.append(node.problem("this surface is listed twice with the same settings"))
     return list(given[0].value)
 
 

@@ -176,9 +176,9 @@ def tuned_values(text: str, parameter: Parameter, count: int) -> tuple[list[floa
         low, high = bind(call, ("low", "high"))
     elif "(" in text:
         raise ValueError(f"'{text}' is not tuned(low, high)")
-    lowest, highest = (0, 1) if is_share else (math.ulp(0.0), math.inf)
+    lowest, highest = (0, 1) if is_share else (1e-50, 1e50)
     if not (lowest <= low < high < highest):
-        bounds = "0 ≤ low < high < 1" if is_share else "0 < low < high"
+        bounds = "0 ≤ low < high < 1" if is_share else "1e-50 ≤ low < high < 1e50"
         raise ValueError(f"tuned(low, high) needs {bounds}, such as tuned({default[0]:g}, {default[1]:g})")
     left, right = (1 - low, 1 - high) if is_share else (low, high)
     line = np.geomspace(left, right, count) if count > 1 else np.array([math.sqrt(left * right)])

@@ -25,22 +25,24 @@ def override(root: Node, settings: Iterable[Node]) -> Node:
         The whole configuration.
     settings
         The new values; the path of each says what it replaces: ``lr``, ``surface.a``, ``optimizers.0.beta``. A
-        hyperparameter at the top level also takes the place of what single optimizers say of it.
+        hyperparameter at the top level also takes the place of what single optimizers of the tree say of it.
 
     Raises
     ------
     ConfigError
         If a path leads through a value that has no inside.
     """
+    settings = list(settings)
+    for setting in settings:
+        if isinstance(root.value, dict) and "." not in setting.path:
+            root = _without(root, setting.path)
     for setting in settings:
         steps = setting.path.split(".")
-        if len(steps) > 1 and isinstance(root.value, dict) and steps[0] not in root.value:
-            steps[0] = ALTERNATIVES.get(steps[0], steps[0])
-            present = root.value.get(steps[0])
-            if present is not None and not isinstance(present.value, list) and steps[1] == "0":
+        alternative = ALTERNATIVES.get(steps[0], steps[0])
+        if len(steps) > 1 and isinstance(root.value, dict) and steps[0] not in root.value and alternative in root.value:
+            steps[0] = alternative
+            if not isinstance(root.value[alternative].value, list) and steps[1] == "0":
                 del steps[1]  # optimizers.0 where there is one optimizer alone
-        if isinstance(root.value, dict) and len(steps) == 1:
-            root = _without(root, setting.path)
         root = _placed(root, steps, setting)
     return root
 

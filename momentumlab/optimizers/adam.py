@@ -406,7 +406,7 @@ class Adan(Optimizer[Differences]):
         return Differences(zeros, zeros, zeros, zeros, ones, ones, ones)
 
     def step(self, state: Differences, g: Array, here: Here) -> tuple[Array, Differences]:
-        d = np.zeros_like(g) if here.t == 1 else g - state.g
+        d = np.where(here.t == 1, 0.0, g - state.g)
         weight = self.beta2 if self.dialect == "pytorch" else 1 - self.beta2
         mixed = g + weight * d
         m = self.beta1 * state.m + (1 - self.beta1) * g

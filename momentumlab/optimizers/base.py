@@ -20,17 +20,17 @@ class Here(NamedTuple):
     x
         The current point, ``(dim, lanes)``.
     t
-        The number of this iteration, from 1.
+        The number of this iteration, from 1; ``(lanes,)`` where trials began at different times.
     loss
         The loss at ``x``, ``(lanes,)``.
     lr
-        The learning rate that the engine is about to apply, ``(lanes,)``.
+        The learning rate that the engine is about to apply, ``(lanes,)``; not to be kept in the state.
     surface
         The surface itself: its Hessian, its minima.
     """
 
     x: Array
-    t: int
+    t: Array | int
     loss: Array
     lr: Array
     surface: Surface

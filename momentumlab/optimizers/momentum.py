@@ -82,8 +82,10 @@ class Momentum(_OneBuffer):
 
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         g = decayed(g, here.x, self.weight_decay)
-        undamped = is_off(self.dampening) or (here.t == 1 and self.dialect == "pytorch")
-        v = self.beta * state.v + (g if undamped else (1 - self.dampening) * g)
+        if not is_off(self.dampening):
+            is_exempt = (here.t == 1) & (self.dialect == "pytorch")
+            g = np.where(is_exempt, 1.0, 1 - self.dampening) * g
+        v = self.beta * state.v + g
         return v, Velocity(v)
 
 

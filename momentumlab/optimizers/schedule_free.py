@@ -30,7 +30,7 @@ class ScaledSequences(NamedTuple):
     beta2_power: Array
 
 
-def _averaged(z: Array, x: Array, step: Array, beta: Real, t: int) -> tuple[Array, Array, Array]:
+def _averaged(z: Array, x: Array, step: Array, beta: Real, t: Array | int) -> tuple[Array, Array, Array]:
     """One step of the three sequences: the velocity of y, and the new z and x."""
     y = beta * x + (1 - beta) * z
     z = z + step

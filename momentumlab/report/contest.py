@@ -11,8 +11,9 @@ from rich.text import Text
 
 from momentumlab.catalogue import Value
 from momentumlab.comparison import ComparisonResult, Match, Standing
-from momentumlab.comparison.judgement import WITHIN
+from momentumlab.comparison.judgement import STALLED, WITHIN
 from momentumlab.comparison.search import Searched
+from momentumlab.experiment import Comparison, Objective
 from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.table import STATUS_STYLES, Justify
 from momentumlab.result import Status
@@ -65,7 +66,7 @@ def sheets(result: ComparisonResult) -> Iterator[Sheet]:
     """A table for each surface, and one over all where there are several."""
     several = len(result.matches) > 1
     for match in result.matches:
-        remarks = [*_same_method_remarks(match), *([] if several else meanings(result))]
+        remarks = [*_same_method_remarks(result, match), *([] if several else meanings(result))]
         yield _match_sheet(result, match, remarks)
     if several:
         yield _overall_sheet(result)
@@ -81,13 +82,13 @@ def headline(result: ComparisonResult, match: Match) -> str:
     return f"{Labels(match.experiment).surface(trial)}, {starts}, {iterations}, ranked by {median}{by}"
 
 
-def searched_lines(match: Match) -> Iterator[str]:
+def searched_lines(result: ComparisonResult, match: Match) -> Iterator[str]:
     """Exactly what was searched: once, if it was the same for all."""
     by_text: dict[str, list[str]] = {}
-    for one in match.searched:
-        by_text.setdefault(_searched_text(one), []).append(one.choice.name)
+    for name, one in zip(method_names(result.comparison), match.searched, strict=True):
+        by_text.setdefault(_searched_text(one), []).append(name)
     for text, names in by_text.items():
-        who = "each optimizer" if len(by_text) == 1 else ", ".join(dict.fromkeys(names))
+        who = "each optimizer" if len(by_text) == 1 else "; ".join(names)
         yield f"searched for {who}: {text}"
     if len({one.cells for one in match.searched}) > 1:
         yield "the optimizers did not get the same number of trials"
@@ -98,7 +99,7 @@ def _searched_text(one: Searched) -> str:
         return "nothing, all hyperparameters are given"
     parts = []
     for name, column in one.columns.items():
-        distinct = sorted(set(column.tolist()))
+        distinct = sorted(set(column.tolist()), key=str) if column.dtype == object else np.unique(column).tolist()
         symbol = SYMBOLS.get(name, name)
         if isinstance(distinct[0], float) and len(distinct) > 4:
             axis = one.choice.axes[name]
@@ -112,24 +113,39 @@ def _searched_text(one: Searched) -> str:
 def meanings(result: ComparisonResult) -> Iterator[str]:
     """What the columns mean."""
     comparison, match = result.comparison, result.matches[0]
-    target = comparison.experiments[0].stopping.target_loss
-    if target is not None:
-        yield f"to target: gradient evaluations until the loss was at most {target:g}"
-    else:
-        yield (
-            f"to target: gradient evaluations until the loss was within {comparison.accuracy:g} of the start's height "
-            "above the lowest loss known or found"
-        )
+    yield f"to target: gradient evaluations until {target_words(comparison)}"
     if any(standing.robustness is not None for standing in match.standings):
         yield f"robust: share of the searched lr whose result is within {WITHIN:g} times the best"
     if match.starts > 1:
         yield "over several starts: the median and [the quartiles]"
 
 
-def _same_method_remarks(match: Match) -> Iterator[str]:
+def target_words(comparison: Comparison) -> str:
+    """What it is to arrive."""
+    target = comparison.experiments[0].stopping.target_loss
+    if target is not None:
+        return f"the loss was at most {target:g}"
+    if comparison.objective is Objective.ITERATIONS:
+        return f"the tolerance was met, within {STALLED:g} of the start's height above the known minimum"
+    return f"the loss was within {comparison.accuracy:g} of the start's height above the lowest loss known or found"
+
+
+def method_names(comparison: Comparison) -> list[str]:
+    """The names of the optimizers, with what was given where one is listed twice."""
+    labels = Labels(comparison.experiments[0])
+    choices = comparison.experiments[0].optimizers
+    names = [choice.name for choice in choices]
+    return [
+        f"{name}, {labels.settings(choice)}" if names.count(name) > 1 else name
+        for name, choice in zip(names, choices, strict=True)
+    ]
+
+
+def _same_method_remarks(result: ComparisonResult, match: Match) -> Iterator[str]:
+    every_name = method_names(result.comparison)
     for group in match.same_methods:
-        names = [match.experiment.optimizers[number].name for number in group]
-        yield f"the same method here, step by step: {', '.join(names)}"
+        names = [every_name[number] for number in group]
+        yield f"the same method here, step by step: {'; '.join(names)}"
 
 
 def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str]) -> Sheet:
@@ -161,7 +177,7 @@ def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str])
         styles.append(STATUS_STYLES[worst])
     return Sheet(
         title=f"{result.comparison.name}: {headline(result, match)}",
-        lines=list(searched_lines(match)),
+        lines=list(searched_lines(result, match)),
         columns=columns,
         rows=rows,
         styles=styles,
@@ -177,7 +193,7 @@ def _searched_names(match: Match) -> Iterator[str]:
 def _overall_sheet(result: ComparisonResult) -> Sheet:
     """Mean ranks and problems solved over all surfaces."""
     choices = result.comparison.experiments[0].optimizers
-    ranks = np.array([[_standing(match, i).rank for match in result.matches] for i in range(len(choices))])
+    ranks = np.array([[match.standing(i).rank for match in result.matches] for i in range(len(choices))])
     reached = np.isfinite(result.costs)
     order = np.lexsort((-reached.sum(axis=1), ranks.mean(axis=1)))
     rows = [
@@ -197,10 +213,6 @@ def _overall_sheet(result: ComparisonResult) -> Sheet:
         styles=[""] * len(rows),
         remarks=list(meanings(result)),
     )
-
-
-def _standing(match: Match, number: int) -> Standing:
-    return next(standing for standing in match.standings if standing.number == number)
 
 
 def _value(value: Value | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.comparison import ComparisonResult, Match
-from momentumlab.comparison.judgement import quantile
+from momentumlab.comparison.judgement import finished, quantile
 from momentumlab.comparison.search import Searched
 from momentumlab.report.data import strict, table_text
 from momentumlab.result import Status
@@ -42,8 +42,8 @@ def tuning_csv_text(result: ComparisonResult) -> str:
 
 
 def _searched_rows(match: Match, one: Searched, chosen: int) -> Iterator[dict[str, Any]]:
-    results, _ = match.yardstick.keys(one.final_losses, one.iterations, one.status_codes)
-    final_losses = quantile(np.where(one.status_codes == Status.DIVERGED.code, np.inf, one.final_losses), 0.5)
+    results, *_ = match.yardstick.keys(one.final_losses, one.iterations, one.status_codes)
+    final_losses = quantile(finished(one.final_losses, one.status_codes), 0.5)
     iterations = np.median(one.iterations, axis=1)
     counts = {status: (one.status_codes == status.code).sum(axis=1) for status in Status}
     surface = match.experiment.surface

@@ -12,9 +12,9 @@ from momentumlab.comparison import ComparisonResult, Match, Standing
 from momentumlab.comparison.judgement import FLOOR, quantile
 from momentumlab.comparison.profiles import performance_ratios, profile
 from momentumlab.experiment import Objective
-from momentumlab.report.contest import headline
+from momentumlab.report.contest import headline, method_names, target_words
 from momentumlab.report.figures import style
-from momentumlab.report.figures.curves import finish, head_height, loss_figure, velocity_figure
+from momentumlab.report.figures.curves import WIDE, finish, head_height, loss_figure, velocity_figure
 from momentumlab.report.figures.selection import MOST_SHOWN, Curve, Panelled, Shown, join
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
 from momentumlab.report.labels import Labels, point
@@ -23,7 +23,7 @@ from momentumlab.result import Status
 CUT = 100.0
 """Results this many times higher than the start are cut."""
 
-CAUTION = "profiles tell who is best; the order of the others depends on who takes part"
+CAUTION = "a performance profile tells who is best; the order of the others depends on who takes part"
 
 
 def contest_trajectory_figure(result: ComparisonResult, match: Match) -> Figure:
@@ -52,11 +52,14 @@ def contest_loss_figure(result: ComparisonResult, match: Match) -> Figure:
             panel.fill_between(evaluations, low, high, color=one.color, alpha=0.1, linewidth=0)
             panel.plot(evaluations, median, color=one.color, linestyle=one.line_style, linewidth=1.5)
         style.plain_ticks(panel, whole_x=True)
+        heights = np.concatenate([np.concatenate(curves) for _, curves in bands.values()])
         if above:
+            start = float(np.max(match.yardstick.heights(match.yardstick.start_losses)))
+            panel.set_ylim(float(heights.min()) / 3, min(float(heights.max()) * 3, CUT * start))
             style.log_scale(panel)
             panel.grid(True, axis="y")
-            top = CUT * float(np.max(match.yardstick.heights(match.yardstick.start_losses)))
-            panel.set_ylim(top=min(panel.get_ylim()[1], top))
+        elif np.ptp(heights) > WIDE:
+            style.symmetric_log_scale(panel)
         panel.set_ylabel("loss above the known minimum" if above else "loss")
         finish(figure, [panel], shown, headline(result, match), remark, "gradient evaluations")
     return figure
@@ -84,10 +87,9 @@ def sensitivity_figure(result: ComparisonResult) -> Figure:
         raise ValueError("no learning rate was searched")
     curves = _curves(result)
     by_iterations = result.comparison.objective is Objective.ITERATIONS
+    gaps = "does not arrive" if by_iterations else f"diverges or ends {CUT:g} times higher than it began"
     remark = join(
-        "dots mark the chosen lr; other hyperparameters as chosen; a gap where a method "
-        + ("does not arrive" if by_iterations else "diverges"),
-        _remark(result),
+        f"dots mark the chosen lr; other hyperparameters as chosen; a gap where a method {gaps}", _remark(result)
     )
     rows, columns = arrangement(len(result.matches))
     with style.styled():
@@ -104,7 +106,10 @@ def sensitivity_figure(result: ComparisonResult) -> Figure:
         heading = f"{result.comparison.objective.words} against lr"
         heading += f" on {_surface_label(result.matches[0])}" if len(result.matches) == 1 else ""
         finish(figure, panels[: len(result.matches)], curves, heading, remark, "lr")
-        panels[0].set_ylabel(_result_name(result, result.matches[0]))
+        names = [_result_name(result, match) for match in result.matches]
+        for panel, name in zip(panels, names, strict=False):
+            if panel is panels[0] or len(set(names)) > 1:
+                panel.set_ylabel(name)
     return figure
 
 
@@ -112,15 +117,13 @@ def profile_figure(result: ComparisonResult) -> Figure:
     """The performance profile (Dolan and Moré) and the data profile (Moré and Wild) over all surfaces and starts."""
     curves = _curves(result)
     drawn = _drawn(result)
-    costs = result.costs[drawn]
-    ratios = performance_ratios(costs)
-    problems = costs.shape[1]
-    target = result.comparison.experiments[0].stopping.target_loss
-    solved = f"loss ≤ {target:g}" if target is not None else f"{result.comparison.accuracy:g} of the start's height"
-    remark = join(f"{problems} problems, solved at {solved}; {CAUTION}", _remark(result))
+    costs, ratios = result.costs[drawn], performance_ratios(result.costs)[drawn]
+    remark = f"{costs.shape[1]} problems, solved when {target_words(result.comparison)}"
+    caution = join(CAUTION, _remark(result))
     with style.styled():
-        margins = style.Margins(left=0.85, top=head_height(curves, 2, remark) + 0.35, between_columns=0.5)
+        margins = style.Margins(left=0.85, bottom=0.85, top=head_height(curves, 2, remark) + 0.35, between_columns=0.5)
         figure, panels = style.panels(1, 2, 4.6, 3.4, margins, sharey=True)
+        figure.text(0.015, 0.02, caution, fontsize=9, color="#444444")
         for panel, values in zip(panels, (ratios, costs), strict=True):
             finite = values[np.isfinite(values)]
             low = 1.0 if values is ratios else 0.0
@@ -173,16 +176,11 @@ def _remark(result: ComparisonResult) -> str:
 
 def _curves(result: ComparisonResult) -> list[Curve]:
     """A curve for each optimizer that is drawn, named by what was given, not by what was chosen for one surface."""
-    labels = Labels(result.comparison.experiments[0])
-    choices = result.comparison.experiments[0].optimizers
-    curves = []
-    for i, number in enumerate(_drawn(result)):
-        choice = choices[number]
-        twice = sum(other.name == choice.name for other in choices) > 1
-        own = labels.settings(choice) if twice else ""
-        label = join(choice.name, own).replace(";", ",")
-        curves.append(Curve(label=label, color=style.color(i), line_style=style.line_style(i)))
-    return curves
+    names = method_names(result.comparison)
+    return [
+        Curve(label=names[number], color=style.color(i), line_style=style.line_style(i))
+        for i, number in enumerate(_drawn(result))
+    ]
 
 
 def _shown(result: ComparisonResult, match: Match, standing: Standing) -> list[Shown]:
@@ -190,13 +188,16 @@ def _shown(result: ComparisonResult, match: Match, standing: Standing) -> list[S
     labels = Labels(match.experiment)
     place = _drawn(result).index(standing.number)
     trials = [match.result.plan.trial(number) for number in match.trials_of(standing.number)]
+    twin = min(standing.same_as, default=standing.number)
+    has_twin = twin < standing.number  # its curve lies on another one
+    remark = f" = {match.experiment.optimizers[twin].name}" if has_twin else ""
     return [
         Shown(
             trial=trial,
-            label=labels.method(trial),
+            label=labels.method(trial) + remark,
             diverged=match.result.status_of(trial.number) is Status.DIVERGED,
             color=style.color(place),
-            line_style=style.line_style(place),
+            line_style="--" if has_twin else style.line_style(place),
         )
         for trial in trials
     ]
@@ -250,16 +251,15 @@ def _band(match: Match, one: Shown) -> tuple[Array, tuple[Array, Array, Array]]:
 
 
 def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curves: Sequence[Curve]) -> None:
-    standings = {standing.number: standing for standing in match.standings}
     known = not math.isnan(match.yardstick.known)
     logarithmic = known or result.comparison.objective is Objective.ITERATIONS
     start = float(quantile(match.yardstick.heights(match.yardstick.start_losses), 0.5))
     highest = CUT * start if known else np.inf
     lowest_rate, highest_rate = np.inf, 0.0
     for number, curve in zip(_drawn(result), curves, strict=True):
-        one, standing = match.searched[number], standings[number]
+        one, standing = match.searched[number], match.standing(number)
         line = one.along_lr(standing.cell)
-        values, _ = match.yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
+        values, *_ = match.yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
         if known and result.comparison.objective is Objective.FINAL_LOSS:
             values = np.where(values > highest, np.nan, np.maximum(values, FLOOR * start))
         values = np.where(np.isfinite(values), values, np.nan)
@@ -279,6 +279,10 @@ def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curve
             zorder=5,
         )
     style.plain_ticks(panel)
+    if not np.isfinite(panel.dataLim.intervaly).all():
+        panel.set_yticks([])
+        nobody = "arrives" if result.comparison.objective is Objective.ITERATIONS else "stays finite"
+        panel.text(0.5, 0.5, f"nobody {nobody}", transform=panel.transAxes, ha="center", color="#666666")
     if lowest_rate > 0:
         panel.set_xlim(lowest_rate / 1.5, highest_rate * 1.5)
         style.log_scale(panel, "x")
@@ -296,5 +300,5 @@ def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curve
                 fontsize=8,
                 color="#666666",
             )
-    elif not known and np.ptp(panel.dataLim.intervaly) > 1e4:
+    elif not known and np.ptp(panel.dataLim.intervaly) > WIDE:
         style.symmetric_log_scale(panel)

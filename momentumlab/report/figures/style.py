@@ -161,7 +161,10 @@ def symmetric_log_scale(panel: Axes) -> None:
     locator = SymmetricalLogLocator(base=10, linthresh=1.0)
     locator.set_params(numticks=8)
     panel.yaxis.set_major_locator(locator)
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    is_wide = max(np.abs(panel.get_ylim())) > 1e5  # then the ticks at ±1 would stand on that at 0
+    panel.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: "" if is_wide and abs(value) == 1 else power_of_ten(value))
+    )
 
 
 def power_of_ten(value: float) -> str:
@@ -191,7 +194,16 @@ def headline(figure: Figure, title: str, remark: str = "") -> None:
     width, height = figure.get_size_inches()
     for text, y, size, weight, shade in ((title, 0.1, 12, "bold", "black"), (remark, 0.34, 9, "normal", "#444444")):
         fitting = fitted(text, width - 0.3, size)
-        figure.text(0.15 / width, 1 - y / height, text, fontsize=fitting, fontweight=weight, color=shade, va="top")
+        figure.text(
+            0.15 / width,
+            1 - y / height,
+            text,
+            fontsize=fitting,
+            fontweight=weight,
+            color=shade,
+            va="top",
+            parse_math=False,
+        )
 
 
 def marker_legend(figure: Figure, kinds: Sequence[tuple[str, Style]]) -> None:

@@ -106,6 +106,7 @@ def _draw_maps(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes
         for land, panel in zip(landscapes(surfaces, plane, window), panels, strict=True):
             land.draw([panel])
     remaining = iter(paths)
+    size = min(style.fitted(group.label, style.width_of(panels[0]), 10) for group in groups)
     for panel, group, surface in zip(panels, groups, surfaces, strict=True):
         for minimum in surface.minima(result.plan.dimension):
             panel.plot(*plane.project(np.array([minimum.point]))[0], zorder=3, **style.MINIMUM)
@@ -114,7 +115,7 @@ def _draw_maps(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes
             path = next(remaining)
             _draw_path(panel, one, path[:, 0], path[:, 1], alone=len(group.trials) == 1)
             leaving += _leaves(path, window)
-        _describe(group, panel, leaving)
+        _describe(group, panel, size, leaving)
         for axis, name in zip((panel.xaxis, panel.yaxis), plane.names, strict=True):
             if axis.label.get_text():
                 axis.set_label_text(name)
@@ -130,6 +131,7 @@ def _draw_graphs(result: Result, groups: Sequence[Panelled], panels: Sequence[Ax
     line = np.linspace(left, right, 400)
     low, high = np.inf, -np.inf
     remaining = iter(paths)
+    size = min(style.fitted(group.label, style.width_of(panels[0]), 10) for group in groups)
     for panel, group in zip(panels, groups, strict=True):
         surface = result.plan.surface_of(group.trials[0].number)
         with np.errstate(all="ignore"):
@@ -145,7 +147,7 @@ def _draw_graphs(result: Result, groups: Sequence[Panelled], panels: Sequence[Ax
                 losses = np.clip(surface.value(np.ascontiguousarray(path.T)), -FAR, FAR)
             _draw_path(panel, one, path[:, 0], losses, halo=False, alone=len(group.trials) == 1)
             leaving += _leaves(path, window)
-        _describe(group, panel, leaving)
+        _describe(group, panel, size, leaving)
         panel.set_xlim(left, right)
     margin = 0.06 * (high - low) or 1.0
     panels[0].set_ylim(low - margin, high + margin)
@@ -173,9 +175,8 @@ def _draw_path(panel: Axes, one: Shown, u: Array, v: Array, *, halo: bool = True
     panel.plot(u[-1:], v[-1:], zorder=6, **{**style.END, "markerfacecolor": one.color, **smaller})
 
 
-def _describe(group: Panelled, panel: Axes, leaving: int) -> None:
+def _describe(group: Panelled, panel: Axes, size: float, leaving: int) -> None:
     """The title of a panel: what it shows, and how it went."""
-    size = style.fitted(group.label, style.width_of(panel), 10)
     panel.set_title(group.label, loc="left", fontsize=size, fontweight="bold", color=group.color, pad=19)
     panel.annotate(
         group.told, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color="#444444"
