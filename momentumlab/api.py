@@ -1,8 +1,11 @@
 """The whole road in one call; the command line goes the same."""
 
 import os
+import re
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -11,9 +14,16 @@ from momentumlab.comparison import ComparisonResult
 from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import Node, node_of
+from momentumlab.engine import Outcome
+from momentumlab.errors import ConfigError, InterruptedSweepError, OutputError, Problem
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
+from momentumlab.sweep import best_trials, is_mapped
+from momentumlab.workers import OnBlock, block_size, pool, run_blocks, workers_for
+
+MOST_RECORDED = 100
+"""Of up to so many trials the whole paths are kept, unless something else is asked for."""
 
 
 def load(source: Source | None = None, **overrides: object) -> Experiment:
@@ -43,7 +53,8 @@ def run(
     *,
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
-    history: bool = True,
+    record: str = "auto",
+    executor: Executor | None = None,
     max_trials: int = MAX_TRIALS,
     **overrides: object,
 ) -> Result:
@@ -57,8 +68,11 @@ def run(
         The folder in which a run folder is made; nothing is written without it.
     plots
         Whether to draw the figures into the run folder.
-    history
-        Whether to keep the whole paths.
+    record
+        Whose paths are kept: ``"all"``, ``"none"``, or with ``"auto"`` all, if there are at most `MOST_RECORDED`
+        trials, or no axis along which a map could be drawn.
+    executor
+        Who computes trials whose paths are not kept; else processes, as many as the work is worth.
     max_trials
         The most trials that the experiment may have.
     **overrides
@@ -72,26 +86,139 @@ def run(
         If the run folder cannot be written.
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
-    return execute(plan, out=out, plots=plots, history=history)
+    how = Execution(plots=plots, record=record, executor=executor)
+    return execute(plan, how, out=None if out is None else Path(out))
 
 
-def execute(
-    plan: Plan,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    plots: bool = True,
-    history: bool = True,
-    command_line: str | None = None,
-) -> Result:
-    """Run a plan; parameters and errors as those of `run`. The run folder tells the command line, if there was one."""
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a plan is run and written.
+
+    Attributes
+    ----------
+    plots
+        Whether to draw figures.
+    record
+        Whose paths are kept: ``all``, ``none``, ``auto`` (see `run`), or the best of a sweep: ``best:5``.
+    is_sweep
+        Whether it is to be run as a sweep, however few trials there are.
+    all_rows
+        Whether a sweep's tables for programs have all trials, not the best alone.
+    workers
+        How many processes run a sweep; 0 for as many as the work is worth.
+    executor
+        Who runs it instead.
+    on_block
+        Called with each block of a sweep that is finished.
+    command_line
+        What the run folder tells of how it was made.
+    """
+
+    plots: bool = True
+    record: str = "auto"
+    is_sweep: bool = False
+    all_rows: bool = False
+    workers: int = 0
+    executor: Executor | None = None
+    on_block: OnBlock | None = None
+    command_line: str | None = None
+
+    def keeps_all(self, plan: Plan) -> bool:
+        """Whether the paths of all trials are kept; else it is a sweep."""
+        if self.record == "auto":
+            return not self.is_sweep and (plan.trials <= MOST_RECORDED or not is_mapped(plan.experiment))
+        return self.record == "all"
+
+    @property
+    def best(self) -> int:
+        """How many of the best paths of a sweep are kept."""
+        return int(self.record.removeprefix("best:")) if self.record.startswith("best:") else 0
+
+
+def check_record(record: str) -> str:
+    """A valid word for `Execution.record`.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    if re.fullmatch(r"auto|all|none|best:[1-9][0-9]{0,2}", record) is None:
+        raise ConfigError(
+            [Problem(place="--record", message=f"'{record}' is not all, none, auto or best:N (N < 1000)")]
+        )
+    return record
+
+
+def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path | None = None) -> Result:
+    """Run a plan, and write it into a run folder if there is to be one.
+
+    Parameters
+    ----------
+    plan
+        The trials.
+    how
+        How they are run.
+    out
+        The folder in which a run folder is made; nothing is written without it.
+    resume
+        The run folder of a sweep of the same plan that was not finished.
+
+    Raises
+    ------
+    OutputError
+        If the run folder cannot be written.
+    InterruptedSweepError
+        If somebody interrupts a sweep that has a run folder.
+    """
+    check_record(how.record)
     if out is not None:
-        store.prepare(Path(out))
+        store.prepare(out)
     started, clock = datetime.now(), time.perf_counter()
-    result = engine.run(plan, history=history)
-    if out is None:
-        return result
-    provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
-    return store.write_run(result, Path(out), provenance, plots=plots)
+
+    def provenance() -> store.Provenance:
+        seconds = time.perf_counter() - clock
+        return store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
+
+    if how.keeps_all(plan) and resume is None:
+        result = engine.run(plan)
+        return result if out is None else store.write_run(result, out, provenance(), plots=how.plots)
+
+    count = how.workers or (1 if how.executor else workers_for(plan))
+    block_trials = block_size(plan.trials, count)
+    done: dict[int, Outcome] = {}
+    folder = resume
+    if resume is not None:
+        block_trials, done = store.read_partial(resume)
+    elif out is not None:
+        folder = store.begin_sweep(plan.experiment, out, started, block_trials)
+
+    def keep(block: Outcome) -> None:
+        if folder is not None:
+            store.save_block(folder, block)
+        if how.on_block is not None:
+            how.on_block(block)
+
+    try:
+        with pool(count) as processes:
+            executor = how.executor or processes
+            result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
+        recorded = engine.run(plan.only(best_trials(result, how.best))) if how.best else None
+        if folder is None:
+            return result
+        return store.write_sweep(
+            result, folder, provenance(), recorded=recorded, plots=how.plots, all_rows=how.all_rows
+        )
+    except KeyboardInterrupt:
+        if folder is None:
+            raise
+        raise InterruptedSweepError(f"interrupted; what is finished is kept: {_how_to_resume(folder)}") from None
+    except OutputError as error:
+        raise OutputError(f"{error}; once that is mended: {_how_to_resume(folder)}") from error
+
+
+def _how_to_resume(folder: Path | None) -> str:
+    return f"momentumlab sweep --resume {folder}"
 
 
 def compare(

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from momentumlab.errors import ConfigError, MomentumLabError, Problem
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from momentumlab.api import Execution
     from momentumlab.comparison import ComparisonResult
     from momentumlab.config.load import Source
     from momentumlab.config.tree import Node
@@ -82,6 +84,8 @@ Configs = Annotated[
     list[Path] | None,
     typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
 ]
+Surface = Annotated[str | None, typer.Option(help="Surface, by name.", show_default=False)]
+Optimizer = Annotated[str | None, typer.Option(help="Optimizers, by name: momentum or sgd,momentum.")]
 Rates = Annotated[str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50).")]
 Betas = Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")]
 Start = Annotated[str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")]
@@ -100,11 +104,16 @@ Output = Annotated[Format, typer.Option("--format", help="How to print the resul
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's path alone.")]
 MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trials an experiment may have.")]
 
+Record = Annotated[
+    str, typer.Option(metavar="WHOSE", help="Whose paths to keep: all, none, auto, or best:5 of a sweep.")
+]
+
 RUNS = Path("runs")
 
 
 def main() -> None:
     """The command ``momentumlab``."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS sees short vectors alone; its threads would only start
     if sys.stdout is None:  # closed by the caller: >&-
         sys.stdout = io.StringIO()
     for stream in (sys.stdout, sys.stderr):
@@ -170,8 +179,8 @@ def common(
 @app.command(rich_help_panel=RUNNING)
 def run(
     configs: Configs = None,
-    surface: Annotated[str | None, typer.Option(help="Surface, by name.", show_default=False)] = None,
-    optimizer: Annotated[str | None, typer.Option(help="Optimizers, by name: momentum or sgd,momentum.")] = None,
+    surface: Surface = None,
+    optimizer: Optimizer = None,
     lr: Rates = None,
     beta: Betas = None,
     start: Start = None,
@@ -183,6 +192,7 @@ def run(
     name: Name = None,
     out: Out = RUNS,
     no_plots: NoPlots = False,
+    record: Record = "auto",
     steps: Annotated[bool, typer.Option("--steps", help="Print every iteration of every trial, too.")] = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
@@ -192,6 +202,7 @@ def run(
 
     Options override what the files say.
     AXIS is a number, a list 0,0.5,0.9, or linspace(0,1,5), geomspace(…), arange(…).
+    More than 100 trials along axes are a sweep: a map of all instead of their paths.
     """
     if steps:
         refuse_beside_quiet(quiet, output, "--steps and --format")
@@ -209,13 +220,72 @@ def run(
         "name": name,
     }
     with reported():
-        from momentumlab.config import load_either
+        from momentumlab.api import Execution, check_record
 
-        nodes = overriding(flags, settings)
-        if not configs and not (surface or optimizer):
-            raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
-        loaded = load_all(configs, nodes, load_either, max_trials, default_name=joined_words(surface, optimizer))
-        execute_all(loaded, out, plots=not no_plots, steps=steps, output=output, quiet=quiet)
+        how = Execution(plots=not no_plots, record="all" if steps else check_record(record), command_line=typed())
+        loaded = load_experiments(configs, flags, settings, max_trials)
+        execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet)
+
+
+@app.command(rich_help_panel=RUNNING)
+def sweep(
+    configs: Configs = None,
+    surface: Surface = None,
+    optimizer: Optimizer = None,
+    lr: Rates = None,
+    beta: Betas = None,
+    start: Start = None,
+    iterations: Iterations = None,
+    tolerance: Tolerance = None,
+    gradient_tolerance: GradientTolerance = None,
+    target_loss: TargetLoss = None,
+    settings: Settings = None,
+    name: Name = None,
+    out: Out = RUNS,
+    no_plots: NoPlots = False,
+    record: Record = "none",
+    all_rows: Annotated[bool, typer.Option("--all-rows", help="Tables for programs have all trials.")] = False,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Processes; 0 for as many as the work is worth.")
+    ] = 0,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Do what is missing in this run folder.")] = None,
+    output: Output = Format.TABLE,
+    quiet: Quiet = False,
+    max_trials: MaxTrials = None,
+) -> None:
+    """Run whole planes of hyperparameters or starts at once, and draw the map.
+
+    Long axes: --lr "geomspace(1e-3,1,400)" --beta "linspace(0,0.99,400)", or --start "grid(500,500)".
+    What was interrupted is finished by --resume RUN.
+    """
+    refuse_beside_quiet(quiet, output)
+    flags = {
+        "surface": surface,
+        "optimizer": optimizer,
+        "lr": lr,
+        "beta": beta,
+        "start": start,
+        "iterations": iterations,
+        "tolerance": tolerance,
+        "gradient_tolerance": gradient_tolerance,
+        "target_loss": target_loss,
+        "name": name,
+    }
+    with reported():
+        from momentumlab.api import Execution, check_record
+
+        if check_record(record) == "all":
+            raise ConfigError([Problem(place="--record", message="a sweep keeps none or best:N; 'run' can keep all")])
+        how = Execution(
+            plots=not no_plots,
+            record="none" if record == "auto" else record,
+            is_sweep=True,
+            all_rows=all_rows,
+            workers=workers,
+            command_line=typed(),
+        )
+        loaded = load_resumed(resume, configs, flags, settings, max_trials)
+        execute_all(loaded, out, how, resume=resume, output=output, quiet=quiet)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -293,6 +363,7 @@ def compare(
         flags[key] = axis
     flags |= dict.fromkeys(tuned, "tuned")
     with reported():
+        from momentumlab.api import Execution
         from momentumlab.config import load_comparison
 
         options = {"start": "--starts"} if starts is not None else {}
@@ -301,7 +372,8 @@ def compare(
         surfaces = [str(node.plain()) for node in nodes if node.path in ("surface", "surfaces")]
         default_name = joined_words("compare", *(surfaces or ["ravine"]))
         loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
-        execute_all(loaded, out, plots=not no_plots, steps=False, output=output, quiet=quiet)
+        how = Execution(plots=not no_plots, command_line=typed())
+        execute_all(loaded, out, how, output=output, quiet=quiet)
 
 
 def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> None:
@@ -348,6 +420,50 @@ def parsed_settings(settings: Sequence[str], flags: dict[str, tuple[str, str]]) 
             raise ConfigError([Problem(place=f"--set {key}", message=f"is set twice (the other is {pairs[key][0]})")])
         pairs[key] = (f"--set {key}", text)
     return pairs
+
+
+def typed() -> str:
+    """The command line."""
+    return shlex.join(sys.argv)
+
+
+def load_experiments(
+    configs: Sequence[Path] | None,
+    flags: Mapping[str, str | None],
+    settings: Sequence[str] | None,
+    max_trials: int | None,
+) -> "list[Experiment | Comparison]":
+    """What ``run`` and ``sweep`` are to run: files, or an experiment that the options describe."""
+    from momentumlab.config import load_either
+
+    nodes = overriding(flags, settings)
+    if not configs and not (flags["surface"] or flags["optimizer"]):
+        raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
+    name = joined_words(flags["surface"], flags["optimizer"])
+    return load_all(configs, nodes, load_either, max_trials, default_name=name)
+
+
+def load_resumed(
+    resume: Path | None,
+    configs: Sequence[Path] | None,
+    flags: Mapping[str, str | None],
+    settings: Sequence[str] | None,
+    max_trials: int | None,
+) -> "list[Experiment | Comparison]":
+    """The experiment of the folder that is to be resumed, which must be the one that is asked for, if one is."""
+    if resume is None:
+        return load_experiments(configs, flags, settings, max_trials)
+    from momentumlab.config import load_experiment, to_dict
+
+    kept = load_experiment(resume / "experiment.yaml")
+    if configs or settings or any(flags.values()):
+        for asked in load_experiments(configs or [resume / "experiment.yaml"], flags, settings, max_trials):
+            theirs = to_dict(asked)
+            differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]
+            if differing:
+                message = f"its experiment differs from this one in {', '.join(differing)}"
+                raise ConfigError([Problem(place=f"--resume {resume}", message=message)])
+    return [kept]
 
 
 def load_all(
@@ -399,9 +515,10 @@ def load_all(
 def execute_all(
     loaded: "Sequence[Experiment | Comparison]",
     out: Path,
+    how: "Execution",
     *,
-    plots: bool,
-    steps: bool,
+    resume: Path | None = None,
+    steps: bool = False,
     output: Format,
     quiet: bool,
 ) -> None:
@@ -410,23 +527,41 @@ def execute_all(
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
 
-    command_line = shlex.join(sys.argv)
     results: list[Result] = []
     comparisons: list[ComparisonResult] = []
     for one in loaded:
         if isinstance(one, Comparison):
-            compared = execute_comparison(one, out=out, plots=plots, command_line=command_line)
+            compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
             print_comparison(compared, output, quiet=quiet)
             comparisons.append(compared)
+            continue
+        plan = make_plan(one, max_trials=one.trials)
+        if how.keeps_all(plan):
+            result = execute(plan, how, out=out)
         else:
-            result = execute(make_plan(one, max_trials=one.trials), out=out, plots=plots, command_line=command_line)
-            print_result(result, output, steps=steps, quiet=quiet)
-            results.append(result)
+            from momentumlab.report.progress import progress
+
+            with progress(plan.trials, wanted=not quiet) as on_block:
+                result = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
+        print_result(result, output, steps=steps, quiet=quiet, all_rows=how.all_rows)
+        results.append(result)
     if output is Format.CSV:
-        print_csv(results, comparisons, steps=steps)
+        print_csv(results, comparisons, steps=steps, all_rows=how.all_rows)
 
 
-def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool) -> None:
+def shown_trials(result: "Result", *, all_rows: bool) -> "Sequence[int] | None":
+    """Which trials data formats print: all of a run, of a sweep the best unless all are asked for."""
+    from momentumlab.store import BEST_ROWS
+
+    if result.history is not None or all_rows or result.trials <= BEST_ROWS:
+        return None
+    from momentumlab.sweep import best_trials
+
+    print_notes([f"the best {BEST_ROWS:,} of {result.trials:,} trials; 'sweep --all-rows' prints all"])
+    return best_trials(result, BEST_ROWS)
+
+
+def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
     """Print one result; notes go to stderr."""
     print_notes(result.notes)
     if quiet:
@@ -434,7 +569,12 @@ def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool) 
     elif output is Format.JSON:
         from momentumlab.report.data import json_document, json_text
 
-        print(json_text(json_document(result, steps=steps)))
+        print(json_text(json_document(result, steps=steps, numbers=shown_trials(result, all_rows=all_rows))))
+    elif output is Format.TABLE and result.history is None:
+        from momentumlab.report.sweep_table import sweep_tables
+
+        show(sweep_tables(result))
+        print(result.run_folder)
     elif output is Format.TABLE:
         from momentumlab.report.table import rich_table, steps_table
 
@@ -468,13 +608,18 @@ def print_notes(notes: Sequence[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def print_csv(results: "Sequence[Result]", comparisons: "Sequence[ComparisonResult]", *, steps: bool) -> None:
+def print_csv(
+    results: "Sequence[Result]", comparisons: "Sequence[ComparisonResult]", *, steps: bool, all_rows: bool
+) -> None:
     """Print all results as one CSV table, and the ranks of all comparisons as another."""
     from momentumlab.report.contest_data import ranking_csv_text
-    from momentumlab.report.data import csv_text, steps_csv_text
+    from momentumlab.report.data import csv_rows, steps_csv_text, table_text
 
-    if results:
-        print((steps_csv_text if steps else csv_text)(results), end="")
+    if results and steps:
+        print(steps_csv_text(results), end="")
+    elif results:
+        rows = [row for result in results for row in csv_rows(result, shown_trials(result, all_rows=all_rows))]
+        print(table_text(rows), end="")
     if results and comparisons:
         print()
     if comparisons:

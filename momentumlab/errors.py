@@ -40,3 +40,9 @@ class UnknownNameError(MomentumLabError):
 
 class OutputError(MomentumLabError):
     """A result could not be written: no permission, no space, a file where a folder should be."""
+
+
+class InterruptedSweepError(MomentumLabError):
+    """Somebody stopped a sweep; what was finished is on disk, and the rest can be done later."""
+
+    exit_code = 130

@@ -1,7 +1,7 @@
 """What came out of a run: data only, no I/O."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -141,7 +141,7 @@ class Result:
     @property
     def _kept(self) -> History:
         if self.history is None:
-            raise ValueError("this result was made without its history (history=False)")
+            raise ValueError('this result was made without its history (record="all" keeps it)')
         return self.history
 
     def path(self, number: int) -> Array:
@@ -161,11 +161,11 @@ class Result:
         """A row per trial, as the JSON has it; numbers at full precision, also those that are not finite."""
         return list(self.rows())
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of `summary`, one by one."""
+    def rows(self, numbers: Iterable[int] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows of `summary`, one by one, or those of some of the trials."""
         experiment = self.experiment
         idle = {choice.name: experiment.idle_hyperparameters(choice.name) for choice in experiment.optimizers}
-        for trial in self.plan:
+        for trial in self.plan if numbers is None else map(self.plan.trial, numbers):
             used = {name: value for name, value in trial.hyperparameters.items() if name not in idle[trial.optimizer]}
             yield self._row(trial, used, with_surface_parameters=experiment.surface.combinations > 1)
 

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,15 +22,24 @@ import numpy as np
 from momentumlab import __version__
 from momentumlab.comparison import ComparisonResult
 from momentumlab.config.dump import to_dict, to_yaml
+from momentumlab.engine import Outcome
 from momentumlab.errors import OutputError
+from momentumlab.experiment import Experiment
 from momentumlab.report import contest_data
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.result import Result
+from momentumlab.sweep import arrays, best_trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME_BYTES = 100
+PARTIAL = "partial.json"
+"""The file that says of a run folder that it is not complete."""
+
+BEST_ROWS = 1000
+"""The rows of a sweep that tables for programs have, unless all are asked for."""
+
 PNG_COMPRESSION = 3
 """zlib's level: half the time of the default 6 for files a fifth larger."""
 
@@ -103,6 +113,151 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
         document = json_document(result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
         _write_document(folder, document)
     return result
+
+
+def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_trials: int) -> Path:
+    """Make the run folder of a sweep, which says that it is partial until the sweep is finished.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written.
+    """
+    with _output_errors(out):
+        folder = make_folder(out, experiment.name, started)
+    with _output_errors(folder):
+        _write_text(folder / "experiment.yaml", to_yaml(experiment))
+        _blocks(folder).mkdir()
+        partial = {"complete": False, "block_trials": block_trials, "trials": experiment.trials}
+        _write_text(folder / PARTIAL, json.dumps(partial) + "\n")
+    return folder
+
+
+def save_block(folder: Path, outcome: Outcome) -> None:
+    """Keep the trials of one block until the sweep is finished.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with _output_errors(folder):
+        _write(
+            _blocks(folder) / f"{outcome.first}.npz",
+            lambda file: np.savez(
+                file,
+                points=outcome.points,
+                losses=outcome.losses,
+                iterations=outcome.iterations,
+                codes=outcome.codes,
+            ),
+        )
+
+
+def read_partial(folder: Path) -> tuple[int, dict[int, Outcome]]:
+    """The block size of an unfinished sweep, and the blocks that are there, by their first trial.
+
+    Raises
+    ------
+    OutputError
+        If the folder is not that of an unfinished sweep, or cannot be read.
+    """
+    try:
+        partial = json.loads((folder / PARTIAL).read_text(encoding="utf-8"))
+        block_trials, trials = int(partial["block_trials"]), int(partial["trials"])
+    except FileNotFoundError:
+        state = "is complete" if (folder / "result.json").exists() else "is not the folder of an unfinished sweep"
+        raise OutputError(f"{folder}: {state}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{folder / PARTIAL}: cannot be read ({error})") from error
+    done = {}
+    for path in _blocks(folder).glob("[0-9]*.npz"):
+        first = int(path.stem)
+        outcome = _read_block(path, first, min(block_trials, trials - first))
+        if outcome is not None:
+            done[first] = outcome
+    return block_trials, done
+
+
+def _read_block(path: Path, first: int, trials: int) -> Outcome | None:
+    """A block; ``None`` if the file is damaged or not what it should be."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            points = arrays["points"]
+            outcome = Outcome(first, trials, points.shape[1])
+            outcome.points[:], outcome.losses[:] = points, arrays["losses"]
+            outcome.iterations[:], outcome.codes[:] = arrays["iterations"], arrays["codes"]
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return None
+    return outcome
+
+
+def write_sweep(
+    result: Result,
+    folder: Path,
+    provenance: Provenance,
+    *,
+    recorded: Result | None = None,
+    plots: bool = True,
+    all_rows: bool = False,
+) -> Result:
+    """Finish the run folder of a sweep.
+
+    Parameters
+    ----------
+    result
+        All trials.
+    folder
+        What `begin_sweep` made.
+    provenance
+        How it was made.
+    recorded
+        The paths of some of the trials, if they were kept.
+    plots
+        Whether to draw the figures.
+    all_rows
+        Whether ``summary.csv`` has all trials, not the best `BEST_ROWS` alone.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written; the sweep can still be resumed, then.
+    """
+    result = result.written_to(folder)
+    best = best_trials(result, BEST_ROWS)
+    with _output_errors(folder):
+        every_array: dict[str, Any] = arrays(result)
+        _write(folder / "sweep.npz", lambda file: np.savez(file, **every_array))
+        _write_text(folder / "summary.csv", csv_text([result], None if all_rows else best))
+        if recorded is not None:
+            _write(folder / "trajectories.npz", functools.partial(_save_history, recorded))
+        if plots:
+            from momentumlab.report.figures.maps import map_figures
+
+            paths = {} if recorded is None else {"trajectory": recorded.plot_trajectories}
+            _write_figures(folder, {**map_figures(result), **paths})
+        document = json_document(
+            result,
+            numbers=best,
+            settings=to_dict(result.experiment),
+            provenance=provenance.as_dict(),
+            notes=list(result.notes),
+        )
+        _write_document(folder, {**document, "trials_in_all": result.trials})
+        _remove_blocks(folder)
+    return result
+
+
+def _blocks(folder: Path) -> Path:
+    return folder / "blocks"
+
+
+def _remove_blocks(folder: Path) -> None:
+    """What only an unfinished sweep needs."""
+    for path in _blocks(folder).iterdir():
+        path.unlink()
+    _blocks(folder).rmdir()
+    (folder / PARTIAL).unlink()
 
 
 def write_comparison(

@@ -26,6 +26,7 @@ ROOMS = [
     "engine",
     "workers",
     "comparison",
+    "sweep",
     "config",
     "report",
     "store",

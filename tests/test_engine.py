@@ -256,7 +256,7 @@ def test_after_its_end_a_trial_is_nan() -> None:
 
 
 def test_without_history_the_outcome_is_the_same() -> None:
-    kept, bare = momentumlab.run(MIXED), momentumlab.run(MIXED, history=False)
+    kept, bare = momentumlab.run(MIXED), momentumlab.run(MIXED, record="none")
     assert bare.history is None
     assert bare.final_points.tobytes() == kept.final_points.tobytes()
     assert bare.iterations.tolist() == kept.iterations.tolist()

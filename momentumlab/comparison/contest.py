@@ -10,12 +10,11 @@ import numpy as np
 
 from momentumlab import engine
 from momentumlab.catalogue import Array, Value
-from momentumlab.comparison.judgement import Yardstick, finished, quantile, ranks_of
+from momentumlab.comparison.judgement import Yardstick, finished, quantile, ranks_of, yardstick_of
 from momentumlab.comparison.search import Searched, at_edges, search
 from momentumlab.experiment import Choice, Comparison, Experiment, Objective
 from momentumlab.plan import make_plan
 from momentumlab.result import Result, Status
-from momentumlab.surfaces import CriticalKind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -241,15 +240,7 @@ def compare(comparison: Comparison) -> ComparisonResult:
 
 
 def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[str]]:
-    surface = experiment.first_surface
-    starts = experiment.starts.array(surface.window(experiment.dimension))
-    minima = surface.minima(experiment.dimension)
-    yardstick = Yardstick(
-        objective=comparison.objective,
-        known=min((point.loss for point in minima if point.kind is CriticalKind.GLOBAL_MINIMUM), default=np.nan),
-        start_losses=surface.value(starts),
-        target=experiment.stopping.target_loss,
-    )
+    yardstick = yardstick_of(experiment, comparison.objective)
     searched = search(experiment, yardstick)
     cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
     chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))

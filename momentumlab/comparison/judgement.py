@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
-from momentumlab.experiment import Objective
+from momentumlab.experiment import Experiment, Objective
 from momentumlab.result import Status
+from momentumlab.surfaces import CriticalKind
 
 FLOOR = 1e-30
 """A loss nearer to the known minimum than this share of the start's is at the minimum: the loss is quadratic there, and
@@ -105,8 +106,24 @@ class Yardstick:
         return float(np.mean(results <= WITHIN * best))
 
 
+def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
+    """The yardstick for trials on the experiment's surface."""
+    surface = experiment.first_surface
+    minima = surface.minima(experiment.dimension)
+    with np.errstate(all="ignore"):
+        start_losses = surface.value(experiment.starts.array(surface.window(experiment.dimension)))
+    return Yardstick(
+        objective=objective,
+        known=min((point.loss for point in minima if point.kind is CriticalKind.GLOBAL_MINIMUM), default=np.nan),
+        start_losses=start_losses,
+        target=experiment.stopping.target_loss,
+    )
+
+
 def quantile(values: Array, q: float) -> Array:
     """The quantile of each row (linear between neighbours, as NumPy's), which may hold infinities."""
+    if values.shape[-1] == 1:
+        return values[..., 0]
     ordered = np.sort(values, axis=-1)
     position = q * (values.shape[-1] - 1)
     low, high = ordered[..., int(np.floor(position))], ordered[..., int(np.ceil(position))]

@@ -4,14 +4,16 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from momentumlab.report.steps import Step, steps_of
 from momentumlab.result import Result
 
 
-def json_document(result: Result, *, steps: bool = False, **extra: Any) -> dict[str, Any]:
+def json_document(
+    result: Result, *, steps: bool = False, numbers: Sequence[int] | None = None, **extra: Any
+) -> dict[str, Any]:
     """The result as strict JSON has it: a number that is not finite is null, the status says why.
 
     Parameters
@@ -20,10 +22,12 @@ def json_document(result: Result, *, steps: bool = False, **extra: Any) -> dict[
         What to write.
     steps
         Whether each trial has its iterations, too.
+    numbers
+        Which trials; all if nothing is said.
     **extra
         More members of the document.
     """
-    trials = [strict(row) for row in result.rows()]
+    trials = [strict(row) for row in result.rows(numbers)]
     for number, trial in enumerate(trials if steps else []):
         trial["steps"] = [strict(_step_row(step)) for step in steps_of(result, number)]
     return {
@@ -50,9 +54,9 @@ def strict(value: Any) -> Any:
     return value
 
 
-def csv_text(results: Iterable[Result]) -> str:
-    """A row per trial of all results, with one header for all of them."""
-    return table_text([row for result in results for row in csv_rows(result)])
+def csv_text(results: Iterable[Result], numbers: Sequence[int] | None = None) -> str:
+    """A row per trial of all results, or per trial of those numbers, with one header for all of them."""
+    return table_text([row for result in results for row in csv_rows(result, numbers)])
 
 
 def steps_csv_text(results: Iterable[Result]) -> str:
@@ -83,9 +87,9 @@ def _step_row(step: Step) -> dict[str, Any]:
     }
 
 
-def csv_rows(result: Result) -> Iterator[dict[str, Any]]:
+def csv_rows(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a result with a column for each number: ``hyperparameters`` by name, points by coordinate."""
-    for number, row in enumerate(result.rows()):
+    for number, row in zip(range(result.trials) if numbers is None else numbers, result.rows(numbers), strict=True):
         yield {"experiment": result.experiment.name, "trial": number, **_flat(row)}
 
 
