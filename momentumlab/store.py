@@ -182,7 +182,7 @@ def read_partial(folder: Path) -> tuple[int, dict[int, Outcome]]:
 def _read_block(path: Path, first: int, trials: int) -> Outcome | None:
     """A block; ``None`` if the file is damaged or not what it should be."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             points = arrays["points"]
             outcome = Outcome(first, trials, points.shape[1])
             outcome.points[:], outcome.losses[:] = points, arrays["losses"]

@@ -273,7 +273,8 @@ def _start_axes(experiment: Experiment) -> list[GridAxis]:
     if not isinstance(experiment.starts, Grid):
         return []
     window = experiment.first_surface.window(experiment.dimension)
-    names = ("x", "y") if experiment.dimension <= 2 else tuple(f"x{i + 1}" for i in range(experiment.dimension))
+    few = experiment.dimension <= 2
+    names = [("x", "y")[i] if few else f"x{i + 1}" for i in range(experiment.dimension)]
     return [
         GridAxis(name=f"start {name}", values=tuple(np.linspace(low, high, count).tolist()))
         for name, (low, high), count in zip(names, window, experiment.starts.counts, strict=True)

@@ -7,6 +7,8 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -101,7 +103,7 @@ def pool(workers: int) -> Iterator[Executor | None]:
         return
     # Forked processes have loaded all that is needed; where there is no fork, they load it anew.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_leave_interrupts)
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_obey_parent)
     try:
         yield executor
     except BaseException:
@@ -112,10 +114,20 @@ def pool(workers: int) -> Iterator[Executor | None]:
     executor.shutdown()
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; it is the parent who says what comes of it."""
+def _obey_parent() -> None:
+    """Begin a worker: what comes of Ctrl-C, which reaches every process of a terminal, is the parent's to say.
+
+    And a worker whose parent was killed must not wait for more work for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | None) -> Iterator[Outcome]:

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "configs").glob("**/*.yaml"))
 COMPARISONS = [path for path in SHIPPED if "\nobjective:" in path.read_text()]
-CONFIGS = [path for path in SHIPPED if path not in COMPARISONS]
+SWEEPS = [path for path in SHIPPED if "momentumlab sweep" in path.read_text()]
+CONFIGS = [path for path in SHIPPED if path not in COMPARISONS + SWEEPS]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
