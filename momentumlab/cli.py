@@ -1,5 +1,6 @@
 """The command line: parses, calls the API, prints. What a command needs is imported when it runs: help is quick."""
 
+import functools
 import gc
 import io
 import os
@@ -89,6 +90,8 @@ Optimizer = Annotated[str | None, typer.Option(help="Optimizers, by name: moment
 Rates = Annotated[str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50).")]
 Betas = Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")]
 Start = Annotated[str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")]
+Starts = Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Which random starts. [0]")]
 Iterations = Annotated[str | None, typer.Option(metavar="N", help="The most iterations of a trial.")]
 Tolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by no more.")]
 GradientTolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop at a gradient this small.")]
@@ -302,8 +305,9 @@ def compare(
     beta: Annotated[
         str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9, tuned, or the values to search.")
     ] = None,
-    tune: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="What to search, for those who have it: lr or lr,beta.")
+    tune_: Annotated[
+        str | None,
+        typer.Option("--tune", metavar="NAMES", help="What to search, for those who have it: lr or lr,beta."),
     ] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="N", help="Trials with which the search of each optimizer begins. [64]")
@@ -336,27 +340,21 @@ def compare(
     Several surfaces or starts add performance and data profiles.
     """
     refuse_beside_quiet(quiet, output)
-    if starts is not None and start is not None:
-        raise typer.BadParameter("says where to start, and so does --start", param_hint="--starts")
-    if seed is not None and starts is None:
-        raise typer.BadParameter("goes with --starts", param_hint="--seed")
-    tuned = tune.replace(",", " ").split() if tune else []
+    tuned = tune_.replace(",", " ").split() if tune_ else []
     flags = {
         "optimizers": optimizers,
         "surface": surface,
         "budget": budget,
         "objective": objective,
         "accuracy": accuracy,
-        "start": start if starts is None else f"random({starts}, seed={seed or 0})",
+        "start": starts_or(start, starts, seed),
         "iterations": iterations,
         "tolerance": tolerance,
         "gradient_tolerance": gradient_tolerance,
         "target_loss": target_loss,
         "name": name,
     }
-    for key in tuned:
-        if key in flags:
-            raise typer.BadParameter(f"{key} is no hyperparameter", param_hint="--tune")
+    refuse_settings(tuned, flags, "--tune")
     for key, axis in (("lr", lr), ("beta", beta)):
         if axis is not None and key in tuned:
             raise typer.BadParameter(f"{key} is tuned, and --{key} gives it a value, too", param_hint="--tune")
@@ -374,6 +372,87 @@ def compare(
         loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
         how = Execution(plots=not no_plots, command_line=typed())
         execute_all(loaded, out, how, output=output, quiet=quiet)
+
+
+@app.command(rich_help_panel=RUNNING)
+def tune(
+    configs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CONFIG...", help="YAML files; none if --optimizer says it all."),
+    ] = None,
+    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which [ravine]: one, or a,b,c.")] = None,
+    optimizer: Annotated[str | None, typer.Option(metavar="NAMES", help="Which: momentum or momentum,adam.")] = None,
+    over: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="What to search, for those who have it: lr,beta. [lr]")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(metavar="N", help="Trials per optimizer and start. [4096]")] = None,
+    zooms: Annotated[str | None, typer.Option(metavar="N", help="Finer grids around the best cells. [3]")] = None,
+    objective: Annotated[
+        ObjectiveName | None, typer.Option(help="What is best. [final_loss]", show_default=False)
+    ] = None,
+    start: Start = None,
+    starts: Starts = None,
+    seed: Seed = None,
+    iterations: Iterations = None,
+    tolerance: Tolerance = None,
+    gradient_tolerance: GradientTolerance = None,
+    target_loss: TargetLoss = None,
+    settings: Settings = None,
+    name: Name = None,
+    out: Out = RUNS,
+    no_plots: NoPlots = False,
+    output: Output = Format.TABLE,
+    quiet: Quiet = False,
+    max_trials: MaxTrials = None,
+) -> None:
+    """Find the best hyperparameters: a coarse grid, then zooms into its best cells; the same budget for all.
+
+    The run folder has best.yaml, ready for 'momentumlab run'.
+    """
+    refuse_beside_quiet(quiet, output)
+    tuned = over.replace(",", " ").split() if over else []
+    flags = {
+        "optimizers": optimizer,
+        "surface": surface,
+        "budget": budget,
+        "zooms": zooms,
+        "objective": objective,
+        "start": starts_or(start, starts, seed),
+        "iterations": iterations,
+        "tolerance": tolerance,
+        "gradient_tolerance": gradient_tolerance,
+        "target_loss": target_loss,
+        "name": name,
+    }
+    refuse_settings(tuned, flags, "--over")
+    with reported():
+        from momentumlab.api import Execution
+        from momentumlab.config import load_comparison
+        from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS
+
+        options = dict.fromkeys(tuned, "--over") | ({"start": "--starts"} if starts is not None else {})
+        nodes = overriding(flags | dict.fromkeys(tuned, "tuned"), settings, options)
+        name_ = joined_words("tune", surface or "ravine")
+        load = functools.partial(load_comparison, defaults={"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS})
+        loaded = load_all(configs, nodes, load, max_trials, default_name=name_)
+        how = Execution(plots=not no_plots, command_line=typed())
+        execute_all(loaded, out, how, output=output, quiet=quiet)
+
+
+def starts_or(start: str | None, starts: int | None, seed: int | None) -> str | None:
+    """Where to start: as ``--start`` says, or ``--starts`` and ``--seed``."""
+    if starts is not None and start is not None:
+        raise typer.BadParameter("says where to start, and so does --start", param_hint="--starts")
+    if seed is not None and starts is None:
+        raise typer.BadParameter("goes with --starts", param_hint="--seed")
+    return start if starts is None else f"random({starts}, seed={seed or 0})"
+
+
+def refuse_settings(names: Sequence[str], flags: Mapping[str, str | None], option: str) -> None:
+    """What is to be tuned must not be a setting of another kind."""
+    for name in names:
+        if name in flags:
+            raise typer.BadParameter(f"{name} is no hyperparameter", param_hint=option)
 
 
 def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> None:

@@ -199,6 +199,9 @@ class Objective(Enum):
 DEFAULT_BUDGET = 64
 DEFAULT_ACCURACY = 1e-6
 
+TUNING_BUDGET = 4096
+TUNING_ZOOMS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -209,7 +212,10 @@ class Comparison:
     experiments
         One per surface, with the same optimizers in the same order.
     budget
-        The most trials per optimizer, surface and start with which ``tuned`` axes begin.
+        The most trials per optimizer, surface and start for ``tuned`` axes, all zooms together; ranges that grow take
+        more.
+    zooms
+        How often the search begins anew around the best cells, with as many trials as at first.
     accuracy
         A path has arrived where its loss is above the lowest known by this share of what it was at the start.
     """
@@ -218,6 +224,7 @@ class Comparison:
     experiments: tuple[Experiment, ...]
     objective: Objective = Objective.FINAL_LOSS
     budget: int = DEFAULT_BUDGET
+    zooms: int = 0
     accuracy: float = DEFAULT_ACCURACY
 
 

@@ -276,6 +276,7 @@ def write_comparison(
         _write_text(folder / "tuning.csv", contest_data.tuning_csv_text(result))
         _write_text(folder / "summary.csv", csv_text(result.results))
         for ending, each in zip(_endings(result), result.results, strict=True):
+            _write_text(folder / f"best{ending}.yaml", to_yaml(each.experiment))
             _write(folder / f"trajectories{ending}.npz", functools.partial(_save_history, each))
         if plots:
             _write_figures(folder, _comparison_figures(result))
@@ -302,6 +303,8 @@ def _comparison_figures(result: ComparisonResult) -> dict[str, Callable[[], "Fig
         figures[f"trajectory{ending}"] = functools.partial(result.plot_trajectories, i)
         figures[f"velocity{ending}"] = functools.partial(result.plot_velocities, i)
         figures[f"loss{ending}"] = functools.partial(result.plot_losses, i)
+    if result.searched_planes:
+        figures["search"] = result.plot_search
     if result.searched_rates:
         figures["sensitivity"] = result.plot_sensitivity
     if result.costs.shape[1] > 1:

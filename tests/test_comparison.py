@@ -123,6 +123,57 @@ def test_of_equally_good_rates_the_middle_one_is_chosen() -> None:
     assert match.standings[0].setting["lr"] == 0.3
 
 
+@pytest.mark.parametrize("kappa", [10, 100, 1000, 10_000])
+def test_tuning_finds_the_optimum_of_polyak_on_quadratics(kappa: int) -> None:
+    """To within 5 % of the rate: digits gained per iteration, from the roots of z² − (1 + β − aλ) z + β."""
+    best = (np.sqrt(kappa) - 1) / (np.sqrt(kappa) + 1)
+    (match,) = momentumlab.compare(
+        surface={"name": "quadratic", "eigenvalues": [1.0, float(kappa)]},
+        optimizers=["momentum"],
+        lr="tuned",
+        beta="tuned",
+        objective="iterations",
+        target_loss=1e-60,
+        iterations=int(300 / (1 - best)),
+        budget=4096,
+        zooms=3,
+    ).matches
+    lr, beta = (float(match.standings[0].setting[name]) for name in ("lr", "beta"))  # type: ignore[arg-type]
+    rate = max(abs(np.roots([1, -(1 + beta - lr * curvature), beta])).max() for curvature in (1.0, kappa))
+    assert np.log(rate) / np.log(best) > 0.95
+
+
+def test_zooms_try_as_many_settings_for_all_and_only_better_themselves() -> None:
+    settings = {"optimizers": ["sgd", "momentum"], "lr": "tuned", "beta": "tuned", "budget": 1024}
+    (coarse,) = momentumlab.compare(settings, budget=256).matches
+    (fine,) = momentumlab.compare(settings, zooms=3).matches
+    for number in (0, 1):
+        assert fine.standing(number).final_loss[1] <= coarse.standing(number).final_loss[1]
+        assert 0.8 * 1024 <= fine.searched[number].cells <= 1024 + 2 * 256
+        assert fine.searched[number].columns["lr"].min() > 0
+    assert (fine.searched[1].columns["beta"] >= 0).all()
+    assert (fine.searched[1].columns["beta"] < 1).all()
+
+
+def test_zooms_keep_what_is_listed() -> None:
+    optimizers = [{"name": "momentum", "beta": [0.5, 0.9]}]
+    (match,) = momentumlab.compare(optimizers=optimizers, zooms=2, budget=192).matches
+    assert set(match.searched[0].columns["beta"]) == {0.5, 0.9}
+
+
+def test_the_tune_command_leaves_an_experiment_ready_to_run(command: Command, tmp_path: Path) -> None:
+    done = command("tune", "--optimizer", "sgd,momentum", "--over", "lr,beta", "--budget", "400")
+    assert "400 settings: 10 lr from 0.0001 to 10 × 10 β" in done.stdout
+    assert "robust" not in done.stdout
+    folder = tmp_path / done.stdout.splitlines()[-1]
+    assert (folder / "search.png").exists()
+    assert not (folder / "sensitivity.png").exists()
+    again = json.loads(command("run", folder / "best.yaml", "--format", "json", "--no-plots").stdout)
+    assert again["trials"] == json.loads((folder / "result.json").read_text())["trials"]
+    repeated = json.loads(command("tune", folder / "experiment.yaml", "--format", "json", "--no-plots").stdout)
+    assert repeated["trials"] == again["trials"]
+
+
 # Ranks
 
 
@@ -331,6 +382,7 @@ BAD = {
     "endless range": (["--lr", "tuned(1, 1e308)"], "tuned(low, high) needs"),
     "tune a setting": (["--tune", "lr,iterations"], "iterations is no hyperparameter"),
     "twice by an axis": (["--surface", "ravine", "--set", "surface.b=[1, 1]"], "this surface is listed twice"),
+    "zooms": (["--set", "zooms=-1"], "zooms: -1 is below 0"),
     "starts twice": (["--starts", "5", "--start", "1,2"], "--start"),
     "seed alone": (["--seed", "5"], "--starts"),
     "too many": (["--starts", "100000"], "trials are more than the limit"),
@@ -446,6 +498,8 @@ PICTURED: dict[str, dict[str, Any]] = {
     "one dimension": {"surface": "parabola", "optimizers": THREE, "start": "random(4)", "budget": 8},
     "five dimensions": {"surface": "rosenbrock", "optimizers": THREE, "start": "random(4, dimension=5)", "budget": 8},
     "no minimum": {"surface": "saddle", "optimizers": THREE, "start": "random(4)", "budget": 8},
+    "zooms": {"optimizers": THREE, "lr": "tuned", "beta": "tuned", "beta1": "tuned", "zooms": 2, "budget": 300},
+    "planes on two surfaces": {**MANY, "lr": "tuned", "beta": "tuned", "start": None},
     "all diverge": {"optimizers": THREE, "lr": [1e4, 1e5], "surface": "rosenbrock", "start": "random(3)"},
     "twice": {"optimizers": [{"name": "momentum", "beta": 0.5}, {"name": "momentum", "beta": 0.9}], "budget": 8},
     "a zero rate": {"optimizers": THREE, "lr": [0.0, 0.05, 0.1]},
@@ -459,6 +513,7 @@ PICTURED: dict[str, dict[str, Any]] = {
 
 def figures_of(result: ComparisonResult) -> list[Figure]:
     figures = [result.plot_profiles()] + ([result.plot_sensitivity()] if result.searched_rates else [])
+    figures += [result.plot_search()] if result.searched_planes else []
     return [*figures, result.plot_trajectories(), result.plot_losses(), result.plot_velocities()]
 
 

@@ -50,7 +50,8 @@ class Standing:
     always_diverged
         Whether all trials of all its settings diverged.
     robustness
-        The share of the searched learning rates with a result within ten times the best; ``None`` if there was one.
+        The share of the searched learning rates with a result within ten times the best; ``None`` if there was one,
+        and of a search that zooms in, where most are near the best.
     same_as
         The other optimizers that made the same paths.
     """
@@ -144,6 +145,11 @@ class ComparisonResult:
         return np.concatenate([match.evaluations_to_target for match in self.matches], axis=1)
 
     @property
+    def searched_planes(self) -> bool:
+        """Whether lr and another number were searched together for some optimizer."""
+        return any(one.second_axes for match in self.matches for one in match.searched)
+
+    @property
     def searched_rates(self) -> bool:
         """Whether there is a learning rate of which several values were tried."""
         return any(standing.robustness is not None for match in self.matches for standing in match.standings)
@@ -189,6 +195,12 @@ class ComparisonResult:
         from momentumlab.report.figures import sensitivity_figure
 
         return sensitivity_figure(self)
+
+    def plot_search(self) -> "Figure":
+        """Every setting that was tried, by lr and one more hyperparameter, coloured by its result."""
+        from momentumlab.report.figures import search_figure
+
+        return search_figure(self)
 
     def plot_profiles(self) -> "Figure":
         """The performance and the data profile over all problems."""
@@ -241,7 +253,7 @@ def compare(comparison: Comparison) -> ComparisonResult:
 
 def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[str]]:
     yardstick = yardstick_of(experiment, comparison.objective)
-    searched = search(experiment, yardstick)
+    searched = search(experiment, yardstick, zooms=comparison.zooms)
     cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
     chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))
     result = engine.run(make_plan(replace(experiment, optimizers=chosen)))
@@ -255,7 +267,7 @@ def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[
     match = Match(
         yardstick=yardstick,
         searched=searched,
-        standings=_standings(yardstick, searched, cells, result, evaluations),
+        standings=_standings(comparison, yardstick, searched, cells, result, evaluations),
         result=result,
         targets=targets,
         evaluations_to_target=evaluations,
@@ -287,7 +299,12 @@ def _evaluations_to_target(result: Result, targets: Array) -> Array:
 
 
 def _standings(
-    yardstick: Yardstick, searched: tuple[Searched, ...], cells: list[int], result: Result, evaluations: Array
+    comparison: Comparison,
+    yardstick: Yardstick,
+    searched: tuple[Searched, ...],
+    cells: list[int],
+    result: Result,
+    evaluations: Array,
 ) -> tuple[Standing, ...]:
     shape = evaluations.shape
     losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
@@ -305,7 +322,7 @@ def _standings(
             final_loss=_quartiles(valid[i]),
             counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
             always_diverged=bool((one.status_codes == Status.DIVERGED.code).all()),
-            robustness=_robustness(yardstick, one, cell),
+            robustness=None if comparison.zooms else _robustness(yardstick, one, cell),
             same_as=tuple(j for j in range(len(same)) if same[j] == same[i] and j != i),
         )
         for i, (one, cell) in enumerate(zip(searched, cells, strict=True))

@@ -1,6 +1,8 @@
 """All settings of all optimizers on one surface: a batch for each, and more for all where a best lies at an edge."""
 
-from collections.abc import Mapping, Sequence
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +14,14 @@ from momentumlab import engine
 from momentumlab.catalogue import Array, Value
 from momentumlab.comparison.judgement import Yardstick
 from momentumlab.experiment import Axis, Choice, Experiment
+from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Group, make_plan
+
+ZOOM_CELLS = 4
+"""How many of the best cells a zoom looks into."""
+
+ZOOM_REACH = 1.5
+"""How far a zoom reaches to either side of a cell, in distances between neighbours."""
 
 MOST_WIDENINGS = 4
 """How often a range of learning rates grows; each time by a quarter, of its width on a log scale and of its values."""
@@ -58,6 +67,14 @@ class Searched:
         column = self.columns.get("lr", self.choice.axes["lr"].values[0])
         return np.broadcast_to(np.asarray(column, dtype=np.float64), self.cells)
 
+    @cached_property
+    def second_axes(self) -> list[str]:
+        """The numbers that were searched beside lr, where lr was."""
+        if len(np.unique(self.lr)) == 1:
+            return []
+        numbers = {name: column for name, column in self.columns.items() if column.dtype.kind == "f"}
+        return [name for name, column in numbers.items() if name != "lr" and len(np.unique(column)) > 1]
+
     @property
     def rates(self) -> int:
         """With how many learning rates the search began."""
@@ -92,7 +109,7 @@ class Searched:
         return np.flatnonzero(same)
 
 
-def search(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]:
+def search(experiment: Experiment, yardstick: Yardstick, *, zooms: int = 0) -> tuple[Searched, ...]:
     """Try every setting of every optimizer of an experiment.
 
     Where the best learning rate of one optimizer lies at the edge of its range, the ranges of all that began with the
@@ -105,7 +122,27 @@ def search(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]
         A single surface; the axes of its optimizers are what is tried.
     yardstick
         By what the best is found.
+    zooms
+        How often the search then begins anew in finer grids around the best cells, with as many trials as at first.
     """
+    searched = _widened(experiment, yardstick)
+    spacings = [_spacings(one.choice) for one in searched]
+    for _ in range(zooms):
+        finer = [_zoomed(one, own, yardstick) for one, own in zip(searched, spacings, strict=True)]
+        entries = [choice for choices, _ in finer for choice in choices]
+        if not entries:
+            break
+        tried = iter(_tried(replace(experiment, optimizers=tuple(entries))))
+        searched = tuple(
+            functools.reduce(_joined, (next(tried) for _ in choices), one)
+            for one, (choices, _) in zip(searched, finer, strict=True)
+        )
+        spacings = [own for _, own in finer]
+    return searched
+
+
+def _widened(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]:
+    """The first grids, and what is added to them where the best lie at an edge."""
     searched = _tried(experiment)
     for _ in range(MOST_WIDENINGS):
         below, above = at_edges(searched, yardstick)
@@ -136,6 +173,84 @@ def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArra
             best = one.lr[yardstick.best(one.final_losses, one.iterations, one.status_codes)]
             below[i], above[i] = best == one.lr.min(), best == one.lr.max()
     return below, above
+
+
+def _spacings(choice: Choice) -> dict[str, float]:
+    """The distance between neighbours on each tuned axis, on the scale on which it is even."""
+    spacings = {}
+    for name, axis in choice.axes.items():
+        if axis.tuned:
+            scale = _scale_of(choice, name)
+            ends = scale.forth(np.array([axis.values[0], axis.values[-1]], dtype=np.float64))
+            spacings[name] = abs(float(ends[1] - ends[0])) / max(len(axis) - 1, 1) or math.log(10)
+    return spacings
+
+
+def _zoomed(
+    one: Searched, spacings: Mapping[str, float], yardstick: Yardstick
+) -> tuple[list[Choice], dict[str, float]]:
+    """Finer grids around the best cells of one optimizer, together with as many trials as its search began with.
+
+    Returns
+    -------
+    choices, spacings
+        The optimizer with the axes of each grid, and the distances between neighbours in them.
+    """
+    if not spacings:
+        return [], {}
+    cells = _best_cells(one, spacings, yardstick)
+    per_grid = one.choice.combinations / len(cells)
+    count = max(2, int(per_grid ** (1 / len(spacings)) + 1e-9))
+    steps = np.linspace(-ZOOM_REACH, ZOOM_REACH, count)
+    choices = []
+    for cell in cells:
+        chosen = one.chosen(cell).axes
+        axes = {name: replace(axis, tuned=name in one.columns) for name, axis in chosen.items()}
+        for name, spacing in spacings.items():
+            scale = _scale_of(one.choice, name)
+            middle = scale.forth(np.array([one.setting(cell)[name]], dtype=np.float64))
+            values = np.unique(scale.back(middle + spacing * steps))
+            axes[name] = Axis(values=tuple(values.tolist()), tuned=True)
+        choices.append(replace(one.choice, axes=axes))
+    finer = {name: spacing * 2 * ZOOM_REACH / (count - 1) for name, spacing in spacings.items()}
+    return choices, finer
+
+
+def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardstick) -> list[int]:
+    """The best cells that are not neighbours of each other, at most `ZOOM_CELLS`."""
+    keys = yardstick.keys(one.final_losses, one.iterations, one.status_codes)
+    order = np.lexsort(keys[::-1])
+    best = yardstick.best(one.final_losses, one.iterations, one.status_codes)
+    places = {
+        name: _scale_of(one.choice, name).forth(one.columns[name].astype(np.float64)) / spacing
+        for name, spacing in spacings.items()
+    }
+    chosen: list[int] = []
+    for cell in [best, *order.tolist()]:
+        far = all(any(abs(place[cell] - place[other]) > ZOOM_REACH for place in places.values()) for other in chosen)
+        if far and (not chosen or np.isfinite(keys[0, cell])):
+            chosen.append(cell)
+        if len(chosen) == ZOOM_CELLS:
+            break
+    return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """On which a hyperparameter is searched evenly."""
+
+    forth: Callable[[Array], Array]
+    back: Callable[[Array], Array]
+
+
+_RATES = _Scale(forth=np.log, back=np.exp)
+_SHARES = _Scale(forth=lambda share: np.log1p(-share), back=lambda place: np.clip(-np.expm1(place), 0.0, 1 - 2.0**-40))
+
+
+def _scale_of(choice: Choice, name: str) -> _Scale:
+    """Rates by their logarithm; what lies between 0 and 1 by that of its distance from 1."""
+    (parameter,) = (each for each in OPTIMIZERS[choice.name].parameters() if each.name == name)
+    return _SHARES if parameter.lt == 1 else _RATES
 
 
 def _tried(experiment: Experiment) -> tuple[Searched, ...]:

@@ -58,11 +58,12 @@ def resolve_comparison(root: Node, default_name: str) -> Comparison:
         tree["optimizers"] = Node(
             value=[Node(value=name, place=root.place) for name in DEFAULT_OPTIMIZERS], place=root.place
         )
+    coarse = max(1, settings.budget // (settings.zooms + 1))
     experiments: list[Experiment] = []
     for surface in _surfaces(tree, root, problems):
         single = replace(root, value={**tree, "surface": surface})
         try:
-            for experiment in _with_single_surfaces(resolve(single, default_name, budget=settings.budget)):
+            for experiment in _with_single_surfaces(resolve(single, default_name, budget=coarse)):
                 if experiment.surface in (other.surface for other in experiments):
                     problems.append(surface.problem("this surface is listed twice with the same settings"))
                 experiments.append(experiment)
@@ -77,6 +78,7 @@ def resolve_comparison(root: Node, default_name: str) -> Comparison:
         experiments=tuple(experiments),
         objective=objective,
         budget=settings.budget,
+        zooms=settings.zooms,
         accuracy=settings.accuracy,
     )
 

@@ -38,6 +38,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
             "start": _common_starts(experiment),
             "objective": experiment.objective.label,
             "budget": experiment.budget,
+            "zooms": experiment.zooms,
             "accuracy": experiment.accuracy,
         }
     stopping = experiment.stopping

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from momentumlab.config.comparison import is_comparison, resolve_comparison
@@ -37,12 +38,18 @@ def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment
     return loaded
 
 
-def load_comparison(source: Source, settings: Iterable[Node] = ()) -> Comparison:
+def load_comparison(
+    source: Source, settings: Iterable[Node] = (), *, defaults: Mapping[str, object] | None = None
+) -> Comparison:
     """Read, override and check a comparison; parameters and errors as those of `load_experiment`.
 
-    What is said of an experiment is a comparison when it is loaded as one: its axes are what is searched.
+    What is said of an experiment is a comparison when it is loaded as one: its axes are what is searched. The
+    ``defaults`` are for what neither the source nor the settings say.
     """
     root, name = _tree(source, settings)
+    if isinstance(root.value, dict):
+        own = {key: node_of(value, place=root.place, path=key) for key, value in (defaults or {}).items()}
+        root = replace(root, value={**own, **root.value})
     return resolve_comparison(root, default_name=name)
 
 

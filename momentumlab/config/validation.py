@@ -56,6 +56,7 @@ class ComparisonSettings(BaseModel):
 
     objective: Annotated[str, AfterValidator(lambda value: _one_of(OBJECTIVES, value))] = OBJECTIVES[0]
     budget: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = DEFAULT_BUDGET
+    zooms: Annotated[int, Field(ge=0, le=20)] = 0
     accuracy: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_ACCURACY
 
 

@@ -12,9 +12,9 @@ from rich.text import Text
 from momentumlab.catalogue import Value
 from momentumlab.comparison import ComparisonResult, Match, Standing
 from momentumlab.comparison.judgement import STALLED, WITHIN
-from momentumlab.comparison.search import Searched
+from momentumlab.comparison.search import ZOOM_CELLS, Searched
 from momentumlab.experiment import Comparison, Objective
-from momentumlab.report.labels import SYMBOLS, Labels, point, short
+from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, short
 from momentumlab.report.table import STATUS_STYLES, Justify
 from momentumlab.result import Status
 
@@ -86,7 +86,9 @@ def searched_lines(result: ComparisonResult, match: Match) -> Iterator[str]:
     """Exactly what was searched: once, if it was the same for all."""
     by_text: dict[str, list[str]] = {}
     for name, one in zip(method_names(result.comparison), match.searched, strict=True):
-        by_text.setdefault(_searched_text(one), []).append(name)
+        zooms = result.comparison.zooms
+        text = _zoomed_text(one, zooms) if zooms else _searched_text(one)
+        by_text.setdefault(text, []).append(name)
     for text, names in by_text.items():
         who = "each optimizer" if len(by_text) == 1 else "; ".join(names)
         yield f"searched for {who}: {text}"
@@ -108,6 +110,18 @@ def _searched_text(one: Searched) -> str:
         else:
             parts.append(f"{symbol} in {', '.join(map(short, distinct))}")
     return " × ".join(parts)
+
+
+def _zoomed_text(one: Searched, zooms: int) -> str:
+    """What a search with zooms tried: the first grid, and how it went on."""
+    sizes = [
+        f"{len(axis)} {axis_name(name)} from {axis.values[0]:.3g} to {axis.values[-1]:.3g}"
+        for name, axis in one.choice.axes.items()
+        if axis.tuned
+    ]
+    if not sizes:
+        return _searched_text(one)
+    return f"{one.cells:,} settings: {' × '.join(sizes)}, then {zooms} zooms into the best {ZOOM_CELLS} of them"
 
 
 def meanings(result: ComparisonResult) -> Iterator[str]:

@@ -95,6 +95,11 @@ class Labels:
         return [f"{SYMBOLS.get(name, name)} = {short(value)}" for name, value in items if name in names]
 
 
+def axis_name(name: str) -> str:
+    """The name of a hyperparameter with its symbol, if it has one."""
+    return SYMBOLS.get(name, name)
+
+
 def short(value: Value) -> str:
     """A value at a readable precision."""
     if isinstance(value, tuple):

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from momentumlab.catalogue import Value
-from momentumlab.report.labels import SYMBOLS, Labels, point, short
+from momentumlab.report.labels import Labels, axis_name, point, short
 from momentumlab.report.table import STATUS_STYLES
 from momentumlab.result import STATUS_OF_CODE, Result, Status
 from momentumlab.sweep import MUCH_WORSE, GridAxis, Plane, planes
@@ -38,11 +38,6 @@ def size(plane: Plane) -> str:
     """The axes of a plane: ``400 lr × 400 β``."""
     axes = " × ".join(f"{len(axis):,} {axis_name(axis.name)}" for axis in plane.axes) or "one cell"
     return f"{axes}, each from {plane.starts:,} starts" if plane.starts > 1 else axes
-
-
-def axis_name(name: str) -> str:
-    """The name of an axis with the symbol of its hyperparameter."""
-    return SYMBOLS.get(name, name)
 
 
 def _best_of(plane: Plane) -> str:

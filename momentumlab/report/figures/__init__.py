@@ -5,6 +5,7 @@ from momentumlab.report.figures.contest import (
     contest_trajectory_figure,
     contest_velocity_figure,
     profile_figure,
+    search_figure,
     sensitivity_figure,
 )
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
@@ -17,6 +18,7 @@ __all__ = [
     "contest_velocity_figure",
     "loss_figure",
     "profile_figure",
+    "search_figure",
     "sensitivity_figure",
     "surface_figure",
     "trajectory_figure",

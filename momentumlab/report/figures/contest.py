@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from momentumlab.catalogue import Array
@@ -16,8 +17,9 @@ from momentumlab.report.contest import headline, method_names, target_words
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import WIDE, finish, head_height, loss_figure, velocity_figure
 from momentumlab.report.figures.selection import MOST_SHOWN, Curve, Panelled, Shown, join
+from momentumlab.report.figures.style import VALUES
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
-from momentumlab.report.labels import Labels, point
+from momentumlab.report.labels import Labels, axis_name, point
 from momentumlab.result import Status
 
 CUT = 100.0
@@ -111,6 +113,77 @@ def sensitivity_figure(result: ComparisonResult) -> Figure:
             if panel is panels[0] or len(set(names)) > 1:
                 panel.set_ylabel(name)
     return figure
+
+
+def search_figure(result: ComparisonResult) -> Figure:
+    """Every setting that was tried, by lr and one more hyperparameter, coloured by its result; the chosen one marked.
+
+    Raises
+    ------
+    ValueError
+        If no optimizer searched lr and another number.
+    """
+    drawn = _drawn(result)
+    names = method_names(result.comparison)
+    shown = [
+        (match, number, other)
+        for match in result.matches
+        for number in drawn
+        for other in match.searched[number].second_axes[:1]
+    ]
+    if not shown:
+        raise ValueError("no second hyperparameter was searched")
+    thinned = "" if len(shown) <= MOST_SHOWN else f"{MOST_SHOWN} of {len(shown)} searches"
+    shown = [shown[i] for i in np.linspace(0, len(shown) - 1, min(len(shown), MOST_SHOWN)).round().astype(int)]
+    rows, columns = arrangement(len(shown))
+    with style.styled():
+        margins = style.Margins(left=0.9, right=1.25, top=1.0, between_columns=0.75, between_rows=0.8)
+        figure, panels = style.panels(rows, columns, 4.6 if columns < 3 else 3.7, 3.4, margins)
+        for unused in panels[len(shown) :]:
+            unused.remove()
+        values = [_results_of(match, number) for match, number, _ in shown]
+        finite = np.concatenate([each[np.isfinite(each)] for each in values])
+        norm = _norm(finite)
+        for panel, (match, number, other), results in zip(panels, shown, values, strict=False):
+            one, standing = match.searched[number], match.standing(number)
+            rates, others = one.lr, one.columns[other].astype(np.float64)
+            good = np.isfinite(results)
+            panel.scatter(rates[~good], others[~good], s=3, color="#cccccc", linewidth=0)
+            order = np.flatnonzero(good)[np.argsort(results[good])[::-1]]  # the best last, on top
+            image = panel.scatter(
+                rates[order], others[order], c=results[order], s=6, cmap=VALUES, norm=norm, linewidth=0
+            )
+            chosen = {**style.MINIMUM, "markersize": 13, "markerfacecolor": "white"}
+            panel.plot(rates[[standing.cell]], others[[standing.cell]], **chosen)
+            style.plain_ticks(panel)
+            if rates.min() > 0:
+                style.log_scale(panel, "x")
+            panel.set_xlabel("lr")
+            panel.set_ylabel(axis_name(other))
+            where = f" on {_surface_label(match)}" if len(result.matches) > 1 else ""
+            panel.set_title(names[number] + where, loc="left", fontweight="bold")
+        width, height = figure.get_size_inches()
+        place = figure.add_axes((1 - 1.05 / width, margins.bottom / height, 0.16 / width, 1 - 1.7 / height))
+        figure.colorbar(image, cax=place).set_label(_result_name(result, shown[0][0]))
+        if isinstance(norm, LogNorm):
+            style.log_scale(place)
+        told = "every setting that was tried; grey: not arrived or diverged; the star: chosen"
+        style.headline(figure, f"{result.comparison.name}: the search", join(told, thinned))
+    return figure
+
+
+def _results_of(match: Match, number: int) -> Array:
+    one = match.searched[number]
+    results: Array = match.yardstick.keys(one.final_losses, one.iterations, one.status_codes)[0]
+    return results
+
+
+def _norm(finite: Array) -> Normalize:
+    """Colours for these results, the worst tenth alike: on a log scale if all are positive."""
+    if not len(finite):
+        return Normalize(0.0, 1.0)
+    low, high = float(finite.min()), float(np.quantile(finite, 0.9))
+    return LogNorm(low, max(high, 1.1 * low)) if low > 0 else Normalize(low, max(high, low + 1e-12))
 
 
 def profile_figure(result: ComparisonResult) -> Figure:

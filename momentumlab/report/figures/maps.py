@@ -20,8 +20,8 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
 from momentumlab.report.figures.selection import Curve, join
 from momentumlab.report.figures.trajectory import arrangement
-from momentumlab.report.labels import short
-from momentumlab.report.sweep_table import axis_name, headline
+from momentumlab.report.labels import axis_name, short
+from momentumlab.report.sweep_table import headline
 from momentumlab.result import Result, Status
 from momentumlab.sweep import GridAxis, Plane, planes
 
@@ -37,9 +37,6 @@ NEAR = 0.01
 
 CUT = 100.0
 """Losses this many times higher above the minimum than that of the start look alike."""
-
-VALUES = LinearSegmentedColormap.from_list("values", ["#fde725", "#7ad151", "#22a884", "#2a788e", "#414487", "#440154"])
-"""Viridis, the best brightest: its lightness alone tells the order."""
 
 UNFINISHED = "#d9d9d9"
 CONVERGED = "#2a788e"
@@ -357,7 +354,7 @@ def _draw(
     values: Array,
     norm: Normalize,
     *,
-    colors: LinearSegmentedColormap = VALUES,
+    colors: LinearSegmentedColormap = style.VALUES,
     hatched_gaps: bool = False,
 ) -> Any:
     """A map of values; where there are none, the cell has diverged or has not converged."""

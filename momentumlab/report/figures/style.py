@@ -35,6 +35,9 @@ LINE_STYLES: tuple[LineStyle, ...] = ("-", "--")
 LAND = LinearSegmentedColormap.from_list("land", ["#fffdf5", "#e9eef2", "#c3d0da", "#8fa5b8"])
 """The shade of a surface: pale at the bottom, so that paths stand out everywhere."""
 
+VALUES = LinearSegmentedColormap.from_list("values", ["#fde725", "#7ad151", "#22a884", "#2a788e", "#414487", "#440154"])
+"""Viridis, the best brightest: its lightness alone tells the order."""
+
 CONTOUR = "#70879b"
 
 RC: Any = {
