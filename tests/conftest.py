@@ -21,6 +21,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def command(tmp_path: Path) -> Command:
     """Runs the real ``momentumlab`` in an empty folder, without a terminal."""
 
+    own = {key: value for key, value in os.environ.items() if key != "COLUMNS"}  # pytest-xdist sets it
+
     def run(*arguments: str | Path, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [Path(sys.executable).with_name("momentumlab"), *map(str, arguments)],
@@ -30,7 +32,7 @@ def command(tmp_path: Path) -> Command:
             cwd=cwd,
             check=False,
             timeout=120,
-            env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+            env={**own, "PYTHONIOENCODING": "utf-8", **environment},
         )
 
     return run
