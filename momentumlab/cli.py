@@ -439,6 +439,52 @@ def tune(
         execute_all(loaded, out, how, output=output, quiet=quiet)
 
 
+@app.command(rich_help_panel=LOOKING)
+def predict(
+    configs: Configs = None,
+    surface: Surface = None,
+    optimizer: Optimizer = None,
+    lr: Rates = None,
+    beta: Betas = None,
+    start: Start = None,
+    tolerance: Tolerance = None,
+    target_loss: TargetLoss = None,
+    settings: Settings = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say what will happen before anything is run: rate, oscillation, stability, and what would be best.
+
+    Theory holds near a minimum, for methods whose step is linear in the gradients.
+    """
+    flags = {
+        "surface": surface,
+        "optimizer": optimizer,
+        "lr": lr,
+        "beta": beta,
+        "start": start,
+        "tolerance": tolerance,
+        "target_loss": target_loss,
+    }
+    with reported():
+        if output is Format.CSV:
+            raise ConfigError([Problem(place="--format", message="predictions are printed as table or json")])
+        from momentumlab.experiment import Comparison
+        from momentumlab.plan import make_plan
+        from momentumlab.report import predictions
+        from momentumlab.report.data import json_text, strict
+
+        for one in load_experiments(configs, flags, settings, None):
+            if isinstance(one, Comparison):
+                raise ConfigError(
+                    [Problem(place=one.name, message="a comparison searches: there is no one lr to predict")]
+                )
+            plan = make_plan(one)
+            if output is Format.JSON:
+                print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
+            else:
+                show(predictions.rich_predictions(plan))
+
+
 def starts_or(start: str | None, starts: int | None, seed: int | None) -> str | None:
     """Where to start: as ``--start`` says, or ``--starts`` and ``--seed``."""
     if starts is not None and start is not None:

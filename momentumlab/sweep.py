@@ -20,6 +20,9 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import SURFACES
 
+NEAR = 0.01
+"""A trial has reached a minimum where its end is no farther from it than this share of the window's diagonal."""
+
 MUCH_WORSE = 2.0
 """How far one may move from the best cell is told until results are this many times worse."""
 
@@ -153,6 +156,22 @@ class Plane:
             while high < len(axis) - 1 and good[high + 1]:
                 high += 1
             yield axis, axis.values[low], axis.values[high]
+
+    def basins(self) -> NDArray[np.int64]:
+        """Which of the known minima each trial reached, -1 for none, ``(cells, starts)``.
+
+        It has where its end is no farther from the minimum than `NEAR` of the window's diagonal.
+        """
+        experiment = self.result.experiment
+        surface = experiment.first_surface
+        low, high = np.array(surface.window(experiment.dimension)).T
+        near = NEAR * float(np.sqrt(((high - low) ** 2).sum()))
+        basins = np.full(self.status_codes.shape, -1)
+        for number, minimum in enumerate(surface.minima(experiment.dimension)):
+            with np.errstate(all="ignore"):
+                distances = np.sqrt(((self.final_points - np.array(minimum.point)) ** 2).sum(axis=2))
+            basins[(distances <= near) & (self.status_codes != Status.DIVERGED.code)] = number
+        return basins
 
     def counts(self) -> dict[Status, int]:
         """How many trials ended in each status."""

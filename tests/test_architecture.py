@@ -27,6 +27,7 @@ ROOMS = [
     "workers",
     "comparison",
     "sweep",
+    "theory",
     "config",
     "report",
     "store",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -75,7 +76,12 @@ def remarks(plane: Plane) -> Iterator[str]:
     counts = plane.counts()
     trials = sum(counts.values())
     yield ", ".join(f"{count:,} {status.label} ({count / trials:.1%})" for status, count in counts.items() if count)
-    reach = [_reach(plane, *each) for each in plane.reach()]
+    minima = plane.result.experiment.first_surface.minima(plane.result.plan.dimension)
+    if len(minima) > 1:
+        basins = plane.basins()
+        shares = [f"{point(minimum.point)} {np.mean(basins == i):.1%}" for i, minimum in enumerate(minima)]
+        yield f"minima reached: {', '.join(shares)}"
+    reach = [_reach(plane, *each) for each in plane.reach() if not each[0].name.startswith("start ")]
     if reach:
         worse = "iterations" if plane.by_iterations else "height above the minimum"
         yield f"from the best cell, within {MUCH_WORSE:g} times its {worse}: {'; '.join(reach)}"

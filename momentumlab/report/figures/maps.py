@@ -32,9 +32,6 @@ MOST_CELLS = 2000
 CONTOUR_CELLS = 100
 """Contours are drawn from medians over blocks of cells, at most so many along an axis."""
 
-NEAR = 0.01
-"""A start has reached a minimum where its end is no farther from it than this share of the window's diagonal."""
-
 CUT = 100.0
 """Losses this many times higher above the minimum than that of the start look alike."""
 
@@ -148,21 +145,19 @@ def basin_figure(result: Result) -> Figure:
     """Which known minimum each start reaches, by colour, and how soon, by shade."""
     sheets, remark = _sheets(result)
     minima = _minima(result)
-    window = result.experiment.first_surface.window(2)
-    near = NEAR * math.hypot(*(high - low for low, high in window))
     iterations = [sheet.cut(sheet.plane.iterations[:, 0].astype(np.float64)) for sheet in sheets]
     fastest = max(1.0, min(float(each.min()) for each in iterations))
     slowest = max(fastest + 1, *(float(np.quantile(each, 0.99)) for each in iterations))
     with style.styled():
         figure, panels = _panels(sheets, with_bar=False)
         for panel, sheet, made in zip(panels, sheets, iterations, strict=True):
-            points = sheet.plane.final_points[:, 0]
+            basins = sheet.cut(sheet.plane.basins()[:, 0])
             diverged = sheet.cut(sheet.plane.status_codes[:, 0] == Status.DIVERGED.code)
             image = np.ones((*made.shape, 4))
             image[..., :3] = to_rgb(UNFINISHED)
             shade = np.clip(np.log(np.maximum(made, fastest) / fastest) / math.log(slowest / fastest), 0, 1)
-            for number, minimum in enumerate(minima):
-                reached = sheet.cut(np.hypot(*(points - minimum).T) <= near) & ~diverged
+            for number in range(len(minima)):
+                reached = basins == number
                 color = np.array(to_rgb(style.color(number)))
                 # From a tint for the quickest to a dark shade for the slowest.
                 tinted = (1 - shade[..., np.newaxis]) * (0.35 * color + 0.65) + shade[..., np.newaxis] * 0.7 * color
@@ -178,15 +173,9 @@ def basin_figure(result: Result) -> Figure:
         told = "which minimum each start reaches; the darker, the later"
         _finish(
             figure, result, sheets, join(told, remark), unfinished="none", handles=handles,
-            words=lambda sheet: f"{_share_near(sheet, minima, near):.1%} of the starts reach a minimum",
+            words=lambda sheet: f"{np.mean(sheet.cut(sheet.plane.basins()[:, 0]) >= 0):.1%} of starts reach a minimum",
         )  # fmt: skip
     return figure
-
-
-def _share_near(sheet: Sheet, minima: Sequence[Array], near: float) -> float:
-    points = sheet.plane.final_points[:, 0]
-    with np.errstate(all="ignore"):
-        return float(np.mean([np.hypot(*(points - minimum).T) <= near for minimum in minima], axis=1).sum())
 
 
 def curve_figure(result: Result) -> Figure:
