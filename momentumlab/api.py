@@ -104,6 +104,8 @@ class Execution:
         Whether it is to be run as a sweep, however few trials there are.
     all_rows
         Whether a sweep's tables for programs have all trials, not the best alone.
+    theory
+        Whether the maps of a sweep show what theory says, too.
     workers
         How many processes run a sweep; 0 for as many as the work is worth.
     executor
@@ -118,6 +120,7 @@ class Execution:
     record: str = "auto"
     is_sweep: bool = False
     all_rows: bool = False
+    theory: bool = False
     workers: int = 0
     executor: Executor | None = None
     on_block: OnBlock | None = None
@@ -207,7 +210,13 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         if folder is None:
             return result
         return store.write_sweep(
-            result, folder, provenance(), recorded=recorded, plots=how.plots, all_rows=how.all_rows
+            result,
+            folder,
+            provenance(),
+            recorded=recorded,
+            plots=how.plots,
+            all_rows=how.all_rows,
+            theory=how.theory,
         )
     except KeyboardInterrupt:
         if folder is None:

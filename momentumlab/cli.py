@@ -247,6 +247,9 @@ def sweep(
     out: Out = RUNS,
     no_plots: NoPlots = False,
     record: Record = "none",
+    theory: Annotated[
+        bool, typer.Option("--theory", help="Draw into the maps where theory sees stability and oscillation.")
+    ] = False,
     all_rows: Annotated[bool, typer.Option("--all-rows", help="Tables for programs have all trials.")] = False,
     workers: Annotated[
         int, typer.Option(metavar="N", min=0, help="Processes; 0 for as many as the work is worth.")
@@ -284,6 +287,7 @@ def sweep(
             record="none" if record == "auto" else record,
             is_sweep=True,
             all_rows=all_rows,
+            theory=theory,
             workers=workers,
             command_line=typed(),
         )

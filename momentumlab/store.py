@@ -200,6 +200,7 @@ def write_sweep(
     recorded: Result | None = None,
     plots: bool = True,
     all_rows: bool = False,
+    theory: bool = False,
 ) -> Result:
     """Finish the run folder of a sweep.
 
@@ -217,6 +218,8 @@ def write_sweep(
         Whether to draw the figures.
     all_rows
         Whether ``summary.csv`` has all trials, not the best `BEST_ROWS` alone.
+    theory
+        Whether the maps show what theory says, too.
 
     Raises
     ------
@@ -235,7 +238,7 @@ def write_sweep(
             from momentumlab.report.figures.maps import map_figures
 
             paths = {} if recorded is None else {"trajectory": recorded.plot_trajectories}
-            _write_figures(folder, {**map_figures(result), **paths})
+            _write_figures(folder, {**map_figures(result, theory=theory), **paths})
         document = json_document(
             result,
             numbers=best,

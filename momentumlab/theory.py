@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, Value
 from momentumlab.errors import MomentumLabError
@@ -494,3 +495,55 @@ def _iterations_to_tolerance(plan: Plan, number: int, prediction: Prediction, su
         heights.append(stopping.gradient_tolerance**2 / (2 * max(abs(one.curvature) for one in prediction.modes)))
     wanted = max(heights)
     return max(0.0, math.log(wanted / height) / (2 * math.log(rate))) if wanted > 0 else math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneTheory:
+    """What theory says of a whole plane of trials on a surface with one minimum.
+
+    Attributes
+    ----------
+    rates
+        The rate of each trial over all curvatures, ``(trials,)``.
+    oscillates
+        For each curvature, whether the dominant eigenvalues of each trial are a complex pair, ``(trials,)`` each.
+    """
+
+    rates: Array
+    oscillates: Mapping[float, NDArray[np.bool_]]
+
+
+def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
+    """Rates of the trials from ``first`` up to ``last``, all of one optimizer, near the surface's only minimum.
+
+    Raises
+    ------
+    TheoryDoesNotApplyError
+        If the surface has not exactly one minimum and a Hessian, or the method no fixed linear map.
+    """
+    surface = plan.experiment.first_surface
+    minima = surface.minima(plan.dimension)
+    if len(minima) != 1 or "hessian" not in surface.offers(plan.dimension):
+        raise TheoryDoesNotApplyError(f"{surface.name} has not exactly one known minimum with a Hessian")
+    if plan.experiment.surface.combinations > 1:
+        raise TheoryDoesNotApplyError("the surface differs from trial to trial")
+    curvatures = list(_directions(surface, minima[0]))
+    group = plan.group_of(first)
+    if last > group.first + group.size:
+        raise TheoryDoesNotApplyError("flags, words or vectors differ from trial to trial")
+    lanes = group.lanes(np.arange(first, last) - group.first)
+    middle = plan.trial((first + last) // 2)
+    hyperparameters = {name: value for name, value in middle.hyperparameters.items() if name != "lr"}
+    one = _optimizer(middle.optimizer, hyperparameters)
+    lr = float(middle.hyperparameters["lr"])  # type: ignore[arg-type]
+    check_steady(one, lr, curvatures[-1])
+    check_decoupled(one, lr, curvatures)
+    rates = np.zeros(last - first)
+    oscillates = {}
+    for curvature in curvatures:
+        eigenvalues = np.linalg.eigvals(local_maps(lanes.optimizer, lanes.lr, np.full(last - first, curvature)))
+        sizes = np.abs(eigenvalues)
+        rates = np.maximum(rates, sizes.max(axis=1))
+        dominant = np.take_along_axis(eigenvalues, sizes.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+        oscillates[curvature] = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
+    return PlaneTheory(rates=rates, oscillates=oscillates)

@@ -107,11 +107,22 @@ def pool(workers: int) -> Iterator[Executor | None]:
     try:
         yield executor
     except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
             child.terminate()
         raise
-    executor.shutdown()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+class _StoppedError(Exception):
+    """Ends the computation of a block."""
+
+
+class _Duty:
+    """Whether a worker is computing, and whether it has been told to stop."""
+
+    is_computing = False
+    is_over = False
 
 
 def _obey_parent() -> None:
@@ -120,8 +131,15 @@ def _obey_parent() -> None:
     And a worker whose parent was killed must not wait for more work for ever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _stop(signal_number: int, frame: object) -> None:
+    """Stop computing; but never in the middle of sending a result, for the rest of which the parent would wait."""
+    _Duty.is_over = True
+    if _Duty.is_computing:
+        raise _StoppedError
 
 
 def _end_with(parent: int) -> None:
@@ -142,4 +160,11 @@ def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | No
 
 
 def _compute(experiment: Experiment, first: int, last: int) -> Outcome:
-    return run_trials(make_plan(experiment, max_trials=experiment.trials), first, last)
+    plan = make_plan(experiment, max_trials=experiment.trials)
+    _Duty.is_computing = True
+    try:
+        if _Duty.is_over:
+            raise _StoppedError
+        return run_trials(plan, first, last)
+    finally:
+        _Duty.is_computing = False

@@ -24,6 +24,7 @@ from momentumlab.report.labels import axis_name, short
 from momentumlab.report.sweep_table import headline
 from momentumlab.result import Result, Status
 from momentumlab.sweep import GridAxis, Plane, planes
+from momentumlab.theory import PlaneTheory, TheoryDoesNotApplyError, plane_theory
 
 MOST_PANELS = 12
 MOST_CELLS = 2000
@@ -65,23 +66,33 @@ class Sheet:
         return array.T if self.is_turned else array
 
 
-def map_figures(result: Result) -> dict[str, Callable[[], Figure]]:
-    """Every figure that shows all trials of a sweep, by the name of its file."""
+def map_figures(result: Result, *, theory: bool = False) -> dict[str, Callable[[], Figure]]:
+    """Every figure that shows all trials of a sweep, by the name of its file.
+
+    Parameters
+    ----------
+    result
+        The sweep.
+    theory
+        Whether to draw what theory says over the maps: the boundary of stability, and for each curvature the line from
+        which on it oscillates.
+    """
     figures: dict[str, Callable[[], Figure]] = {}
     every = planes(result)
+    theories = Theories() if theory else None
     if any(len(plane.axes) == 1 for plane in every):
         figures["curve"] = lambda: curve_figure(result)
     if any(len(plane.axes) > 1 for plane in every):
         if isinstance(result.experiment.starts, Grid) and result.plan.dimension == 2 and _minima(result):
             figures["basins"] = lambda: basin_figure(result)
         if result.plan.stopping.can_converge:
-            figures["map_iterations"] = lambda: iterations_figure(result)
-        figures["map_loss"] = lambda: loss_map_figure(result)
-        figures["map_status"] = lambda: status_figure(result)
+            figures["map_iterations"] = lambda: iterations_figure(result, theories=theories)
+        figures["map_loss"] = lambda: loss_map_figure(result, theories=theories)
+        figures["map_status"] = lambda: status_figure(result, theories=theories)
     return figures
 
 
-def iterations_figure(result: Result) -> Figure:
+def iterations_figure(result: Result, *, theories: "Theories | None" = None) -> Figure:
     """The iterations until each cell converges, on a log scale, with contours; what does not is set apart."""
     sheets, remark = _sheets(result)
     values = [sheet.cut(sheet.plane.median_iterations()) for sheet in sheets]
@@ -95,11 +106,12 @@ def iterations_figure(result: Result) -> Figure:
             _contours(panel, sheet, each, norm)
             _mark_best(panel, sheet)
         _color_bar(figure, image, "iterations to converge")
+        remark = join(remark, _draw_theory(panels, sheets, theories) if theories else "")
         _finish(figure, result, sheets, remark, unfinished="not converged")
     return figure
 
 
-def loss_map_figure(result: Result) -> Figure:
+def loss_map_figure(result: Result, *, theories: "Theories | None" = None) -> Figure:
     """The final loss of each cell: above the known minimum on a log scale, where one is known."""
     sheets, remark = _sheets(result)
     known = sheets[0].plane.yardstick.known
@@ -122,11 +134,12 @@ def loss_map_figure(result: Result) -> Figure:
             image = _draw(panel, sheet, np.where(np.isfinite(each), each, np.nan), norm, hatched_gaps=True)
             _mark_best(panel, sheet)
         _color_bar(figure, image, "final loss" + ("" if math.isnan(known) else " above the known minimum"))
+        remark = join(remark, _draw_theory(panels, sheets, theories) if theories else "")
         _finish(figure, result, sheets, remark)
     return figure
 
 
-def status_figure(result: Result) -> Figure:
+def status_figure(result: Result, *, theories: "Theories | None" = None) -> Figure:
     """How each cell ended."""
     sheets, remark = _sheets(result)
     with style.styled():
@@ -137,6 +150,7 @@ def status_figure(result: Result) -> Figure:
             shown = np.where(codes == Status.DIVERGED.code, np.nan, codes)
             _draw(panel, sheet, shown, Normalize(0, 1), colors=colors, hatched_gaps=True)
             _mark_best(panel, sheet)
+        remark = join(remark, _draw_theory(panels, sheets, theories) if theories else "")
         _finish(figure, result, sheets, remark, unfinished="max_iterations", converged=True)
     return figure
 
@@ -395,6 +409,50 @@ def _contours(panel: Axes, sheet: Sheet, iterations: Array, norm: Normalize) -> 
         linewidths=0.6, alpha=0.6,
     )  # fmt: skip
     panel.clabel(lines, fmt=lambda level: f"{level:.0f}", fontsize=7)
+
+
+class Theories:
+    """What theory says of each plane, computed once for all figures."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, PlaneTheory | str] = {}
+
+    def of(self, plane: Plane) -> PlaneTheory | str:
+        """What there is to draw, or the reason why there is nothing."""
+        if plane.first not in self._said:
+            try:
+                if plane.starts > 1 or any(axis.name.startswith("start") for axis in plane.axes):
+                    raise TheoryDoesNotApplyError("starts differ from trial to trial")
+                said: PlaneTheory | str = plane_theory(plane.result.plan, plane.trials.start, plane.trials.stop)
+            except TheoryDoesNotApplyError as error:
+                said = str(error)
+            self._said[plane.first] = said
+        return self._said[plane.first]
+
+
+def _draw_theory(panels: Sequence[Axes], sheets: Sequence[Sheet], theories: Theories) -> str:
+    """The boundary of stability, the lines from which on a direction oscillates, the best rate; what is to be said."""
+    remarks: dict[str, None] = {}
+    for panel, sheet in zip(panels, sheets, strict=True):
+        said = theories.of(sheet.plane)
+        if isinstance(said, str):
+            remarks[f"no theory: {said}"] = None
+            continue
+        x, y = _Scale(sheet.x).positions, _Scale(sheet.y).positions
+        rates = sheet.cut(said.rates)
+        panel.contour(x, y, rates, levels=[1.0], colors="#D55E00", linewidths=1.6)
+        for number, oscillates in enumerate(said.oscillates.values()):
+            line = "--" if number == 0 else ":"
+            flags = sheet.cut(oscillates.astype(np.float64))
+            if 0 < flags.mean() < 1:
+                panel.contour(x, y, flags, levels=[0.5], colors="black", linewidths=1.2, linestyles=line)
+        row, column = np.unravel_index(rates.argmin(), rates.shape)
+        panel.plot(x[[column]], y[[row]], marker="P", markersize=9, color="#D55E00", markeredgecolor="black", zorder=7)
+        drawn = (
+            "theory: orange, where it becomes unstable; dashed and dotted, where the flattest and steeper directions"
+        )
+        remarks[f"{drawn} begin to oscillate; orange cross, the best rate"] = None
+    return "; ".join(remarks)
 
 
 def _mark_best(panel: Axes, sheet: Sheet) -> None:
