@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import time
 from collections.abc import Mapping
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -189,10 +191,14 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
 
     count = how.workers or (1 if how.executor else workers_for(plan))
     block_trials = block_size(plan.trials, count)
-    done: dict[int, Outcome] = {}
+    done: Mapping[int, Outcome] = {}
     folder = resume
     if resume is not None:
-        block_trials, done = store.read_partial(resume)
+        partial = store.read_partial(resume)
+        block_trials, done = partial.block_trials, partial.done
+        if how.on_block is not None:
+            for block in done.values():
+                how.on_block(block)
     elif out is not None:
         folder = store.begin_sweep(plan.experiment, out, started, block_trials)
 
@@ -203,7 +209,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
             how.on_block(block)
 
     try:
-        with pool(count) as processes:
+        with _alone(folder), pool(count) as processes:
             executor = how.executor or processes
             result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
         recorded = engine.run(plan.only(best_trials(result, how.best))) if how.best else None
@@ -222,12 +228,21 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         if folder is None:
             raise
         raise InterruptedSweepError(f"interrupted; what is finished is kept: {_how_to_resume(folder)}") from None
+    except BrokenExecutor as error:
+        reason = "a worker process was killed, perhaps for want of memory"
+        raise OutputError(f"{reason}; what is finished is kept: {_how_to_resume(folder)}") from error
     except OutputError as error:
+        if folder is None or not (folder / store.PARTIAL).exists():
+            raise
         raise OutputError(f"{error}; once that is mended: {_how_to_resume(folder)}") from error
 
 
+def _alone(folder: Path | None) -> AbstractContextManager[None]:
+    return nullcontext() if folder is None else store.only_one(folder)
+
+
 def _how_to_resume(folder: Path | None) -> str:
-    return f"momentumlab sweep --resume {folder}"
+    return f"momentumlab sweep --resume {shlex.quote(str(folder))}"
 
 
 def compare(

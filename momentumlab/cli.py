@@ -582,16 +582,16 @@ def load_resumed(
     """The experiment of the folder that is to be resumed, which must be the one that is asked for, if one is."""
     if resume is None:
         return load_experiments(configs, flags, settings, max_trials)
-    from momentumlab.config import load_experiment, to_dict
+    from momentumlab.config import to_dict
+    from momentumlab.store import read_partial
 
-    kept = load_experiment(resume / "experiment.yaml")
-    if configs or settings or any(flags.values()):
-        for asked in load_experiments(configs or [resume / "experiment.yaml"], flags, settings, max_trials):
-            theirs = to_dict(asked)
-            differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]
-            if differing:
-                message = f"its experiment differs from this one in {', '.join(differing)}"
-                raise ConfigError([Problem(place=f"--resume {resume}", message=message)])
+    kept = read_partial(resume).experiment
+    for asked in load_experiments(configs or [resume / "experiment.yaml"], flags, settings, max_trials):
+        theirs = to_dict(asked)
+        differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]
+        if differing:
+            message = f"its experiment differs from this one in {', '.join(differing)}"
+            raise ConfigError([Problem(place=f"--resume {resume}", message=message)])
     return [kept]
 
 
@@ -660,6 +660,9 @@ def execute_all(
     comparisons: list[ComparisonResult] = []
     for one in loaded:
         if isinstance(one, Comparison):
+            if how.best or how.all_rows:
+                message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
+                raise ConfigError([Problem(place=one.name, message=message)])
             compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
             print_comparison(compared, output, quiet=quiet)
             comparisons.append(compared)

@@ -185,6 +185,20 @@ class Experiment:
         return build_surface(self.surface.name, self.surface.first)
 
 
+def method_names(experiment: Experiment) -> list[str]:
+    """The names of the optimizers; where one is listed several times, with the settings that tell its entries apart."""
+    names = []
+    for choice in experiment.optimizers:
+        alike = [other for other in experiment.optimizers if other.name == choice.name]
+        telling = [
+            f"{key} = {axis.values[0]:.4g}" if isinstance(axis.values[0], float) else f"{key} = {axis.values[0]}"
+            for key, axis in choice.axes.items()
+            if len(axis) == 1 and any(other.axes[key] != axis for other in alike)
+        ]
+        names.append(", ".join([choice.name, *telling]))
+    return names
+
+
 class Objective(Enum):
     """By what a comparison ranks, with the words that say so."""
 

@@ -26,8 +26,9 @@ MAX_SEARCHED = 10_000_000
 UPDATES_PER_SECOND = 5e7
 """A cautious guess at the speed of one core."""
 
-BYTES_PER_TRIAL = 60
-"""What a trial without history costs in memory, at most, in two dimensions."""
+BYTES_PER_TRIAL = 120
+BYTES_PER_COORDINATE = 20
+"""About what a trial without history costs in memory, its map included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +217,7 @@ def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
         If it has more than ``max_trials``.
     """
     if experiment.trials > max_trials:
-        memory = experiment.trials * BYTES_PER_TRIAL / 2**30
+        memory = experiment.trials * (BYTES_PER_TRIAL + BYTES_PER_COORDINATE * experiment.dimension) / 2**30
         hours = experiment.trials * experiment.stopping.iterations / UPDATES_PER_SECOND / 3600
         message = (
             f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials); "

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,13 +22,14 @@ import numpy as np
 
 from momentumlab import __version__
 from momentumlab.comparison import ComparisonResult
+from momentumlab.config import load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
-from momentumlab.errors import OutputError
+from momentumlab.errors import ConfigError, OutputError
 from momentumlab.experiment import Experiment
 from momentumlab.report import contest_data
 from momentumlab.report.data import csv_text, json_document
-from momentumlab.result import Result
+from momentumlab.result import Result, Status
 from momentumlab.sweep import arrays, best_trials
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 NAME_BYTES = 100
 PARTIAL = "partial.json"
 """The file that says of a run folder that it is not complete."""
+
+BLOCK_ARRAYS = ("points", "losses", "iterations", "codes")
 
 BEST_ROWS = 1000
 """The rows of a sweep that tables for programs have, unless all are asked for."""
@@ -128,7 +132,7 @@ def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_tria
     with _output_errors(folder):
         _write_text(folder / "experiment.yaml", to_yaml(experiment))
         _blocks(folder).mkdir()
-        partial = {"complete": False, "block_trials": block_trials, "trials": experiment.trials}
+        partial = {"complete": False, "block_trials": block_trials, "experiment": to_dict(experiment)}
         _write_text(folder / PARTIAL, json.dumps(partial) + "\n")
     return folder
 
@@ -142,20 +146,27 @@ def save_block(folder: Path, outcome: Outcome) -> None:
         If it cannot be written.
     """
     with _output_errors(folder):
+        _blocks(folder).mkdir(exist_ok=True)
         _write(
             _blocks(folder) / f"{outcome.first}.npz",
             lambda file: np.savez(
                 file,
-                points=outcome.points,
-                losses=outcome.losses,
-                iterations=outcome.iterations,
-                codes=outcome.codes,
+                **{name: getattr(outcome, name) for name in BLOCK_ARRAYS},
             ),
         )
 
 
-def read_partial(folder: Path) -> tuple[int, dict[int, Outcome]]:
-    """The block size of an unfinished sweep, and the blocks that are there, by their first trial.
+@dataclass(frozen=True, kw_only=True)
+class Partial:
+    """What an unfinished sweep left: the experiment, the block size, and the blocks that are there, by first trial."""
+
+    experiment: Experiment
+    block_trials: int
+    done: Mapping[int, Outcome]
+
+
+def read_partial(folder: Path) -> Partial:
+    """What is in the run folder of an unfinished sweep; damaged blocks are as good as none.
 
     Raises
     ------
@@ -164,32 +175,61 @@ def read_partial(folder: Path) -> tuple[int, dict[int, Outcome]]:
     """
     try:
         partial = json.loads((folder / PARTIAL).read_text(encoding="utf-8"))
-        block_trials, trials = int(partial["block_trials"]), int(partial["trials"])
+        experiment = load_experiment(partial["experiment"])
+        block_trials = partial["block_trials"]
+        if not (isinstance(block_trials, int) and block_trials > 0):
+            raise ValueError("block_trials is not a positive number")
     except FileNotFoundError:
         state = "is complete" if (folder / "result.json").exists() else "is not the folder of an unfinished sweep"
         raise OutputError(f"{folder}: {state}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise OutputError(f"{folder / PARTIAL}: cannot be read ({error})") from error
-    done = {}
-    for path in _blocks(folder).glob("[0-9]*.npz"):
-        first = int(path.stem)
-        outcome = _read_block(path, first, min(block_trials, trials - first))
-        if outcome is not None:
-            done[first] = outcome
-    return block_trials, done
+    outcomes = (
+        _read_block(_blocks(folder) / f"{first}.npz", first, min(block_trials, experiment.trials - first), experiment)
+        for first in range(0, experiment.trials, block_trials)
+    )
+    done = {outcome.first: outcome for outcome in outcomes if outcome is not None}
+    return Partial(experiment=experiment, block_trials=block_trials, done=done)
 
 
-def _read_block(path: Path, first: int, trials: int) -> Outcome | None:
-    """A block; ``None`` if the file is damaged or not what it should be."""
+def _read_block(path: Path, first: int, trials: int, experiment: Experiment) -> Outcome | None:
+    """A block; ``None`` if there is none, or it is damaged or not what it should be."""
+    outcome = Outcome(first, trials, experiment.dimension)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            points = arrays["points"]
-            outcome = Outcome(first, trials, points.shape[1])
-            outcome.points[:], outcome.losses[:] = points, arrays["losses"]
-            outcome.iterations[:], outcome.codes[:] = arrays["iterations"], arrays["codes"]
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            for name in BLOCK_ARRAYS:
+                own, array = getattr(outcome, name), kept[name]
+                if (own.shape, own.dtype) != (array.shape, array.dtype):
+                    return None
+                own[:] = array
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return outcome
+    is_known = np.isin(outcome.codes, [status.code for status in Status]).all()
+    return outcome if is_known else None
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """The time in which this process alone works on a sweep's folder.
+
+    Raises
+    ------
+    OutputError
+        If another process does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks here
+        yield
+        return
+    with _output_errors(folder):
+        file = (folder / PARTIAL).open("rb")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"{folder}: another process is at work on it") from None
+        yield
 
 
 def write_sweep(
@@ -257,10 +297,8 @@ def _blocks(folder: Path) -> Path:
 
 def _remove_blocks(folder: Path) -> None:
     """What only an unfinished sweep needs."""
-    for path in _blocks(folder).iterdir():
-        path.unlink()
-    _blocks(folder).rmdir()
     (folder / PARTIAL).unlink()
+    shutil.rmtree(_blocks(folder), ignore_errors=True)
 
 
 def write_comparison(

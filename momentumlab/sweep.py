@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, Value
 from momentumlab.comparison.judgement import Yardstick, finished, yardstick_of
-from momentumlab.experiment import Choice, Experiment, Grid, Objective
+from momentumlab.experiment import Choice, Experiment, Grid, Objective, method_names
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import SURFACES
@@ -63,6 +63,7 @@ class Plane:
     """
 
     result: Result
+    name: str
     choice: Choice
     axes: tuple[GridAxis, ...]
     first: int
@@ -142,8 +143,9 @@ class Plane:
 
     def reach(self) -> Iterator[tuple[GridAxis, Value, Value]]:
         """How far one may move from the best cell, axis by axis, before results are `MUCH_WORSE`: the two ends."""
+        has_factor = self.by_iterations or not np.isnan(self.yardstick.known)  # a loss of any sign has none
         limit = MUCH_WORSE * self.best_result
-        if not np.isfinite(limit):
+        if not has_factor or not np.isfinite(limit):
             return
         results = self.keys[0].reshape(self.shape)
         indices = np.unravel_index(self.best, self.shape)
@@ -156,6 +158,11 @@ class Plane:
             while high < len(axis) - 1 and good[high + 1]:
                 high += 1
             yield axis, axis.values[low], axis.values[high]
+
+    def stalled(self) -> int:
+        """How many trials met a tolerance without having come near the minimum."""
+        converged = self.status_codes == Status.CONVERGED.code
+        return int((converged & ~self.yardstick.arrived(self.final_losses, self.status_codes)).sum())
 
     def basins(self) -> NDArray[np.int64]:
         """Which of the known minima each trial reached, -1 for none, ``(cells, starts)``.
@@ -209,21 +216,38 @@ def planes(result: Result) -> list[Plane]:
     start_axes = _start_axes(experiment)
     found: list[Plane] = []
     first = 0
-    for choice in experiment.optimizers:
+    for name, choice in zip(method_names(experiment), experiment.optimizers, strict=True):
         axes = [*_parameter_axes(experiment, choice), *start_axes]
         cells = experiment.surface.combinations * choice.combinations
-        own_starts = np.tile(yardstick.start_losses, cells)[:, np.newaxis]  # where each cell has a start of its own
+        starts = 1 if start_axes else len(experiment.starts)
+        if start_axes or experiment.surface.combinations > 1:  # then each cell begins at a height of its own
+            heights = _start_losses(result, first, first + cells * len(experiment.starts)).reshape(-1, starts)
+        else:
+            heights = yardstick.start_losses
         plane = Plane(
             result=result,
+            name=name,
             choice=choice,
             axes=tuple(axis for axis in axes if len(axis) > 1),
             first=first,
-            starts=1 if start_axes else len(experiment.starts),
-            yardstick=replace(yardstick, start_losses=own_starts) if start_axes else yardstick,
+            starts=starts,
+            yardstick=replace(yardstick, start_losses=heights),
         )
         found.append(plane)
         first = plane.trials.stop
     return found
+
+
+def _start_losses(result: Result, first: int, last: int) -> Array:
+    """The loss at the start of the trials from ``first`` up to ``last``."""
+    losses = []
+    with np.errstate(all="ignore"):
+        for group in result.plan.groups:
+            begin, end = max(first, group.first), min(last, group.first + group.size)
+            if begin < end:
+                lanes = group.lanes(np.arange(begin, end) - group.first)
+                losses.append(lanes.surface.value(np.ascontiguousarray(lanes.start)))
+    return np.concatenate(losses)
 
 
 def best_trials(result: Result, count: int) -> list[int]:
@@ -244,7 +268,7 @@ def arrays(result: Result) -> dict[str, NDArray[Any]]:
     are the last axis, ``start``.
     """
     every = planes(result)
-    names = [plane.choice.name for plane in every]
+    names = [plane.choice.name for plane in every]  # a number tells those of the same name apart
     found: dict[str, NDArray[Any]] = {}
     for number, plane in enumerate(every):
         own = names[number] if names.count(names[number]) == 1 else f"{names[number]}-{number + 1}"

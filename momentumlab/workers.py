@@ -103,11 +103,12 @@ def pool(workers: int) -> Iterator[Executor | None]:
         return
     # Forked processes have loaded all that is needed; where there is no fork, they load it anew.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+    others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_obey_parent)
     try:
         yield executor
     except BaseException:
-        for child in multiprocessing.active_children():
+        for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         raise
     finally:
@@ -153,10 +154,10 @@ def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | No
         for first, last in ranges:
             yield run_trials(plan, first, last)
         return
-    futures: list[Future[Outcome]] = [executor.submit(_compute, plan.experiment, *each) for each in ranges]
+    futures: set[Future[Outcome]] = {executor.submit(_compute, plan.experiment, *each) for each in ranges}
     for future in as_completed(futures):
+        futures.discard(future)  # or every block would be kept until the end
         yield future.result()
-        futures.remove(future)  # or every block would be kept until the end
 
 
 def _compute(experiment: Experiment, first: int, last: int) -> Outcome:

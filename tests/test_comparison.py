@@ -402,7 +402,7 @@ def test_the_same_optimizer_with_other_settings_may_be_listed_again() -> None:
     optimizers = [{"name": "momentum", "beta": 0.5}, {"name": "momentum", "beta": 0.9}]
     result = momentumlab.compare(optimizers=optimizers, budget=8)
     assert len(result.matches[0].standings) == 2
-    assert "momentum, β = 0.5" in told(result.plot_sensitivity())
+    assert "momentum, beta = 0.5" in told(result.plot_sensitivity())
 
 
 def test_values_of_a_surface_parameter_are_problems_of_their_own() -> None:

@@ -1,6 +1,8 @@
 """Sweeps: every cell of a plane is the trial it would be alone; nothing that was finished is lost; maps show it all."""
 
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -296,7 +298,6 @@ BAD = {
     "too many": ([*SWEEP[:5], "--lr", "linspace(0,1,20000)", "--beta", "linspace(0,0.9,20000)"], "GiB and up to"),
     "record": ([*SWEEP, "--record", "best"], "--record: 'best' is not all, none, auto or best:N"),
     "record all": ([*SWEEP, "--record", "all"], "--record: a sweep keeps none or best:N"),
-    "resume nothing": (["sweep", "--resume", "nowhere"], "nowhere/experiment.yaml: no such file"),
 }
 
 
@@ -335,7 +336,7 @@ def test_a_resumed_sweep_does_only_the_missing_blocks(
 ) -> None:
     folder = interrupted_sweep(tmp_path, 3)
     assert json.loads((folder / "partial.json").read_text())["complete"] is False
-    block_trials, done = store.read_partial(folder)
+    partial = store.read_partial(folder)
     computed: list[int] = []
 
     def noted(plan: Plan, first: int, last: int) -> Outcome:
@@ -343,7 +344,7 @@ def test_a_resumed_sweep_does_only_the_missing_blocks(
         return engine.run_trials(plan, first, last)
 
     monkeypatch.setattr(workers, "run_trials", noted)
-    resumed = workers.run_blocks(plane.plan, block_trials=block_trials, done=done)
+    resumed = workers.run_blocks(plane.plan, block_trials=partial.block_trials, done=partial.done)
     assert computed == [300, 400]
     assert_same(plane, resumed)
 
@@ -361,7 +362,7 @@ def test_a_damaged_block_is_computed_again(tmp_path: Path) -> None:
     folder = interrupted_sweep(tmp_path, 3)
     (folder / "blocks" / "100.npz").write_bytes(b"PK nonsense")
     (folder / "blocks" / "200.npz").write_bytes((folder / "blocks" / "0.npz").read_bytes()[:500])
-    assert list(store.read_partial(folder)[1]) == [0]
+    assert list(store.read_partial(folder).done) == [0]
 
 
 def test_another_experiment_is_not_resumed(command: Command, tmp_path: Path) -> None:
@@ -369,6 +370,63 @@ def test_another_experiment_is_not_resumed(command: Command, tmp_path: Path) -> 
     done = command("sweep", "--resume", folder, "--iterations", "7")
     assert done.returncode == 2
     assert "its experiment differs from this one in iterations" in done.stderr
+
+
+def test_a_folder_whose_experiment_was_edited_is_not_resumed(command: Command, tmp_path: Path) -> None:
+    folder = interrupted_sweep(tmp_path, 3)
+    text = (folder / "experiment.yaml").read_text()
+    (folder / "experiment.yaml").write_text(text.replace("iterations: 150", "iterations: 3"))
+    done = command("sweep", "--resume", folder, "--no-plots")
+    assert done.returncode == 2
+    assert "its experiment differs from this one in iterations" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["{}", "nonsense", '{"block_trials": 0}', "[]"])
+def test_a_damaged_note_is_one_clear_error(text: str, command: Command, tmp_path: Path) -> None:
+    folder = interrupted_sweep(tmp_path, 1)
+    (folder / "partial.json").write_text(text)
+    done = command("sweep", "--resume", folder, "--no-plots")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "partial.json: cannot be read" in done.stderr
+
+
+def test_blocks_that_are_none_are_computed_again(tmp_path: Path, plane: Result) -> None:
+    folder = interrupted_sweep(tmp_path, 3)
+    (folder / "blocks" / "0x.npz").write_bytes(b"")
+    for first, change in ((0, {"codes": np.full(100, 99, dtype=np.int8)}), (100, {"losses": np.zeros(1)})):
+        with np.load(folder / "blocks" / f"{first}.npz") as kept:
+            arrays_ = {**kept, **change}
+        np.savez(folder / "blocks" / f"{first}.npz", **arrays_)
+    assert list(store.read_partial(folder).done) == [200]
+
+
+def test_only_one_process_works_on_a_folder(command: Command, tmp_path: Path) -> None:
+    folder = interrupted_sweep(tmp_path, 1)
+    with store.only_one(folder):
+        done = command("sweep", "--resume", folder, "--no-plots")
+    assert done.returncode == 1
+    assert "another process is at work on it" in done.stderr
+    assert command("sweep", "--resume", folder, "--no-plots").returncode == 0
+
+
+def test_a_worker_that_was_killed_is_one_clear_error(tmp_path: Path) -> None:
+    process, folder = begin_long_sweep(tmp_path)
+    os.kill(children_of(process.pid)[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert "a worker process was killed" in errors
+    assert f"--resume runs/{folder.name}" in errors
+
+
+def test_the_processes_of_the_caller_are_left_alone() -> None:
+    own = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    own.start()
+    with pytest.raises(KeyboardInterrupt), workers.pool(2):
+        raise KeyboardInterrupt
+    assert own.is_alive()
+    own.kill()
+    own.join()
 
 
 LONG = {**PLANE, "lr": "linspace(1e-4, 0.1, 700)", "beta": "linspace(0, 0.9, 700)", "iterations": 3000}
@@ -401,7 +459,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> 
     assert process.returncode == 130
     assert time.monotonic() - clock < 5  # a second, on a machine that has nothing else to do
     assert errors == f"error: interrupted; what is finished is kept: momentumlab sweep --resume runs/{folder.name}\n"
-    assert store.read_partial(folder)[1]
+    assert store.read_partial(folder).done
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -410,7 +468,8 @@ def test_kill_9_loses_at_most_the_blocks_in_progress(tmp_path: Path) -> None:
     children = children_of(process.pid)
     process.kill()
     process.communicate()
-    block_trials, done = store.read_partial(folder)
+    partial = store.read_partial(folder)
+    block_trials, done = partial.block_trials, partial.done
     assert done
     plan = plan_of({**LONG, "tolerance": None})
     first, block = next(iter(done.items()))
@@ -461,6 +520,24 @@ PICTURED: dict[str, dict[str, Any]] = {
     "all diverges": {**PLANE, "lr": "linspace(5, 9, 7)"},
     "no minimum": {**PLANE, "surface": "saddle", "start": [0.5, 0.1], "tolerance": None},
     "basins": {"surface": "himmelblau", "optimizer": ["sgd", "adam"], "lr": 0.01, "start": "grid(20, 30)"},
+    "begins at the minimum": {**PLANE, "surface": "booth", "start": [1.0, 3.0]},
+    "begins out of bounds": {**PLANE, "start": [1e200, 1e200]},
+    "begins at almost nothing": {**PLANE, "start": [1e-170, 1e-170]},
+    "a falling axis": {**PLANE, "lr": "geomspace(0.4, 0.01, 12)"},
+    "a narrow range": {**PLANE, "lr": "geomspace(0.011, 0.019, 12)"},
+    "a wide range": {**PLANE, "lr": "geomspace(1e-30, 1, 61)"},
+    "twice the same": {
+        **PLANE,
+        "optimizer": [{"name": "momentum", "beta": 0.0}, {"name": "momentum", "beta": 0.9}],
+        "beta": None,
+    },
+    "lines over other values": {
+        **PLANE,
+        "beta": None,
+        "lr": None,
+        "optimizer": [{"name": "sgd", "lr": "geomspace(0.3, 0.01, 20)"}, {"name": "adam", "lr": [0.3, 0.1, 0.02]}],
+    },
+    "starts beside a longer axis": {**PLANE, "surface": "himmelblau", "start": "grid(5, 7)"},
     "a line of starts": {"surface": "parabola", "optimizer": "sgd", "lr": 0.1, "start": "grid(50)"},
 }
 
@@ -487,6 +564,30 @@ def test_a_map_shows_the_value_of_each_cell_where_it_belongs(plane: Result) -> N
     assert np.array_equal(~kept, Status.DIVERGED.code == plane.status_codes.reshape(23, 19).T)
     assert (panel.get_xlabel(), panel.get_ylabel()) == ("lr", "β")
     assert panel.get_xlim()[0] < np.log10(0.01) < np.log10(0.4) < panel.get_xlim()[1]
+
+
+def test_a_falling_axis_shows_each_cell_where_it_belongs() -> None:
+    result = swept({**PLANE, "lr": [0.3, 0.2, 0.1], "beta": [0.0, 0.5]})
+    panel = map_figures(result)["map_loss"]().axes[0]
+    shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
+    expected = np.where(result.status_codes == Status.DIVERGED.code, np.nan, result.final_losses).reshape(3, 2)
+    assert np.array_equal(shown, expected[::-1].T, equal_nan=True)
+
+
+def test_what_has_stalled_is_not_drawn_as_the_best() -> None:
+    result = swept({**PLANE, "lr": "geomspace(1e-9, 0.3, 30)", "iterations": 400})
+    (only,) = planes(result)
+    panel = map_figures(result)["map_iterations"]().axes[0]
+    shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
+    assert np.nanmin(shown) == only.best_result > 10
+    assert "have stalled" in "".join(remarks(only))
+
+
+def test_cells_of_several_surfaces_begin_at_their_own_heights() -> None:
+    surface = {"name": "ravine", "b": [9000.0, 9.0]}
+    (only,) = planes(swept({**PLANE, "surface": surface, "lr": [1e-9, 1e-4], "beta": 0.0}))
+    assert only.yardstick.start_losses.ravel() == pytest.approx([360.36, 360.36, 0.72, 0.72])
+    assert only.stalled() == (only.status_codes == Status.CONVERGED.code).sum()
 
 
 def test_the_best_cell_is_marked_with_its_values(plane: Result) -> None:

@@ -20,6 +20,9 @@ from momentumlab.plan import Group, make_plan
 ZOOM_CELLS = 4
 """How many of the best cells a zoom looks into."""
 
+LEAST_ZOOM = 5
+"""A finer grid has at least so many values on each axis, or there is none."""
+
 ZOOM_REACH = 1.5
 """How far a zoom reaches to either side of a cell, in distances between neighbours."""
 
@@ -198,9 +201,11 @@ def _zoomed(
     """
     if not spacings:
         return [], {}
-    cells = _best_cells(one, spacings, yardstick)
-    per_grid = one.choice.combinations / len(cells)
-    count = max(2, int(per_grid ** (1 / len(spacings)) + 1e-9))
+    grids = min(ZOOM_CELLS, int(one.choice.combinations / LEAST_ZOOM ** len(spacings)))
+    if grids == 0:  # too few trials for a finer grid
+        return [], {}
+    cells = _best_cells(one, spacings, yardstick, grids)
+    count = int((one.choice.combinations / len(cells)) ** (1 / len(spacings)) + 1e-9)
     steps = np.linspace(-ZOOM_REACH, ZOOM_REACH, count)
     choices = []
     for cell in cells:
@@ -216,8 +221,8 @@ def _zoomed(
     return choices, finer
 
 
-def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardstick) -> list[int]:
-    """The best cells that are not neighbours of each other, at most `ZOOM_CELLS`."""
+def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardstick, most: int) -> list[int]:
+    """The best cells that are not neighbours of each other."""
     keys = yardstick.keys(one.final_losses, one.iterations, one.status_codes)
     order = np.lexsort(keys[::-1])
     best = yardstick.best(one.final_losses, one.iterations, one.status_codes)
@@ -230,7 +235,7 @@ def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardsti
         far = all(any(abs(place[cell] - place[other]) > ZOOM_REACH for place in places.values()) for other in chosen)
         if far and (not chosen or np.isfinite(keys[0, cell])):
             chosen.append(cell)
-        if len(chosen) == ZOOM_CELLS:
+        if len(chosen) == most:
             break
     return chosen
 

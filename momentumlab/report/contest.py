@@ -13,7 +13,7 @@ from momentumlab.catalogue import Value
 from momentumlab.comparison import ComparisonResult, Match, Standing
 from momentumlab.comparison.judgement import STALLED, WITHIN
 from momentumlab.comparison.search import ZOOM_CELLS, Searched
-from momentumlab.experiment import Comparison, Objective
+from momentumlab.experiment import Comparison, Objective, method_names
 from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, short
 from momentumlab.report.table import STATUS_STYLES, Justify
 from momentumlab.result import Status
@@ -85,7 +85,7 @@ def headline(result: ComparisonResult, match: Match) -> str:
 def searched_lines(result: ComparisonResult, match: Match) -> Iterator[str]:
     """Exactly what was searched: once, if it was the same for all."""
     by_text: dict[str, list[str]] = {}
-    for name, one in zip(method_names(result.comparison), match.searched, strict=True):
+    for name, one in zip(method_names(result.comparison.experiments[0]), match.searched, strict=True):
         zooms = result.comparison.zooms
         text = _zoomed_text(one, zooms) if zooms else _searched_text(one)
         by_text.setdefault(text, []).append(name)
@@ -144,19 +144,8 @@ def target_words(comparison: Comparison) -> str:
     return f"the loss was within {comparison.accuracy:g} of the start's height above the lowest loss known or found"
 
 
-def method_names(comparison: Comparison) -> list[str]:
-    """The names of the optimizers, with what was given where one is listed twice."""
-    labels = Labels(comparison.experiments[0])
-    choices = comparison.experiments[0].optimizers
-    names = [choice.name for choice in choices]
-    return [
-        f"{name}, {labels.settings(choice)}" if names.count(name) > 1 else name
-        for name, choice in zip(names, choices, strict=True)
-    ]
-
-
 def _same_method_remarks(result: ComparisonResult, match: Match) -> Iterator[str]:
-    every_name = method_names(result.comparison)
+    every_name = method_names(result.comparison.experiments[0])
     for group in match.same_methods:
         names = [every_name[number] for number in group]
         yield f"the same method here, step by step: {'; '.join(names)}"

@@ -60,11 +60,6 @@ class Labels:
         parts += self._settings(trial.hyperparameters.items(), self.hyperparameters)
         return parts + self._settings(trial.surface_parameters.items(), self.surface_parameters)
 
-    def settings(self, choice: Choice) -> str:
-        """What tells one of several entries of the same optimizer from the others: ``β = 0.8``."""
-        given = {name: axis.values[0] for name, axis in choice.axes.items() if len(axis) == 1}
-        return ", ".join(self._settings(given.items(), self.hyperparameters))
-
     def surface(self, trial: Trial) -> str:
         """The surface with those of its parameters that all trials share and that are not the default."""
         declared = {parameter.name: parameter.default for parameter in SURFACES[trial.surface].parameters()}

@@ -20,7 +20,7 @@ def sweep_tables(result: Result) -> RenderableType:
     """A table of the best cells for each optimizer, and what there is to say of all."""
     parts: list[RenderableType] = [Text(f"{result.experiment.name}: {headline(result)}", style="bold")]
     for plane in planes(result):
-        parts += [Text(f"{plane.choice.name}: {size(plane)}, {_best_of(plane)}"), _table(plane)]
+        parts += [Text(f"{plane.name}: {size(plane)}, {_best_of(plane)}"), _table(plane)]
         parts += [Text(line, style="dim") for line in remarks(plane)]
     return Group(*parts)
 
@@ -75,7 +75,10 @@ def remarks(plane: Plane) -> Iterator[str]:
     """How all trials of a plane ended, and how far one may move from its best cell."""
     counts = plane.counts()
     trials = sum(counts.values())
-    yield ", ".join(f"{count:,} {status.label} ({count / trials:.1%})" for status, count in counts.items() if count)
+    ends = [f"{count:,} {status.label} ({count / trials:.1%})" for status, count in counts.items() if count]
+    stalled = plane.stalled() if plane.by_iterations else 0
+    told = f"; {stalled:,} of the converged have stalled, far from the minimum" if stalled else ""
+    yield ", ".join(ends) + told
     minima = plane.result.experiment.first_surface.minima(plane.result.plan.dimension)
     if len(minima) > 1:
         basins = plane.basins()

@@ -12,8 +12,8 @@ from momentumlab.catalogue import Array
 from momentumlab.comparison import ComparisonResult, Match, Standing
 from momentumlab.comparison.judgement import FLOOR, quantile
 from momentumlab.comparison.profiles import performance_ratios, profile
-from momentumlab.experiment import Objective
-from momentumlab.report.contest import headline, method_names, target_words
+from momentumlab.experiment import Objective, method_names
+from momentumlab.report.contest import headline, target_words
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import WIDE, finish, head_height, loss_figure, velocity_figure
 from momentumlab.report.figures.selection import MOST_SHOWN, Curve, Panelled, Shown, join
@@ -124,7 +124,7 @@ def search_figure(result: ComparisonResult) -> Figure:
         If no optimizer searched lr and another number.
     """
     drawn = _drawn(result)
-    names = method_names(result.comparison)
+    names = method_names(result.comparison.experiments[0])
     shown = [
         (match, number, other)
         for match in result.matches
@@ -249,7 +249,7 @@ def _remark(result: ComparisonResult) -> str:
 
 def _curves(result: ComparisonResult) -> list[Curve]:
     """A curve for each optimizer that is drawn, named by what was given, not by what was chosen for one surface."""
-    names = method_names(result.comparison)
+    names = method_names(result.comparison.experiments[0])
     return [
         Curve(label=names[number], color=style.color(i), line_style=style.line_style(i))
         for i, number in enumerate(_drawn(result))

@@ -15,7 +15,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, Value
-from momentumlab.experiment import Grid
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
 from momentumlab.report.figures.selection import Curve, join
@@ -30,8 +29,13 @@ MOST_PANELS = 12
 MOST_CELLS = 2000
 """Of longer axes every second cell is drawn, or every third, …"""
 
+MOST_TICKS = 8
+
 CONTOUR_CELLS = 100
 """Contours are drawn from medians over blocks of cells, at most so many along an axis."""
+
+LEAST = 1e-150
+"""Smaller numbers are no better than this."""
 
 CUT = 100.0
 """Losses this many times higher above the minimum than that of the start look alike."""
@@ -83,7 +87,7 @@ def map_figures(result: Result, *, theory: bool = False) -> dict[str, Callable[[
     if any(len(plane.axes) == 1 for plane in every):
         figures["curve"] = lambda: curve_figure(result)
     if any(len(plane.axes) > 1 for plane in every):
-        if isinstance(result.experiment.starts, Grid) and result.plan.dimension == 2 and _minima(result):
+        if result.plan.dimension == 2 and _minima(result) and all(_has_basins(plane) for plane in every):
             figures["basins"] = lambda: basin_figure(result)
         if result.plan.stopping.can_converge:
             figures["map_iterations"] = lambda: iterations_figure(result, theories=theories)
@@ -95,7 +99,7 @@ def map_figures(result: Result, *, theory: bool = False) -> dict[str, Callable[[
 def iterations_figure(result: Result, *, theories: "Theories | None" = None) -> Figure:
     """The iterations until each cell converges, on a log scale, with contours; what does not is set apart."""
     sheets, remark = _sheets(result)
-    values = [sheet.cut(sheet.plane.median_iterations()) for sheet in sheets]
+    values = [sheet.cut(sheet.plane.keys[0]) for sheet in sheets]
     finite = np.concatenate([each[np.isfinite(each)] for each in values])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 10.0)
     norm = LogNorm(max(low, 1.0), max(high, 1.1 * max(low, 1.0)))
@@ -107,7 +111,7 @@ def iterations_figure(result: Result, *, theories: "Theories | None" = None) -> 
             _mark_best(panel, sheet)
         _color_bar(figure, image, "iterations to converge")
         remark = join(remark, _draw_theory(panels, sheets, theories) if theories else "")
-        _finish(figure, result, sheets, remark, unfinished="not converged")
+        _finish(figure, result, sheets, remark, unfinished="not converged, or stalled")
     return figure
 
 
@@ -117,8 +121,10 @@ def loss_map_figure(result: Result, *, theories: "Theories | None" = None) -> Fi
     known = sheets[0].plane.yardstick.known
     values = [sheet.cut(sheet.plane.median_losses()) for sheet in sheets]
     if not math.isnan(known):
-        start = float(np.nanmax(sheets[0].plane.yardstick.start_losses)) - known
-        floor = max(1e-16 * start, 1e-300)
+        starts = sheets[0].plane.yardstick.start_losses
+        start = float(np.max(starts[np.isfinite(starts)], initial=known)) - known
+        start = min(max(start, LEAST), 1 / LEAST)
+        floor = max(1e-16 * start, LEAST)
         values = [np.maximum(each - known, floor) for each in values]
     finite = np.concatenate([each[np.isfinite(each)] for each in values])
     norm: Normalize
@@ -126,6 +132,7 @@ def loss_map_figure(result: Result, *, theories: "Theories | None" = None) -> Fi
         low, high = np.quantile(finite, [0.01, 0.99]) if len(finite) else (0.0, 1.0)
         norm = Normalize(float(low), float(max(high, low + 1e-12)))
     else:
+        finite = np.minimum(finite, CUT * start)
         low = float(finite.min()) if len(finite) else floor
         norm = LogNorm(low, max(min(float(finite.max(initial=low)), CUT * start), 10 * low))
     with style.styled():
@@ -157,7 +164,7 @@ def status_figure(result: Result, *, theories: "Theories | None" = None) -> Figu
 
 def basin_figure(result: Result) -> Figure:
     """Which known minimum each start reaches, by colour, and how soon, by shade."""
-    sheets, remark = _sheets(result)
+    sheets, remark = _sheets(result, over_starts=True)
     minima = _minima(result)
     iterations = [sheet.cut(sheet.plane.iterations[:, 0].astype(np.float64)) for sheet in sheets]
     fastest = max(1.0, min(float(each.min()) for each in iterations))
@@ -197,8 +204,7 @@ def curve_figure(result: Result) -> Figure:
     every = [plane for plane in planes(result) if len(plane.axes) == 1]
     names = list(dict.fromkeys(plane.axes[0].name for plane in every))
     curves = [
-        Curve(label=plane.choice.name, color=style.color(i), line_style=style.line_style(i))
-        for i, plane in enumerate(every)
+        Curve(label=plane.name, color=style.color(i), line_style=style.line_style(i)) for i, plane in enumerate(every)
     ]
     known = every[0].yardstick.known
     quantities: list[tuple[str, Callable[[Plane], Array]]] = []
@@ -221,8 +227,7 @@ def curve_figure(result: Result) -> Figure:
                 style.log_scale(panel)
                 panel.grid(True, axis="y")
             panel.set_ylabel(label)
-            limits = [_Scale(plane.axes[0]).extent for plane in every if plane.axes[0].name == name]
-            panel.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+            _label_curves(panel, [plane.axes[0] for plane in every if plane.axes[0].name == name])
         finish(figure, panels, curves, f"{result.experiment.name}: {headline(result)}", remark, "")
         for panel, name in zip(panels[-len(names) :], names, strict=True):
             panel.set_xlabel(axis_name(name))
@@ -232,10 +237,11 @@ def curve_figure(result: Result) -> Figure:
 def _draw_curve(panel: Axes, plane: Plane, values: Array, curve: Curve) -> None:
     (axis,) = plane.axes
     values = np.where(np.isfinite(values), values, np.nan)
-    scale = _Scale(axis)
-    panel.plot(scale.positions, values, color=curve.color, linestyle=curve.line_style, linewidth=1.5)
+    positions = axis.numbers if axis.numbers is not None else np.arange(len(axis), dtype=np.float64)
+    order = np.argsort(positions, kind="stable")
+    panel.plot(positions[order], values[order], color=curve.color, linestyle=curve.line_style, linewidth=1.5)
     panel.plot(
-        scale.positions[[plane.best]],
+        positions[[plane.best]],
         values[[plane.best]],
         marker="o",
         markersize=7,
@@ -244,24 +250,43 @@ def _draw_curve(panel: Axes, plane: Plane, values: Array, curve: Curve) -> None:
         linestyle="none",
         zorder=5,
     )
-    scale.label(panel.xaxis)
+
+
+def _label_curves(panel: Axes, axes: Sequence[GridAxis]) -> None:
+    """The horizontal axis of curves: on a log scale if all values of one of them are evenly spaced there."""
+    numbers = [axis.numbers for axis in axes if axis.numbers is not None]
+    if len(numbers) < len(axes):
+        _Scale(axes[0]).label(panel.xaxis)
+        return
+    every = np.concatenate(numbers)
+    panel.set_xlim(float(every.min()), float(every.max()))
+    if every.min() > 0 and any(_Scale(axis).kind == "log" for axis in axes):
+        panel.set_xlim(float(every.min()) / 1.1, float(every.max()) * 1.1)
+        style.log_scale(panel, "x")
 
 
 # Which part of a sweep each panel shows
 
 
-def _sheets(result: Result) -> tuple[list[Sheet], str]:
+def _has_basins(plane: Plane) -> bool:
+    return sum(axis.name.startswith("start ") for axis in plane.axes) == 2
+
+
+def _sheets(result: Result, *, over_starts: bool = False) -> tuple[list[Sheet], str]:
     """All maps, or an even choice of many; and what must be said of the choice."""
-    every = [sheet for plane in planes(result) if len(plane.axes) > 1 for sheet in _sheets_of(plane)]
+    several = [plane for plane in planes(result) if len(plane.axes) > 1]
+    every = [sheet for plane in several for sheet in _sheets_of(plane, over_starts=over_starts)]
     if len(every) <= MOST_PANELS:
         return every, ""
     chosen = np.linspace(0, len(every) - 1, MOST_PANELS).round().astype(int)
     return [every[i] for i in chosen], f"{MOST_PANELS} of {len(every)} maps"
 
 
-def _sheets_of(plane: Plane) -> Iterator[Sheet]:
-    """The maps across the two longest axes; lr runs to the right, or else the first of the two."""
+def _sheets_of(plane: Plane, *, over_starts: bool) -> Iterator[Sheet]:
+    """The maps across the two longest axes (or the starts); lr runs to the right, or else the first of the two."""
     longest = sorted(np.argsort([-length for length in plane.shape], kind="stable")[:2].tolist())
+    if over_starts:  # these are the last
+        longest = [len(plane.axes) - 2, len(plane.axes) - 1]
     first, second = longest
     is_second_lr = plane.axes[second].name == "lr"
     x, y = (second, first) if is_second_lr else (first, second)
@@ -305,10 +330,16 @@ class _Scale:
             self.kind, self.positions = "log", np.log10(numbers)
 
     @property
+    def is_descending(self) -> bool:
+        """Whether the values fall."""
+        return bool(self.positions[-1] < self.positions[0])
+
+    @property
     def extent(self) -> tuple[float, float]:
-        """From the edge of the first cell to that of the last."""
-        half = 0.5 * float(self.positions[-1] - self.positions[0]) / (len(self.positions) - 1)
-        return float(self.positions[0]) - half, float(self.positions[-1]) + half
+        """From the lower edge of the lowest cell to the upper edge of the highest."""
+        low, high = sorted((float(self.positions[0]), float(self.positions[-1])))
+        half = 0.5 * (high - low) / (len(self.positions) - 1)
+        return low - half, high + half
 
     def label(self, axis: Any) -> None:
         """Ticks with the values that people know."""
@@ -319,10 +350,13 @@ class _Scale:
             powers = range(math.floor(low), math.ceil(high) + 1)
             steps = (1,) if high - low > 1.5 else (1, 2, 5)
             marks = [power + math.log10(step) for power in powers for step in steps]
-            axis.set_major_locator(FixedLocator([mark for mark in marks if low - 0.01 <= mark <= high + 0.01]))
+            marks = [mark for mark in marks if low - 0.01 <= mark <= high + 0.01]
+            if len(marks) < 2:  # a range within 1, 2, 5, 10
+                marks = np.linspace(low, high, 4).tolist()
+            axis.set_major_locator(FixedLocator(marks[:: -(-len(marks) // MOST_TICKS)]))
             as_power = len(steps) == 1
             axis.set_major_formatter(
-                FuncFormatter(lambda mark, _: style.power_of_ten(10**mark) if as_power else f"{10**mark:.2g}")
+                FuncFormatter(lambda mark, _: style.power_of_ten(10**mark) if as_power else f"{10**mark:.3g}")
             )
         else:
             shown = np.unique(np.linspace(0, len(self.positions) - 1, min(len(self.positions), 8)).round().astype(int))
@@ -372,6 +406,7 @@ def _draw(
 def _draw_image(panel: Axes, sheet: Sheet, values: Array, **how: Any) -> Any:
     across, up = _Scale(sheet.x), _Scale(sheet.y)
     thinned = values[:: -(-len(values) // MOST_CELLS), :: -(-values.shape[1] // MOST_CELLS)]
+    thinned = thinned[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]
     panel.patch.set(**{**DIVERGED, "facecolor": "white"})
     image = panel.imshow(
         thinned, origin="lower", extent=(*across.extent, *up.extent), aspect="auto", interpolation="nearest", **how
@@ -492,7 +527,7 @@ def _finish(
     """Titles, and the meaning of what has no value."""
     several = len({sheet.plane.first for sheet in sheets}) > 1
     for panel, sheet in zip(figure.axes, sheets, strict=False):
-        parts = [sheet.plane.choice.name] if several or not sheet.fixed else []
+        parts = [sheet.plane.name] if several or not sheet.fixed else []
         parts += [f"{axis_name(name)} = {short(value)}" for name, value in sheet.fixed.items()]
         panel.set_title(", ".join(parts), loc="left", fontweight="bold", pad=19)
         told = (words or _best_words)(sheet)
