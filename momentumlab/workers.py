@@ -4,13 +4,12 @@ The numbers of a trial do not depend on the block it is in, nor on who computes 
 """
 
 import math
-import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 
 from momentumlab.engine import Outcome, run_trials
@@ -101,6 +100,9 @@ def pool(workers: int) -> Iterator[Executor | None]:
     if workers == 1:
         yield None
         return
+    import multiprocessing  # 20 ms that most runs do without
+    from concurrent.futures import ProcessPoolExecutor
+
     # Forked processes have loaded all that is needed; where there is no fork, they load it anew.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     others = set(multiprocessing.active_children())
