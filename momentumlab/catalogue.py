@@ -126,7 +126,7 @@ def parameters_of(cls: type) -> tuple[Parameter, ...]:
 def take_lanes(holder: Holder, lanes: Any) -> Holder:
     """The same surface, optimizer or optimizer's state with only some of its lanes.
 
-    Lanes are the last axis of every array, everywhere; whatever is not an array belongs to all lanes and is kept.
+    Lanes are the last axis of every array, everywhere; whatever has no axis belongs to all lanes and is kept.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def take_lanes(holder: Holder, lanes: Any) -> Holder:
     """
 
     def taken(value: Any) -> Any:
-        return np.ascontiguousarray(value[..., lanes]) if isinstance(value, np.ndarray) else value
+        return np.ascontiguousarray(value[..., lanes]) if isinstance(value, np.ndarray) and value.ndim else value
 
     if isinstance(holder, tuple):
         return type(holder)(*map(taken, holder))
@@ -160,7 +160,7 @@ def put_lanes(holder: Holder, lanes: NDArray[np.intp], fresh: Holder) -> Holder:
     seen: set[int] = set()
 
     def put(value: Any, values: Any) -> Any:
-        if not isinstance(value, np.ndarray):
+        if not isinstance(value, np.ndarray) or value.ndim == 0:
             return value
         is_own = value.flags.writeable and value.base is None and id(value) not in seen
         seen.add(id(value))

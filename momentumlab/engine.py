@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ BATCH_BYTES = 2**18
 computes, and little enough that the dozen arrays of a step stay in the cache of a core."""
 
 FEW = 8192
+"""Arrays of up to so many numbers are small: what counts is how often NumPy is called."""
 
 IDLE_SHARE = 1 / 8
 """The share of a batch's lanes that may idle before they are filled."""
@@ -132,7 +133,7 @@ class _Batch:
 
     def expired(self, tick: int) -> NDArray[np.bool_]:
         """Which trials have made all their iterations. Not to be asked before the deadline: it finds the next."""
-        expired: NDArray[np.bool_] = self.running & (tick - self.births >= self.iterations)
+        expired: NDArray[np.bool_] = self.running & np.asarray(tick - self.births >= self.iterations)
         if isinstance(self.births, np.ndarray):
             self.deadline = self.births[self.running & ~expired].min(initial=math.inf) + self.iterations
         return expired
@@ -182,7 +183,7 @@ def _advance(queue: _Queue, width: int, stopping: Stopping, outcome: "Outcome", 
     idle_share = IDLE_SHARE if recorder is None else 0.0  # what idles would be recorded, too
     tick = 0
     while True:
-        if batch.idle > idle_share * len(batch.running):
+        if batch.idle and batch.idle > idle_share * len(batch.running):
             batch.fill(tick)
         g = batch.surface.gradient(batch.x)
         if recorder is not None:
@@ -201,50 +202,56 @@ def _advance(queue: _Queue, width: int, stopping: Stopping, outcome: "Outcome", 
 
         here = Here(batch.x, tick + 1 - batch.births, batch.loss, batch.lr, batch.surface)
         batch.velocity, batch.state = batch.optimizer.step(batch.state, g, here)
-        update = batch.lr * batch.velocity
-        batch.x = np.subtract(batch.x, update, out=update)
+        batch.x = batch.x - batch.lr * batch.velocity
         batch.previous_loss, batch.loss = batch.loss, batch.surface.value(batch.x)
         tick += 1
 
 
-def _ends(stopping: Stopping, batch: _Batch, tick: int, g: Array) -> Iterator[tuple[Status, NDArray[np.intp]]]:
+def _ends(stopping: Stopping, batch: _Batch, tick: int, g: Array) -> Sequence[tuple[Status, NDArray[np.intp]]]:
     """The lanes whose trials end now, by status; of several that apply the first counts."""
-    running = batch.running
-    outside = _outside(batch.x, batch.loss, g)
-    if outside is not None:
-        lanes = np.flatnonzero(outside & running)
-        if len(lanes):
-            yield Status.DIVERGED, lanes
-    if stopping.can_converge:
-        converged = _converged(stopping, batch.loss, batch.previous_loss, g)
-        if batch.idle:
-            converged &= running
-        if np.count_nonzero(converged):
-            yield Status.CONVERGED, np.flatnonzero(converged)
+    x, loss, running = batch.x, batch.loss, batch.running
+    is_bounded = _is_bounded(x, loss, g)
+    converged = _converged(stopping, loss, batch.previous_loss, g) if stopping.can_converge else None
+    if converged is not None and batch.idle:
+        converged &= running
+    if is_bounded and tick < batch.deadline and (converged is None or not np.count_nonzero(converged)):
+        return ()
+    ends = []
+    if not is_bounded:
+        outside = running & ~_within(x, loss, g)
+        running = running & ~outside
+        ends.append((Status.DIVERGED, outside))
+    if converged is not None:
+        ends.append((Status.CONVERGED, converged & running))
+        running = running & ~converged
     if tick >= batch.deadline:
-        lanes = np.flatnonzero(batch.expired(tick))
-        if len(lanes):
-            yield Status.MAX_ITERATIONS, lanes
+        ends.append((Status.MAX_ITERATIONS, batch.expired(tick) & running))
+    return [(status, np.flatnonzero(ended)) for status, ended in ends if ended.any()]
 
 
-def _outside(x: Array, loss: Array, g: Array) -> NDArray[np.bool_] | None:
-    """Which lanes are out of bounds; ``None`` if a quicker look tells that none is."""
-    parts: list[NDArray[np.bool_]] = []
-    if not _within(x, POSITION_BOUND):
-        parts.append(np.logical_not((np.abs(x) <= POSITION_BOUND).all(axis=0)))
-    if not _within(loss, LOSS_BOUND):
-        parts.append(~(np.abs(loss) <= LOSS_BOUND))
-    if not _within(g, math.inf):
-        parts.append(np.logical_not(np.isfinite(g).all(axis=0)))
-    return np.logical_or.reduce(parts) if parts else None
+def _is_bounded(x: Array, loss: Array, g: Array) -> bool:
+    """Whether everything is within its bounds, quickly; where it says no, `_within` says exactly which lanes are."""
+    if x.size <= FEW:  # a sum of squares is one call, as long as BLAS does not give it to several threads
+        points, slopes = x.ravel(), g.ravel()
+        return bool(
+            points.dot(points) < POSITION_BOUND**2 and loss.dot(loss) < LOSS_BOUND**2 and slopes.dot(slopes) < math.inf
+        )
+    return bool(
+        x.max() < POSITION_BOUND
+        and x.min() > -POSITION_BOUND
+        and loss.max() < LOSS_BOUND
+        and loss.min() > -LOSS_BOUND
+        and g.max() < math.inf
+        and g.min() > -math.inf
+    )
 
 
-def _within(array: Array, bound: float) -> bool:
-    """Whether all numbers are below a bound; not certain where it says no."""
-    if array.size <= FEW:  # one call instead of two, as long as it is one that BLAS does not give to several threads
-        flat = array.ravel()
-        return bool(flat.dot(flat) < bound * bound)
-    return bool(array.max() < bound and array.min() > -bound)
+def _within(x: Array, loss: Array, g: Array) -> NDArray[np.bool_]:
+    """Which lanes are within all bounds."""
+    points = np.logical_and.reduce(np.abs(x) <= POSITION_BOUND, axis=0)
+    slopes = np.logical_and.reduce(np.isfinite(g), axis=0)
+    within: NDArray[np.bool_] = points & slopes & (np.abs(loss) <= LOSS_BOUND)
+    return within
 
 
 def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.bool_]:

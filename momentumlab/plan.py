@@ -38,8 +38,8 @@ class Lanes:
     Attributes
     ----------
     surface, optimizer
-        A parameter that differs between the trials of the group has shape ``(lanes,)``, any other is a plain value; a
-        number that is zero throughout is a plain 0.0, so that a class can leave out its term.
+        A number that differs between the trials of the group has shape ``(lanes,)``, any other has no axis; one that is
+        zero throughout is a plain 0.0, so that a class can leave out its term.
     lr
         ``(lanes,)``
     start
@@ -103,13 +103,14 @@ class Group:
         for (owner, name), value in self.shared.items():
             fields[owner][name] = value
         for axis, index in zip(self.axes, indices, strict=True):
-            is_plain = len(axis.values) == 1 or not axis.values.any()
-            fields[axis.owner][axis.parameter.name] = float(axis.values[0]) if is_plain else axis.values[index]
+            # Without an axis a number broadcasts as fast as with one; a Python float would cost a conversion each time.
+            number: Any = axis.values[0, ...] if len(axis.values) == 1 else axis.values[index]
+            fields[axis.owner][axis.parameter.name] = number if axis.values.any() else 0.0
         lr = fields[self.optimizer_class].pop("lr")
         return Lanes(
             surface=self.surface_class(**fields[self.surface_class]),
             optimizer=self.optimizer_class(**fields[self.optimizer_class]),
-            lr=np.full(len(positions), lr) if isinstance(lr, float) else lr,
+            lr=np.broadcast_to(lr, positions.shape).copy(),
             start=self.starts[:, start_index],
         )
 
@@ -263,5 +264,5 @@ def _values(holder: object) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for parameter in parameters_of(type(holder)):
         value = getattr(holder, parameter.name)
-        values[parameter.name] = float(value[0]) if isinstance(value, np.ndarray) else value
+        values[parameter.name] = float(value.flat[0]) if isinstance(value, np.ndarray) else value
     return values
