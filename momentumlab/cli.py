@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -210,18 +210,7 @@ def run(
     if steps:
         refuse_beside_quiet(quiet, output, "--steps and --format")
     refuse_beside_quiet(quiet, output)
-    flags = {
-        "surface": surface,
-        "optimizer": optimizer,
-        "lr": lr,
-        "beta": beta,
-        "start": start,
-        "iterations": iterations,
-        "tolerance": tolerance,
-        "gradient_tolerance": gradient_tolerance,
-        "target_loss": target_loss,
-        "name": name,
-    }
+    flags = settings_among(locals())
     with reported():
         from momentumlab.api import Execution, check_record
 
@@ -265,18 +254,7 @@ def sweep(
     What was interrupted is finished by --resume RUN.
     """
     refuse_beside_quiet(quiet, output)
-    flags = {
-        "surface": surface,
-        "optimizer": optimizer,
-        "lr": lr,
-        "beta": beta,
-        "start": start,
-        "iterations": iterations,
-        "tolerance": tolerance,
-        "gradient_tolerance": gradient_tolerance,
-        "target_loss": target_loss,
-        "name": name,
-    }
+    flags = settings_among(locals())
     with reported():
         from momentumlab.api import Execution, check_record
 
@@ -345,19 +323,8 @@ def compare(
     """
     refuse_beside_quiet(quiet, output)
     tuned = tune_.replace(",", " ").split() if tune_ else []
-    flags = {
-        "optimizers": optimizers,
-        "surface": surface,
-        "budget": budget,
-        "objective": objective,
-        "accuracy": accuracy,
-        "start": starts_or(start, starts, seed),
-        "iterations": iterations,
-        "tolerance": tolerance,
-        "gradient_tolerance": gradient_tolerance,
-        "target_loss": target_loss,
-        "name": name,
-    }
+    flags = settings_among(locals()) | {"start": starts_or(start, starts, seed)}
+    del flags["lr"], flags["beta"]  # which may be tuned
     refuse_settings(tuned, flags, "--tune")
     for key, axis in (("lr", lr), ("beta", beta)):
         if axis is not None and key in tuned:
@@ -415,19 +382,7 @@ def tune(
     """
     refuse_beside_quiet(quiet, output)
     tuned = over.replace(",", " ").split() if over else []
-    flags = {
-        "optimizers": optimizer,
-        "surface": surface,
-        "budget": budget,
-        "zooms": zooms,
-        "objective": objective,
-        "start": starts_or(start, starts, seed),
-        "iterations": iterations,
-        "tolerance": tolerance,
-        "gradient_tolerance": gradient_tolerance,
-        "target_loss": target_loss,
-        "name": name,
-    }
+    flags = settings_among(locals()) | {"start": starts_or(start, starts, seed)}
     refuse_settings(tuned, flags, "--over")
     with reported():
         from momentumlab.api import Execution
@@ -460,15 +415,7 @@ def predict(
 
     Theory holds near a minimum, for methods whose step is linear in the gradients.
     """
-    flags = {
-        "surface": surface,
-        "optimizer": optimizer,
-        "lr": lr,
-        "beta": beta,
-        "start": start,
-        "tolerance": tolerance,
-        "target_loss": target_loss,
-    }
+    flags = settings_among(locals())
     with reported():
         if output is Format.CSV:
             raise ConfigError([Problem(place="--format", message="predictions are printed as table or json")])
@@ -503,6 +450,15 @@ def refuse_settings(names: Sequence[str], flags: Mapping[str, str | None], optio
     for name in names:
         if name in flags:
             raise typer.BadParameter(f"{name} is no hyperparameter", param_hint=option)
+
+
+def settings_among(arguments: Mapping[str, Any]) -> dict[str, str | None]:
+    """The arguments of a command that are settings of an experiment or a comparison, by the setting's key."""
+    keys = (
+        "surface", "optimizer", "optimizers", "lr", "beta", "start", "iterations", "tolerance", "gradient_tolerance",
+        "target_loss", "objective", "budget", "zooms", "accuracy", "name",
+    )  # fmt: skip
+    return {key: arguments[key] for key in keys if key in arguments}
 
 
 def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> None:

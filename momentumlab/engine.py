@@ -23,9 +23,9 @@ LOSS_BOUND = 1e100
 HISTORY_BYTES = 2**30
 """The most memory that a history takes unless more is allowed: 1 GiB."""
 
-BATCH_BYTES = 2**18
+BATCH_BYTES = 2**19
 """The points that are advanced together take this much memory: enough that calling NumPy costs little beside what it
-computes, and little enough that the dozen arrays of a step stay in the cache of a core."""
+computes, and little enough that the dozen arrays of a step stay in the caches."""
 
 FEW = 8192
 """Arrays of up to so many numbers are small: what counts is how often NumPy is called."""

@@ -8,7 +8,7 @@ import numpy as np
 from momentumlab.comparison import ComparisonResult, Match
 from momentumlab.comparison.judgement import finished, quantile
 from momentumlab.comparison.search import Searched
-from momentumlab.report.data import strict, table_text
+from momentumlab.report.data import flat, strict, table_text
 from momentumlab.result import Status
 
 
@@ -27,7 +27,7 @@ def json_document(result: ComparisonResult, **extra: Any) -> dict[str, Any]:
 def ranking_csv_text(results: Iterable[ComparisonResult]) -> str:
     """A row per surface and optimizer, in order of rank, with one header for all comparisons."""
     return table_text(
-        [{"experiment": result.comparison.name, **_flat(row)} for result in results for row in result.rows()]
+        [{"experiment": result.comparison.name, **flat(row)} for result in results for row in result.rows()]
     )
 
 
@@ -64,19 +64,3 @@ def _searched_rows(match: Match, one: Searched, chosen: int) -> Iterator[dict[st
             **{status.label: int(count[cell]) for status, count in counts.items()},
             "chosen": int(cell == chosen),
         }
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if key == "hyperparameters":
-            flat.update(value)
-        elif key == "surface_parameters":
-            flat.update({f"surface.{name}": item for name, item in value.items()})
-        elif isinstance(value, dict):
-            flat.update({f"{key}_{name}": item for name, item in value.items()})
-        elif isinstance(value, list):
-            flat[key] = " ".join(value)
-        elif value is not None:
-            flat[key] = value
-    return flat

@@ -68,7 +68,7 @@ def steps_csv_text(results: Iterable[Result]) -> str:
                 "trial": number,
                 "optimizer": row["optimizer"],
                 **row["hyperparameters"],
-                **_flat(_step_row(step)),
+                **flat(_step_row(step)),
             }
             for result in results
             for number, row in enumerate(result.rows())
@@ -90,21 +90,26 @@ def _step_row(step: Step) -> dict[str, Any]:
 def csv_rows(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a result with a column for each number: ``hyperparameters`` by name, points by coordinate."""
     for number, row in zip(range(result.trials) if numbers is None else numbers, result.rows(numbers), strict=True):
-        yield {"experiment": result.experiment.name, "trial": number, **_flat(row)}
+        yield {"experiment": result.experiment.name, "trial": number, **flat(row)}
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with a column for each number in it; words that are listed share one, and what is not there has none."""
+    columns: dict[str, Any] = {}
     for key, value in row.items():
         if key == "hyperparameters":
-            flat.update(value)
+            columns.update(value)
         elif key == "surface_parameters":
-            flat.update({f"surface.{name}": item for name, item in value.items()})
+            columns.update({f"surface.{name}": item for name, item in value.items()})
+        elif isinstance(value, dict):
+            columns.update({f"{key}_{name}": item for name, item in value.items()})
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            columns[key] = " ".join(value)
         elif isinstance(value, list):
-            flat.update({f"{key}_{i}": item for i, item in enumerate(value)})
+            columns.update({f"{key}_{i}": item for i, item in enumerate(value)})
         elif value is not None:
-            flat[key] = value
-    return flat
+            columns[key] = value
+    return columns
 
 
 def table_text(rows: list[dict[str, Any]]) -> str:
