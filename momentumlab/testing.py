@@ -65,6 +65,25 @@ def lanes_come_last_and_never_mix(name: str) -> None:
             assert alone.path(0).tobytes() == batch.path(lane).tobytes(), f"lr = {lr} differs alone and in a batch"
 
 
+def trials_may_begin_at_different_times(name: str) -> None:
+    """``here.t`` may be an array, the iteration of each lane; what happens at a certain one happens lane by lane."""
+    random = np.random.default_rng(SEED)
+    surface = SURFACES["rosenbrock"]()
+    ages = [1, 2, 5, 1, 40]
+    for variant in variants(name):
+        optimizer = OPTIMIZERS[name](**variant)
+        x, g = random.normal(size=(2, 3, 5))
+        state = optimizer.init(x)
+        loss, lr = surface.value(x), np.full(5, 0.1)
+        try:
+            together, _ = optimizer.step(state, g, Here(x, np.array(ages, dtype=np.float64), loss, lr, surface))
+        except ValueError as error:
+            raise AssertionError(f"the step does not bear an array for t: {error} ({variant})") from error
+        for lane, t in enumerate(ages):
+            alone, _ = optimizer.step(state, g, Here(x, t, loss, lr, surface))
+            assert together[:, lane].tobytes() == alone[:, lane].tobytes(), f"t = {t} differs in an array ({variant})"
+
+
 def every_hyperparameter_changes_the_path(name: str) -> None:
     """No knob without an effect."""
     parameters = OPTIMIZERS[name].parameters()
@@ -139,6 +158,7 @@ def says_all_that_people_need(name: str) -> None:
 OPTIMIZER_CONTRACTS: tuple[Callable[[str], None], ...] = (
     step_is_pure_and_keeps_shapes,
     lanes_come_last_and_never_mix,
+    trials_may_begin_at_different_times,
     every_hyperparameter_changes_the_path,
     bounds_are_enforced,
     converges_on_an_easy_quadratic,

@@ -24,6 +24,7 @@ from momentumlab.testing import (
     other_values,
     stays_finite_where_there_is_no_gradient,
     step_is_pure_and_keeps_shapes,
+    trials_may_begin_at_different_times,
     variants,
 )
 from tests import papers
@@ -326,6 +327,8 @@ class Broken(Optimizer[Memory]):
         v = self.beta * state.v + g
         if self.fault == "impure":
             state.v[...] = v
+        if self.fault == "clock" and here.t == 1:
+            v = 2 * v
         if self.fault == "mixing":
             v = v + 1e-9 * g.mean()
         if self.fault == "idle":
@@ -340,6 +343,7 @@ class Broken(Optimizer[Memory]):
 FAULTS = {
     step_is_pure_and_keeps_shapes: "impure",
     lanes_come_last_and_never_mix: "mixing",
+    trials_may_begin_at_different_times: "clock",
     every_hyperparameter_changes_the_path: "idle",
     converges_on_an_easy_quadratic: "diverging",
     stays_finite_where_there_is_no_gradient: "not finite",
