@@ -86,12 +86,14 @@ Configs = Annotated[
     typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
 ]
 Surface = Annotated[str | None, typer.Option(help="Surface, by name.", show_default=False)]
-Optimizer = Annotated[str | None, typer.Option(help="Optimizers, by name: momentum or sgd,momentum.")]
+Optimizer = Annotated[
+    str | None, typer.Option("--optimizer", "--optimizers", help="Optimizers, by name: momentum or sgd,momentum.")
+]
 Rates = Annotated[str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50).")]
 Betas = Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")]
 Start = Annotated[str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")]
 Starts = Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Which random starts. [0]")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Which random starts. (0)")]
 Iterations = Annotated[str | None, typer.Option(metavar="N", help="The most iterations of a trial.")]
 Tolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by no more.")]
 GradientTolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop at a gradient this small.")]
@@ -279,31 +281,33 @@ def compare(
         list[Path] | None,
         typer.Argument(metavar="CONFIG...", help="YAML files; none if --optimizers says it all."),
     ] = None,
-    optimizers: Annotated[str | None, typer.Option(metavar="NAMES", help="Which: sgd,momentum,adam.")] = None,
-    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which [ravine]: one, or a,b,c.")] = None,
+    optimizers: Annotated[
+        str | None, typer.Option("--optimizers", "--optimizer", metavar="NAMES", help="Which: sgd,momentum,adam.")
+    ] = None,
+    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which (ravine): one, or a,b,c.")] = None,
     lr: Annotated[
-        str | None, typer.Option(metavar="AXIS", help="Learning rates: tuned, 0.1, or the values to search. [tuned]")
+        str | None, typer.Option(metavar="AXIS", help="Learning rates: tuned, 0.1, or the values to search. (tuned)")
     ] = None,
     beta: Annotated[
         str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9, tuned, or the values to search.")
     ] = None,
     tune_: Annotated[
         str | None,
-        typer.Option("--tune", metavar="NAMES", help="What to search, for those who have it: lr or lr,beta."),
+        typer.Option("--tune", "--over", metavar="NAMES", help="What to search, for those who have it: lr or lr,beta."),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="N", help="Trials with which the search of each optimizer begins. [64]")
+        str | None, typer.Option(metavar="N", help="Trials with which the search of each optimizer begins. (64)")
     ] = None,
     objective: Annotated[
-        ObjectiveName | None, typer.Option(help="By what to choose and rank. [final_loss]", show_default=False)
+        ObjectiveName | None, typer.Option(help="By what to choose and rank. (final_loss)", show_default=False)
     ] = None,
     accuracy: Annotated[
         str | None,
-        typer.Option(metavar="SHARE", help="Arrived at this share of the start's loss above the lowest. [1e-6]"),
+        typer.Option(metavar="SHARE", help="Arrived at this share of the start's loss above the lowest. (1e-6)"),
     ] = None,
     start: Start = None,
     starts: Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Which random starts. [0]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Which random starts. (0)")] = None,
     iterations: Iterations = None,
     tolerance: Tolerance = None,
     gradient_tolerance: GradientTolerance = None,
@@ -338,7 +342,8 @@ def compare(
         options = {"start": "--starts"} if starts is not None else {}
         options |= dict.fromkeys(tuned, "--tune")
         nodes = overriding(flags, settings, options)
-        surfaces = [str(node.plain()) for node in nodes if node.path in ("surface", "surfaces")]
+        given = [node.plain() for node in nodes if node.path in ("surface", "surfaces")]
+        surfaces = [" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in given]
         default_name = joined_words("compare", *(surfaces or ["ravine"]))
         loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
         how = Execution(plots=not no_plots, command_line=typed())
@@ -351,15 +356,19 @@ def tune(
         list[Path] | None,
         typer.Argument(metavar="CONFIG...", help="YAML files; none if --optimizer says it all."),
     ] = None,
-    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which [ravine]: one, or a,b,c.")] = None,
-    optimizer: Annotated[str | None, typer.Option(metavar="NAMES", help="Which: momentum or momentum,adam.")] = None,
-    over: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="What to search, for those who have it: lr,beta. [lr]")
+    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which (ravine): one, or a,b,c.")] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option("--optimizer", "--optimizers", metavar="NAMES", help="Which: momentum or momentum,adam."),
     ] = None,
-    budget: Annotated[str | None, typer.Option(metavar="N", help="Trials per optimizer and start. [4096]")] = None,
-    zooms: Annotated[str | None, typer.Option(metavar="N", help="Finer grids around the best cells. [3]")] = None,
+    over: Annotated[
+        str | None,
+        typer.Option("--over", "--tune", metavar="NAMES", help="What to search, for those who have it: lr,beta. (lr)"),
+    ] = None,
+    budget: Annotated[str | None, typer.Option(metavar="N", help="Trials per optimizer and start. (4096)")] = None,
+    zooms: Annotated[str | None, typer.Option(metavar="N", help="Finer grids around the best cells. (3)")] = None,
     objective: Annotated[
-        ObjectiveName | None, typer.Option(help="What is best. [final_loss]", show_default=False)
+        ObjectiveName | None, typer.Option(help="What is best. (final_loss)", show_default=False)
     ] = None,
     start: Start = None,
     starts: Starts = None,

@@ -181,6 +181,7 @@ def read_partial(folder: Path) -> Partial:
             raise ValueError("block_trials is not a positive number")
     except FileNotFoundError:
         state = "is complete" if (folder / "result.json").exists() else "is not the folder of an unfinished sweep"
+        state = state if folder.exists() else "there is no such folder"
         raise OutputError(f"{folder}: {state}") from None
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise OutputError(f"{folder / PARTIAL}: cannot be read ({error})") from error

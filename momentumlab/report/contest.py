@@ -66,7 +66,8 @@ def sheets(result: ComparisonResult) -> Iterator[Sheet]:
     """A table for each surface, and one over all where there are several."""
     several = len(result.matches) > 1
     for match in result.matches:
-        remarks = [*_same_method_remarks(result, match), *([] if several else meanings(result))]
+        remarks = [*_same_method_remarks(result, match), *_arrival_remarks(match)]
+        remarks += [] if several else meanings(result)
         yield _match_sheet(result, match, remarks)
     if several:
         yield _overall_sheet(result)
@@ -149,6 +150,12 @@ def _same_method_remarks(result: ComparisonResult, match: Match) -> Iterator[str
     for group in match.same_methods:
         names = [every_name[number] for number in group]
         yield f"the same method here, step by step: {'; '.join(names)}"
+
+
+def _arrival_remarks(match: Match) -> Iterator[str]:
+    """A word of advice where the iterations do not suffice."""
+    if np.isinf(match.evaluations_to_target).all():
+        yield "nobody reached the target: --iterations may be too few"
 
 
 def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str]) -> Sheet:
