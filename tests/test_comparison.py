@@ -468,6 +468,10 @@ def test_run_takes_a_comparison_and_python_says_how() -> None:
         momentumlab.run(optimizers=["sgd"], surface="ravine", lr="tuned")
 
 
+def test_an_experiment_may_be_called_tuned() -> None:
+    assert momentumlab.run(optimizer="sgd", surface="ravine", name="tuned").experiment.name == "tuned"
+
+
 def test_the_header_says_exactly_what_was_searched(command: Command) -> None:
     done = command("compare", "--optimizers", "sgd,momentum", "--tune", "lr,beta", "--no-plots")
     assert "searched for sgd: 64 values of lr from 0.0001 to 10" in done.stdout

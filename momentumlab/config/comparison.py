@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from momentumlab.config import grammar
-from momentumlab.config.resolve import COMPARING, resolve
+from momentumlab.config.resolve import COMPARING, COMPONENTS, SETTINGS, resolve
 from momentumlab.config.tree import Node
 from momentumlab.config.validation import ComparisonSettings, problems_of
 from momentumlab.errors import ConfigError, Problem
@@ -24,7 +24,8 @@ def is_comparison(root: Node) -> bool:
     given = root.value.get("optimizers", root.value.get("optimizer"))
     entries = given.value if given is not None and isinstance(given.value, list) else [given]
     settings = [root.value, *(entry.value for entry in entries if entry is not None and isinstance(entry.value, dict))]
-    tunes = any(grammar.is_tuned(node.value) for mapping in settings for node in mapping.values())
+    other = {*SETTINGS, *COMPONENTS}  # an experiment may be called 'tuned', too
+    tunes = any(grammar.is_tuned(node.value) for each in settings for key, node in each.items() if key not in other)
     return tunes or bool(root.value.keys() & {*COMPARING})
 
 
