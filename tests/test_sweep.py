@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ from matplotlib.figure import Figure
 
 import momentumlab
 from momentumlab import engine, store, workers
+from momentumlab.catalogue import Array
 from momentumlab.engine import Outcome
-from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.plan import Plan, make_plan
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.sweep_table import remarks
@@ -113,6 +115,32 @@ def test_hyperparameters_that_act_at_a_certain_time_do_so_in_lanes_that_were_fil
     expected = engine.run(plan_of(settings))
     monkeypatch.setattr(engine, "BATCH_BYTES", 16 * 3)
     assert_same(expected, swept(settings))
+
+
+class Kept(NamedTuple):
+    loss: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeper(Optimizer[Kept]):
+    """Keeps the very array of losses that it is shown, and begins with losses of its own."""
+
+    equation = source = "none"
+
+    def init(self, x: Array) -> Kept:
+        return Kept(np.full(x.shape[1], -1.0))
+
+    def step(self, state: Kept, g: Array, here: Here) -> tuple[Array, Kept]:
+        return np.where(state.loss < here.loss, 0.5, 1.0) * g, Kept(here.loss)
+
+
+def test_what_an_optimizer_keeps_is_not_changed_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"name": "keeper", "default_lr": 1e-3}
+    monkeypatch.setitem(OPTIMIZERS._classes, "keeper", type("Named", (Keeper,), names))
+    experiment = {**PLANE, "optimizer": "keeper", "lr": "geomspace(1e-3, 0.12, 40)", "beta": None}
+    expected = engine.run(plan_of(experiment))
+    monkeypatch.setattr(engine, "BATCH_BYTES", 16 * 6)
+    assert_same(expected, swept(experiment))
 
 
 class Inline(Executor):
@@ -224,6 +252,33 @@ def test_over_several_starts_a_cell_is_judged_by_the_median() -> None:
     medians = np.median(np.where(only.status_codes == Status.DIVERGED.code, np.inf, only.final_losses), axis=1)
     assert only.best == medians.argmin()
     assert np.array_equal(only.median_losses(), medians)
+
+
+def test_medians_over_starts_are_those_of_all_trials() -> None:
+    (only,) = planes(swept({**PLANE, "start": "random(5)"}))
+    for cell in range(0, only.cells, 7):
+        codes, iterations = only.status_codes[cell], only.iterations[cell]
+        made = sorted(iterations[codes == Status.CONVERGED.code].tolist()) + [np.inf] * 5
+        assert only.median_iterations()[cell] == made[2]
+        order = sorted(
+            codes.tolist(), key=[Status.CONVERGED.code, Status.MAX_ITERATIONS.code, Status.DIVERGED.code].index
+        )
+        assert only.main_status()[cell] == order[2]
+
+
+def test_ranks_go_on_through_ties() -> None:
+    (only,) = planes(swept({**PLANE, "iterations": 3, "tolerance": 1e-1}))
+    keys = list(zip(*only.keys.tolist(), strict=True))
+    for count in (1, 5, 50, only.cells):
+        assert [keys[cell] for cell in only.ranking(count)] == sorted(keys)[:count]
+
+
+def test_entries_of_the_same_optimizer_have_arrays_of_their_own() -> None:
+    optimizers = [{"name": "momentum", "beta": 0.0}, {"name": "momentum", "beta": 0.9}]
+    result = swept({**PLANE, "optimizer": optimizers, "beta": None})
+    found = arrays(result)
+    assert np.array_equal(found["momentum-1.final_loss"], result.final_losses[:23])
+    assert np.array_equal(found["momentum-2.final_loss"], result.final_losses[23:])
 
 
 def test_the_reach_ends_where_results_are_twice_as_bad(plane: Result) -> None:
@@ -427,6 +482,11 @@ def test_the_processes_of_the_caller_are_left_alone() -> None:
     assert own.is_alive()
     own.kill()
     own.join()
+
+
+def test_the_last_block_may_be_smaller(tmp_path: Path) -> None:
+    folder = interrupted_sweep(tmp_path, 5)
+    assert list(store.read_partial(folder).done) == [0, 100, 200, 300, 400]
 
 
 LONG = {**PLANE, "lr": "linspace(1e-4, 0.1, 700)", "beta": "linspace(0, 0.9, 700)", "iterations": 3000}

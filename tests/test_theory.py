@@ -135,7 +135,27 @@ def test_the_lecture_example_says_which_directions_oscillate() -> None:
     assert along_x.overshoot > 0.15
 
 
+@given(st.floats(0.02, 1.5), st.floats(0.05, 0.95))
+def test_the_period_of_heavy_ball_is_that_of_its_roots(step: float, beta: float) -> None:
+    """cos φ = (1 + β − aλ) / (2 √β)."""
+    cosine = (1 + beta - step) / (2 * math.sqrt(beta))
+    if abs(cosine) < 0.99:
+        expected = 2 * math.pi / math.acos(cosine)
+        assert mode(made("momentum", beta=beta), step, 1.0).period == pytest.approx(expected, rel=1e-9)
+
+
 # The engine does what theory says
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "aggmo", "triple_momentum"])
+@pytest.mark.parametrize("step", [0.05, 0.7, 1.7])
+def test_overshoot_and_growth_are_those_of_the_path(name: str, step: float) -> None:
+    surface = {"name": "quadratic", "eigenvalues": [1.0]}
+    path = momentumlab.run(surface=surface, optimizer=name, lr=step, start=[1.0], iterations=2000).positions[0, :, 0]
+    said = mode(made(name), step, 1.0)
+    if said.rate < 1:
+        assert said.overshoot == pytest.approx(max(0.0, -path.min()), abs=1e-6)
+        assert said.growth == pytest.approx(np.abs(path).max(), rel=1e-6)
 
 
 LINEAR = ("sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo", "triple_momentum", "robust_momentum")
