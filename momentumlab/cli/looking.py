@@ -1,0 +1,109 @@
+"""The commands that look something up, or ahead."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from momentumlab.cli.application import LOOKING, app
+from momentumlab.cli.loading import load_experiments
+from momentumlab.cli.options import (
+    Betas,
+    Configs,
+    Format,
+    ListFormat,
+    Noun,
+    Nouns,
+    Optimizer,
+    Output,
+    Rates,
+    Settings,
+    Start,
+    Surface,
+    TargetLoss,
+    Tolerance,
+)
+from momentumlab.cli.output import reported, show
+from momentumlab.cli.settings import settings_among
+from momentumlab.errors import ConfigError, Problem
+
+
+@app.command(rich_help_panel=LOOKING)
+def predict(
+    configs: Configs = None,
+    surface: Surface = None,
+    optimizer: Optimizer = None,
+    lr: Rates = None,
+    beta: Betas = None,
+    start: Start = None,
+    tolerance: Tolerance = None,
+    target_loss: TargetLoss = None,
+    settings: Settings = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say what will happen before anything is run: rate, oscillation, stability, and what would be best.
+
+    Theory holds near a minimum, for methods whose step is linear in the gradients.
+    """
+    flags = settings_among(locals())
+    with reported():
+        if output is Format.CSV:
+            raise ConfigError([Problem(place="--format", message="predictions are printed as table or json")])
+        from momentumlab.experiment import Comparison
+        from momentumlab.plan import make_plan
+        from momentumlab.report import predictions
+        from momentumlab.report.data import json_text, strict
+
+        for one in load_experiments(configs, flags, settings, None):
+            if isinstance(one, Comparison):
+                raise ConfigError(
+                    [Problem(place=one.name, message="a comparison searches: there is no one lr to predict")]
+                )
+            plan = make_plan(one)
+            if output is Format.JSON:
+                print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
+            else:
+                show(predictions.rich_predictions(plan))
+
+
+@app.command("list", rich_help_panel=LOOKING)
+def list_entries(
+    what: Annotated[Nouns, typer.Argument(help="Which catalogue.")],
+    output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
+) -> None:
+    """List the surfaces or the optimizers."""
+    with reported():
+        from momentumlab.report.catalogue import entries, list_table, page
+        from momentumlab.report.data import json_text
+
+        if output is ListFormat.JSON:
+            print(json_text(entries(what.value)))
+        elif output is ListFormat.MARKDOWN:
+            print(page(what.value), end="")
+        else:
+            show(list_table(what.value))
+
+
+@app.command("show", rich_help_panel=LOOKING)
+def show_entry(
+    what: Annotated[Noun, typer.Argument(help="Of which catalogue.")],
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the surface, too.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where --plot draws to [NAME.png].")] = None,
+) -> None:
+    """Show all about one surface or optimizer: formula, parameters, minima, source."""
+    if (plot or out) and what is not Noun.SURFACE:
+        raise typer.BadParameter("only a surface can be drawn", param_hint="--plot")
+    with reported():
+        from momentumlab.report.catalogue import card
+
+        show(card(f"{what.value}s", name))
+        if plot or out:
+            from momentumlab import store
+            from momentumlab.report.figures import surface_figure
+            from momentumlab.surfaces import SURFACES
+
+            surface = SURFACES[name]()
+            path = out or Path(f"{surface.name}.png")
+            store.write_figure(path, surface_figure(surface))
+            print(f"\n{path}")

@@ -1,0 +1,77 @@
+"""The options that commands have, and their words."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class ListFormat(StrEnum):
+    """How a catalogue is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+class ObjectiveName(StrEnum):
+    """By what a comparison ranks."""
+
+    FINAL_LOSS = "final_loss"
+    ITERATIONS = "iterations"
+
+
+class Nouns(StrEnum):
+    """The catalogues."""
+
+    SURFACES = "surfaces"
+    OPTIMIZERS = "optimizers"
+
+
+class Noun(StrEnum):
+    """An entry of a catalogue."""
+
+    SURFACE = "surface"
+    OPTIMIZER = "optimizer"
+
+
+Configs = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
+]
+Surface = Annotated[str | None, typer.Option(help="Surface, by name.", show_default=False)]
+Optimizer = Annotated[
+    str | None, typer.Option("--optimizer", "--optimizers", help="Optimizers, by name: momentum or sgd,momentum.")
+]
+Rates = Annotated[str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50).")]
+Betas = Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")]
+Start = Annotated[str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")]
+Starts = Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Which random starts. (0)")]
+Iterations = Annotated[str | None, typer.Option(metavar="N", help="The most iterations of a trial.")]
+Tolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by no more.")]
+GradientTolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop at a gradient this small.")]
+TargetLoss = Annotated[str | None, typer.Option(metavar="LOSS", help="Stop at a loss this low.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting: --set surface.a=0.1 (may be repeated)."),
+]
+Name = Annotated[str | None, typer.Option(help="The experiment's name.")]
+Out = Annotated[Path, typer.Option(help="The folder for run folders.")]
+NoPlots = Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")]
+Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's path alone.")]
+MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trials an experiment may have.")]
+Record = Annotated[
+    str, typer.Option(metavar="WHOSE", help="Whose paths to keep: all, none, auto, or best:5 of a sweep.")
+]
+RUNS = Path("runs")

@@ -1,0 +1,50 @@
+"""The commands that prepare experiments."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from momentumlab.cli.application import PREPARING, app
+from momentumlab.cli.loading import load_all
+from momentumlab.cli.output import reported
+from momentumlab.errors import ConfigError, Problem
+
+
+@app.command(rich_help_panel=PREPARING)
+def validate(
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="YAML files.")],
+) -> None:
+    """Check configuration files without running them: every problem, and how many trials each would run."""
+    with reported():
+        from momentumlab.config import load_either
+        from momentumlab.experiment import Comparison
+
+        problems: list[Problem] = []
+        for config in configs:
+            try:
+                (one,) = load_all([config], [], load_either, None, default_name="")
+            except ConfigError as error:
+                problems += error.problems
+            else:
+                experiments = one.experiments if isinstance(one, Comparison) else (one,)
+                trials, iterations = sum(each.trials for each in experiments), experiments[0].stopping.iterations
+                noun = "trial" if trials == 1 else "trials"
+                begun = " to begin a search" if isinstance(one, Comparison) else ""
+                print(f"{config}: {trials:,} {noun} of at most {iterations:,} iterations{begun}")
+        if problems:
+            raise ConfigError(problems)
+
+
+@app.command(rich_help_panel=PREPARING)
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Write it even if it is there.")] = False,
+) -> None:
+    """Write a commented configuration to begin with."""
+    with reported():
+        from momentumlab import store
+        from momentumlab.config import starter
+
+        store.write_new_file(file, starter(str(file)), force=force)
+        print(file)
