@@ -74,4 +74,5 @@ MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trial
 Record = Annotated[
     str, typer.Option(metavar="WHOSE", help="Whose paths to keep: all, none, auto, or best:5 of a sweep.")
 ]
+Theory = Annotated[bool, typer.Option("--theory", help="Draw into curves and maps what theory predicts, too.")]
 RUNS = Path("runs")
