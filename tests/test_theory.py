@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from momentumlab.catalogue import Array
 from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.plan import make_plan
 from momentumlab.report.figures.maps import map_figures
+from momentumlab.report.figures.response import response_figure
 from momentumlab.report.predictions import explanation, predictions
+from momentumlab.report.responses import responses
 from momentumlab.surfaces.quadratics import Parabola
 from momentumlab.theory import (
     Prediction,
@@ -355,13 +359,13 @@ def test_a_swing_does_not_disturb_the_measured_rate(rate: float, angle: float, l
 
 def test_rounding_does_not_count() -> None:
     k = np.arange(400)
-    distances = np.maximum(0.8**k, 1e-13).astype(np.float64)
+    distances: Array = np.exp(np.maximum(k * math.log(0.8), math.log(1e-13)))
     assert measured_rate(distances, k, floor=1e-12) == pytest.approx(0.8, rel=1e-9)
     assert measured_rate(distances, k) != pytest.approx(0.8, rel=1e-2)
 
 
 def test_what_is_too_short_has_no_rate() -> None:
-    assert measured_rate(0.5 ** np.arange(7), np.arange(7)) is None
+    assert measured_rate(np.exp2(-np.arange(7.0)), np.arange(7)) is None
     assert measured_rate(np.full(50, np.nan), np.arange(50)) is None
 
 
@@ -486,7 +490,7 @@ def test_momentum_is_a_low_pass_filter(beta: float) -> None:
     assert said.phase == pytest.approx(-np.angle(exact), abs=1e-9)
     assert said.impulse == pytest.approx(beta ** np.arange(50))
     assert said.step == pytest.approx((1 - beta ** np.arange(1, 51)) / (1 - beta))
-    assert said.delay == pytest.approx(beta / (1 - beta), rel=1e-2)
+    assert said.delay == pytest.approx(beta / (1 - beta), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo"])
@@ -506,3 +510,40 @@ def test_responses_are_those_of_the_step_itself(name: str) -> None:
 def test_what_is_no_filter_has_no_response(name: str) -> None:
     with pytest.raises(TheoryDoesNotApplyError, match=name):
         response(made(name), 0.1)
+
+
+def test_the_command_draws_the_filter(command: Command, tmp_path: Path) -> None:
+    done = command("show", "optimizer", "momentum", "--response", "--beta", "0,0.5,0.9")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"β = 0\.9 +10 +0\.5263 +9 ", done.stdout)
+    assert (tmp_path / "momentum_response.png").read_bytes().startswith(b"\x89PNG")
+    plan = make_plan(momentumlab.load(surface="parabola", optimizer="momentum", beta=[0.0, 0.5, 0.9]))
+    figure = response_figure(responses(plan))
+    assert_text_is_clear(figure)
+    assert [len(panel.lines) for panel in figure.axes] == [3] * 4
+
+
+def test_the_response_as_data_draws_nothing(command: Command, tmp_path: Path) -> None:
+    done = command("show", "optimizer", "nesterov", "--response", "--beta", "0.9", "--format", "json")
+    (row,) = json.loads(done.stdout)["responses"]
+    assert row["gain_at_rest"] == pytest.approx(10)
+    assert len(row["gain"]) == len(row["frequencies"])
+    assert not list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["surface", "ravine", "--response"], "only an optimizer responds"),
+        (["optimizer", "momentum", "--plot"], "see --response"),
+        (["optimizer", "momentum", "--beta", "0.9"], "goes with --response"),
+        (["optimizer", "adam", "--response"], "the velocity of adam is not linear"),
+        (["optimizer", "momentum", "--response", "--beta", "linspace(0,0.9,50)"], "at most 12"),
+        (["optimizer", "momentum", "--response", "--beta", "1.5"], "below 1"),
+        (["optimizer", "momentum", "--out", "x.png"], "nothing is drawn"),
+    ],
+)
+def test_what_has_no_response_is_refused(arguments: list[str], message: str, command: Command) -> None:
+    done = command("show", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in " ".join(done.stderr.replace("│", " ").split())

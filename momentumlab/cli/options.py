@@ -44,6 +44,18 @@ class Noun(StrEnum):
     OPTIMIZER = "optimizer"
 
 
+class ResponseFormat(StrEnum):
+    """How ``show --response`` prints."""
+
+    TABLE = "table"
+    JSON = "json"
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is for programs: then nothing is drawn."""
+        return self is ResponseFormat.JSON
+
+
 Configs = Annotated[
     list[Path] | None,
     typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),

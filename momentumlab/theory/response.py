@@ -19,6 +19,9 @@ FREQUENCIES = 1201
 SLOWEST = 1e-4
 """The lowest frequency that is looked at, in cycles per iteration."""
 
+SLOW = 1e-7
+"""An angle per iteration at which the phase is proportional to the delay."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
@@ -40,6 +43,8 @@ class Response:
         The gain of gradients that persist: how much larger than lr the effective learning rate is.
     gain_alternating
         The gain of gradients that change sign in every iteration.
+    delay
+        By how many iterations slow changes come late: the mean age of a gradient in the velocity.
     """
 
     impulse: Array
@@ -49,11 +54,7 @@ class Response:
     phase: Array
     gain_at_rest: float
     gain_alternating: float
-
-    @property
-    def delay(self) -> float:
-        """By how many iterations slow changes come late: the mean age of a gradient in the velocity."""
-        return float(self.phase[0] / (2 * math.pi * self.frequencies[0]))
+    delay: float
 
     @property
     def cutoff(self) -> float:
@@ -107,6 +108,7 @@ def response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 60) -> R
         phase=-np.unwrap(np.angle(transfer)),
         gain_at_rest=abs(_transfer(a, b, c, d, 0.0)),
         gain_alternating=abs(_transfer(a, b, c, d, math.pi)),
+        delay=abs(float(np.angle(_transfer(a, b, c, d, SLOW)))) / SLOW,
     )
 
 
