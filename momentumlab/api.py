@@ -4,15 +4,14 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Mapping
-from concurrent.futures import BrokenExecutor, Executor
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from momentumlab import comparison, engine, store
-from momentumlab.comparison import ComparisonResult
+from momentumlab import engine, store
 from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import Node, node_of
@@ -21,8 +20,13 @@ from momentumlab.errors import ConfigError, InterruptedSweepError, OutputError, 
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
-from momentumlab.sweep import best_trials, is_mapped
-from momentumlab.workers import OnBlock, block_size, pool, run_blocks, workers_for
+from momentumlab.sweep import best_trials, is_mapped, planes
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from momentumlab.comparison import ComparisonResult
+    from momentumlab.workers import OnBlock
 
 MOST_RECORDED = 100
 """Of up to so many trials the whole paths are kept, unless something else is asked for."""
@@ -57,7 +61,7 @@ def run(
     plots: bool = True,
     theory: bool = False,
     record: str = "auto",
-    executor: Executor | None = None,
+    executor: "Executor | None" = None,
     max_trials: int = MAX_TRIALS,
     **overrides: object,
 ) -> Result:
@@ -127,9 +131,12 @@ class Execution:
     all_rows: bool = False
     theory: bool = False
     workers: int = 0
-    executor: Executor | None = None
-    on_block: OnBlock | None = None
+    executor: "Executor | None" = None
+    on_block: "OnBlock | None" = None
     command_line: str | None = None
+
+    def __post_init__(self) -> None:
+        check_record(self.record)
 
     def keeps_all(self, plan: Plan) -> bool:
         """Whether the paths of all trials are kept; else it is a sweep."""
@@ -179,7 +186,6 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
     InterruptedSweepError
         If somebody interrupts a sweep that has a run folder.
     """
-    check_record(how.record)
     if out is not None:
         store.prepare(out)
     started, clock = datetime.now(), time.perf_counter()
@@ -191,6 +197,23 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
     if how.keeps_all(plan) and resume is None:
         result = engine.run(plan)
         return result if out is None else store.write_run(result, out, provenance(), plots=how.plots, theory=how.theory)
+    return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
+
+
+def _sweep(
+    plan: Plan,
+    how: Execution,
+    provenance: Callable[[], store.Provenance],
+    *,
+    started: datetime,
+    out: Path | None,
+    resume: Path | None,
+) -> Result:
+    """Run a plan block by block without keeping paths; each block is written as soon as it is there."""
+    # Most runs need no processes, and not the time that loading their machinery takes.
+    from concurrent.futures import BrokenExecutor
+
+    from momentumlab.workers import block_size, pool, run_blocks, workers_for
 
     count = how.workers or (1 if how.executor else workers_for(plan))
     block_trials = block_size(plan.trials, count)
@@ -198,7 +221,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
     folder = resume
     if resume is not None:
         partial = store.read_partial(resume)
-        block_trials, done = partial.block_trials, partial.done
+        block_trials, done = partial.block_trials, store.read_blocks(resume, partial)
         if how.on_block is not None:
             for block in done.values():
                 how.on_block(block)
@@ -215,7 +238,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         with _alone(folder), pool(count) as processes:
             executor = how.executor or processes
             result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
-        recorded = engine.run(plan.only(best_trials(result, how.best))) if how.best else None
+        recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
         if folder is None:
             return result
         return store.write_sweep(
@@ -255,7 +278,7 @@ def compare(
     plots: bool = True,
     max_trials: int = MAX_SEARCHED,
     **overrides: object,
-) -> ComparisonResult:
+) -> "ComparisonResult":
     """Compare optimizers, each with the best of what was searched for it.
 
     Parameters are those of `run`; ``max_trials`` counts those with which the search begins on a surface. Of an
@@ -283,12 +306,14 @@ def execute_comparison(
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
     command_line: str | None = None,
-) -> ComparisonResult:
+) -> "ComparisonResult":
     """Run a comparison; parameters and errors as those of `compare` and `execute`."""
+    from momentumlab.comparison import compare as compare_
+
     if out is not None:
         store.prepare(Path(out))
     started, clock = datetime.now(), time.perf_counter()
-    result = comparison.compare(loaded)
+    result = compare_(loaded)
     if out is None:
         return result
     provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)

@@ -21,19 +21,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from momentumlab import __version__
-from momentumlab.comparison import ComparisonResult
 from momentumlab.config import load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
 from momentumlab.errors import ConfigError, OutputError
 from momentumlab.experiment import Experiment
-from momentumlab.report import contest_data
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.result import Result, Status
-from momentumlab.sweep import arrays, best_trials
+from momentumlab.sweep import arrays, best_trials, planes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from momentumlab.comparison import ComparisonResult
 
 NAME_BYTES = 100
 PARTIAL = "partial.json"
@@ -158,15 +158,14 @@ def save_block(folder: Path, outcome: Outcome) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Partial:
-    """What an unfinished sweep left: the experiment, the block size, and the blocks that are there, by first trial."""
+    """What an unfinished sweep left: the experiment, and how many trials a block has."""
 
     experiment: Experiment
     block_trials: int
-    done: Mapping[int, Outcome]
 
 
 def read_partial(folder: Path) -> Partial:
-    """What is in the run folder of an unfinished sweep; damaged blocks are as good as none.
+    """What the run folder of an unfinished sweep says of it.
 
     Raises
     ------
@@ -185,12 +184,17 @@ def read_partial(folder: Path) -> Partial:
         raise OutputError(f"{folder}: {state}") from None
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise OutputError(f"{folder / PARTIAL}: cannot be read ({error})") from error
+    return Partial(experiment=experiment, block_trials=block_trials)
+
+
+def read_blocks(folder: Path, partial: Partial) -> dict[int, Outcome]:
+    """The blocks of an unfinished sweep that are there, by first trial; damaged ones are as good as none."""
+    experiment, size = partial.experiment, partial.block_trials
     outcomes = (
-        _read_block(_blocks(folder) / f"{first}.npz", first, min(block_trials, experiment.trials - first), experiment)
-        for first in range(0, experiment.trials, block_trials)
+        _read_block(_blocks(folder) / f"{first}.npz", first, min(size, experiment.trials - first), experiment)
+        for first in range(0, experiment.trials, size)
     )
-    done = {outcome.first: outcome for outcome in outcomes if outcome is not None}
-    return Partial(experiment=experiment, block_trials=block_trials, done=done)
+    return {outcome.first: outcome for outcome in outcomes if outcome is not None}
 
 
 def _read_block(path: Path, first: int, trials: int, experiment: Experiment) -> Outcome | None:
@@ -268,9 +272,10 @@ def write_sweep(
         If something cannot be written; the sweep can still be resumed, then.
     """
     result = result.written_to(folder)
-    best = best_trials(result, BEST_ROWS)
+    every = planes(result)
+    best = best_trials(every, BEST_ROWS)
     with _output_errors(folder):
-        every_array: dict[str, Any] = arrays(result)
+        every_array: dict[str, Any] = arrays(every)
         _write(folder / "sweep.npz", lambda file: np.savez(file, **every_array))
         _write_text(folder / "summary.csv", csv_text([result], None if all_rows else best))
         if recorded is not None:
@@ -279,7 +284,7 @@ def write_sweep(
             from momentumlab.report.figures.maps import map_figures
 
             paths = {} if recorded is None else {"trajectory": recorded.plot_trajectories}
-            _write_figures(folder, {**map_figures(result, theory=theory), **paths})
+            _write_figures(folder, {**map_figures(every, theory=theory), **paths})
         document = json_document(
             result,
             numbers=best,
@@ -303,12 +308,14 @@ def _remove_blocks(folder: Path) -> None:
 
 
 def write_comparison(
-    result: ComparisonResult, out: Path, provenance: Provenance, *, plots: bool = True
-) -> ComparisonResult:
+    result: "ComparisonResult", out: Path, provenance: Provenance, *, plots: bool = True
+) -> "ComparisonResult":
     """Write a comparison into a run folder of its own; return and errors as those of `write_run`.
 
     Where it has several surfaces, the names of their files end in the surface's.
     """
+    from momentumlab.report import contest_data
+
     with _output_errors(out):
         folder = make_folder(out, result.comparison.name, provenance.started)
     result = result.written_to(folder)
@@ -330,7 +337,7 @@ def write_comparison(
     return result
 
 
-def _endings(result: ComparisonResult) -> list[str]:
+def _endings(result: "ComparisonResult") -> list[str]:
     """What the names of the files of each surface end in: nothing where there is one alone."""
     if len(result.matches) == 1:
         return [""]
@@ -338,7 +345,7 @@ def _endings(result: ComparisonResult) -> list[str]:
     return [f"-{name}" if names.count(name) == 1 else f"-{name}-{i + 1}" for i, name in enumerate(names)]
 
 
-def _comparison_figures(result: ComparisonResult) -> dict[str, Callable[[], "Figure"]]:
+def _comparison_figures(result: "ComparisonResult") -> dict[str, Callable[[], "Figure"]]:
     """Every figure that a comparison has, by the name of its file."""
     figures: dict[str, Callable[[], Figure]] = {}
     for i, ending in enumerate(_endings(result)):

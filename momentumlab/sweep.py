@@ -5,7 +5,7 @@ that are no grid are no axis: a cell is then judged by the median over them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -250,10 +250,10 @@ def _start_losses(result: Result, first: int, last: int) -> Array:
     return np.concatenate(losses)
 
 
-def best_trials(result: Result, count: int) -> list[int]:
-    """The numbers of the best trials of all planes, those of the best cells first."""
+def best_trials(every: Sequence[Plane], count: int) -> list[int]:
+    """The numbers of the best trials of all planes of a sweep, those of the best cells first."""
     ranked: list[tuple[float, float, int, list[int]]] = []
-    for plane in planes(result):
+    for plane in every:
         for cell in plane.ranking(count).tolist():
             first = plane.first + cell * plane.starts
             outcome, height, _ = plane.keys[:, cell].tolist()
@@ -261,13 +261,13 @@ def best_trials(result: Result, count: int) -> list[int]:
     return [number for *_, numbers in sorted(ranked) for number in numbers][:count]
 
 
-def arrays(result: Result) -> dict[str, NDArray[Any]]:
+def arrays(every: Sequence[Plane]) -> dict[str, NDArray[Any]]:
     """Everything as arrays with a dimension for each axis, and the axes' values by name.
 
     Where there are several optimizers, each name begins with the optimizer's and a dot. Several starts that are no grid
     are the last axis, ``start``.
     """
-    every = planes(result)
+    result = every[0].result
     names = [plane.choice.name for plane in every]  # a number tells those of the same name apart
     found: dict[str, NDArray[Any]] = {}
     for number, plane in enumerate(every):

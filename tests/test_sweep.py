@@ -199,7 +199,7 @@ def test_memory_of_a_plan_does_not_grow_with_its_trials() -> None:
 
 
 def test_cells_are_where_their_axes_say(plane: Result) -> None:
-    found = arrays(plane)
+    found = arrays(planes(plane))
     assert found["axes"].tolist() == ["lr", "beta"]
     assert found["final_loss"].shape == (23, 19) == found["status"].shape
     assert found["final_point"].shape == (23, 19, 2)
@@ -229,7 +229,7 @@ def test_shared_parameters_surfaces_and_starts_are_axes_too() -> None:
             assert setting.get("lr") == trial.hyperparameters["lr"]
             assert (setting["start x"], setting["start y"]) == trial.start
             assert setting["surface.b"] == trial.surface_parameters["b"]
-    assert set(arrays(result)) >= {"adam.final_loss", "sgd.final_loss", "adam.amsgrad"}
+    assert set(arrays(planes(result))) >= {"adam.final_loss", "sgd.final_loss", "adam.amsgrad"}
 
 
 def test_the_best_cell_is_the_one_that_converges_soonest(plane: Result) -> None:
@@ -238,7 +238,7 @@ def test_the_best_cell_is_the_one_that_converges_soonest(plane: Result) -> None:
     assert plane.iterations[only.best] == converged.min()
     ranked = only.ranking(20)
     assert converged[ranked].tolist() == sorted(converged.tolist())[:20]
-    assert best_trials(plane, 5) == ranked[:5].tolist()
+    assert best_trials(planes(plane), 5) == ranked[:5].tolist()
 
 
 def test_without_a_tolerance_the_best_cell_has_the_lowest_loss() -> None:
@@ -276,7 +276,7 @@ def test_ranks_go_on_through_ties() -> None:
 def test_entries_of_the_same_optimizer_have_arrays_of_their_own() -> None:
     optimizers = [{"name": "momentum", "beta": 0.0}, {"name": "momentum", "beta": 0.9}]
     result = swept({**PLANE, "optimizer": optimizers, "beta": None})
-    found = arrays(result)
+    found = arrays(planes(result))
     assert np.array_equal(found["momentum-1.final_loss"], result.final_losses[:23])
     assert np.array_equal(found["momentum-2.final_loss"], result.final_losses[23:])
 
@@ -399,7 +399,7 @@ def test_a_resumed_sweep_does_only_the_missing_blocks(
         return engine.run_trials(plan, first, last)
 
     monkeypatch.setattr(workers, "run_trials", noted)
-    resumed = workers.run_blocks(plane.plan, block_trials=partial.block_trials, done=partial.done)
+    resumed = workers.run_blocks(plane.plan, block_trials=partial.block_trials, done=kept_blocks(folder))
     assert computed == [300, 400]
     assert_same(plane, resumed)
 
@@ -413,11 +413,15 @@ def test_a_resumed_sweep_does_only_the_missing_blocks(
     assert (again.returncode, again.stderr) == (1, f"error: {folder}: is complete\n")
 
 
+def kept_blocks(folder: Path) -> dict[int, Outcome]:
+    return store.read_blocks(folder, store.read_partial(folder))
+
+
 def test_a_damaged_block_is_computed_again(tmp_path: Path) -> None:
     folder = interrupted_sweep(tmp_path, 3)
     (folder / "blocks" / "100.npz").write_bytes(b"PK nonsense")
     (folder / "blocks" / "200.npz").write_bytes((folder / "blocks" / "0.npz").read_bytes()[:500])
-    assert list(store.read_partial(folder).done) == [0]
+    assert list(kept_blocks(folder)) == [0]
 
 
 def test_another_experiment_is_not_resumed(command: Command, tmp_path: Path) -> None:
@@ -452,7 +456,7 @@ def test_blocks_that_are_none_are_computed_again(tmp_path: Path, plane: Result) 
         with np.load(folder / "blocks" / f"{first}.npz") as kept:
             arrays_ = {**kept, **change}
         np.savez(folder / "blocks" / f"{first}.npz", **arrays_)
-    assert list(store.read_partial(folder).done) == [200]
+    assert list(kept_blocks(folder)) == [200]
 
 
 def test_only_one_process_works_on_a_folder(command: Command, tmp_path: Path) -> None:
@@ -486,7 +490,7 @@ def test_the_processes_of_the_caller_are_left_alone() -> None:
 
 def test_the_last_block_may_be_smaller(tmp_path: Path) -> None:
     folder = interrupted_sweep(tmp_path, 5)
-    assert list(store.read_partial(folder).done) == [0, 100, 200, 300, 400]
+    assert list(kept_blocks(folder)) == [0, 100, 200, 300, 400]
 
 
 LONG = {**PLANE, "lr": "linspace(1e-4, 0.1, 700)", "beta": "linspace(0, 0.9, 700)", "iterations": 3000}
@@ -519,7 +523,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> 
     assert process.returncode == 130
     assert time.monotonic() - clock < 5  # a second, on a machine that has nothing else to do
     assert errors == f"error: interrupted; what is finished is kept: momentumlab sweep --resume runs/{folder.name}\n"
-    assert store.read_partial(folder).done
+    assert kept_blocks(folder)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -529,7 +533,7 @@ def test_kill_9_loses_at_most_the_blocks_in_progress(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
     partial = store.read_partial(folder)
-    block_trials, done = partial.block_trials, partial.done
+    block_trials, done = partial.block_trials, kept_blocks(folder)
     assert done
     plan = plan_of({**LONG, "tolerance": None})
     first, block = next(iter(done.items()))
@@ -603,7 +607,7 @@ PICTURED: dict[str, dict[str, Any]] = {
 
 
 def drawn(settings: dict[str, Any]) -> dict[str, Figure]:
-    return {name: draw() for name, draw in map_figures(swept(settings)).items()}
+    return {name: draw() for name, draw in map_figures(planes(swept(settings))).items()}
 
 
 @pytest.mark.parametrize("experiment", PICTURED.values(), ids=PICTURED)
@@ -615,7 +619,7 @@ def test_no_text_of_a_map_overlaps_or_is_cut_off(experiment: dict[str, Any]) -> 
 
 
 def test_a_map_shows_the_value_of_each_cell_where_it_belongs(plane: Result) -> None:
-    figure = map_figures(plane)["map_loss"]()
+    figure = map_figures(planes(plane))["map_loss"]()
     panel = figure.axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
     expected = plane.final_losses.reshape(23, 19).T  # lr to the right, β upwards
@@ -628,7 +632,7 @@ def test_a_map_shows_the_value_of_each_cell_where_it_belongs(plane: Result) -> N
 
 def test_a_falling_axis_shows_each_cell_where_it_belongs() -> None:
     result = swept({**PLANE, "lr": [0.3, 0.2, 0.1], "beta": [0.0, 0.5]})
-    panel = map_figures(result)["map_loss"]().axes[0]
+    panel = map_figures(planes(result))["map_loss"]().axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
     expected = np.where(result.status_codes == Status.DIVERGED.code, np.nan, result.final_losses).reshape(3, 2)
     assert np.array_equal(shown, expected[::-1].T, equal_nan=True)
@@ -637,7 +641,7 @@ def test_a_falling_axis_shows_each_cell_where_it_belongs() -> None:
 def test_what_has_stalled_is_not_drawn_as_the_best() -> None:
     result = swept({**PLANE, "lr": "geomspace(1e-9, 0.3, 30)", "iterations": 400})
     (only,) = planes(result)
-    panel = map_figures(result)["map_iterations"]().axes[0]
+    panel = map_figures(planes(result))["map_iterations"]().axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
     assert np.nanmin(shown) == only.best_result > 10
     assert "have stalled" in "".join(remarks(only))
@@ -652,7 +656,7 @@ def test_cells_of_several_surfaces_begin_at_their_own_heights() -> None:
 
 def test_the_best_cell_is_marked_with_its_values(plane: Result) -> None:
     (only,) = planes(plane)
-    figure = map_figures(plane)["map_iterations"]()
+    figure = map_figures(planes(plane))["map_iterations"]()
     (star,) = [line for line in figure.axes[0].get_lines() if line.get_marker() == "*"]
     best = only.setting(only.best)
     assert [np.asarray(star.get_xdata())[0], np.asarray(star.get_ydata())[0]] == [
@@ -664,7 +668,7 @@ def test_the_best_cell_is_marked_with_its_values(plane: Result) -> None:
 
 def test_basins_are_coloured_by_the_minimum_that_is_reached() -> None:
     result = swept(PICTURED["basins"])
-    figure = map_figures(result)["basins"]()
+    figure = map_figures(planes(result))["basins"]()
     sgd = planes(result)[0]
     image = np.asarray(figure.axes[0].get_images()[-1].get_array())
     minima = [np.array(minimum.point) for minimum in result.experiment.first_surface.minima(2)]
@@ -683,5 +687,5 @@ def test_shipped_sweeps_run_and_are_clear(config: Path) -> None:
     """Cut short: a few of their iterations."""
     result = momentumlab.run(config, iterations=30)
     assert result.trials > 10_000
-    for draw in map_figures(result).values():
+    for draw in map_figures(planes(result)).values():
         assert_text_is_clear(draw())

@@ -21,6 +21,7 @@ from momentumlab.report.figures.response import response_figure
 from momentumlab.report.predictions import explanation, predictions
 from momentumlab.report.responses import responses
 from momentumlab.surfaces.quadratics import Parabola
+from momentumlab.sweep import planes
 from momentumlab.theory import (
     Prediction,
     Regime,
@@ -245,7 +246,7 @@ def test_a_plane_has_the_rates_of_its_trials() -> None:
 def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
     settings_ = {**PLANE, "lr": "linspace(0.01, 0.3, 60)", "beta": "linspace(0, 0.98, 50)", "iterations": 1500}
     result = momentumlab.run(settings_)
-    figure = map_figures(result, theory=True)["map_status"]()
+    figure = map_figures(planes(result), theory=True)["map_status"]()
     panel = figure.axes[0]
     boundary: Any = next(each for each in panel.collections if each.get_linewidth()[0] == pytest.approx(1.6))  # type: ignore[index]
     points = np.concatenate([path.vertices for path in boundary.get_paths()])
@@ -258,7 +259,7 @@ def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
 def test_where_there_is_no_theory_the_map_says_so() -> None:
     result = momentumlab.run({**PLANE, "optimizer": "adam", "beta": None, "beta1": "linspace(0, 0.9, 9)"})
     assert "no theory: the step of adam is linear in the gradients near the minimum alone" in told(
-        map_figures(result, theory=True)["map_loss"]()
+        map_figures(planes(result), theory=True)["map_loss"]()
     )
 
 

@@ -59,10 +59,10 @@ def shown_trials(result: "Result", *, all_rows: bool) -> "Sequence[int] | None":
 
     if result.history is not None or all_rows or result.trials <= BEST_ROWS:
         return None
-    from momentumlab.sweep import best_trials
+    from momentumlab.sweep import best_trials, planes
 
     print_notes([f"the best {BEST_ROWS:,} of {result.trials:,} trials; 'sweep --all-rows' prints all"])
-    return best_trials(result, BEST_ROWS)
+    return best_trials(planes(result), BEST_ROWS)
 
 
 def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:

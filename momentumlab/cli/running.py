@@ -90,10 +90,9 @@ def run(
     refuse_beside_quiet(quiet, output)
     flags = settings_among(locals())
     with reported():
-        from momentumlab.api import Execution, check_record
+        from momentumlab.api import Execution
 
-        record = "all" if steps else check_record(record)
-        how = Execution(plots=not no_plots, theory=theory, record=record, command_line=typed())
+        how = Execution(plots=not no_plots, theory=theory, record="all" if steps else record, command_line=typed())
         loaded = load_experiments(configs, flags, settings, max_trials)
         execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet)
 
@@ -133,9 +132,9 @@ def sweep(
     refuse_beside_quiet(quiet, output)
     flags = settings_among(locals())
     with reported():
-        from momentumlab.api import Execution, check_record
+        from momentumlab.api import Execution
 
-        if check_record(record) == "all":
+        if record == "all":
             raise ConfigError([Problem(place="--record", message="a sweep keeps none or best:N; 'run' can keep all")])
         how = Execution(
             plots=not no_plots,
