@@ -20,6 +20,7 @@ ROOMS = [
     "catalogue",
     "surfaces",
     "optimizers",
+    "conventions",
     "experiment",
     "plan",
     "result",

@@ -17,11 +17,13 @@ from momentumlab.cli.options import (
     Optimizer,
     Output,
     Rates,
+    ScheduleName,
     Settings,
     Start,
     Surface,
     TargetLoss,
     Tolerance,
+    TranslationFormat,
 )
 from momentumlab.cli.output import reported, show
 from momentumlab.cli.settings import settings_among
@@ -66,12 +68,49 @@ def predict(
                 show(predictions.rich_predictions(plan))
 
 
+@app.command(rich_help_panel=LOOKING)
+def translate(
+    source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="What to translate: keras, torch, qhm …")],
+    target: Annotated[
+        str | None, typer.Option("--to", metavar="CONVENTION", help="Into which convention. [all]", show_default=False)
+    ] = None,
+    lr: Annotated[str | None, typer.Option(metavar="LR", help="Learning rate. (0.01)")] = None,
+    beta: Annotated[str | None, typer.Option(metavar="BETA", help="Momentum. (0.9)")] = None,
+    nesterov: Annotated[bool, typer.Option("--nesterov", help="Nesterov's method, where there is a choice.")] = False,
+    dampening: Annotated[str | None, typer.Option(metavar="TAU", help="PyTorch's dampening. (0)")] = None,
+    nu: Annotated[str | None, typer.Option(metavar="NU", help="The weight ν of QHM. (1)")] = None,
+    schedule: Annotated[
+        ScheduleName, typer.Option(help="How lr changes in the test with a changing lr.")
+    ] = ScheduleName.HALVED,
+    output: Annotated[TranslationFormat, typer.Option("--format", help="How to print it.")] = TranslationFormat.TABLE,
+) -> None:
+    """Translate lr and momentum from one library's convention into another's, and prove it by running both.
+
+    'momentumlab list conventions' shows them all.
+    """
+    with reported():
+        from momentumlab.conventions import prove
+        from momentumlab.conventions import translate as translated
+        from momentumlab.conventions.reading import read_translation
+        from momentumlab.report.data import json_text, strict
+        from momentumlab.report.translation import document, rich_translations
+
+        given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
+        convention, targets = read_translation(source, target, given)
+        translations = [translated(convention, cls) for cls in targets]
+        proven = [(translation, prove(translation, schedule.value)) for translation in translations]
+        if output is TranslationFormat.JSON:
+            print(json_text(strict(document(proven))))
+        else:
+            show(rich_translations(proven))
+
+
 @app.command("list", rich_help_panel=LOOKING)
 def list_entries(
     what: Annotated[Nouns, typer.Argument(help="Which catalogue.")],
     output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
 ) -> None:
-    """List the surfaces or the optimizers."""
+    """List the surfaces, the optimizers or the conventions of momentum."""
     with reported():
         from momentumlab.report.catalogue import entries, list_table, page
         from momentumlab.report.data import json_text
@@ -91,7 +130,7 @@ def show_entry(
     plot: Annotated[bool, typer.Option("--plot", help="Draw the surface, too.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where --plot draws to [NAME.png].")] = None,
 ) -> None:
-    """Show all about one surface or optimizer: formula, parameters, minima, source."""
+    """Show all about one surface, optimizer or convention: formula, parameters, minima, source."""
     if (plot or out) and what is not Noun.SURFACE:
         raise typer.BadParameter("only a surface can be drawn", param_hint="--plot")
     with reported():

@@ -35,6 +35,7 @@ class Nouns(StrEnum):
 
     SURFACES = "surfaces"
     OPTIMIZERS = "optimizers"
+    CONVENTIONS = "conventions"
 
 
 class Noun(StrEnum):
@@ -42,6 +43,22 @@ class Noun(StrEnum):
 
     SURFACE = "surface"
     OPTIMIZER = "optimizer"
+    CONVENTION = "convention"
+
+
+class TranslationFormat(StrEnum):
+    """How a translation is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class ScheduleName(StrEnum):
+    """How lr changes where it is to be seen what a changing lr does."""
+
+    HALVED = "halved"
+    COSINE = "cosine"
+    WARMUP = "warmup"
 
 
 Configs = Annotated[
