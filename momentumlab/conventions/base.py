@@ -12,11 +12,17 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import Enum
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from momentumlab.catalogue import Array, Catalogue, Parameter, parameter, parameters_of
 from momentumlab.errors import Problem
+
+
+def complement(beta: float) -> float:
+    """1 − β as people read it: 0.001 for 0.999, where the difference of the floats would be 0.0010000000000000009."""
+    return float(1 - Decimal(repr(beta)))
 
 
 class Shape(Enum):
@@ -60,7 +66,7 @@ class Filter:
     @property
     def gain(self) -> float:
         """The step that a steady gradient of 1 leads to in the end: now + memory/(1 − β)."""
-        return self.now + self.memory / (1 - self.beta)
+        return self.now + self.memory / complement(self.beta)
 
     @property
     def steepest(self) -> float:
@@ -74,8 +80,8 @@ class Filter:
     def calm(self) -> float:
         """A curvature on which even its beginning does not leap, at most `steepest`.
 
-        Debiased, the first step is as long as the gain makes it. A first gradient of greater weight h gives a kick whose
-        energy h²|g|²/(2·memory) must be small beside the loss, |g|²/(2·curvature): so curvature < 2·memory/h².
+        Debiased, the first step is as long as the gain makes it. A first gradient of greater weight h gives a kick
+        whose energy h²|g|²/(2·memory) must stay near the loss, |g|²/(2·curvature): so curvature < 2·memory/h².
         """
         if self.debiased:
             return min(self.steepest, 2 / self.gain)
@@ -97,7 +103,7 @@ class Filter:
         steady = replace(self.normal, first=0.0, debiased=False)
         if Shape.MIXED in shapes:
             return steady
-        weight = steady.gain * (1 - steady.beta)
+        weight = steady.gain * complement(steady.beta)
         plain = replace(steady, now=0.0, memory=weight)
         ahead = replace(steady, now=weight, memory=steady.beta * weight)
         known = {Shape.PLAIN: plain, Shape.AHEAD: ahead}

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from momentumlab.catalogue import Array, parameter
-from momentumlab.conventions.base import Convention, Filter, Moving, Pair, Shape, convention
+from momentumlab.conventions.base import Convention, Filter, Moving, Pair, Shape, complement, convention
 from momentumlab.errors import Problem
 
 
@@ -291,7 +291,7 @@ class Average(_WithVelocity):
 
     @property
     def filter(self) -> Filter:
-        memory = self.lr * (1 - self.beta)
+        memory = self.lr * complement(self.beta)
         return Filter(beta=self.beta, memory=memory, debiased=self._debias and self.beta > 0, keeps_lr=False)
 
     @classmethod
@@ -342,13 +342,13 @@ class QuasiHyperbolic(_WithVelocity):
 
     @property
     def filter(self) -> Filter:
-        now, memory = self.lr * (1 - self.nu), self.lr * self.nu * (1 - self.beta)
+        now, memory = self.lr * (1 - self.nu), self.lr * self.nu * complement(self.beta)
         return Filter(beta=self.beta, now=now, memory=memory, keeps_lr=False)
 
     @classmethod
     def of(cls, wanted: Filter) -> Self:
         lr = wanted.gain
-        return cls(lr=lr, beta=wanted.beta, nu=wanted.memory / (1 - wanted.beta) / lr)
+        return cls(lr=lr, beta=wanted.beta, nu=wanted.memory / complement(wanted.beta) / lr)
 
     def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
         v = self.beta * state.v + (1 - self.beta) * g

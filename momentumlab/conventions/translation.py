@@ -14,8 +14,8 @@ class Fidelity(Enum):
     """How good a translation is."""
 
     EXACT = "exact"
-    CONSTANT_LR = "exact for constant lr"
-    NEAREST = "nearest, not exact"
+    CONSTANT_LR = "constant lr only"
+    NEAREST = "not exact"
 
     @property
     def words(self) -> str:

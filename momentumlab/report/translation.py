@@ -132,8 +132,8 @@ def _measured(checks: Sequence[Check]) -> RenderableType:
 def _explained(checks: Sequence[Check]) -> str:
     surfaces = " and ".join(checks[0].differences)
     return (
-        f"The largest difference in {ITERATIONS} steps on {surfaces} (losses scaled to be stable), as a share of the way from "
-        "the start. Compared are the points at which gradients are taken."
+        f"The largest difference in {ITERATIONS} steps on {surfaces} (losses scaled to be stable), as a share of the "
+        "way from the start. Compared are the points at which gradients are taken."
     )
 
 
@@ -158,8 +158,8 @@ def _about_lr(translation: Translation) -> Iterator[str]:
     keeps, applies = (source, target) if source.filter.keeps_lr else (target, source)
     steps = 1 / (1 - source.beta)
     yield (
-        f"When lr changes, with {keeps.name} every gradient keeps the lr of its own time, with {applies.name} today's lr "
-        f"goes for all of them: for about 1/(1 − β) = {short(steps)} steps the two move differently."
+        f"When lr changes, with {keeps.name} every gradient keeps the lr of its own time, with {applies.name} today's "
+        f"lr goes for all of them: for about 1/(1 − β) = {short(steps)} steps the two move differently."
     )
     if target.rescalable and translation.fidelity is Fidelity.CONSTANT_LR:
         ratio = "lr now / lr before" if target.filter.keeps_lr else "lr before / lr now"
@@ -182,15 +182,15 @@ def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
         if obstacle is Obstacle.SHAPE:
             ratio = wanted.memory * wanted.beta / (wanted.now + wanted.memory)
             yield (
-                f"With {source.name} a gradient weighs {short(ratio)} times as much in the second step as in its first, "
-                f"and then β = {short(wanted.beta)} times as much in each. {_can_have(target, called)}"
+                f"With {source.name} a gradient weighs {short(ratio)} times as much in the second step as in its "
+                f"first, and then β = {short(wanted.beta)} times as much in each. {_can_have(target, called)}"
             )
         elif obstacle is Obstacle.FIRST:
             more = 1 + wanted.first / wanted.memory
             yield (
-                f"{source.name} does not dampen the very first gradient, which so weighs {short(more)} times as much as "
-                f"any later one. With {called} all weigh alike: the same from the second gradient on, but for what the "
-                "first one has moved."
+                f"{source.name} does not dampen the very first gradient, which so weighs {short(more)} times as much "
+                f"as any later one. With {called} all weigh alike: the same from the second gradient on, but for what "
+                "the first one has moved."
             )
         else:
             is_source = obstacle is Obstacle.DEBIASED_SOURCE
