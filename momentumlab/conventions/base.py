@@ -42,7 +42,8 @@ class Filter:
     Attributes
     ----------
     beta
-        How much of the sum of gradients is kept, 0 ≤ beta < 1.
+        How much of the sum of gradients is kept, 0 ≤ beta < 1. (Conventions stop at 0.999999: nearer to 1 the
+        digits of 1 − β are lost, and nothing can be proven by running it.)
     now
         The weight that the newest gradient has beside the sum, ≥ 0.
     memory
@@ -157,7 +158,7 @@ class Convention(ABC, Generic[State]):
     """
 
     lr: float = parameter(0.01, ge=1e-30, le=1e30, aliases=("learning_rate",), doc="learning rate")
-    beta: float = parameter(0.9, ge=0, lt=1, aliases=("momentum",), doc="how much of the past is kept")
+    beta: float = parameter(0.9, ge=0, le=0.999999, aliases=("momentum",), doc="how much of the past is kept")
 
     name: ClassVar[str]
     equation: ClassVar[str]

@@ -23,7 +23,7 @@ class Fidelity(Enum):
         return {
             Fidelity.EXACT: "the same path, also when lr changes",
             Fidelity.CONSTANT_LR: "the same path as long as lr is constant",
-            Fidelity.NEAREST: "there is no exact translation; this is the nearest",
+            Fidelity.NEAREST: "not exact; the nearest with the same β and the same step in the long run",
         }[self]
 
 
