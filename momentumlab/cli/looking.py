@@ -72,7 +72,7 @@ def predict(
 def translate(
     source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="What to translate: keras, torch, qhm …")],
     target: Annotated[
-        str | None, typer.Option("--to", metavar="CONVENTION", help="Into which convention. [all]", show_default=False)
+        str | None, typer.Option("--to", metavar="CONVENTION", help="Into which convention. (all)", show_default=False)
     ] = None,
     lr: Annotated[str | None, typer.Option(metavar="LR", help="Learning rate. (0.01)")] = None,
     beta: Annotated[str | None, typer.Option(metavar="BETA", help="Momentum. (0.9)")] = None,
