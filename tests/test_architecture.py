@@ -20,6 +20,7 @@ ROOMS = [
     "catalogue",
     "surfaces",
     "optimizers",
+    "conventions",
     "experiment",
     "plan",
     "result",
@@ -80,7 +81,7 @@ def test_importing_the_package_loads_nothing_of_weight() -> None:
     assert not loaded("import momentumlab") & {"numpy", "yaml", "typer", "rich", "matplotlib", "pydantic"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["translate", "--help"], ["--version"]])
 def test_help_loads_neither_numpy_nor_matplotlib(arguments: list[str]) -> None:
     program = f"""
 from momentumlab.cli import app

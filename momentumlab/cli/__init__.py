@@ -9,7 +9,7 @@ module         part
 `loading`      from files and settings to experiments
 `output`       results, notes and errors
 `running`      ``run``, ``sweep``, ``compare``, ``tune``
-`looking`      ``predict``, ``list``, ``show``
+`looking`      ``predict``, ``translate``, ``list``, ``show``
 `preparing`    ``validate``, ``new``
 =============  ==============================================================
 """

@@ -10,6 +10,7 @@ from momentumlab.cli.loading import load_experiments
 from momentumlab.cli.options import (
     Betas,
     Configs,
+    DataFormat,
     Format,
     ListFormat,
     Noun,
@@ -17,7 +18,7 @@ from momentumlab.cli.options import (
     Optimizer,
     Output,
     Rates,
-    ResponseFormat,
+    ScheduleName,
     Settings,
     Start,
     Surface,
@@ -67,12 +68,49 @@ def predict(
                 show(predictions.rich_predictions(plan))
 
 
+@app.command(rich_help_panel=LOOKING)
+def translate(
+    source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="What to translate: keras, torch, qhm …")],
+    target: Annotated[
+        str | None, typer.Option("--to", metavar="CONVENTION", help="Into which convention. (all)", show_default=False)
+    ] = None,
+    lr: Annotated[str | None, typer.Option(metavar="LR", help="Learning rate. (0.01)")] = None,
+    beta: Annotated[str | None, typer.Option(metavar="BETA", help="Momentum. (0.9)")] = None,
+    nesterov: Annotated[bool, typer.Option("--nesterov", help="Nesterov's method, where there is a choice.")] = False,
+    dampening: Annotated[str | None, typer.Option(metavar="TAU", help="PyTorch's dampening. (0)")] = None,
+    nu: Annotated[str | None, typer.Option(metavar="NU", help="The weight ν of QHM. (1)")] = None,
+    schedule: Annotated[
+        ScheduleName, typer.Option(help="How lr changes in the test with a changing lr.")
+    ] = ScheduleName.HALVED,
+    output: Annotated[DataFormat, typer.Option("--format", help="How to print it.")] = DataFormat.TABLE,
+) -> None:
+    """Translate lr and momentum from one library's convention into another's, and prove it by running both.
+
+    'momentumlab list conventions' shows them all.
+    """
+    with reported():
+        from momentumlab.conventions import prove
+        from momentumlab.conventions import translate as translated
+        from momentumlab.conventions.reading import read_translation
+        from momentumlab.report.data import json_text, strict
+        from momentumlab.report.translation import document, rich_translations
+
+        given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
+        convention, targets = read_translation(source, target, given)
+        translations = [translated(convention, cls) for cls in targets]
+        proven = [(translation, prove(translation, schedule.value)) for translation in translations]
+        if output is DataFormat.JSON:
+            print(json_text(strict(document(proven))))
+        else:
+            show(rich_translations(proven))
+
+
 @app.command("list", rich_help_panel=LOOKING)
 def list_entries(
     what: Annotated[Nouns, typer.Argument(help="Which catalogue.")],
     output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
 ) -> None:
-    """List the surfaces or the optimizers."""
+    """List the surfaces, the optimizers or the conventions of momentum."""
     with reported():
         from momentumlab.report.catalogue import entries, list_table, page
         from momentumlab.report.data import json_text
@@ -96,18 +134,23 @@ def show_entry(
     lr: Rates = None,
     beta: Betas = None,
     settings: Settings = None,
-    output: Annotated[ResponseFormat, typer.Option("--format", help="How to print a response.")] = ResponseFormat.TABLE,
+    output: Annotated[DataFormat, typer.Option("--format", help="How to print a response.")] = DataFormat.TABLE,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to draw [NAME.png, NAME_response.png].")
     ] = None,
 ) -> None:
-    """Show all about one surface or optimizer: formula, parameters, minima, source."""
+    """Show all about one surface, optimizer or convention: formula, parameters, minima, source."""
     if plot and what is not Noun.SURFACE:
         raise typer.BadParameter("only a surface can be drawn; see --response", param_hint="--plot")
     if response and what is not Noun.OPTIMIZER:
         raise typer.BadParameter("only an optimizer responds to gradients; see --plot", param_hint="--response")
     if not response:
-        for option, value in (("--lr", lr), ("--beta", beta), ("--set", settings), ("--format", output.is_data)):
+        for option, value in (
+            ("--lr", lr),
+            ("--beta", beta),
+            ("--set", settings),
+            ("--format", output is DataFormat.JSON),
+        ):
             if value:
                 raise typer.BadParameter("goes with --response", param_hint=option)
     with reported():
@@ -131,7 +174,7 @@ def show_entry(
 
 
 def _show_response(
-    name: str, flags: dict[str, str | None], settings: list[str] | None, output: ResponseFormat, out: Path | None
+    name: str, flags: dict[str, str | None], settings: list[str] | None, output: DataFormat, out: Path | None
 ) -> None:
     from momentumlab import store
     from momentumlab.experiment import Comparison
@@ -143,7 +186,7 @@ def _show_response(
     if isinstance(loaded, Comparison):
         raise ConfigError([Problem(place="--set", message="a comparison searches: there is no one filter to show")])
     found = responses(make_plan(loaded))
-    if output.is_data:
+    if output is DataFormat.JSON:
         print(json_text({"responses": [strict(row) for row in rows(found)]}))
         return
     from momentumlab.report.figures import response_figure

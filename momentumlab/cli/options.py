@@ -35,6 +35,7 @@ class Nouns(StrEnum):
 
     SURFACES = "surfaces"
     OPTIMIZERS = "optimizers"
+    CONVENTIONS = "conventions"
 
 
 class Noun(StrEnum):
@@ -42,18 +43,22 @@ class Noun(StrEnum):
 
     SURFACE = "surface"
     OPTIMIZER = "optimizer"
+    CONVENTION = "convention"
 
 
-class ResponseFormat(StrEnum):
-    """How ``show --response`` prints."""
+class DataFormat(StrEnum):
+    """How what has no rows is printed: for people, or for programs."""
 
     TABLE = "table"
     JSON = "json"
 
-    @property
-    def is_data(self) -> bool:
-        """Whether it is for programs: then nothing is drawn."""
-        return self is ResponseFormat.JSON
+
+class ScheduleName(StrEnum):
+    """How lr changes where it is to be seen what a changing lr does."""
+
+    HALVED = "halved"
+    COSINE = "cosine"
+    WARMUP = "warmup"
 
 
 Configs = Annotated[

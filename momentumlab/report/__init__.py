@@ -8,6 +8,7 @@ module          output
 `data`          JSON and CSV
 `contest`       the tables of a comparison
 `contest_data`  a comparison as JSON and CSV
+`translation`   ``translate``
 `figures`       all figures; the only part that loads matplotlib
 `catalogue`     ``list`` and ``show``
 `labels`        how trials are called in all of these

@@ -9,15 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from momentumlab.catalogue import Catalogue, Parameter, Value, explanation_of, title_of
+from momentumlab.conventions import CONVENTIONS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.labels import point, short
 from momentumlab.surfaces import SURFACES
 
-CATALOGUES: dict[str, Catalogue[Any]] = {"surfaces": SURFACES, "optimizers": OPTIMIZERS}
+CATALOGUES: dict[str, Catalogue[Any]] = {"surfaces": SURFACES, "optimizers": OPTIMIZERS, "conventions": CONVENTIONS}
 
 
 def entries(noun: str) -> list[dict[str, Any]]:
-    """A catalogue (``surfaces`` or ``optimizers``) as data, an entry each."""
+    """A catalogue (``surfaces``, ``optimizers`` or ``conventions``) as data, an entry each."""
     catalogue = CATALOGUES[noun]
     return [describe(catalogue, name) for name in sorted(catalogue)]
 
@@ -35,6 +36,8 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
     }
     if catalogue is OPTIMIZERS:
         return {**description, "equation": cls.equation}
+    if catalogue is CONVENTIONS:
+        return {**description, "equation": cls.equation, "users": cls.users, "stored": cls.stored}
     surface = cls()
     dimension = surface.default_dimension
     return {
@@ -117,6 +120,10 @@ def card(noun: str, name: str) -> RenderableType:
 
 
 def _facts(entry: dict[str, Any]) -> Iterator[RenderableType]:
+    if "users" in entry:
+        yield Text("")
+        yield Text(f"Used by: {entry['users']}")
+        yield Text(f"Its parameters are: {entry['stored']}")
     if "dimension" not in entry:
         return
     yield Text("")

@@ -1,0 +1,93 @@
+"""From one convention to another: the filters agree, or they do not, and then it is known why."""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from momentumlab.conventions.base import Convention, Filter
+
+AGREEMENT = 1e-13
+"""Weights that differ by no more than this share of the gain differ by rounding alone."""
+
+
+class Fidelity(Enum):
+    """How good a translation is."""
+
+    EXACT = "exact"
+    CONSTANT_LR = "constant lr only"
+    NEAREST = "not exact"
+
+    @property
+    def words(self) -> str:
+        """For a person, after the two names."""
+        return {
+            Fidelity.EXACT: "the same path, also when lr changes",
+            Fidelity.CONSTANT_LR: "the same path as long as lr is constant",
+            Fidelity.NEAREST: "not exact; the nearest with the same β and the same step in the long run",
+        }[self]
+
+
+class Obstacle(Enum):
+    """Why there is no exact translation."""
+
+    SHAPE = "the newest gradient weighs otherwise against older ones"
+    FIRST = "the first gradient is not dampened"
+    DEBIASED_SOURCE = "the source divides by 1 − βᵗ"
+    DEBIASED_TARGET = "the target divides by 1 − βᵗ"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translation:
+    """One convention in the words of another.
+
+    Attributes
+    ----------
+    source, target
+        The two, with their hyperparameters. Where the translation is not exact, the target has the same β and gain,
+        and of those the nearest weights (`Filter.fitted`).
+    fidelity
+        How good it is.
+    obstacles
+        Why it is not exact; empty if it is, be it for a constant lr alone.
+    """
+
+    source: Convention[Any]
+    target: Convention[Any]
+    fidelity: Fidelity
+    obstacles: tuple[Obstacle, ...]
+
+
+def translate(source: Convention[Any], target: type[Convention[Any]]) -> Translation:
+    """The hyperparameters with which the target gives the path of the source, or comes nearest to it.
+
+    The path is that of the points at which gradients are taken. Hyperparameters are rounded to 15 digits: 0.1 and not
+    0.10000000000000002.
+    """
+    if type(source) is target:
+        return Translation(source=source, target=source, fidelity=Fidelity.EXACT, obstacles=())
+    wanted = source.filter
+    found = target.of(wanted.fitted(target.shapes))
+    changed = {name: value for name, value in found.values.items() if name != "beta" and not isinstance(value, bool)}
+    found = replace(found, **{name: float(f"{value:.15g}") for name, value in changed.items()})
+    obstacles = _obstacles(wanted.normal, found.filter.normal)
+    return Translation(source=source, target=found, fidelity=_fidelity(source, found, obstacles), obstacles=obstacles)
+
+
+def _obstacles(wanted: Filter, found: Filter) -> tuple[Obstacle, ...]:
+    obstacles = []
+    if max(abs(wanted.now - found.now), abs(wanted.memory - found.memory)) > AGREEMENT * wanted.gain:
+        obstacles.append(Obstacle.SHAPE)
+    if wanted.first > 0:
+        obstacles.append(Obstacle.FIRST)
+    if wanted.debiased and not found.debiased:
+        obstacles.append(Obstacle.DEBIASED_SOURCE)
+    if found.debiased and not wanted.debiased:
+        obstacles.append(Obstacle.DEBIASED_TARGET)
+    return tuple(obstacles)
+
+
+def _fidelity(source: Convention[Any], target: Convention[Any], obstacles: tuple[Obstacle, ...]) -> Fidelity:
+    if obstacles:
+        return Fidelity.NEAREST
+    has_memory = source.filter.normal.beta > 0
+    return Fidelity.CONSTANT_LR if has_memory and source.filter.keeps_lr != target.filter.keeps_lr else Fidelity.EXACT
