@@ -87,7 +87,7 @@ def list_entries(
         if output is ListFormat.JSON:
             print(json_text(listed))
         elif output is ListFormat.MARKDOWN:
-            print(page(listed), end="")
+            print(page(what.value, listed), end="")
         else:
             show(list_table(what.value, listed))
 

@@ -99,9 +99,17 @@ def list_table(noun: str, listed: Iterable[dict[str, Any]]) -> Table:
     return table
 
 
-def page(listed: Iterable[dict[str, Any]]) -> str:
-    """Some entries of a catalogue as one page of Markdown."""
-    return "\n".join(line for entry in listed for line in _section(entry))
+def page(noun: str, listed: Iterable[dict[str, Any]]) -> str:
+    """Some entries of a catalogue as one page of Markdown; before surfaces, what their tags mean."""
+    tags = list(_tag_rows()) if noun == "surfaces" else []
+    return "\n".join([*tags, *(line for entry in listed for line in _section(entry))])
+
+
+def _tag_rows() -> Iterator[str]:
+    yield "| tag | says that |"
+    yield "|---|---|"
+    yield from (f"| {tag.value} | {tag.meaning} |" for tag in Tag)
+    yield ""
 
 
 def _section(entry: dict[str, Any]) -> Iterator[str]:
@@ -179,6 +187,8 @@ def _facts(entry: dict[str, Any]) -> Iterator[str]:
     for critical in entry["critical_points"]:
         where = point(critical["point"], digits=10)
         yield f"{critical['kind'].capitalize()}: {where}, loss {critical['loss']:.10g}"
+    if not entry["lists_all_minima"]:
+        yield "Further minima in the window are not listed"
 
 
 def _box(intervals: list[list[float]]) -> str:

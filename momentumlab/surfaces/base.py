@@ -32,7 +32,7 @@ class Tag(StrEnum):
     FLAT_MINIMUM = "flat-minimum", "at a global minimum it does not curve at all along some direction"
     MULTIMODAL = "multimodal", "there are several minima"
     SADDLE = "saddle", "there are saddle points, and they are listed"
-    PLATEAU = "plateau", "over a third of the view or more there is hardly any gradient"
+    PLATEAU = "plateau", "over a quarter of the view or more there is hardly any gradient"
     KINK = "kink", "the gradient or the curvature jumps somewhere"
     UNBOUNDED = "unbounded", "the loss falls without end, and a run may diverge"
 

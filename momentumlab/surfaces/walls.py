@@ -72,7 +72,7 @@ class Easom(Surface):
     """A plain with one narrow hole.
 
     Outside the hole there is next to no gradient, so that a run from there goes nowhere, at whatever learning rate.
-    Around the hole there are traces of further minima, none lower than −0.0001, which are not listed.
+    Around the hole there are traces of further minima, none lower than −0.0001.
     """
 
     formula = "−cos(x) cos(y) exp(−(x − π)² − (y − π)²)"

@@ -27,7 +27,7 @@ PI = math.pi
 class Rastrigin(Surface):
     """A round bowl full of dimples, one near every point of whole coordinates.
 
-    The dimples stop whatever comes slowly. They are minima themselves; only the one at the origin is listed.
+    The dimples stop whatever comes slowly. They are minima themselves.
     """
 
     a: Real = parameter(10.0, gt=0, doc="depth of the dimples")
@@ -62,7 +62,7 @@ class Ackley(Surface):
 
     At the tip there is no gradient in the strict sense; here it is 0. The slope does not fade on the way there, so
     that a method of fixed step size never settles. Nor is there a Hessian at the tip (here infinite): none is offered
-    to methods or theory, which would build on it. Of the many minima only the tip is listed.
+    to methods or theory, which would build on it.
     """
 
     formula = "20 (1 − exp(−0.2 r)) + e − exp(c),  r = √(Σ xᵢ²/d),  c = Σ cos(2π xᵢ)/d"
@@ -119,8 +119,7 @@ class Ackley(Surface):
 class Griewank(Surface):
     """A very wide bowl under a product of waves, which ties the coordinates together.
 
-    From afar it is the bowl, near by it is the waves; this window shows the waves. Of the many minima only the lowest
-    is listed.
+    From afar it is the bowl, near by it is the waves; this window shows the waves.
     """
 
     formula = "1 + Σ xᵢ²/4000 − Π cos(xᵢ/√i)"
@@ -177,8 +176,7 @@ def _products_of_others(factors: Array) -> Array:
 class Levy(Surface):
     """A bowl with waves that grow along with it.
 
-    Across the last coordinate the waves are shallower than along the others. Of the many minima only the lowest is
-    listed.
+    Across the last coordinate the waves are shallower than along the others.
     """
 
     formula = "sin²(πw₁) + Σ uᵢ² (1 + 10 sin²(πwᵢ + 1)) + u_d² (1 + sin²(2πw_d)),  u = (x − 1)/4,  w = 1 + u,  i < d"
