@@ -55,7 +55,7 @@ def texts_of(figure: Figure) -> Iterator[Text]:
     for legend in figure.legends:
         yield from legend.get_texts()
     for panel in figure.axes:
-        yield from (panel.title, panel._left_title, panel.xaxis.label, panel.yaxis.label, *panel.texts)
+        yield from (panel.title, panel._left_title, panel.xaxis.label, panel.yaxis.label, *panel.texts)  # type: ignore[attr-defined]
 
 
 def points_in(line: Line2D) -> int:
@@ -120,7 +120,7 @@ def test_a_trial_has_the_same_colour_in_all_figures() -> None:
     result = momentumlab.run(RAVINE, beta=[0.0, 0.5, 0.9])
     trajectory, velocity, loss = figures_of(result)
     expected = list(COLORS[:3])
-    assert [panel._left_title.get_color() for panel in trajectory.axes] == expected
+    assert [panel._left_title.get_color() for panel in trajectory.axes] == expected  # type: ignore[attr-defined]
     for figure in (velocity, loss):
         for panel in figure.axes:
             curves = [line for line in panel.get_lines() if points_in(line) == 41]
@@ -221,7 +221,7 @@ def test_long_formulas_fit(name: str) -> None:
     figure = surface_figure(SURFACES[name]())
     (panel,) = figure.axes
     (formula,) = (text for text in figure.findobj(Text) if text.get_text() == f"${SURFACES[name].latex}$")
-    assert FORMULA_SIZE / 3 < formula.get_fontsize() < FORMULA_SIZE
+    assert FORMULA_SIZE / 3 < float(formula.get_fontsize()) < FORMULA_SIZE
     assert formula.get_window_extent().x1 <= panel.get_window_extent().x1 + 1
 
 

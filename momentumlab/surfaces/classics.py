@@ -61,8 +61,8 @@ class Cubic(Surface):
 class MonkeySaddle(Surface):
     """A pass between three hills, with room for a monkey's tail.
 
-    At the saddle not even the curvature shows a way down: the Hessian is zero, theory is silent, and runs leave it
-    more slowly than exponentially.
+    At the saddle not even the curvature shows a way down: the Hessian is zero, and runs leave it more slowly than
+    exponentially.
     """
 
     formula = "x³ − 3 x y²"
