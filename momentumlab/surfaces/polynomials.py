@@ -31,7 +31,7 @@ class ThreeHumpCamel(Surface):
 
     formula = "2x² − 1.05x⁴ + x⁶/6 + xy + y²"
     latex = r"2x^2 - 1.05x^4 + x^6/6 + xy + y^2"
-    source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008, no. 29"
+    source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008"
     tags = frozenset({Tag.MULTIMODAL, Tag.SADDLE})
     view = ((-2.5, 2.5), (-2.5, 2.5))
     start = (2.3, -1.8)
@@ -286,7 +286,7 @@ class Zakharov(Surface):
 
     formula = "Σ xᵢ² + s² + s⁴,  s = ½ Σ i xᵢ"
     latex = r"\sum_i x_i^2 + s^2 + s^4,\ s = \frac{1}{2} \sum_i i\,x_i"
-    source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008, no. 173"
+    source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008"
     dimension = None
     tags = frozenset({Tag.CONVEX})
     view = ((-8.0, 8.0),)

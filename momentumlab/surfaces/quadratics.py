@@ -228,7 +228,7 @@ class Matyas(Surface):
 
     formula = "0.26 (x² + y²) − 0.48 x y"
     latex = r"0.26\,(x^2 + y^2) - 0.48\,x y"
-    source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008, no. 71"
+    source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008"
     tags = frozenset({Tag.QUADRATIC, Tag.CONVEX})
     view = ((-10.0, 10.0), (-10.0, 10.0))
     start = (-9.0, 4.0)
