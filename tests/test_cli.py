@@ -17,7 +17,8 @@ import pytest
 
 from momentumlab import __version__
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.surfaces import SURFACES
+from momentumlab.report.catalogue import entries
+from momentumlab.surfaces import SURFACES, Tag
 from tests.conftest import ROOT, Command
 
 RAVINE = ROOT / "configs" / "ravine_beta_sweep.yaml"
@@ -356,6 +357,43 @@ def test_show_tells_all_about_an_entry(command: Command) -> None:
         "any",
     ):
         assert part in text
+
+
+def test_list_finds_surfaces_by_all_of_their_tags(command: Command) -> None:
+    for arguments in (["--tag", " kink,  ravine "], ["--tag", "ravine", "--tag", "kink"]):
+        assert [line.split()[0] for line in command("list", "surfaces", *arguments).stdout.splitlines()[1:]] == [
+            "huber_valley"
+        ]
+    for tag in Tag:
+        assert {entry["name"] for entry in entries("surfaces", [tag])} == {
+            name for name, cls in SURFACES.items() if tag in cls.tags
+        }
+    markdown = command("list", "surfaces", "--tag", "unbounded", "--format", "markdown").stdout
+    assert re.findall(r"^## (.*)", markdown, re.MULTILINE) == ["cubic", "mccormick", "monkey_saddle", "saddle"]
+
+
+def test_tags_that_no_surface_has_together_are_a_note(command: Command) -> None:
+    done = command("list", "surfaces", "--tag", "convex,unbounded", "--format", "json")
+    assert (done.returncode, strict_json(done.stdout)) == (0, [])
+    assert done.stderr == "note: no surface has all of these tags: convex, unbounded\n"
+
+
+def test_unknown_tags_are_one_error_each_with_a_suggestion(command: Command) -> None:
+    done = command("list", "surfaces", "--tag", "ravin,convex", "--tag", "xyz")
+    assert (done.returncode, done.stdout) == (2, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("--tag: unknown tag 'ravin' (did you mean 'ravine'?); there are quadratic, convex,")
+    assert second.startswith("--tag: unknown tag 'xyz'; there are quadratic")
+    done = command("list", "optimizers", "--tag", "ravine")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "--tag: only surfaces have tags; leave it out for optimizers\n"
+
+
+def test_show_tells_tags_and_domain(command: Command) -> None:
+    text = command("show", "surface", "mccormick").stdout
+    assert "Tags: multimodal, saddle, unbounded" in text
+    assert "Domain, for which the minima are given: [-1.5, 4] × [-3, 4]" in text
+    assert "Dimension: any from 2" in command("show", "surface", "rosenbrock").stdout
 
 
 def test_show_draws_a_surface(command: Command, tmp_path: Path) -> None:

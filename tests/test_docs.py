@@ -11,6 +11,7 @@ import pytest
 
 import momentumlab
 from momentumlab import __version__
+from momentumlab.surfaces import SURFACES
 from tests.conftest import CONFIGS, ROOT, Command
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -67,11 +68,28 @@ def test_the_table_in_the_readme_is_the_one_that_is_printed(command: Command) ->
     assert [line.rstrip() for line in printed[:-1]] == shown.splitlines()
 
 
-def test_the_page_of_optimizers_is_current(command: Command) -> None:
-    written = (ROOT / "docs" / "optimizers.md").read_text()
+@pytest.mark.parametrize("noun", ["optimizers", "surfaces"])
+def test_the_page_of_a_catalogue_is_current(noun: str, command: Command) -> None:
+    written = (ROOT / "docs" / f"{noun}.md").read_text()
     assert written.partition("<!-- made")[2].partition("-->")[2].strip() == (
-        command("list", "optimizers", "--format", "markdown").stdout.strip()
+        command("list", noun, "--format", "markdown").stdout.strip()
     ), "make it anew as its comment says"
+
+
+def test_every_surface_has_a_small_picture() -> None:
+    pictures = {path.stem: path for path in (ROOT / "docs" / "surfaces").iterdir()}
+    assert set(pictures) == set(SURFACES), "make them anew: python docs/thumbnails.py"
+    for path in pictures.values():
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert int.from_bytes(content[16:20]) == 320  # the width, as PNG's first chunk has it
+        assert len(content) < 25_000
+
+
+def test_the_documentation_counts_the_surfaces_right() -> None:
+    assert len(SURFACES) == 32
+    for page in ("README.md", "CHANGELOG.md", "docs/surfaces.md"):
+        assert "thirty-two" in (ROOT / page).read_text().lower()
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

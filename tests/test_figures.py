@@ -13,6 +13,7 @@ from matplotlib.text import Text
 import momentumlab
 from momentumlab.report.figures import surface_figure
 from momentumlab.report.figures.landscape import bounding_box, coordinate_plane, framed, landscapes, principal_plane
+from momentumlab.report.figures.portrait import FORMULA_SIZE
 from momentumlab.report.figures.style import COLORS, power_of_ten
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.quadratics import Quadratic, Ravine
@@ -195,6 +196,33 @@ def test_heights_are_counted_from_the_minimum_wherever_it_lies() -> None:
     assert np.abs(np.array(floor) - 99.5).max() < 2
     assert land.shade.min() < 0.05
     assert land.shade.max() == 1
+
+
+def test_the_dimples_of_a_crowded_surface_are_seen() -> None:
+    surface = SURFACES["rastrigin"]()
+    land = landscapes([surface], coordinate_plane(), ((-4.975, 4.975), (-4.975, 4.975)))[0]  # 20 points a unit
+    at = {place: np.argmin(np.abs(np.linspace(-4.975, 4.975, 200) - place)) for place in (0.0, 3.0, 3.5)}
+    dimple, rim, floor = (land.shade[at[place], at[place]] for place in (3.0, 3.5, 0.0))
+    assert rim - dimple > 5 * (land.levels[1] - land.levels[0])
+    assert floor == land.shade.min()
+    assert np.mean(land.shade > 0.75) < 0.5
+    heights = surface.value(np.stack(np.meshgrid(*[np.linspace(-4.975, 4.975, 200)] * 2)).reshape(2, -1))
+    order = np.argsort(heights)
+    assert (np.diff(land.shade.ravel()[order]) >= -1e-12).all()  # a higher place is never paler
+
+
+def test_a_plain_is_left_plain() -> None:
+    land = landscapes([SURFACES["plateau"]()], coordinate_plane(), SURFACES["plateau"]().window(2))[0]
+    assert np.mean(land.shade > land.levels[-2]) > 0.5
+
+
+@pytest.mark.parametrize("name", ["goldstein_price", "levy"])
+def test_long_formulas_fit(name: str) -> None:
+    figure = surface_figure(SURFACES[name]())
+    (panel,) = figure.axes
+    (formula,) = (text for text in figure.findobj(Text) if text.get_text() == f"${SURFACES[name].latex}$")
+    assert FORMULA_SIZE / 3 < float(formula.get_fontsize()) < FORMULA_SIZE
+    assert formula.get_window_extent().x1 <= panel.get_window_extent().x1 + 1
 
 
 def test_panels_of_different_surfaces_have_one_scale() -> None:

@@ -25,7 +25,7 @@ from momentumlab.cli.options import (
     TargetLoss,
     Tolerance,
 )
-from momentumlab.cli.output import reported, show
+from momentumlab.cli.output import print_notes, reported, show
 from momentumlab.cli.settings import settings_among
 from momentumlab.errors import ConfigError, Problem
 
@@ -108,19 +108,27 @@ def translate(
 @app.command("list", rich_help_panel=LOOKING)
 def list_entries(
     what: Annotated[Nouns, typer.Argument(help="Which catalogue.")],
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Only surfaces with all these tags: ravine or convex,kink (may be repeated)."),
+    ] = None,
     output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
 ) -> None:
     """List the surfaces, the optimizers or the conventions of momentum."""
+    tags = [word.strip() for words in tag or [] for word in words.split(",")]
     with reported():
         from momentumlab.report.catalogue import entries, list_table, page
         from momentumlab.report.data import json_text
 
+        listed = entries(what.value, tags)
+        if not listed:
+            print_notes([f"no surface has all of these tags: {', '.join(tags)}"])
         if output is ListFormat.JSON:
-            print(json_text(entries(what.value)))
+            print(json_text(listed))
         elif output is ListFormat.MARKDOWN:
-            print(page(what.value), end="")
+            print(page(what.value, listed), end="")
         else:
-            show(list_table(what.value))
+            show(list_table(what.value, listed))
 
 
 @app.command("show", rich_help_panel=LOOKING)

@@ -1,6 +1,6 @@
 """What ``list`` and ``show`` print: the catalogues, from what their classes declare."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,19 +8,49 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.catalogue import Catalogue, Parameter, Value, explanation_of, title_of
+from momentumlab.catalogue import Catalogue, Parameter, Value, did_you_mean, explanation_of, title_of
 from momentumlab.conventions import CONVENTIONS
+from momentumlab.errors import ConfigError, Problem
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.labels import point, short
-from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces import SURFACES, Tag
 
 CATALOGUES: dict[str, Catalogue[Any]] = {"surfaces": SURFACES, "optimizers": OPTIMIZERS, "conventions": CONVENTIONS}
 
 
-def entries(noun: str) -> list[dict[str, Any]]:
-    """A catalogue (``surfaces``, ``optimizers`` or ``conventions``) as data, an entry each."""
+def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """A catalogue (``surfaces``, ``optimizers``, ``conventions``) as data; of the surfaces, those with all the tags.
+
+    Raises
+    ------
+    ConfigError
+        If one of the tags is none, or the catalogue has no tags.
+    """
     catalogue = CATALOGUES[noun]
-    return [describe(catalogue, name) for name in sorted(catalogue)]
+    wanted = _known(tags)
+    if wanted and catalogue is not SURFACES:
+        raise ConfigError([Problem(place="--tag", message=f"only surfaces have tags; leave it out for {noun}")])
+    every = (describe(catalogue, name) for name in sorted(catalogue))
+    return [entry for entry in every if wanted <= set(entry.get("tags", ()))]
+
+
+def _known(tags: Iterable[str]) -> set[str]:
+    """The tags, if all of them are.
+
+    Raises
+    ------
+    ConfigError
+        With every one that is none.
+    """
+    known = [tag.value for tag in Tag]
+    problems = [
+        Problem(place="--tag", message=f"unknown tag '{tag}'{did_you_mean(tag, known)}; there are {', '.join(known)}")
+        for tag in tags
+        if tag not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return set(tags)
 
 
 def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
@@ -45,8 +75,12 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
         "formula": cls.formula,
         "latex": cls.latex,
         "dimension": cls.dimension,
+        "least_dimension": cls.dimension or cls.least_dimension,
+        "tags": [tag.value for tag in Tag if tag in cls.tags],
         "default_start": list(surface.default_start(dimension)),
         "window": [list(interval) for interval in surface.window(dimension)],
+        "domain": None if cls.domain is None else [list(interval) for interval in cls.domain],
+        "lists_all_minima": cls.lists_all_minima,
         "critical_points": [
             {"kind": critical.kind.value, "point": list(critical.point), "loss": critical.loss}
             for critical in surface.critical_points(dimension)
@@ -54,40 +88,63 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
     }
 
 
-def list_table(noun: str) -> Table:
-    """A line for each entry of a catalogue."""
+def list_table(noun: str, listed: Iterable[dict[str, Any]]) -> Table:
+    """A line for each of some entries of a catalogue."""
     table = Table(box=None, pad_edge=False)
-    formula = "formula" if noun == "surfaces" else "equation"
-    for heading in ("name", "parameters", formula):
+    are_surfaces = noun == "surfaces"
+    formula = "formula" if are_surfaces else "equation"
+    for heading in ("name", *(["tags"] if are_surfaces else []), "parameters", formula):
         table.add_column(heading, no_wrap=heading == "name")
-    for entry in entries(noun):
+    for entry in listed:
         names = ", ".join(parameter["name"] for parameter in entry["parameters"])
-        table.add_row(Text(entry["name"], style="bold"), names, escape(entry[formula]))
+        words = [", ".join(entry["tags"])] if are_surfaces else []
+        table.add_row(Text(entry["name"], style="bold"), *words, names, escape(entry[formula]))
     return table
 
 
-def page(noun: str) -> str:
-    """A catalogue as one page of Markdown."""
-    return "\n".join(line for entry in entries(noun) for line in _section(entry))
+def page(noun: str, listed: Iterable[dict[str, Any]]) -> str:
+    """Some entries of a catalogue as one page of Markdown; before surfaces, what their tags mean."""
+    tags = list(_tag_rows()) if noun == "surfaces" else []
+    return "\n".join([*tags, *(line for entry in listed for line in _section(entry))])
+
+
+def _tag_rows() -> Iterator[str]:
+    yield "| tag | says that |"
+    yield "|---|---|"
+    yield from (f"| {tag.value} | {tag.meaning} |" for tag in Tag)
+    yield ""
 
 
 def _section(entry: dict[str, Any]) -> Iterator[str]:
     yield f"## {entry['name']}\n"
     yield f"{entry['title']}\n"
+    if "formula" in entry:
+        yield f"![{entry['name']}](surfaces/{entry['name']}.png)\n"
     yield f"```text\n{entry.get('equation') or entry['formula']}\n```\n"
     if entry["explanation"]:
         yield f"{entry['explanation'].replace('``', '`')}\n"
-    if entry["parameters"]:
-        yield "| parameter | default | optax's | bounds | meaning |"
-        yield "|---|---|---|---|---|"
-        for parameter in entry["parameters"]:
-            default, optax = _told(parameter["default"]), _told(parameter["optax"])
-            also = f" (also `{'`, `'.join(parameter['aliases'])}`)" if parameter["aliases"] else ""
-            bounds = parameter["bounds"].replace("|", "\\|")
-            yield f"| `{parameter['name']}`{also} | {default} | {optax} | {bounds} | {parameter['doc']} |"
+    yield from _parameter_rows(entry["parameters"])
+    if facts := list(_facts(entry)):
+        yield from (f"- {fact}" for fact in facts)
         yield ""
     also = f" Also called `{'`, `'.join(entry['aliases'])}`." if entry["aliases"] else ""
     yield f"Source: {entry['source']}.{also}\n"
+
+
+def _parameter_rows(parameters: list[dict[str, Any]]) -> Iterator[str]:
+    if not parameters:
+        return
+    have_dialects = any(parameter["name"] == "lr" for parameter in parameters)  # an optimizer's
+    headings = ["parameter", "default", *(["optax's"] if have_dialects else []), "bounds", "meaning"]
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'---|' * len(headings)}"
+    for parameter in parameters:
+        also = f" (also `{'`, `'.join(parameter['aliases'])}`)" if parameter["aliases"] else ""
+        optax = [_told(parameter["optax"])] if have_dialects else []
+        bounds = parameter["bounds"].replace("|", "\\|")
+        cells = [f"`{parameter['name']}`{also}", _told(parameter["default"]), *optax, bounds, parameter["doc"]]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
 
 
 def _told(value: Any) -> str:
@@ -105,6 +162,7 @@ def card(noun: str, name: str) -> RenderableType:
     catalogue = CATALOGUES[noun]
     entry = describe(catalogue, name)
     aliases = f"  (also: {', '.join(entry['aliases'])})" if entry["aliases"] else ""
+    facts = list(_facts(entry))
     return Group(
         Text.assemble((entry["name"], "bold"), aliases),
         Text(entry["title"]),
@@ -112,27 +170,36 @@ def card(noun: str, name: str) -> RenderableType:
         Text(f"    {entry.get('equation') or entry['formula']}", style="bold cyan"),
         Text(""),
         Text(entry["explanation"].replace("``", "'")),
-        *_facts(entry),
+        *(Text(fact) for fact in (["", *facts] if facts else [])),
         *_parameters(entry["parameters"]),
         Text(""),
         Text(f"Source: {entry['source']}"),
     )
 
 
-def _facts(entry: dict[str, Any]) -> Iterator[RenderableType]:
+def _facts(entry: dict[str, Any]) -> Iterator[str]:
+    """What there is to know of an entry beyond its formula, a line each."""
     if "users" in entry:
-        yield Text("")
-        yield Text(f"Used by: {entry['users']}")
-        yield Text(f"Its parameters are: {entry['stored']}")
+        yield f"Used by: {entry['users']}"
+        yield f"Its parameters are: {entry['stored']}"
     if "dimension" not in entry:
         return
-    yield Text("")
-    yield Text(f"Dimension: {entry['dimension'] or 'any'}")
-    window = " × ".join(f"[{low:g}, {high:g}]" for low, high in entry["window"])
-    yield Text(f"Default start: {point(entry['default_start'])} in the window {window}")
+    if entry["tags"]:
+        yield f"Tags: {', '.join(entry['tags'])}"
+    least = entry["least_dimension"]
+    yield f"Dimension: {entry['dimension'] or ('any' if least == 1 else f'any from {least}')}"
+    yield f"Default start: {point(entry['default_start'])} in the window {_box(entry['window'])}"
+    if entry["domain"] is not None:
+        yield f"Domain, for which the minima are given: {_box(entry['domain'])}"
     for critical in entry["critical_points"]:
         where = point(critical["point"], digits=10)
-        yield Text(f"{critical['kind'].capitalize()}: {where}, loss {critical['loss']:.10g}")
+        yield f"{critical['kind'].capitalize()}: {where}, loss {critical['loss']:.10g}"
+    if not entry["lists_all_minima"]:
+        yield "Further minima in the window are not listed"
+
+
+def _box(intervals: list[list[float]]) -> str:
+    return " × ".join(f"[{low:g}, {high:g}]" for low, high in intervals)
 
 
 def _parameters(parameters: list[dict[str, Any]]) -> Iterator[RenderableType]:

@@ -1,15 +1,30 @@
 """The catalogue of surfaces.
 
-=============  =======================================================
+=============  ====================================================================================================
 module         surfaces
-=============  =======================================================
-`quadratics`   parabola, ravine, saddle, quadratic
-`classics`     cubic, rosenbrock, beale, booth, himmelblau
-`base`         what a surface is; the registry `SURFACES`
-=============  =======================================================
+=============  ====================================================================================================
+`quadratics`   parabola, ravine, saddle, quadratic, sphere, matyas, nesterov_worst_case
+`classics`     cubic, monkey_saddle, rosenbrock, beale, booth, himmelblau
+`polynomials`  three_hump_camel, six_hump_camel, goldstein_price, styblinski_tang, dixon_price, zakharov
+`waves`        rastrigin, ackley, griewank, levy, branin, mccormick
+`walls`        plateau, easom, logistic_bowl, huber_valley, log_sum_exp, lessard, sum_of_powers
+`base`         what a surface is; the registry `SURFACES`; the tags
+=============  ====================================================================================================
 """
 
-from momentumlab.surfaces import classics, quadratics
-from momentumlab.surfaces.base import SURFACES, CriticalKind, CriticalPoint, Surface, surface
+from momentumlab.surfaces import classics, polynomials, quadratics, walls, waves
+from momentumlab.surfaces.base import SURFACES, CriticalKind, CriticalPoint, Surface, Tag, surface
 
-__all__ = ["SURFACES", "CriticalKind", "CriticalPoint", "Surface", "classics", "quadratics", "surface"]
+__all__ = [
+    "SURFACES",
+    "CriticalKind",
+    "CriticalPoint",
+    "Surface",
+    "Tag",
+    "classics",
+    "polynomials",
+    "quadratics",
+    "surface",
+    "walls",
+    "waves",
+]

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -13,8 +13,36 @@ from momentumlab.catalogue import Array, Catalogue, Parameter, parameters_of
 Intervals = tuple[tuple[float, float], ...]
 
 
+class Tag(StrEnum):
+    """The words by which surfaces are found: all that there are. Each holds for a surface with its defaults."""
+
+    def __new__(cls, word: str, meaning: str) -> "Tag":
+        """A word that knows its meaning."""
+        tag = str.__new__(cls, word)
+        tag._value_ = word
+        tag.meaning = meaning
+        return tag
+
+    meaning: str
+
+    QUADRATIC = "quadratic", "the gradient is linear, so that theory says everything"
+    CONVEX = "convex", "it curves downwards nowhere"
+    ILL_CONDITIONED = "ill-conditioned", "at a global minimum it curves 100 times as much one way as another, or more"
+    RAVINE = "ravine", "a long narrow valley, straight or curved"
+    FLAT_MINIMUM = "flat-minimum", "at a global minimum it does not curve at all along some direction"
+    MULTIMODAL = "multimodal", "there are several minima"
+    SADDLE = "saddle", "there are saddle points, and they are listed"
+    PLATEAU = "plateau", "over a quarter of the view or more there is hardly any gradient"
+    KINK = "kink", "the gradient or the curvature jumps somewhere"
+    UNBOUNDED = "unbounded", "the loss falls without end, and a run may diverge"
+
+
 class CriticalKind(Enum):
-    """What the surface does around a point of zero gradient."""
+    """What the surface does around a point of zero gradient.
+
+    That is more than the eigenvalues of the Hessian say: a minimum may be flatter than any parabola, and around a
+    saddle the surface both rises and falls, be it along two lines or, as from the monkey saddle, in three directions.
+    """
 
     GLOBAL_MINIMUM = "global minimum"
     LOCAL_MINIMUM = "local minimum"
@@ -29,7 +57,10 @@ class CriticalKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalPoint:
-    """A point of zero gradient, its loss and its kind."""
+    """A point of zero gradient, its loss and its kind.
+
+    The tip of a cone counts, too: there the gradient is zero by definition.
+    """
 
     kind: CriticalKind
     point: tuple[float, ...]
@@ -55,9 +86,16 @@ class Surface(ABC):
         Where the function comes from.
     dimension
         The number of coordinates; ``None`` where any number from ``least_dimension`` will do.
+    tags
+        Words by which it is found.
     view, start
         The view window (an interval per coordinate) and the default start; for more coordinates than given, both
         begin again from the first.
+    domain
+        Where what is said of the minima holds, an interval per coordinate; ``None`` where it holds everywhere. It is
+        no wall: the formula goes on beyond it, and so may a path.
+    lists_all_minima
+        Whether `critical_points` has every minimum within the view, in the default dimension.
     """
 
     name: ClassVar[str]
@@ -66,8 +104,11 @@ class Surface(ABC):
     source: ClassVar[str]
     dimension: ClassVar[int | None] = 2
     least_dimension: ClassVar[int] = 1
+    tags: ClassVar[frozenset[Tag]] = frozenset()
     view: ClassVar[Intervals]
     start: ClassVar[tuple[float, ...]]
+    domain: ClassVar[Intervals | None] = None
+    lists_all_minima: ClassVar[bool] = True
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -167,14 +208,37 @@ def matrix_product(matrix: Array, x: Array) -> Array:
     return product
 
 
-def minimum(*point: float, loss: float = 0.0) -> CriticalPoint:
-    """A global minimum."""
+def minimum(*point: Any, loss: Any = 0.0) -> CriticalPoint:
+    """A global minimum. Point and loss may depend on parameters, and then are arrays where those are."""
     return CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=point, loss=loss)
+
+
+def local_minimum(*point: float, loss: float) -> CriticalPoint:
+    """A minimum above another one, or above a loss that falls without end."""
+    return CriticalPoint(kind=CriticalKind.LOCAL_MINIMUM, point=point, loss=loss)
+
+
+def maximum(*point: float, loss: float) -> CriticalPoint:
+    """A maximum."""
+    return CriticalPoint(kind=CriticalKind.MAXIMUM, point=point, loss=loss)
 
 
 def saddle_point(*point: float, loss: float) -> CriticalPoint:
     """A saddle."""
     return CriticalPoint(kind=CriticalKind.SADDLE, point=point, loss=loss)
+
+
+def absolute(x: Array) -> Array:
+    """|x|; of a complex point it turns the sign by the real part, so that complex steps differentiate it."""
+    return np.where(x.real < 0, -x, x)
+
+
+def diagonal(curvatures: Array) -> Array:
+    """The Hessian of a sum of functions of one coordinate each: ``(dim, lanes) -> (dim, dim, lanes)``."""
+    hessian = np.zeros((len(curvatures), *curvatures.shape), dtype=curvatures.dtype)
+    for i, curvature in enumerate(curvatures):
+        hessian[i, i] = curvature
+    return hessian
 
 
 def symmetric(xx: Any, xy: Any, yy: Any, like: Array) -> Array:

@@ -6,9 +6,11 @@ import numpy as np
 
 from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.surfaces.base import (
-    CriticalKind,
     CriticalPoint,
     Surface,
+    Tag,
+    local_minimum,
+    maximum,
     minimum,
     saddle_point,
     sum_coordinates,
@@ -28,6 +30,7 @@ class Cubic(Surface):
     formula = "x³ − y³ + 3x² + 3y² − 9x"
     latex = r"x^3 - y^3 + 3x^2 + 3y^2 - 9x"
     source = "a textbook exercise on critical points, used by several tutorials on momentum"
+    tags = frozenset({Tag.SADDLE, Tag.UNBOUNDED})
     view = ((-4.0, 2.5), (-1.5, 3.5))
     start = (0.5, 0.5)
 
@@ -46,11 +49,44 @@ class Cubic(Surface):
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
         return (
-            CriticalPoint(kind=CriticalKind.LOCAL_MINIMUM, point=(1.0, 0.0), loss=-5.0),
+            local_minimum(1.0, 0.0, loss=-5.0),
             saddle_point(1.0, 2.0, loss=-1.0),
             saddle_point(-3.0, 0.0, loss=27.0),
-            CriticalPoint(kind=CriticalKind.MAXIMUM, point=(-3.0, 2.0), loss=31.0),
+            maximum(-3.0, 2.0, loss=31.0),
         )
+
+
+@surface("monkey_saddle")
+@dataclass(frozen=True, kw_only=True)
+class MonkeySaddle(Surface):
+    """A pass between three hills, with room for a monkey's tail.
+
+    At the saddle not even the curvature shows a way down: the Hessian is zero, and runs leave it more slowly than
+    exponentially.
+    """
+
+    formula = "x³ − 3 x y²"
+    latex = r"x^3 - 3 x y^2"
+    source = "Hilbert & Cohn-Vossen (1932), Anschauliche Geometrie, section 29"
+    tags = frozenset({Tag.SADDLE, Tag.UNBOUNDED})
+    view = ((-2.0, 2.0), (-2.0, 2.0))
+    start = (1.6, 0.05)
+
+    def value(self, x: Array) -> Array:
+        squares = x * x
+        return x[0] * (squares[0] - 3 * squares[1])
+
+    def gradient(self, x: Array) -> Array:
+        g = np.empty_like(x)
+        g[0] = 3 * (x[0] * x[0] - x[1] * x[1])
+        g[1] = -6 * (x[0] * x[1])
+        return g
+
+    def hessian(self, x: Array) -> Array:
+        return symmetric(6 * x[0], -6 * x[1], -6 * x[0], like=x)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (saddle_point(0.0, 0.0, loss=0.0),)
 
 
 @surface("rosenbrock", aliases=("banana",))
@@ -69,6 +105,7 @@ class Rosenbrock(Surface):
     source = "Rosenbrock (1960), An automatic method for finding the greatest or least value of a function"
     dimension = None
     least_dimension = 2
+    tags = frozenset({Tag.RAVINE, Tag.ILL_CONDITIONED})
     view = ((-2.0, 2.0), (-1.0, 3.0))
     start = (-1.2, 1.0)
 
@@ -105,6 +142,7 @@ class Beale(Surface):
     formula = "(1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)²"
     latex = r"(1.5 - x + xy)^2 + (2.25 - x + xy^2)^2 + (2.625 - x + xy^3)^2"
     source = "Beale (1958), On an iterative method for finding a local minimum of a function of more than one variable"
+    tags = frozenset({Tag.SADDLE, Tag.ILL_CONDITIONED})
     view = ((-4.5, 4.5), (-4.5, 4.5))
     start = (1.0, 1.5)
 
@@ -145,6 +183,7 @@ class Booth(Surface):
     formula = "(x + 2y − 7)² + (2x + y − 5)²"
     latex = r"(x + 2y - 7)^2 + (2x + y - 5)^2"
     source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008, no. 17"
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX})
     view = ((-10.0, 10.0), (-10.0, 10.0))
     start = (-8.0, -6.0)
 
@@ -174,6 +213,7 @@ class Himmelblau(Surface):
     formula = "(x² + y − 11)² + (x + y² − 7)²"
     latex = r"(x^2 + y - 11)^2 + (x + y^2 - 7)^2"
     source = "Himmelblau (1972), Applied Nonlinear Programming"
+    tags = frozenset({Tag.MULTIMODAL, Tag.SADDLE})
     view = ((-6.0, 6.0), (-6.0, 6.0))
     start = (-0.5, -0.5)
 
@@ -202,7 +242,5 @@ class Himmelblau(Surface):
             saddle_point(0.08667750455539636, 2.884254701174776, loss=67.71915008752615),
             saddle_point(-3.0730257507643897, -0.08135304428796751, loss=104.0151629175581),
             saddle_point(-0.12796134673068008, -1.9537149802445763, loss=178.33723920192747),
-            CriticalPoint(
-                kind=CriticalKind.MAXIMUM, point=(-0.2708445906673476, -0.9230385564799815), loss=181.6165215225827
-            ),
+            maximum(-0.2708445906673476, -0.9230385564799815, loss=181.6165215225827),
         )

@@ -10,6 +10,8 @@ from momentumlab.surfaces.base import (
     CriticalKind,
     CriticalPoint,
     Surface,
+    Tag,
+    diagonal,
     matrix_product,
     minimum,
     saddle_point,
@@ -33,6 +35,7 @@ class Parabola(Surface):
     latex = r"a x^2"
     source = "elementary"
     dimension = 1
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX})
     view = ((-6.0, 6.0),)
     start = (5.0,)
 
@@ -64,6 +67,7 @@ class Ravine(Surface):
     formula = "a x² + b y²"
     latex = r"a x^2 + b y^2"
     source = "the standard picture of ill-conditioning, e.g. Goh, Why Momentum Really Works (Distill, 2017)"
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX, Tag.RAVINE, Tag.ILL_CONDITIONED})
     view = ((-3.0, 3.0), (-0.45, 0.45))
     start = (-2.4, 0.2)
 
@@ -102,6 +106,7 @@ class Saddle(Surface):
     formula = "x² − y²"
     latex = r"x^2 - y^2"
     source = "elementary"
+    tags = frozenset({Tag.QUADRATIC, Tag.SADDLE, Tag.UNBOUNDED})
     view = ((-2.0, 2.0), (-2.0, 2.0))
     start = (-1.5, 0.001)
 
@@ -138,6 +143,7 @@ class Quadratic(Surface):
     latex = r"\frac{1}{2} x^\top R \,\mathrm{diag}(\lambda)\, R^\top x"
     source = "elementary"
     dimension = None
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX, Tag.RAVINE, Tag.ILL_CONDITIONED})
     view = ((-3.0, 3.0),)
     start = (-2.4, 2.0)
 
@@ -181,3 +187,108 @@ class Quadratic(Surface):
         else:
             kind = CriticalKind.SADDLE if max(self.eigenvalues) > 0 else CriticalKind.MAXIMUM
         return (CriticalPoint(kind=kind, point=(0.0,) * dim, loss=0.0),)
+
+
+@surface("sphere")
+@dataclass(frozen=True, kw_only=True)
+class Sphere(Surface):
+    """A round bowl of any dimension.
+
+    Every direction curves the same: gradient descent with lr = 1/2 needs one step, and nothing can be gained on it.
+    """
+
+    formula = "Σ xᵢ²"
+    latex = r"\sum_i x_i^2"
+    source = "elementary; De Jong (1975), An analysis of the behavior of a class of genetic adaptive systems, F1"
+    dimension = None
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX})
+    view = ((-4.0, 4.0),)
+    start = (-3.0, 2.0)
+
+    def value(self, x: Array) -> Array:
+        return sum_coordinates(x * x)
+
+    def gradient(self, x: Array) -> Array:
+        return 2 * x
+
+    def hessian(self, x: Array) -> Array:
+        return diagonal(np.full_like(x, 2))
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(*(0.0,) * dim),)
+
+
+@surface("matyas")
+@dataclass(frozen=True, kw_only=True)
+class Matyas(Surface):
+    """A valley along the diagonal, of condition number 25.
+
+    No scaling of single coordinates straightens it: methods that adapt them one by one have no advantage.
+    """
+
+    formula = "0.26 (x² + y²) − 0.48 x y"
+    latex = r"0.26\,(x^2 + y^2) - 0.48\,x y"
+    source = "Jamil & Yang (2013), A literature survey of benchmark functions, arXiv 1308.4008"
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX})
+    view = ((-10.0, 10.0), (-10.0, 10.0))
+    start = (-9.0, 4.0)
+
+    def value(self, x: Array) -> Array:
+        squares = x * x
+        return 0.26 * (squares[0] + squares[1]) - 0.48 * (x[0] * x[1])
+
+    def gradient(self, x: Array) -> Array:
+        g = np.empty_like(x)
+        g[0] = 0.52 * x[0] - 0.48 * x[1]
+        g[1] = 0.52 * x[1] - 0.48 * x[0]
+        return g
+
+    def hessian(self, x: Array) -> Array:
+        return symmetric(0.52, -0.48, 0.52, like=x)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(0.0, 0.0),)
+
+
+@surface("nesterov_worst_case")
+@dataclass(frozen=True, kw_only=True)
+class NesterovWorstCase(Surface):
+    """A chain of coordinates, each tied to its neighbours: in many dimensions as hard as a smooth convex bowl can be.
+
+    From the origin, its start, only the first coordinate has a gradient, and every iteration of a first-order method
+    wakes but one more. So after k iterations in 2k + 1 dimensions no such method is lower than
+    3 L |x₀ − x*|²/(32 (k + 1)²) above the minimum; Nesterov's reaches that but for a constant. The condition number
+    grows with the dimension d as 4 (d + 1)²/π²; in two dimensions it is 3.
+    """
+
+    smoothness: Real = parameter(4.0, gt=0, doc="L: no curvature is above it")
+
+    formula = "L/8 (x₁² + Σ (xᵢ − xᵢ₊₁)² + x_d²) − L/4 x₁"
+    latex = r"\frac{L}{8}\,(x_1^2 + \sum_i (x_i - x_{i+1})^2 + x_d^2) - \frac{L}{4} x_1"
+    source = "Nesterov (2004), Introductory Lectures on Convex Optimization, section 2.1.2"
+    dimension = None
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX})
+    view = ((-0.5, 1.5),)
+    start = (0.0, 0.0)
+
+    def value(self, x: Array) -> Array:
+        steps = np.empty((len(x) + 1, x.shape[1]), dtype=x.dtype)
+        steps[0], steps[-1] = x[0], x[-1]
+        np.subtract(x[:-1], x[1:], out=steps[1:-1])
+        return self.smoothness / 8 * sum_coordinates(steps * steps) - self.smoothness / 4 * x[0]
+
+    def gradient(self, x: Array) -> Array:
+        g = 2 * x
+        g[:-1] -= x[1:]
+        g[1:] -= x[:-1]
+        g[0] -= 1
+        return self.smoothness / 4 * g
+
+    def hessian(self, x: Array) -> Array:
+        dim = len(x)
+        chain: Array = 2 * np.eye(dim) - np.eye(dim, k=1) - np.eye(dim, k=-1)
+        return (self.smoothness / 4 * np.repeat(chain[:, :, np.newaxis], x.shape[1], axis=2)).astype(x.dtype)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        point = (1 - i / (dim + 1) for i in range(1, dim + 1))
+        return (minimum(*point, loss=self.smoothness / 8 * (1 / (dim + 1) - 1)),)

@@ -9,7 +9,7 @@ from momentumlab.report.figures.contest import (
     sensitivity_figure,
 )
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
-from momentumlab.report.figures.portrait import surface_figure
+from momentumlab.report.figures.portrait import surface_figure, thumbnail
 from momentumlab.report.figures.response import response_figure
 from momentumlab.report.figures.trajectory import trajectory_figure
 
@@ -23,6 +23,7 @@ __all__ = [
     "search_figure",
     "sensitivity_figure",
     "surface_figure",
+    "thumbnail",
     "trajectory_figure",
     "velocity_figure",
 ]

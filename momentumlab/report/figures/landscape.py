@@ -28,6 +28,12 @@ FAR = 1e100
 LEVELS = 16
 DECADES = 4.0
 
+CROWDED = 0.045
+"""Where 19 of 20 heights are above this share of the highest, a logarithm alone leaves them few levels."""
+
+PLAIN = 0.95
+"""Where half of the heights are above this share of the highest, what crowds there is a plain without features."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
@@ -196,7 +202,8 @@ def landscapes(surfaces: Sequence[Surface], plane: Plane, window: Intervals) -> 
     """Evaluate surfaces over a window of a plane, all on one scale.
 
     Heights are counted from the lowest known minimum and shown by their logarithm, so that a ravine's floor is visible.
-    Where no known minimum is the lowest point of the window, equal steps of shade cover equal areas.
+    Where no known minimum is the lowest point of the window, equal steps of shade cover equal areas. Where most of the
+    window is within the highest decade, as on a bowl full of dimples, the shade is the mean of the two.
     """
     (left, right), (bottom, top) = window
     mesh = np.meshgrid(np.linspace(left, right, MESH), np.linspace(bottom, top, MESH))
@@ -206,7 +213,7 @@ def landscapes(surfaces: Sequence[Surface], plane: Plane, window: Intervals) -> 
     lowest = min((point.loss for surface in surfaces for point in surface.minima(dimension)), default=math.inf)
     # A local minimum is no floor to count from where the window holds lower ground.
     is_floor = np.nanmin(heights) >= lowest - 1e-9 * np.nanmax(np.abs(heights))
-    shades = _logarithmic(heights - lowest) if is_floor else _ranked(heights)
+    shades = _counted(heights - lowest) if is_floor else _ranked(heights)
     return [Landscape(window=window, shade=shade, levels=np.linspace(0, 1, LEVELS + 1)) for shade in shades]
 
 
@@ -217,6 +224,12 @@ def _heights(surface: Surface, plane: Plane, flat: Array) -> Array:
         losses = [surface.value(plane.lift(part)) for part in np.array_split(flat, parts, axis=1)]
     heights = np.clip(np.concatenate(losses), -FAR, FAR)
     return np.where(np.isfinite(heights), heights, FAR)
+
+
+def _counted(heights: Array) -> Array:
+    low, middle = np.nanquantile(heights, [0.05, 0.5]) / (np.nanmax(heights) or 1.0)
+    is_crowded = low > CROWDED and middle < PLAIN
+    return (_logarithmic(heights) + _ranked(heights)) / 2 if is_crowded else _logarithmic(heights)
 
 
 def _logarithmic(heights: Array) -> Array:

@@ -1,11 +1,17 @@
 """A surface alone, with all that is known of it."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from momentumlab.report.figures import style
 from momentumlab.report.figures.landscape import coordinate_plane, landscapes
 from momentumlab.surfaces import CriticalKind, Surface
+
+FORMULA_SIZE = 11
+
+THUMBNAIL = (320 / style.DPI, 240 / style.DPI)
+"""Width and height in inches."""
 
 KINDS = {
     CriticalKind.GLOBAL_MINIMUM: style.MINIMUM,
@@ -25,28 +31,56 @@ def surface_figure(surface: Surface) -> Figure:
     ValueError
         If the surface's parameters fix more than two dimensions.
     """
+    with style.styled():
+        figure, (panel,) = style.panels(1, 1, 5.6, 4.2, style.Margins(top=1.0, bottom=0.85))
+        _draw_surface(panel, surface)
+        dimension = surface.default_dimension
+        kinds = list(dict.fromkeys(point.kind for point in surface.critical_points(dimension)))
+        panel.set_xlabel("x")
+        panel.set_ylabel("loss" if dimension == 1 else "y")
+        style.headline(figure, surface.name)
+        _write_formula(panel, f"${surface.latex}$")
+        style.marker_legend(figure, [*((kind.value, KINDS[kind]) for kind in kinds), ("default start", style.START)])
+    return figure
+
+
+def thumbnail(surface: Surface) -> Figure:
+    """A surface alone as a small picture of `THUMBNAIL` inches: contours or graph, minima and the default start.
+
+    Raises
+    ------
+    ValueError
+        If the surface's parameters fix more than two dimensions.
+    """
+    with style.styled():
+        figure, (panel,) = style.panels(1, 1, *THUMBNAIL, style.Margins(left=0, right=0, bottom=0, top=0))
+        _draw_surface(panel, surface, scale=0.6)
+        panel.set_axis_off()
+    return figure
+
+
+def _draw_surface(panel: Axes, surface: Surface, scale: float = 1.0) -> None:
+    """Contours or graph, critical points and the default start, with markers of the given scale."""
     dimension = surface.default_dimension
     if dimension > 2:
         raise ValueError(f"this {surface.name} has {dimension} dimensions; a picture can show 2")
-    with style.styled():
-        figure, (panel,) = style.panels(1, 1, 5.6, 4.2, style.Margins(top=1.0, bottom=0.85))
-        window = surface.window(dimension)
-        kinds = list(dict.fromkeys(point.kind for point in surface.critical_points(dimension)))
-        if dimension == 1:
-            line = np.linspace(*window[0], 400)
-            panel.plot(line, surface.value(line[np.newaxis]), color=style.CONTOUR, linewidth=1.5)
-            panel.set_ylabel("loss")
-        else:
-            landscapes([surface], coordinate_plane(), window)[0].draw([panel])
-            panel.set_ylabel("y")
-        for point in surface.critical_points(dimension):
-            height = (point.loss,) if dimension == 1 else ()
-            panel.plot(*point.point, *height, zorder=3, **KINDS[point.kind])
-        start = surface.default_start(dimension)
-        height = (float(surface.value(np.array(start)[:, np.newaxis])[0]),) if dimension == 1 else ()
-        panel.plot(*start, *height, zorder=4, **style.START)
-        panel.set_xlabel("x")
-        style.headline(figure, surface.name)
-        panel.set_title(f"${surface.latex}$", loc="left", fontsize=11)
-        style.marker_legend(figure, [*((kind.value, KINDS[kind]) for kind in kinds), ("default start", style.START)])
-    return figure
+    window = surface.window(dimension)
+    if dimension == 1:
+        line = np.linspace(*window[0], 400)
+        panel.plot(line, surface.value(line[np.newaxis]), color=style.CONTOUR, linewidth=1.5)
+        panel.margins(y=0.1)
+    else:
+        landscapes([surface], coordinate_plane(), window)[0].draw([panel])
+    start = surface.default_start(dimension)
+    marked = [(point.point, KINDS[point.kind]) for point in surface.critical_points(dimension)]
+    for point, marker in [*marked, (start, style.START)]:
+        height = (float(surface.value(np.array(point)[:, np.newaxis])[0]),) if dimension == 1 else ()
+        size = scale * marker["markersize"]
+        panel.plot(*point, *height, zorder=3 + (point is start), **{**marker, "markersize": size})
+
+
+def _write_formula(panel: Axes, formula: str) -> None:
+    """The formula above the panel, smaller where it would not fit."""
+    title = panel.set_title(formula, loc="left", va="bottom", fontsize=FORMULA_SIZE)
+    room = panel.get_window_extent().width / title.get_window_extent().width
+    title.set_fontsize(FORMULA_SIZE * min(1.0, room))

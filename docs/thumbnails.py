@@ -1,0 +1,25 @@
+"""Draws the pictures of docs/surfaces.md anew: ``python docs/thumbnails.py``. Sixteen colours keep them small."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from momentumlab.report.figures import style, thumbnail
+from momentumlab.surfaces import SURFACES
+
+FOLDER = Path(__file__).parent / "surfaces"
+
+palette = Image.new("P", (1, 1))
+marks = [
+    Image.new("RGB", (1, 1), color).getpixel((0, 0)) for color in (style.MINIMUM["markerfacecolor"], style.CONTOUR)
+]
+land = (255 * style.LAND(np.linspace(0, 1, 12))[:, :3]).astype(int).tolist()
+palette.putpalette(np.ravel([(0, 0, 0), (255, 255, 255), *marks, *land]).tolist())
+
+for name, surface_class in SURFACES.items():
+    drawn = io.BytesIO()
+    thumbnail(surface_class()).savefig(drawn, format="png")
+    picture = Image.open(drawn).convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+    picture.save(FOLDER / f"{name}.png", optimize=True)
