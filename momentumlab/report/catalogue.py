@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from momentumlab.catalogue import Catalogue, Parameter, Value, explanation_of, title_of
+from momentumlab.errors import ConfigError, Problem
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.labels import point, short
 from momentumlab.surfaces import SURFACES
@@ -35,6 +36,10 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
     }
     if catalogue is OPTIMIZERS:
         return {**description, "equation": cls.equation}
+    lacking = [parameter.name for parameter in cls.parameters() if parameter.required]
+    if lacking:
+        message = f"{' and '.join(lacking)} must be numbers here: write them into '{cls.name}'"
+        raise ConfigError([Problem(place="", message=message)])
     surface = cls()
     dimension = surface.default_dimension
     return {
@@ -98,6 +103,8 @@ def card(noun: str, name: str) -> RenderableType:
     ------
     UnknownNameError
         If there is no such entry.
+    ConfigError
+        If it is an expression with a mistake, or with constants that have no value.
     """
     catalogue = CATALOGUES[noun]
     entry = describe(catalogue, name)

@@ -5,6 +5,7 @@ module         surfaces
 =============  =======================================================
 `quadratics`   parabola, ravine, saddle, quadratic
 `classics`     cubic, rosenbrock, beale, booth, himmelblau
+`expressions`  whatever a person writes down, loaded when it is asked for
 `base`         what a surface is; the registry `SURFACES`
 =============  =======================================================
 """

@@ -196,7 +196,8 @@ def landscapes(surfaces: Sequence[Surface], plane: Plane, window: Intervals) -> 
     """Evaluate surfaces over a window of a plane, all on one scale.
 
     Heights are counted from the lowest known minimum and shown by their logarithm, so that a ravine's floor is visible.
-    Where no known minimum is the lowest point of the window, equal steps of shade cover equal areas.
+    Where no known minimum is the lowest point of the window, equal steps of shade cover equal areas. Where the surface
+    is not defined, the map stays blank.
     """
     (left, right), (bottom, top) = window
     mesh = np.meshgrid(np.linspace(left, right, MESH), np.linspace(bottom, top, MESH))
@@ -215,8 +216,11 @@ def _heights(surface: Surface, plane: Plane, flat: Array) -> Array:
     parts = max(1, len(plane.origin) * flat.shape[1] // LIFTED_AT_ONCE)
     with np.errstate(all="ignore"):
         losses = [surface.value(plane.lift(part)) for part in np.array_split(flat, parts, axis=1)]
-    heights = np.clip(np.concatenate(losses), -FAR, FAR)
-    return np.where(np.isfinite(heights), heights, FAR)
+    heights = np.concatenate(losses)
+    defined = np.isfinite(heights)
+    if not defined.any():
+        return np.full_like(heights, FAR)
+    return np.where(defined, np.clip(heights, -FAR, FAR), np.nan)
 
 
 def _logarithmic(heights: Array) -> Array:

@@ -34,7 +34,9 @@ def surface_figure(surface: Surface) -> Figure:
         kinds = list(dict.fromkeys(point.kind for point in surface.critical_points(dimension)))
         if dimension == 1:
             line = np.linspace(*window[0], 400)
-            panel.plot(line, surface.value(line[np.newaxis]), color=style.CONTOUR, linewidth=1.5)
+            with np.errstate(all="ignore"):
+                heights = surface.value(line[np.newaxis])
+            panel.plot(line, np.where(np.isfinite(heights), heights, np.nan), color=style.CONTOUR, linewidth=1.5)
             panel.set_ylabel("loss")
         else:
             landscapes([surface], coordinate_plane(), window)[0].draw([panel])
@@ -43,7 +45,8 @@ def surface_figure(surface: Surface) -> Figure:
             height = (point.loss,) if dimension == 1 else ()
             panel.plot(*point.point, *height, zorder=3, **KINDS[point.kind])
         start = surface.default_start(dimension)
-        height = (float(surface.value(np.array(start)[:, np.newaxis])[0]),) if dimension == 1 else ()
+        with np.errstate(all="ignore"):
+            height = (float(surface.value(np.array(start)[:, np.newaxis])[0]),) if dimension == 1 else ()
         panel.plot(*start, *height, zorder=4, **style.START)
         panel.set_xlabel("x")
         style.headline(figure, surface.name)
