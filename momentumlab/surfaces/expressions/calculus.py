@@ -79,13 +79,20 @@ def _cost(candidate: Any) -> int:
 # complex parts, delta functions and cases as soon as they are differentiated.
 
 
-class _Sign(sympy.Function):
-    """Derivative zero; so at 0, too, where it has none."""
+class _Kink(sympy.Function):
+    """The derivative of a jump at zero: not a number there, and zero everywhere else."""
 
     nargs = 1
 
     def fdiff(self, argindex: int = 1) -> Any:
-        return sympy.S.Zero
+        return self
+
+
+class _Sign(sympy.Function):
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return _Kink(self.args[0])
 
 
 class _Abs(sympy.Function):
@@ -101,7 +108,7 @@ class _Step(sympy.Function):
     nargs = 2
 
     def fdiff(self, argindex: int = 1) -> Any:
-        return sympy.S.Zero
+        return _Kink(self.args[0]) if argindex == 1 else sympy.S.Zero
 
 
 class _Min(sympy.Function):
@@ -153,6 +160,7 @@ SYMBOLIC: dict[str, Any] = {
     "min": _Min,
     "max": _Max,
     "step": _Step,
+    "kink": _Kink,
 }
 OUR_NAMES = {function: name for name, function in SYMBOLIC.items()}
 

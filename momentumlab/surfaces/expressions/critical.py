@@ -1,5 +1,6 @@
 """The points of zero gradient in a window, found numerically and told apart by their Hessians."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ import numpy as np
 from momentumlab.catalogue import Array
 from momentumlab.surfaces.base import CriticalKind, CriticalPoint, Intervals
 
-STARTS = 900
+STARTS = 400
 """From how many points the search begins in one and two dimensions; in more, from fewer, as each costs more."""
 
-STEPS = 80
+STEPS = 60
 SEED = 20261120
 
-REACH = 0.2
+REACH = 0.05
 """The longest step, as a share of the window's diagonal: Newton's own steps leave every window now and then."""
 
 SAME = 1e-5
@@ -67,7 +68,8 @@ def critical_points(field: Field, window: Intervals, lowest: float) -> tuple[Cri
         starts = _starts(low, high)
         slopes = _norms(field.gradient(starts))
         usual = float(np.median(slopes[np.isfinite(slopes)])) if np.isfinite(slopes).any() else math.nan
-        ends = _newton(field, starts, REACH * diagonal)
+        # Newton's own steps lead to points of every kind; downhill in every direction, to minima alone, but from afar.
+        ends = np.hstack([_newton(field, starts, REACH * diagonal, downhill) for downhill in (True, False)])
         flat = _norms(field.gradient(ends)) <= FLAT * usual
         inside = ((ends >= low - 1e-9 * diagonal) & (ends <= high + 1e-9 * diagonal)).all(axis=0)
         found: list[CriticalPoint] = []
@@ -76,7 +78,8 @@ def critical_points(field: Field, window: Intervals, lowest: float) -> tuple[Cri
             if critical is not None:
                 found.append(critical)
         if math.isfinite(lowest) and not any(each.kind is CriticalKind.GLOBAL_MINIMUM for each in found):
-            found += _kinks(field, starts, diagonal, usual, lowest)
+            kinks = _kinks(field, starts, diagonal, usual, lowest)
+            found += [kink for kink in kinks if _is_within(kink.point, window)]
     order = list(CriticalKind)
     return tuple(sorted(found, key=lambda each: (order.index(each.kind), each.loss, each.point))[:MOST])
 
@@ -100,7 +103,7 @@ def _norms(vectors: Array) -> Array:
     return norms
 
 
-def _newton(field: Field, x: Array, reach: float) -> Array:
+def _newton(field: Field, x: Array, reach: float, downhill: bool) -> Array:
     """Newton's method for the zeros of the gradient, all starts side by side; those that end early are left alone."""
     x = x.copy()
     moving = np.arange(x.shape[1])
@@ -116,6 +119,8 @@ def _newton(field: Field, x: Array, reach: float) -> Array:
         along = np.einsum("nji,jn->ni", directions, gradient)
         # In a direction without curvature Newton's method has nothing to say.
         inverse = np.where(np.abs(curvatures) > 1e-13 * largest, 1 / curvatures, 0.0)
+        if downhill:
+            inverse = np.abs(inverse)
         step = np.einsum("nij,nj->in", directions, along * inverse)
         length = _norms(step)
         step *= np.minimum(1.0, reach / np.maximum(length, 1e-300))
@@ -201,7 +206,13 @@ def _kinks(field: Field, starts: Array, diagonal: float, usual: float, lowest: f
         is_new = all(np.abs(point - np.array(kink.point)).max() > SAME * diagonal for kink in kinks)
         if is_new and _touches(value, lowest, usual * diagonal):
             kinks.append(CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=tuple(point.tolist()), loss=value))
-    return kinks if len(kinks) <= KINK_STARTS // 4 else []  # or it is a floor, not a few points
+    middles = [(np.array(a.point) + np.array(b.point))[:, np.newaxis] / 2 for a, b in itertools.combinations(kinks, 2)]
+    is_floor = any(_touches(float(field.value(middle)[0]), lowest, usual * diagonal) for middle in middles)
+    return [] if is_floor else kinks
+
+
+def _is_within(point: tuple[float, ...], window: Intervals) -> bool:
+    return all(low <= coordinate <= high for coordinate, (low, high) in zip(point, window, strict=True))
 
 
 def _sampled_kind(

@@ -1,6 +1,6 @@
 """Trees to programs: flat lists of NumPy calls over lanes. No source text is made, and none is compiled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,18 @@ from momentumlab.surfaces.expressions.tree import (
     Sum,
 )
 
-UFUNCS: dict[str, np.ufunc] = {
+Compute = Callable[..., Any]
+
+
+def _minimum(first: Any, second: Any, out: Any = None) -> Any:
+    return np.minimum(first, second, out=out)  # which takes no third argument without its name
+
+
+def _maximum(first: Any, second: Any, out: Any = None) -> Any:
+    return np.maximum(first, second, out=out)
+
+
+FUNCTIONS: dict[str, Compute] = {
     "sqrt": np.sqrt,
     "exp": np.exp,
     "expm1": np.expm1,
@@ -37,17 +48,18 @@ UFUNCS: dict[str, np.ufunc] = {
     "tanh": np.tanh,
     "abs": np.abs,
     "sign": np.sign,
-    "min": np.minimum,
-    "max": np.maximum,
+    "min": _minimum,
+    "max": _maximum,
     "step": np.heaviside,
 }
-"""The calls for functions; ``step`` occurs in the derivatives of ``min`` and ``max`` alone."""
+"""The calls for functions. In derivatives alone occur ``step``, that of ``max(x, 0)``, and ``kink``, that of a jump:
+0/x, zero but for x = 0, where it is not a number."""
 
 LONGEST_CHAIN = 128
 """Up to this exponent a power is a product."""
 
 
-Step = tuple[np.ufunc, int, int, int, int]
+Step = tuple[Compute, int, int, int, int]
 """One call: the registers of its operands (0: there is no second one), of the array to write over (0: a new one), and
 of the result."""
 
@@ -61,8 +73,8 @@ class Program:
     registers
         What stands in each at the beginning: the constants, else ``None``. Number 0 stays empty; then follow the
         coordinates, and the parameters.
-    rows
-        The register of the first row of the result.
+    parameters, inputs, rows
+        The registers of the first parameter, of what follows the last, and of the first row of the result.
     steps
         The calls for real points. Arrays that are not needed again are written over: on many lanes a new array costs
         more than the arithmetic.
@@ -75,6 +87,8 @@ class Program:
     """
 
     registers: tuple[Any, ...]
+    parameters: int
+    inputs: int
     rows: int
     steps: tuple[Step, ...]
     fresh_steps: tuple[Step, ...]
@@ -83,26 +97,32 @@ class Program:
 
     def value(self, x: Array, parameters: Sequence[Any]) -> Array:
         """The first expression: ``(dim, lanes) -> (lanes,)``."""
-        (value,) = self.rows_of(np.empty((1, x.shape[1]), dtype=x.dtype), x, parameters)
-        return value
+        registers = [*self.registers]
+        registers[1 : self.parameters] = map(x.__getitem__, range(len(x)))  # thrice as fast as the rows by themselves
+        registers[self.parameters : self.inputs] = parameters
+        self._compute(registers, is_real=x.dtype.char == "d")
+        value: Array = registers[self.results[0]]
+        return np.array(np.broadcast_to(value, x.shape[1:]), dtype=x.dtype) if self.copied else value
 
     def rows_of(self, out: Array, x: Array, parameters: Sequence[Any]) -> Array:
         """All expressions, a row each, into ``out`` of shape ``(expressions, lanes)``."""
-        registers = list(self.registers)
-        registers[1 : 1 + len(x)] = x
-        if parameters:
-            registers[1 + len(x) : 1 + len(x) + len(parameters)] = parameters
-        is_real = x.dtype == np.float64
+        registers = [*self.registers]
+        registers[1 : self.parameters] = map(x.__getitem__, range(len(x)))
+        registers[self.parameters : self.inputs] = parameters
+        is_real = x.dtype.char == "d"
         if is_real:
-            registers[self.rows : self.rows + len(out)] = out
-        for ufunc, first, second, into, result in self.steps if is_real else self.fresh_steps:
-            if second:
-                registers[result] = ufunc(registers[first], registers[second], registers[into])
-            else:
-                registers[result] = ufunc(registers[first], registers[into])
+            registers[self.rows :] = map(out.__getitem__, range(len(out)))
+        self._compute(registers, is_real=is_real)
         for row in self.copied if is_real else range(len(out)):
             out[row] = registers[self.results[row]]
         return out
+
+    def _compute(self, registers: list[Any], *, is_real: bool) -> None:
+        for compute, first, second, into, result in self.steps if is_real else self.fresh_steps:
+            if second:
+                registers[result] = compute(registers[first], registers[second], registers[into])
+            else:
+                registers[result] = compute(registers[first], registers[into])
 
 
 def compiled(
@@ -134,10 +154,11 @@ class _Compiler:
     def __init__(self, names: Sequence[str], variables: int) -> None:
         self.named = {name: 1 + i for i, name in enumerate(names)}
         self.registers: list[Any] = [None] * (1 + len(names))
+        self.variables = variables
         self.with_lanes = set(range(1, 1 + variables))
         self.inputs = len(self.registers)
         self.constants: dict[float, int] = {}
-        self.calls: dict[tuple[np.ufunc, int, int], int] = {}
+        self.calls: dict[tuple[Compute, int, int], int] = {}
 
     def register(self, node: Node) -> int:
         """The register in which the value of a part will stand."""
@@ -159,12 +180,14 @@ class _Compiler:
                 return self.call(np.negative, self.register(inner))
             case Power(base, exponent):
                 return self.power(self.register(base), exponent)
+            case Call("kink", (argument,)):
+                return self.call(np.divide, self.constant(0.0), self.register(argument))
             case Call(function, arguments):
                 first, *others = map(self.register, arguments)
                 if not others:
-                    return self.call(UFUNCS[function], first)
+                    return self.call(FUNCTIONS[function], first)
                 for other in others:
-                    first = self.call(UFUNCS[function], first, other)
+                    first = self.call(FUNCTIONS[function], first, other)
                 return first
         raise TypeError(f"{node!r} is no part of an expression")
 
@@ -178,7 +201,7 @@ class _Compiler:
         self.registers.append(value)
         return len(self.registers) - 1
 
-    def call(self, ufunc: np.ufunc, first: int, second: int = 0) -> int:
+    def call(self, ufunc: Compute, first: int, second: int = 0) -> int:
         operands = [first, second] if second else [first]
         values = [self.registers[operand] for operand in operands]
         if all(value is not None for value in values):
@@ -248,6 +271,8 @@ class _Compiler:
             steps.append((ufunc, first, second, into, result))
         return Program(
             registers=tuple(self.registers),
+            parameters=1 + self.variables,
+            inputs=self.inputs,
             rows=rows,
             steps=tuple(steps),
             fresh_steps=tuple((ufunc, first, second, 0, result) for ufunc, first, second, _, result in steps),
@@ -256,7 +281,7 @@ class _Compiler:
         )
 
     @staticmethod
-    def needed(made: list[tuple[np.ufunc, int, int, int]], results: list[int]) -> set[int]:
+    def needed(made: list[tuple[Compute, int, int, int]], results: list[int]) -> set[int]:
         """The registers from which the results come."""
         needed = set(results)
         for _, first, second, result in reversed(made):

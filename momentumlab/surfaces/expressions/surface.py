@@ -103,7 +103,9 @@ class ExpressionSurface(Surface):
         dim, lanes = x.shape
         upper = np.triu_indices(dim)
         hessian = np.empty((dim, dim, lanes), dtype=x.dtype)
-        hessian[upper] = self.programs.hessian.rows_of(np.empty((len(upper[0]), lanes), dtype=x.dtype), x, self.given)
+        rows = np.empty((len(upper[0]), lanes), dtype=x.dtype)
+        with np.errstate(all="ignore"):  # it may have none at a point where the gradient is zero
+            hessian[upper] = self.programs.hessian.rows_of(rows, x, self.given)
         hessian[upper[1], upper[0]] = hessian[upper]
         return hessian
 
