@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.catalogue import Array
 from momentumlab.errors import ConfigError
+from momentumlab.experiment import build_surface
 from momentumlab.surfaces import SURFACES, CriticalKind, Surface
 from momentumlab.surfaces.expressions import ExpressionError, expression_class
 from momentumlab.surfaces.expressions.bounds import bounds
@@ -594,6 +595,18 @@ def test_a_found_minimum_is_not_called_known() -> None:
     result = momentumlab.run({"surface": "(x - 1)**2 + y**4", "optimizer": "sgd"})
     (panel,) = result.plot_losses().axes
     assert panel.get_ylabel() == "loss above the found minimum"
+
+
+def test_where_constants_differ_no_minimum_counts_for_all_trials() -> None:
+    surface = {"expression": "(x - a)**2 + y**4 + a", "a": [0, 1]}
+    experiment = momentumlab.load({"surface": surface, "optimizer": "sgd", "start": "grid(3, 3)"})
+    assert experiment.shared_minima == ()
+    for a in (0.0, 1.0):
+        (minimum,) = build_surface(experiment.surface.name, {"a": a}).minima(2)
+        assert minimum.point == pytest.approx((a, 0.0), abs=1e-4)
+        assert minimum.loss == pytest.approx(a, abs=1e-12)
+    single = momentumlab.load({"surface": {**surface, "a": 1}, "optimizer": "sgd"})
+    assert len(single.shared_minima) == 1
 
 
 def test_methods_that_need_a_minimum_get_a_proven_one() -> None:

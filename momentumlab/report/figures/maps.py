@@ -309,8 +309,7 @@ def _sheets_of(plane: Plane, *, over_starts: bool) -> Iterator[Sheet]:
 
 
 def _minima(result: Result) -> list[Array]:
-    minima = result.experiment.first_surface.minima(result.plan.dimension)
-    return [np.array(minimum.point) for minimum in minima]
+    return [np.array(minimum.point) for minimum in result.experiment.shared_minima]
 
 
 # How a map is drawn

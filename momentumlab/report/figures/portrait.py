@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from momentumlab.report.figures import style
 from momentumlab.report.figures.landscape import coordinate_plane, landscapes
+from momentumlab.report.labels import LONGEST_NAME, brief
 from momentumlab.surfaces import CriticalKind, Surface
 
 KINDS = {
@@ -49,7 +50,8 @@ def surface_figure(surface: Surface) -> Figure:
             height = (float(surface.value(np.array(start)[:, np.newaxis])[0]),) if dimension == 1 else ()
         panel.plot(*start, *height, zorder=4, **style.START)
         panel.set_xlabel("x")
-        style.headline(figure, surface.name)
-        panel.set_title(f"${surface.latex}$", loc="left", fontsize=11)
+        style.headline(figure, brief(surface.name))
+        if len(surface.formula) <= LONGEST_NAME:
+            panel.set_title(f"${surface.latex}$", loc="left", fontsize=11)
         style.marker_legend(figure, [*((kind.value, KINDS[kind]) for kind in kinds), ("default start", style.START)])
     return figure

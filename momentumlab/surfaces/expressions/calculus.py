@@ -24,6 +24,11 @@ from momentumlab.surfaces.expressions.tree import (
 )
 
 
+MOST_FACTORED = 400
+MOST_SEARCHED = 2000
+"""Up to so many operations SymPy looks for common factors, and for common parts: longer takes it seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Derivatives:
     """Some derivatives of an expression.
@@ -60,11 +65,14 @@ def hessian(tree: Node, variables: Sequence[str]) -> Derivatives:
 
 
 def _shared(derivatives: list[Any]) -> Derivatives:
-    # SymPy multiplies numbers into sums. Taken out again, as in 2(x + y − 7), they often leave less to compute.
-    factored = [sympy.factor_terms(derivative, clear=False) for derivative in derivatives]
-    candidates = [
-        sympy.cse(entries, symbols=sympy.numbered_symbols("_", cls=sympy.Symbol)) for entries in (derivatives, factored)
-    ]
+    operations = int(sympy.count_ops(derivatives))
+    if operations > MOST_SEARCHED:  # a program still shares what is equal
+        return Derivatives(entries=tuple(map(_tree, derivatives)), shared={})
+    forms = [derivatives]
+    if operations <= MOST_FACTORED:
+        # SymPy multiplies numbers into sums. Taken out again, as in 2(x + y − 7), they often leave less to compute.
+        forms.append([sympy.factor_terms(derivative, clear=False) for derivative in derivatives])
+    candidates = [sympy.cse(form, symbols=sympy.numbered_symbols("_", cls=sympy.Symbol)) for form in forms]
     parts, entries = min(candidates, key=_cost)
     return Derivatives(entries=tuple(map(_tree, entries)), shared={str(name): _tree(part) for name, part in parts})
 
