@@ -23,7 +23,6 @@ from momentumlab.surfaces.expressions.tree import (
     Sum,
 )
 
-
 MOST_FACTORED = 400
 MOST_SEARCHED = 2000
 """Up to so many operations SymPy looks for common factors, and for common parts: longer takes it seconds."""

@@ -56,6 +56,9 @@ MAX_NAME = 30
 MAX_DEGREE = 100
 """The highest power of a variable, products and nested powers taken together."""
 
+MAX_FACTORS = 20
+"""The most factors of a product that are no numbers: its second derivatives have the cube of that many."""
+
 MAX_VARIABLES = 20
 """The most variables."""
 
@@ -305,6 +308,8 @@ class _Parser:
     def multiplied(self, factors: list[_Part], token: _Token) -> _Part:
         if len(factors) == 1:
             return factors[0]
+        if sum(factor.constant is None for factor in factors) > MAX_FACTORS:
+            raise self.error(token.position, f"a product of more than {MAX_FACTORS} factors with variables")
         constant = self.folded(token, factors, lambda *values: math.prod(values), vanishes=False)
         degree = self.checked_degree(token, sum(factor.degree for factor in factors))
         return _Part(Product(tuple(factor.node for factor in factors)), constant, degree)
