@@ -43,6 +43,8 @@ class Parameter:
     shared
         All lanes of a batch have the same value. So for flags, words and vectors, and for numbers that shape the whole
         computation; any other number may differ from lane to lane.
+    required
+        There is no default that makes sense: a person must say it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     optax: Value | None = None
     shared: bool = False
+    required: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -98,6 +101,7 @@ def parameter(
     aliases: tuple[str, ...] = (),
     optax: Value | None = None,
     shared: bool = False,
+    required: bool = False,
 ) -> Any:
     """Declare a dataclass field as a parameter (see `Parameter`). Typed as `dataclasses.field` is: ``Any``."""
     declared = {
@@ -110,6 +114,7 @@ def parameter(
         "aliases": aliases,
         "optax": optax,
         "shared": shared or not isinstance(default, float),
+        "required": required,
     }
     return dataclasses.field(default=default, metadata={"parameter": declared})
 

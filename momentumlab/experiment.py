@@ -10,7 +10,7 @@ import numpy as np
 
 from momentumlab.catalogue import Array, Value
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.surfaces import SURFACES, Surface
+from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
 from momentumlab.surfaces.base import Intervals
 
 DEFAULT_ITERATIONS = 100
@@ -183,6 +183,15 @@ class Experiment:
     def first_surface(self) -> Surface:
         """The surface with the first value of each of its parameters: the one to draw."""
         return build_surface(self.surface.name, self.surface.first)
+
+    @property
+    def shared_minima(self) -> tuple[CriticalPoint, ...]:
+        """The minima that the surfaces of all trials have.
+
+        None where they are found anew for each combination of its parameters, and there are several.
+        """
+        surface = self.first_surface
+        return () if surface.minima_are == "found" and self.surface.combinations > 1 else surface.minima(self.dimension)
 
 
 def method_names(experiment: Experiment) -> list[str]:

@@ -341,7 +341,7 @@ def _endings(result: "ComparisonResult") -> list[str]:
     """What the names of the files of each surface end in: nothing where there is one alone."""
     if len(result.matches) == 1:
         return [""]
-    names = [match.experiment.surface.name for match in result.matches]
+    names = [re.sub(r"\W+", "-", match.experiment.surface.name).strip("-")[:40] for match in result.matches]
     return [f"-{name}" if names.count(name) == 1 else f"-{name}-{i + 1}" for i, name in enumerate(names)]
 
 

@@ -174,7 +174,7 @@ class Plane:
         low, high = np.array(surface.window(experiment.dimension)).T
         near = NEAR * float(np.sqrt(((high - low) ** 2).sum()))
         basins = np.full(self.status_codes.shape, -1)
-        for number, minimum in enumerate(surface.minima(experiment.dimension)):
+        for number, minimum in enumerate(experiment.shared_minima):
             with np.errstate(all="ignore"):
                 distances = np.sqrt(((self.final_points - np.array(minimum.point)) ** 2).sum(axis=2))
             basins[(distances <= near) & (self.status_codes != Status.DIVERGED.code)] = number

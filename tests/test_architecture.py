@@ -105,6 +105,27 @@ except SystemExit:
     assert "matplotlib" not in loaded(program)
 
 
+def test_sympy_is_loaded_for_expressions_alone(tmp_path: Path) -> None:
+    run = "import momentumlab; momentumlab.run(surface={!r}, optimizer='sgd', iterations=1)"
+    assert "sympy" not in loaded(run.format("ravine"))
+    assert "sympy" not in loaded(
+        "import momentumlab; momentumlab.load({'surface': 'x**2', 'optimizer': 'sgd', 'start': 1})"
+    )
+    assert "sympy" in loaded(run.format("x**2"))
+
+
+def test_one_module_knows_sympy_and_none_evaluates_text() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                named = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+                assert path.name == "calculus.py" or not any(name.split(".")[0] == "sympy" for name in named)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec", "compile", "__import__"), path
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("sympify", "lambdify", "parse_expr"), path
+
+
 def test_figures_do_without_pyplot() -> None:
     program = (
         "import momentumlab, sys; momentumlab.run(surface='ravine', optimizer='sgd').plot_trajectories().canvas.draw();"

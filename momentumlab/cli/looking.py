@@ -26,7 +26,7 @@ from momentumlab.cli.options import (
     Tolerance,
 )
 from momentumlab.cli.output import print_notes, reported, show
-from momentumlab.cli.settings import settings_among
+from momentumlab.cli.settings import joined_words, settings_among
 from momentumlab.errors import ConfigError, Problem
 
 
@@ -176,7 +176,10 @@ def show_entry(
             from momentumlab.surfaces import SURFACES
 
             surface = SURFACES[name]()
-            path = out or Path(f"{surface.name}.png")
+            if surface.default_dimension > 2:
+                message = f"a picture shows 2 variables, not {surface.default_dimension}"
+                raise ConfigError([Problem(place="--plot", message=message)])
+            path = out or Path(f"{joined_words(surface.name)}.png")
             store.write_figure(path, surface_figure(surface))
             print(f"\n{path}")
 

@@ -65,7 +65,7 @@ Configs = Annotated[
     list[Path] | None,
     typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
 ]
-Surface = Annotated[str | None, typer.Option(help="Surface, by name.", show_default=False)]
+Surface = Annotated[str | None, typer.Option(help="Surface, by name, or as an expression.", show_default=False)]
 Optimizer = Annotated[
     str | None, typer.Option("--optimizer", "--optimizers", help="Optimizers, by name: momentum or sgd,momentum.")
 ]

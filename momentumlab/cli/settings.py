@@ -12,6 +12,8 @@ from momentumlab.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from momentumlab.config.tree import Node
 
+LONGEST_WORD = 60
+
 
 def starts_or(start: str | None, starts: int | None, seed: int | None) -> str | None:
     """Where to start: as ``--start`` says, or ``--starts`` and ``--seed``."""
@@ -45,8 +47,9 @@ def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> 
 
 
 def joined_words(*words: str | None) -> str:
-    """A name for what has none, made from what was typed."""
-    return re.sub(r"[^\w]+", "-", "_".join(filter(None, words))).strip("-")[:100]
+    """A name for what has none, made from what was typed: of each word no more than fits into a folder's name."""
+    plain = (re.sub(r"[^\w]+", "-", word).strip("-")[:LONGEST_WORD].strip("-") for word in words if word)
+    return "_".join(filter(None, plain))[:100]
 
 
 def overriding(

@@ -109,12 +109,14 @@ class Yardstick:
 def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
     """The yardstick for trials on the experiment's surface."""
     surface = experiment.first_surface
-    minima = surface.minima(experiment.dimension)
     with np.errstate(all="ignore"):
         start_losses = surface.value(experiment.starts.array(surface.window(experiment.dimension)))
     return Yardstick(
         objective=objective,
-        known=min((point.loss for point in minima if point.kind is CriticalKind.GLOBAL_MINIMUM), default=np.nan),
+        known=min(
+            (point.loss for point in experiment.shared_minima if point.kind is CriticalKind.GLOBAL_MINIMUM),
+            default=np.nan,
+        ),
         start_losses=start_losses,
         target=experiment.stopping.target_loss,
     )

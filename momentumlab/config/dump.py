@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from momentumlab.config.expressions import spelled
 from momentumlab.config.tree import read_scalar
 from momentumlab.experiment import Axis, Choice, Comparison, Experiment, Points, Random
 
@@ -55,9 +56,10 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
 
 
 def _choice(choice: Choice) -> Any:
-    if not choice.axes:
+    named = spelled(choice.name)
+    if not choice.axes and named.keys() == {"name"}:
         return choice.name
-    return {"name": choice.name, **{key: _axis(axis) for key, axis in choice.axes.items()}}
+    return {**named, **{key: _axis(axis) for key, axis in choice.axes.items()}}
 
 
 def _axis(axis: Axis) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from momentumlab.catalogue import Catalogue, Parameter, Value, did_you_mean
-from momentumlab.config import grammar
+from momentumlab.config import expressions, grammar
 from momentumlab.config.tree import Node
 from momentumlab.config.validation import ComparisonSettings, Settings, StartPoints, model_of, problems_of, spelled
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
@@ -110,7 +110,11 @@ class _Resolver:
             message = "several surfaces are compared: 'momentumlab compare'"
             self.problems.append(self.tree["surface"].problem(message))
             return None
-        component = self.component(SURFACES, self.tree["surface"])
+        try:
+            component = self.component(SURFACES, expressions.by_name(self.tree["surface"]))
+        except ConfigError as error:
+            self.problems += error.problems
+            return None
         choice = self.choice(component, self.settings_of(component, {}), {}) if component else None
         if choice and len({len(value) for value in _all_values(choice) if isinstance(value, tuple)}) > 1:
             self.problems.append(self.tree["surface"].problem("the vectors of an axis must have the same length"))
@@ -157,7 +161,8 @@ class _Resolver:
     def check_needs(self, surface: Surface, dimension: int) -> None:
         """Some methods need more than a gradient."""
         for component in self.components:
-            for need in sorted(OPTIMIZERS[component.name].needs - surface.offers(dimension)):
+            needs = OPTIMIZERS[component.name].needs
+            for need in sorted(needs - surface.offers(dimension)) if needs else ():
                 message = f"{component.name} needs {NEEDS[need]}, which {surface.name} does not have"
                 self.problems.append(component.node.problem(message))
 
@@ -184,7 +189,7 @@ class _Resolver:
             return None
         try:
             cls = catalogue[named.value]
-        except UnknownNameError as error:
+        except (UnknownNameError, ConfigError) as error:
             self.problems.append(named.problem(str(error)))
             return None
         return _Component(node=node, name=cls.name, parameters=cls.parameters())
@@ -201,6 +206,12 @@ class _Resolver:
         counts
             With how many values the search for each tuned parameter begins.
         """
+        lacking = [
+            parameter.name for parameter in component.parameters if parameter.required and parameter.name not in nodes
+        ]
+        if lacking:
+            self.problems.append(component.node.problem(expressions.missing(component.name, lacking)))
+            return None
         untold = Node(value="tuned", place=component.node.place)
         nodes = {**nodes, **{name: untold for name in counts if name not in nodes}}
         read = {p.name: self.axis(p, nodes[p.name], counts) for p in component.parameters if p.name in nodes}

@@ -68,6 +68,10 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
         return {**description, "equation": cls.equation}
     if catalogue is CONVENTIONS:
         return {**description, "equation": cls.equation, "users": cls.users, "stored": cls.stored}
+    lacking = [parameter.name for parameter in cls.parameters() if parameter.required]
+    if lacking:
+        message = f"{' and '.join(lacking)} must be numbers here: write them into '{cls.name}'"
+        raise ConfigError([Problem(place="", message=message)])
     surface = cls()
     dimension = surface.default_dimension
     return {
@@ -158,6 +162,8 @@ def card(noun: str, name: str) -> RenderableType:
     ------
     UnknownNameError
         If there is no such entry.
+    ConfigError
+        If it is an expression with a mistake, or with constants that have no value.
     """
     catalogue = CATALOGUES[noun]
     entry = describe(catalogue, name)

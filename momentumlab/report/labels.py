@@ -11,6 +11,8 @@ from momentumlab.surfaces import SURFACES
 ALWAYS_TOLD = ("lr", "beta")
 """What a title tells even where it is the default."""
 
+LONGEST_NAME = 60
+
 SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "alpha": "α", "eps": "ε"}
 
 
@@ -66,7 +68,8 @@ class Labels:
         own = [name for name, value in trial.surface_parameters.items() if value != declared[name]]
         told = [name for name in own if name not in self.surface_parameters]
         settings = ", ".join(self._settings(trial.surface_parameters.items(), told))
-        return f"{trial.surface} ({settings})" if settings else trial.surface
+        name = brief(trial.surface)
+        return f"{name} ({settings})" if settings else name
 
     def common(self, trial: Trial) -> str:
         """What all trials have in common: ``ravine · momentum, lr = 0.1``."""
@@ -88,6 +91,11 @@ class Labels:
     @staticmethod
     def _settings(items: Iterable[tuple[str, Value]], names: Iterable[str]) -> list[str]:
         return [f"{SYMBOLS.get(name, name)} = {short(value)}" for name, value in items if name in names]
+
+
+def brief(name: str) -> str:
+    """The name of a surface for a title: of a long expression its beginning."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def axis_name(name: str) -> str:

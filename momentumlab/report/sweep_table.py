@@ -79,7 +79,7 @@ def remarks(plane: Plane) -> Iterator[str]:
     stalled = plane.stalled() if plane.by_iterations else 0
     told = f"; {stalled:,} of the converged have stalled, far from the minimum" if stalled else ""
     yield ", ".join(ends) + told
-    minima = plane.result.experiment.first_surface.minima(plane.result.plan.dimension)
+    minima = plane.result.experiment.shared_minima
     if len(minima) > 1:
         basins = plane.basins()
         shares = [f"{point(minimum.point)} {np.mean(basins == i):.1%}" for i, minimum in enumerate(minima)]

@@ -8,6 +8,7 @@ module         surfaces
 `polynomials`  three_hump_camel, six_hump_camel, goldstein_price, styblinski_tang, dixon_price, zakharov
 `waves`        rastrigin, ackley, griewank, levy, branin, mccormick
 `walls`        plateau, easom, logistic_bowl, huber_valley, log_sum_exp, lessard, sum_of_powers
+`expressions`  whatever a person writes down, loaded when it is asked for
 `base`         what a surface is; the registry `SURFACES`; the tags
 =============  ====================================================================================================
 """

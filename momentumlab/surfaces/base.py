@@ -1,5 +1,6 @@
 """What a surface is: a loss function with its exact gradient and Hessian, and what is known about it."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class Surface(ABC):
         The number of coordinates; ``None`` where any number from ``least_dimension`` will do.
     tags
         Words by which it is found.
+    minima_are
+        How its minima are known, in a word: ``known``, or ``found`` numerically.
     view, start
         The view window (an interval per coordinate) and the default start; for more coordinates than given, both
         begin again from the first.
@@ -105,6 +108,7 @@ class Surface(ABC):
     dimension: ClassVar[int | None] = 2
     least_dimension: ClassVar[int] = 1
     tags: ClassVar[frozenset[Tag]] = frozenset()
+    minima_are: ClassVar[str] = "known"
     view: ClassVar[Intervals]
     start: ClassVar[tuple[float, ...]]
     domain: ClassVar[Intervals | None] = None
@@ -167,7 +171,39 @@ class Surface(ABC):
         return tuple(point for point in self.critical_points(dim) if point.kind.is_minimum)
 
 
-SURFACES: Catalogue[Surface] = Catalogue("surface")
+PLAIN_NAME = re.compile(r"\s*[A-Za-z_]\w*([- ][A-Za-z_]\w*)*\s*", re.ASCII)
+VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
+
+
+class SurfaceCatalogue(Catalogue[Surface]):
+    """The surfaces by name; what is no plain name is an expression in x, y, …, and names the surface it describes."""
+
+    @staticmethod
+    def is_expression(name: str) -> bool:
+        """Whether a name is to be read as an expression."""
+        return PLAIN_NAME.fullmatch(name) is None or VARIABLE.search(name) is not None
+
+    def canonical(self, name: str) -> str:
+        """The entry's own name, given that, an alias, or a spelling of an expression.
+
+        Raises
+        ------
+        UnknownNameError
+            With a suggestion, if there is no such entry.
+        ConfigError
+            If it is an expression with a mistake; the message says where.
+        """
+        return self[name].name if name not in self and self.is_expression(name) else super().canonical(name)
+
+    def __getitem__(self, name: str) -> type[Surface]:
+        if name not in self and self.is_expression(name):
+            from momentumlab.surfaces.expressions import expression_class
+
+            return expression_class(name)
+        return super().__getitem__(name)
+
+
+SURFACES = SurfaceCatalogue("surface")
 
 SurfaceClass = TypeVar("SurfaceClass", bound=type[Surface])
 

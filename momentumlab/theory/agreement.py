@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from momentumlab.catalogue import Array
 from momentumlab.plan import Group, Plan
 from momentumlab.result import Result, Status
-from momentumlab.surfaces import CriticalPoint
+from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (
     TheoryDoesNotApplyError,
     check_decoupled,
@@ -139,10 +139,18 @@ def _peaks(distances: Array, usable: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def _approached(result: Result, number: int) -> CriticalPoint | None:
     """The minimum that a trial came to, or left."""
-    minima = result.plan.surface_of(number).minima(result.plan.dimension)
+    surface = result.plan.surface_of(number)
+    minima = [minimum for minimum in surface.minima(result.plan.dimension) if not _is_kink(surface, minimum)]
     has_diverged = result.status_of(number) is Status.DIVERGED
     place = np.array(result.plan.trial(number).start) if has_diverged else result.final_points[number]
     return min(minima, key=lambda minimum: float(np.linalg.norm(place - np.array(minimum.point))), default=None)
+
+
+def _is_kink(surface: Surface, minimum: CriticalPoint) -> bool:
+    """Whether the surface has no curvature at a minimum, of which theory could say anything."""
+    if surface.minima_are == "known":
+        return False
+    return not np.isfinite(surface.hessian(np.array(minimum.point)[:, np.newaxis])).all()
 
 
 def _predicted_rates(result: Result, minima: Mapping[int, CriticalPoint]) -> dict[int, float]:

@@ -102,6 +102,8 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
 def directions(surface: Surface, point: CriticalPoint) -> dict[float, int | None]:
     """The different curvatures at a critical point, smallest first, and the coordinate along which each is found."""
     hessian = surface.hessian(np.array(point.point)[:, np.newaxis])[:, :, 0]
+    if not np.isfinite(hessian).all():
+        raise TheoryDoesNotApplyError(f"{surface.name} has a kink there, and no curvature")
     curvatures, vectors = np.linalg.eigh(hessian)
     scale = float(np.abs(curvatures).max()) or 1.0
     axes: dict[float, int | None] = {}

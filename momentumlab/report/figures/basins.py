@@ -60,5 +60,4 @@ def basin_figure(every: Sequence[Plane]) -> Figure:
 
 def known_minima(result: Result) -> list[Array]:
     """The points of all known minima."""
-    minima = result.experiment.first_surface.minima(result.plan.dimension)
-    return [np.array(minimum.point) for minimum in minima]
+    return [np.array(minimum.point) for minimum in result.experiment.shared_minima]

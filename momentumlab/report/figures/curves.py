@@ -151,7 +151,8 @@ def loss_figure(
             panel.grid(True, axis="y")
         elif wide:
             style.symmetric_log_scale(panel)
-        panel.set_ylabel("loss above the known minimum" if above else "loss")
+        known = result.experiment.first_surface.minima_are
+        panel.set_ylabel(f"loss above the {known} minimum" if above else "loss")
         _until_last([panel], result, shown)
         finish(figure, [panel], shown, heading or title(result), remark, abscissa)
     return figure

@@ -203,7 +203,8 @@ def landscapes(surfaces: Sequence[Surface], plane: Plane, window: Intervals) -> 
 
     Heights are counted from the lowest known minimum and shown by their logarithm, so that a ravine's floor is visible.
     Where no known minimum is the lowest point of the window, equal steps of shade cover equal areas. Where most of the
-    window is within the highest decade, as on a bowl full of dimples, the shade is the mean of the two.
+    window is within the highest decade, as on a bowl full of dimples, the shade is the mean of the two. Where the
+    surface is not defined, the map stays blank.
     """
     (left, right), (bottom, top) = window
     mesh = np.meshgrid(np.linspace(left, right, MESH), np.linspace(bottom, top, MESH))
@@ -222,8 +223,11 @@ def _heights(surface: Surface, plane: Plane, flat: Array) -> Array:
     parts = max(1, len(plane.origin) * flat.shape[1] // LIFTED_AT_ONCE)
     with np.errstate(all="ignore"):
         losses = [surface.value(plane.lift(part)) for part in np.array_split(flat, parts, axis=1)]
-    heights = np.clip(np.concatenate(losses), -FAR, FAR)
-    return np.where(np.isfinite(heights), heights, FAR)
+    heights = np.concatenate(losses)
+    defined = np.isfinite(heights)
+    if not defined.any():
+        return np.full_like(heights, FAR)
+    return np.where(defined, np.clip(heights, -FAR, FAR), np.nan)
 
 
 def _counted(heights: Array) -> Array:

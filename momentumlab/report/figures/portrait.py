@@ -6,9 +6,11 @@ from matplotlib.figure import Figure
 
 from momentumlab.report.figures import style
 from momentumlab.report.figures.landscape import coordinate_plane, landscapes
+from momentumlab.report.labels import brief
 from momentumlab.surfaces import CriticalKind, Surface
 
 FORMULA_SIZE = 11
+LEAST_SIZE = 4.5
 
 THUMBNAIL = (320 / style.DPI, 240 / style.DPI)
 """Width and height in inches."""
@@ -38,7 +40,7 @@ def surface_figure(surface: Surface) -> Figure:
         kinds = list(dict.fromkeys(point.kind for point in surface.critical_points(dimension)))
         panel.set_xlabel("x")
         panel.set_ylabel("loss" if dimension == 1 else "y")
-        style.headline(figure, surface.name)
+        style.headline(figure, brief(surface.name))
         _write_formula(panel, f"${surface.latex}$")
         style.marker_legend(figure, [*((kind.value, KINDS[kind]) for kind in kinds), ("default start", style.START)])
     return figure
@@ -67,20 +69,24 @@ def _draw_surface(panel: Axes, surface: Surface, scale: float = 1.0) -> None:
     window = surface.window(dimension)
     if dimension == 1:
         line = np.linspace(*window[0], 400)
-        panel.plot(line, surface.value(line[np.newaxis]), color=style.CONTOUR, linewidth=1.5)
+        with np.errstate(all="ignore"):
+            heights = surface.value(line[np.newaxis])
+        panel.plot(line, np.where(np.isfinite(heights), heights, np.nan), color=style.CONTOUR, linewidth=1.5)
         panel.margins(y=0.1)
     else:
         landscapes([surface], coordinate_plane(), window)[0].draw([panel])
     start = surface.default_start(dimension)
     marked = [(point.point, KINDS[point.kind]) for point in surface.critical_points(dimension)]
     for point, marker in [*marked, (start, style.START)]:
-        height = (float(surface.value(np.array(point)[:, np.newaxis])[0]),) if dimension == 1 else ()
+        with np.errstate(all="ignore"):
+            height = (float(surface.value(np.array(point)[:, np.newaxis])[0]),) if dimension == 1 else ()
         size = scale * marker["markersize"]
         panel.plot(*point, *height, zorder=3 + (point is start), **{**marker, "markersize": size})
 
 
 def _write_formula(panel: Axes, formula: str) -> None:
-    """The formula above the panel, smaller where it would not fit."""
+    """The formula above the panel, smaller where it would not fit; none that nobody could read."""
     title = panel.set_title(formula, loc="left", va="bottom", fontsize=FORMULA_SIZE)
     room = panel.get_window_extent().width / title.get_window_extent().width
     title.set_fontsize(FORMULA_SIZE * min(1.0, room))
+    title.set_visible(FORMULA_SIZE * room >= LEAST_SIZE)

@@ -67,7 +67,8 @@ def trajectory_figure(
         style.headline(figure, heading or title(result), join(draw(result, groups, panels), remark))
         kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
         if any(_shows_minimum(panel) for panel in panels):
-            kinds.append(("known minimum" if result.plan.dimension <= 2 else "known minimum, projected", style.MINIMUM))
+            known = f"{result.experiment.first_surface.minima_are} minimum"
+            kinds.append((known if result.plan.dimension <= 2 else f"{known}, projected", style.MINIMUM))
         style.marker_legend(figure, kinds)
     return figure
 

@@ -1,0 +1,86 @@
+"""Surfaces that are given as ``{expression: …, view: …}``: how that is read, and how it is written."""
+
+from dataclasses import replace
+from typing import Any
+
+from momentumlab.config.tree import Node
+from momentumlab.errors import ConfigError
+from momentumlab.surfaces import SURFACES
+
+
+def by_name(node: Node) -> Node:
+    """What a configuration says of a surface, with a name in place of ``expression`` and ``view``.
+
+    Raises
+    ------
+    ConfigError
+        If there is a name beside the expression, or the view is no window.
+    """
+    if not isinstance(node.value, dict):
+        return node
+    given: dict[str, Node] = {key: item for key, item in node.value.items() if item.value is not None}
+    expression, view = given.pop("expression", None), given.pop("view", None)
+    if expression is not None and "name" in given:
+        raise ConfigError([expression.key_problem("both a name and an expression are given")])
+    named = expression or given.get("name")
+    if named is None or (expression is None and (view is None or not _is_expression(named))):
+        return node
+    text = named.value
+    if not isinstance(text, str) or not text.strip():
+        remedy = 'write it as text, such as "x**2/16 + 9*y**2"'
+        raise ConfigError([named.problem(f"{remedy}; a number alone has no variable" if text else remedy)])
+    if expression is not None and not SURFACES.is_expression(text):
+        text = f"({text})"  # a name alone would be looked up in the catalogue
+    if view is not None:
+        text = f"{text.partition(' on ')[0]} on {' by '.join(_interval(item, view) for item in _intervals(view))}"
+    return replace(node, value={"name": replace(named, value=text), **given})
+
+
+def spelled(name: str) -> dict[str, Any]:
+    """How a configuration chooses the surface of that name."""
+    if name in SURFACES or not SURFACES.is_expression(name):
+        return {"name": name}
+    from momentumlab.surfaces.expressions import expression_class
+
+    cls = expression_class(name)
+    view = {} if cls.given_view is None else {"view": [list(interval) for interval in cls.given_view]}
+    return {"expression": cls.expression, **view}
+
+
+def missing(name: str, lacking: list[str]) -> str:
+    """What to say where constants of an expression have no value."""
+    names = " and ".join(lacking)
+    product = next((word for word in lacking if len(word) > 1 and set(word) <= set("xyz")), "")
+    hint = f"; a product is written {'*'.join(product)}" if product else ""
+    constants = "".join(f", {word}: 1" for word in lacking)
+    verb = "has no value" if len(lacking) == 1 else "have no values"
+    text = spelled(name)["expression"]
+    return f'{names} {verb}: write {{expression: "{text}"{constants}}} or --set surface.{lacking[0]}=1{hint}'
+
+
+def _is_expression(node: Node) -> bool:
+    return isinstance(node.value, str) and node.value not in SURFACES and SURFACES.is_expression(node.value)
+
+
+def _intervals(view: Node) -> list[Node]:
+    """The interval of each coordinate; in one dimension it may stand alone."""
+    items = view.value if isinstance(view.value, list) else []
+    if len(items) == 2 and not any(isinstance(item.value, list) for item in items):
+        return [view]
+    if not items:
+        raise ConfigError([view.problem("a view is an interval for each variable: [[-2, 2], [-1, 1]]")])
+    return list(items)
+
+
+def _interval(node: Node, view: Node) -> str:
+    ends = node.plain()
+    if (
+        not isinstance(ends, list)
+        or len(ends) != 2
+        or any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in ends)
+        or not -1e100 < ends[0] < ends[1] < 1e100
+    ):
+        message = "an interval is two numbers, from low to high, as in [[-2, 2], [-1, 1]]"
+        raise ConfigError([(node if node.path else view).problem(message)])
+    low, high = map(float, ends)
+    return f"{low!r}..{high!r}"
