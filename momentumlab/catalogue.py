@@ -43,6 +43,8 @@ class Parameter:
     shared
         All lanes of a batch have the same value. So for flags, words and vectors, and for numbers that shape the whole
         computation; any other number may differ from lane to lane.
+    constant
+        Why it must not change in the course of a run; empty if it may follow a schedule.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     optax: Value | None = None
     shared: bool = False
+    constant: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -98,6 +101,7 @@ def parameter(
     aliases: tuple[str, ...] = (),
     optax: Value | None = None,
     shared: bool = False,
+    constant: str = "",
 ) -> Any:
     """Declare a dataclass field as a parameter (see `Parameter`). Typed as `dataclasses.field` is: ``Any``."""
     declared = {
@@ -110,6 +114,7 @@ def parameter(
         "aliases": aliases,
         "optax": optax,
         "shared": shared or not isinstance(default, float),
+        "constant": constant,
     }
     return dataclasses.field(default=default, metadata={"parameter": declared})
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from momentumlab.catalogue import Array, Value
 from momentumlab.errors import MomentumLabError
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
-from momentumlab.plan import Plan
+from momentumlab.plan import Group, Plan
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.surfaces.quadratics import Parabola
 
@@ -301,6 +301,7 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
     """
     trial = plan.trial(number)
     surface = plan.surface_of(number)
+    _check_constant(plan.group_of(number))
     if "hessian" not in surface.offers(plan.dimension):
         raise TheoryDoesNotApplyError(f"{surface.name} has no Hessian")
     hyperparameters = dict(trial.hyperparameters)
@@ -513,6 +514,14 @@ class PlaneTheory:
     oscillates: Mapping[float, NDArray[np.bool_]]
 
 
+def _check_constant(group: Group) -> None:
+    """Theory is of maps that stay as they are."""
+    if group.schedules:
+        names = " and ".join(group.schedules)
+        verb = "changes" if len(group.schedules) == 1 else "change"
+        raise TheoryDoesNotApplyError(f"{names} {verb} with time, by a schedule")
+
+
 def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
     """Rates of the trials from ``first`` up to ``last``, all of one optimizer, near the surface's only minimum.
 
@@ -531,6 +540,7 @@ def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
     group = plan.group_of(first)
     if last > group.first + group.size:
         raise TheoryDoesNotApplyError("flags, words or vectors differ from trial to trial")
+    _check_constant(group)
     lanes = group.lanes(np.arange(first, last) - group.first)
     middle = plan.trial((first + last) // 2)
     hyperparameters = {name: value for name, value in middle.hyperparameters.items() if name != "lr"}

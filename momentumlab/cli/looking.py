@@ -71,7 +71,7 @@ def list_entries(
     what: Annotated[Nouns, typer.Argument(help="Which catalogue.")],
     output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
 ) -> None:
-    """List the surfaces or the optimizers."""
+    """List the surfaces, the optimizers or the schedules."""
     with reported():
         from momentumlab.report.catalogue import entries, list_table, page
         from momentumlab.report.data import json_text
@@ -91,7 +91,7 @@ def show_entry(
     plot: Annotated[bool, typer.Option("--plot", help="Draw the surface, too.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where --plot draws to [NAME.png].")] = None,
 ) -> None:
-    """Show all about one surface or optimizer: formula, parameters, minima, source."""
+    """Show all about one surface, optimizer or schedule: formula, parameters, minima, source."""
     if (plot or out) and what is not Noun.SURFACE:
         raise typer.BadParameter("only a surface can be drawn", param_hint="--plot")
     with reported():

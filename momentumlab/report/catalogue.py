@@ -11,13 +11,17 @@ from rich.text import Text
 from momentumlab.catalogue import Catalogue, Parameter, Value, explanation_of, title_of
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.labels import point, short
+from momentumlab.schedules import SCHEDULES, Argument
 from momentumlab.surfaces import SURFACES
 
-CATALOGUES: dict[str, Catalogue[Any]] = {"surfaces": SURFACES, "optimizers": OPTIMIZERS}
+CATALOGUES: dict[str, Catalogue[Any]] = {"surfaces": SURFACES, "optimizers": OPTIMIZERS, "schedules": SCHEDULES}
+
+
+ARGUMENTS = "| argument | default | bounds | meaning |"
 
 
 def entries(noun: str) -> list[dict[str, Any]]:
-    """A catalogue (``surfaces`` or ``optimizers``) as data, an entry each."""
+    """A catalogue (``surfaces``, ``optimizers`` or ``schedules``) as data, an entry each."""
     catalogue = CATALOGUES[noun]
     return [describe(catalogue, name) for name in sorted(catalogue)]
 
@@ -35,6 +39,8 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
     }
     if catalogue is OPTIMIZERS:
         return {**description, "equation": cls.equation}
+    if catalogue is SCHEDULES:
+        return {**description, "formula": cls.formula}
     surface = cls()
     dimension = surface.default_dimension
     return {
@@ -54,7 +60,7 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
 def list_table(noun: str) -> Table:
     """A line for each entry of a catalogue."""
     table = Table(box=None, pad_edge=False)
-    formula = "formula" if noun == "surfaces" else "equation"
+    formula = "equation" if noun == "optimizers" else "formula"
     for heading in ("name", "parameters", formula):
         table.add_column(heading, no_wrap=heading == "name")
     for entry in entries(noun):
@@ -75,13 +81,14 @@ def _section(entry: dict[str, Any]) -> Iterator[str]:
     if entry["explanation"]:
         yield f"{entry['explanation'].replace('``', '`')}\n"
     if entry["parameters"]:
-        yield "| parameter | default | optax's | bounds | meaning |"
-        yield "|---|---|---|---|---|"
+        dialects = "equation" in entry
+        yield "| parameter | default | optax's | bounds | meaning |" if dialects else ARGUMENTS
+        yield "|---|---|---|---|---|" if dialects else "|---|---|---|---|"
         for parameter in entry["parameters"]:
-            default, optax = _told(parameter["default"]), _told(parameter["optax"])
+            default, optax = _told(parameter["default"]), f" {_told(parameter['optax'])} |" if dialects else ""
             also = f" (also `{'`, `'.join(parameter['aliases'])}`)" if parameter["aliases"] else ""
             bounds = parameter["bounds"].replace("|", "\\|")
-            yield f"| `{parameter['name']}`{also} | {default} | {optax} | {bounds} | {parameter['doc']} |"
+            yield f"| `{parameter['name']}`{also} | {default} |{optax} {bounds} | {parameter['doc']} |"
         yield ""
     also = f" Also called `{'`, `'.join(entry['aliases'])}`." if entry["aliases"] else ""
     yield f"Source: {entry['source']}.{also}\n"
@@ -143,14 +150,18 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[RenderableType]:
     yield table
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter | Argument) -> dict[str, Any]:
+    if isinstance(parameter, Argument):
+        default = "needed" if parameter.default is None else parameter.default
+        declared: dict[str, Any] = {"aliases": [], "default": default, "optax": None}
+        return {"name": parameter.name, **declared, "bounds": parameter.bounds, "doc": parameter.doc}
     return {
         "name": parameter.name,
         "aliases": list(parameter.aliases),
         "default": _plain(parameter.default),
         "optax": _plain(parameter.optax),
         "bounds": parameter.bounds,
-        "doc": parameter.doc,
+        "doc": parameter.doc + (f"; follows no schedule: {parameter.constant}" if parameter.constant else ""),
     }
 
 

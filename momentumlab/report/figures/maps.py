@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, Value
+from momentumlab.catalogue import Array
+from momentumlab.experiment import Setting
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
 from momentumlab.report.figures.selection import Curve, join
@@ -60,7 +61,7 @@ class Sheet:
     plane: Plane
     x: GridAxis
     y: GridAxis
-    fixed: dict[str, Value]
+    fixed: dict[str, Setting]
     index: tuple[Any, ...]
     is_turned: bool
 
