@@ -79,9 +79,7 @@ CASES = [
         make=lambda s, o: s.LinearLR(o, start_factor=0.5 / 0.95, end_factor=1.0, total_iters=50),
         base=0.95,
     ),
-    Case(
-        text="linear(0.5, 0.95, over=50)", library="optax", make=lambda optax: optax.linear_schedule(0.5, 0.95, 50)
-    ),
+    Case(text="linear(0.5, 0.95, over=50)", library="optax", make=lambda optax: optax.linear_schedule(0.5, 0.95, 50)),
     Case(text="polynomial(0.1)", library="torch", make=lambda s, o: s.PolynomialLR(o, total_iters=100, power=2)),
     Case(
         text="polynomial(0.1, power=1.5, over=60)",
@@ -305,11 +303,12 @@ def _optax_path(case: PathCase) -> Iterator[Vector]:
 
     jax.config.update("jax_enable_x64", True)
     schedules = {each.text: each.make(optax) for each in CASES if each.library == "optax"}
-    scheduled = {IN_OPTAX[name]: schedules[text] for name, text in case.scheduled.items()}
+    scheduled = {IN_OPTAX[name]: _in_float64(schedules[text]) for name, text in case.scheduled.items()}
     fixed = {IN_OPTAX[name]: value for name, value in case.fixed.items()}
     named = {"momentum": optax.sgd, "nesterov": optax.sgd, "adam": optax.adam}[case.optimizer]
     more = {"nesterov": True} if case.optimizer == "nesterov" else {}
-    made = optax.inject_hyperparams(named, static_args=("nesterov",))(**fixed, **scheduled, **more)
+    injected = optax.inject_hyperparams(named, static_args=("nesterov",), hyperparam_dtype=jax.numpy.float64)
+    made = injected(**fixed, **scheduled, **more)
     x = jax.numpy.asarray(START)
     state = made.init(x)
     yield np.asarray(x)
@@ -317,6 +316,11 @@ def _optax_path(case: PathCase) -> Iterator[Vector]:
         updates, state = made.update(jax.numpy.asarray(CURVATURES * np.asarray(x)), state, x)
         x = optax.apply_updates(x, updates)
         yield np.asarray(x)
+
+
+def _in_float64(schedule: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same schedule; optax counts in int32, of which JAX makes float32."""
+    return lambda count: schedule(count.astype("float64"))
 
 
 def main() -> None:
