@@ -35,7 +35,7 @@ WORDS: dict[str, float | bool | None] = {
 }
 
 CALL_OR_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\(.*\)|[^\s()\[\]{}\"':#]+")
-STEPS = re.compile(r"\(\s*\{[^{}\n\"']*\}")
+STEPS = re.compile(r"[(=]\s*\{[^{}\n\"']*\}")
 
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 

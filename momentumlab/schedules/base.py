@@ -149,18 +149,20 @@ class Schedule(ABC):
         last = max(iterations - 1, 0)
         ends = sorted({0, last, *(k for k in self.turns(iterations) if 0 <= k <= last)})
 
-        def is_allowed(k: int) -> bool:
-            return allows(self.value(np.array([float(k)]), iterations)[0])
+        def value(k: int) -> np.float64:
+            with np.errstate(all="ignore"):  # what overflows is not allowed, and told
+                number: np.float64 = self.value(np.array([float(k)]), iterations)[0]
+            return number
 
         inside = -1
         for k in ends:
-            if is_allowed(k):
+            if allows(value(k)):
                 inside = k
                 continue
             while k - inside > 1:  # monotone in between: halve it
                 middle = (inside + k) // 2
-                inside, k = (middle, k) if is_allowed(middle) else (inside, middle)  # noqa: PLW2901
-            return k + 1, float(self.value(np.array([float(k)]), iterations)[0])
+                inside, k = (middle, k) if allows(value(middle)) else (inside, middle)  # noqa: PLW2901
+            return k + 1, float(value(k))
         return None
 
     @classmethod
