@@ -14,7 +14,7 @@ from momentumlab.experiment import Stopping
 from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Lanes, Plan
 from momentumlab.result import History, Result, Status
-from momentumlab.schedules import Schedule
+from momentumlab.schedules.course import Course
 from momentumlab.surfaces.base import sum_coordinates
 
 POSITION_BOUND = 1e16
@@ -32,12 +32,6 @@ computes, and little enough that the dozen arrays of a step stay in the caches."
 
 FEW = 8192
 """Arrays of up to so many numbers are small: what counts is how often NumPy is called."""
-
-PAGE = 2**16
-"""So many values of a schedule are tabulated at a time."""
-
-PAGES = 16
-"""So many such tables are kept."""
 
 IDLE_SHARE = 1 / 8
 """The share of a batch's lanes that may idle before they are filled."""
@@ -108,39 +102,6 @@ class _Queue:
         return self.next == self.last
 
 
-class _Course:
-    """The values of a schedule, tabulated as they are needed.
-
-    Whatever trials are under way, a value comes from the same table: NumPy may round differently where it computes one
-    value, or many.
-    """
-
-    def __init__(self, schedule: Schedule, iterations: int) -> None:
-        self.schedule = schedule
-        self.iterations = iterations
-        self.page = functools.lru_cache(PAGES)(self._tabulated)
-
-    def _tabulated(self, number: int) -> Array:
-        first = number * PAGE
-        k = np.arange(first, max(first + 1, min(first + PAGE, self.iterations)), dtype=np.float64)
-        return self.schedule.value(k, self.iterations)
-
-    def at(self, age: Array | int) -> Array:
-        """The value after so many updates, without an axis; for an array ``(lanes,)`` of them, the value of each."""
-        if not isinstance(age, np.ndarray):
-            number, place = divmod(min(age, self.iterations - 1), PAGE)
-            return self.page(number)[place, ...]
-        ages = np.clip(age, 0, self.iterations - 1).astype(np.intp)  # a lane that idles grows older
-        if self.iterations <= PAGE:
-            return self.page(0)[ages]
-        numbers, places = np.divmod(ages, PAGE)
-        values = np.empty(len(ages))
-        for number in np.unique(numbers).tolist():
-            on_page = numbers == number
-            values[on_page] = self.page(number)[places[on_page]]
-        return values
-
-
 class _Batch:
     """The trials that are under way, one in each lane, and where each of them is.
 
@@ -151,7 +112,7 @@ class _Batch:
     def __init__(self, queue: _Queue, width: int, iterations: int) -> None:
         self.queue = queue
         self.iterations = iterations
-        self.courses = {name: _Course(schedule, iterations) for name, schedule in queue.group.schedules.items()}
+        self.courses = {name: Course(schedule, iterations) for name, schedule in queue.group.schedules.items()}
         self.trials, lanes = queue.take(width)
         self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
         self.x = np.ascontiguousarray(lanes.start)

@@ -23,6 +23,7 @@ from momentumlab.report.data import csv_text, json_document, json_text
 from momentumlab.report.labels import Labels
 from momentumlab.report.predictions import rows
 from momentumlab.result import Status
+from momentumlab.schedules import course
 from momentumlab.surfaces import SURFACES
 from momentumlab.sweep import arrays, planes
 from momentumlab.testing import other_values
@@ -181,7 +182,7 @@ def test_trials_that_begin_at_different_times_have_the_values_of_their_own_itera
         "iterations": 60,
     }
     wide = momentumlab.run(settings)
-    monkeypatch.setattr(engine, "PAGE", page)
+    monkeypatch.setattr(course, "PAGE", page)
     monkeypatch.setattr(engine, "BATCH_BYTES", 16 * 16)  # sixteen lanes, filled again as they become free
     narrow = momentumlab.run(settings, record="none")
     assert len(set(wide.iterations.tolist())) > 10
@@ -205,12 +206,12 @@ def test_processes_give_the_same_numbers(tmp_path: Path) -> None:
 def test_a_very_long_schedule_is_not_tabulated_whole() -> None:
     for text in ("cosine(0.1)", "nesterov_sequence(rule=t_k)"):
         schedule = parse_schedule(text)
-        course = engine._Course(schedule, 10**9)
+        values = course.Course(schedule, 10**9)
         ages = np.array([0.0, 1.0, 65_535.0, 65_536.0, 123_456_789.0, 2e9])
         expected = schedule.value(np.minimum(ages, 10**9 - 1), 10**9)
-        np.testing.assert_allclose(course.at(ages), expected, rtol=1e-13)
-        assert [float(course.at(int(age))) for age in ages] == course.at(ages).tolist()
-        assert len(course.page(3)) == engine.PAGE
+        np.testing.assert_allclose(values.at(ages), expected, rtol=1e-13)
+        assert [float(values.at(int(age))) for age in ages] == values.at(ages).tolist()
+        assert len(values.page(3)) == course.PAGE
 
 
 @pytest.mark.parametrize("iterations", [0, 1])

@@ -6,6 +6,7 @@ module       schedules
 `decay`      cosine, linear, polynomial, exponential, step, inverse, onecycle
 `sequences`  warmup, piecewise, nesterov_sequence
 `base`       what a schedule is; the registry `SCHEDULES`
+`course`     the values of one in a run
 ===========  =================================================================
 """
 
