@@ -325,6 +325,19 @@ def test_a_sweep_over_schedules_is_a_map_over_words() -> None:
     assert arrays(result)["lr"].tolist() == ["0.05", "cosine(0.1)", "step(0.1)", "0.1"]
 
 
+def test_cells_of_a_sweep_are_those_of_the_plan_where_a_later_axis_has_schedules() -> None:
+    settings = {**RAVINE, "lr": "linspace(0.01, 0.1, 30)", "beta": [0.5, "linear(0.1, 0.9)"]}
+    result = momentumlab.run(settings, record="none")
+    (plane,) = planes(result)
+    assert [(axis.name, len(axis)) for axis in plane.axes] == [("beta", 2), ("lr", 30)]
+    for cell in range(60):
+        setting = {
+            name: value if isinstance(value, float) else str(value) for name, value in plane.setting(cell).items()
+        }
+        told = result.plan.trial(cell).hyperparameters
+        assert {name: told[name] for name in setting} == setting
+
+
 def test_a_sweep_over_schedules_is_drawn(tmp_path: Path) -> None:
     settings = {**MIXED, "beta": "linspace(0, 0.9, 60)", "lr": ["cosine(0.1)", 0.05]}
     folder = momentumlab.run(settings, record="none", out=tmp_path).run_folder

@@ -57,6 +57,7 @@ EXAMPLES: dict[str, Callable[[int], float]] = {
     "nesterov_sequence()": lambda k: k / (k + 3),
     "nesterov_sequence(rule=t_k)": _sequence_ratio,
     "onecycle(0.1)": lambda k: _onecycle(0.1, k, 0.3 * 40 - 1, 39),
+    "onecycle(0.1, over=33)": lambda k: _onecycle(0.1, k, 0.3 * 33 - 1, 32),
     "onecycle(0.1, over=30, dialect=optax)": lambda k: _onecycle(0.1, k, 9, 30),
 }
 

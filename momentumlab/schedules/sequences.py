@@ -43,7 +43,7 @@ class Warmup(Schedule):
 
     def turns(self, iterations: int) -> Sequence[int]:
         inner = self.then.turns(max(iterations - self.over, 1)) if isinstance(self.then, Schedule) else ()
-        return self.over - 1, self.over, *(self.over + k for k in inner)
+        return self.over, *(self.over + k for k in inner)
 
 
 @schedule("piecewise")
