@@ -55,6 +55,7 @@ def run(
     *,
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
+    theory: bool = False,
     record: str = "auto",
     executor: Executor | None = None,
     max_trials: int = MAX_TRIALS,
@@ -70,6 +71,8 @@ def run(
         The folder in which a run folder is made; nothing is written without it.
     plots
         Whether to draw the figures into the run folder.
+    theory
+        Whether they show what theory says, too.
     record
         Whose paths are kept: ``"all"``, ``"none"``, or with ``"auto"`` all, if there are at most `MOST_RECORDED`
         trials, or no axis along which a map could be drawn.
@@ -88,7 +91,7 @@ def run(
         If the run folder cannot be written.
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
-    how = Execution(plots=plots, record=record, executor=executor)
+    how = Execution(plots=plots, theory=theory, record=record, executor=executor)
     return execute(plan, how, out=None if out is None else Path(out))
 
 
@@ -107,7 +110,7 @@ class Execution:
     all_rows
         Whether a sweep's tables for programs have all trials, not the best alone.
     theory
-        Whether the maps of a sweep show what theory says, too.
+        Whether curves and maps show what theory says, too.
     workers
         How many processes run a sweep; 0 for as many as the work is worth.
     executor
@@ -187,7 +190,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
 
     if how.keeps_all(plan) and resume is None:
         result = engine.run(plan)
-        return result if out is None else store.write_run(result, out, provenance(), plots=how.plots)
+        return result if out is None else store.write_run(result, out, provenance(), plots=how.plots, theory=how.theory)
 
     count = how.workers or (1 if how.executor else workers_for(plan))
     block_trials = block_size(plan.trials, count)

@@ -200,17 +200,17 @@ class Result:
 
         return trajectory_figure(self)
 
-    def plot_velocities(self) -> "Figure":
-        """The velocity against the iteration, a panel per coordinate."""
+    def plot_velocities(self, *, theory: bool = False) -> "Figure":
+        """The velocity against the iteration, a panel per coordinate; with ``theory``, how it predicts their swings."""
         from momentumlab.report.figures import velocity_figure
 
-        return velocity_figure(self)
+        return velocity_figure(self, theory=theory)
 
-    def plot_losses(self) -> "Figure":
-        """The loss above the known minimum against the iteration."""
+    def plot_losses(self, *, theory: bool = False) -> "Figure":
+        """The loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
         from momentumlab.report.figures import loss_figure
 
-        return loss_figure(self)
+        return loss_figure(self, theory=theory)
 
     def __repr__(self) -> str:
         counts = Counter(status.label for status in self.status)

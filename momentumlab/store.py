@@ -83,8 +83,8 @@ def prepare(out: Path) -> None:
             raise PermissionError(None, "permission denied", str(out))
 
 
-def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool = True) -> Result:
-    """Write a result into a run folder of its own.
+def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False) -> Result:
+    """Write a result into a run folder of its own; with ``theory``, its curves show what was predicted.
 
     Returns
     -------
@@ -109,8 +109,8 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
                 folder,
                 {
                     "trajectory": result.plot_trajectories,
-                    "velocity": result.plot_velocities,
-                    "loss": result.plot_losses,
+                    "velocity": functools.partial(result.plot_velocities, theory=theory),
+                    "loss": functools.partial(result.plot_losses, theory=theory),
                 },
             )
         settings = to_dict(result.experiment)

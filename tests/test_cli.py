@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +42,10 @@ TRIAL_KEYS = [
     "final_point",
     "final_loss",
     "status",
+    "rate",
+    "predicted_rate",
 ]
+RATES = ["rate", "predicted"]
 
 
 def strict_json(text: str) -> Any:
@@ -57,8 +62,16 @@ def test_the_main_job(command: Command, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     *table, folder = done.stdout.splitlines()
     assert table[0].startswith("ravine_beta_sweep: ravine · momentum, lr = 0.1")
-    assert table[1].split() == ["optimizer", "β", "iterations", "final", "point", "final", "loss", "status"]
-    assert [line.split()[1] for line in table[2:]] == ["0", "0.8", "0.9"]
+    assert re.split("  +", table[1].strip()) == [
+        "optimizer",
+        "β",
+        "iterations",
+        "final point",
+        "final loss",
+        *RATES,
+        "status",
+    ]
+    assert [line.split()[1] for line in table[2:5]] == ["0", "0.8", "0.9"]
     assert {file.name for file in (tmp_path / folder).iterdir()} == ALL_FILES
     for png in (tmp_path / folder).glob("*.png"):
         assert png.read_bytes().startswith(b"\x89PNG")
@@ -77,7 +90,8 @@ def test_a_narrow_terminal_folds_points_and_never_cuts_a_number(command: Command
     narrow, wide = command(*arguments, COLUMNS="80").stdout, command(*arguments, COLUMNS="200").stdout
     assert max(map(len, narrow.splitlines()[:-1])) <= 80 < max(map(len, wide.splitlines()[:-1]))
     assert "…" not in narrow
-    numbers = [line.split()[-2] for line in wide.splitlines()[2:] if line.split()[-1] in ("diverged", "max_iterations")]
+    rows = [line for line in wide.splitlines()[2:] if line.split()[-1] in ("diverged", "max_iterations")]
+    numbers = [row.split(")")[2].split()[0] for row in rows]
     assert len(numbers) == 16
     assert all(number in narrow for number in numbers)
 
@@ -125,6 +139,8 @@ def test_json_is_as_documented_to_the_letter(command: Command, tmp_path: Path) -
         "final_point": [-0.01940874633349659, -0.000755578637259143],
         "final_loss": 2.8681806333617533e-05,
         "status": "max_iterations",
+        "rate": pytest.approx(0.8853085354783442),
+        "predicted_rate": pytest.approx(math.sqrt(0.8)),
     }
 
 

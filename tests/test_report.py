@@ -1,6 +1,7 @@
 """Tables, labels and data of a result."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -52,18 +53,32 @@ def test_labels_tell_trials_apart_and_titles_what_they_share() -> None:
 
 
 def test_numbers_are_aligned_and_readable() -> None:
-    heading, columns, *rows = printed(momentumlab.run(RAVINE, beta=[0.0, 0.95], iterations=20))
+    heading, columns, *rows = printed(momentumlab.run(RAVINE, beta=[0.0, 0.5], iterations=20), width=120)
     assert heading.strip() == "experiment: ravine · momentum, lr = 0.1"
-    assert columns.split() == ["optimizer", "β", "iterations", "final", "point", "final", "loss", "status"]
+    assert re.split("  +", columns.strip()) == [
+        "optimizer", "β", "iterations", "final point", "final loss", "rate", "predicted", "status",
+    ]  # fmt: skip
     ends = {row.index("max_iterations") for row in rows}
     assert ends == {columns.index("status")}
-    assert "0.95" in rows[1]
+    assert [row.split()[-3:-1] for row in rows] == [["0.9875", "0.9875"], ["0.9743", "0.9743"]]
+
+
+def test_a_narrow_terminal_does_without_what_is_less_important() -> None:
+    result = momentumlab.run(RAVINE, beta=[0.0, 0.5], iterations=20)
+    headings = [printed(result, width)[1] for width in (90, 77, 70)]
+    assert ["optimizer" in heading for heading in headings] == [True, False, True]
+    assert ["predicted" in heading for heading in headings] == [True, True, False]
+
+
+def test_a_rate_that_is_not_as_predicted_is_explained() -> None:
+    lines = printed(momentumlab.run(RAVINE, beta=[0.0, 0.8], iterations=50), width=200)
+    assert lines[4].startswith("rate is not as predicted for β = 0.8: it is too early")
 
 
 def test_many_trials_show_the_best_ten_and_count_the_others() -> None:
     result = momentumlab.run(RAVINE, lr="linspace(0.01, 0.4, 40)", beta=0.5, tolerance=1e-2, iterations=60)
     lines = printed(result, width=160)
-    losses = [float(line.split()[-2]) for line in lines[2:12]]
+    losses = [float(line.split(")")[1].split()[0]) for line in lines[2:12]]
     assert losses == sorted(losses)
     assert losses[0] == pytest.approx(np.nanmin(result.final_losses), rel=1e-4)
     counts = {label: sum(status.label == label for status in result.status) for label in ("converged", "diverged")}

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,18 +13,29 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab import theory
-from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.catalogue import Array
+from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.plan import make_plan
 from momentumlab.report.figures.maps import map_figures
+from momentumlab.report.figures.response import response_figure
 from momentumlab.report.predictions import explanation, predictions
+from momentumlab.report.responses import responses
+from momentumlab.surfaces.quadratics import Parabola
 from momentumlab.theory import (
     Prediction,
     Regime,
     TheoryDoesNotApplyError,
+    agreements,
+    compromises,
+    heavy_ball_variance,
     lr_limit,
+    measured_rate,
     mode,
+    nesterov_variance,
     plane_theory,
+    response,
     spectral_radii,
+    stationary_variances,
 )
 from tests.conftest import CONFIGS, Command
 from tests.test_figures import assert_text_is_clear, told
@@ -161,7 +174,7 @@ def test_overshoot_and_growth_are_those_of_the_path(name: str, step: float) -> N
 LINEAR = ("sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo", "triple_momentum", "robust_momentum")
 
 
-def measured_rate(name: str, lr: float, curvature: float, hyperparameters: dict[str, Any]) -> float:
+def rate_of_losses(name: str, lr: float, curvature: float, hyperparameters: dict[str, Any]) -> float:
     """The growth of the distance over many iterations, in windows much longer than a swing."""
     surface = {"name": "quadratic", "eigenvalues": [curvature]}
     settings_ = {"surface": surface, "optimizer": {"name": name, **hyperparameters}, "lr": lr, "start": [1.0]}
@@ -181,7 +194,7 @@ def test_measured_rates_are_the_predicted_ones(name: str, step: float, beta: flo
     lr = step / curvature * (1 - beta if name == "momentum_ema" else 1)
     rate = radius(name, lr, curvature, **hyperparameters)
     if 0.5 < rate < 1.5 and abs(rate - 1) > 2e-3:
-        assert measured_rate(name, lr, curvature, hyperparameters) == pytest.approx(rate, rel=0.01)
+        assert rate_of_losses(name, lr, curvature, hyperparameters) == pytest.approx(rate, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov"])
@@ -244,15 +257,17 @@ def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
 
 def test_where_there_is_no_theory_the_map_says_so() -> None:
     result = momentumlab.run({**PLANE, "optimizer": "adam", "beta": None, "beta1": "linspace(0, 0.9, 9)"})
-    assert "no theory: adam changes with time" in told(map_figures(result, theory=True)["map_loss"]())
+    assert "no theory: the step of adam is linear in the gradients near the minimum alone" in told(
+        map_figures(result, theory=True)["map_loss"]()
+    )
 
 
 # Where it does not apply
 
 
 @pytest.mark.parametrize(
-    "name", ["adam", "rmsprop", "lion", "rprop", "nesterov_convex", "ogm", "polyak_step", "momentum_restart",
-             "schedule_free_sgd", "adadelta", "nesterov_restart"],
+    "name", ["adagrad", "yogi", "lion", "rprop", "nesterov_convex", "ogm", "polyak_step", "momentum_restart",
+             "schedule_free_sgd", "schedule_free_adamw", "nesterov_restart"],
 )  # fmt: skip
 def test_where_theory_does_not_apply_it_says_so(name: str) -> None:
     plan = make_plan(momentumlab.load(surface="ravine", optimizer=name))
@@ -315,3 +330,220 @@ def test_a_comparison_cannot_be_predicted(command: Command) -> None:
     done = command("predict", "--surface", "ravine", "--optimizer", "sgd", "--lr", "tuned")
     assert done.returncode == 2
     assert "there is no one lr to predict" in done.stderr
+
+
+# Measured beside predicted
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(LINEAR), st.floats(0.05, 3.0), st.floats(0.0, 0.95), st.floats(0.1, 50))
+def test_the_rate_in_the_table_is_the_predicted_one(name: str, step: float, beta: float, curvature: float) -> None:
+    has_beta = any(parameter.name == "beta" for parameter in OPTIMIZERS[name].parameters())
+    lr = step / curvature * (1 - beta if name == "momentum_ema" else 1)
+    surface = {"name": "quadratic", "eigenvalues": [curvature]}
+    optimizer = {"name": name, **({"beta": beta} if has_beta else {})}
+    result = momentumlab.run(surface=surface, optimizer=optimizer, lr=lr, start=[1.0], iterations=3000)
+    (said,) = agreements(result)
+    assert said.predicted is not None
+    if 0.5 < said.predicted < 1.5 and abs(said.predicted - 1) > 2e-3:
+        assert said.measured == pytest.approx(said.predicted, rel=0.01)
+
+
+@given(st.floats(0.5, 1.2), st.floats(0.0, 3.0), st.integers(60, 400))
+def test_a_swing_does_not_disturb_the_measured_rate(rate: float, angle: float, length: int) -> None:
+    k = np.arange(length)
+    distances: Array = rate**k * np.abs(np.cos(angle * k))
+    if angle == 0 or 2 * math.pi / angle < length / 6:
+        assert measured_rate(distances, k) == pytest.approx(rate, rel=0.02)
+
+
+def test_rounding_does_not_count() -> None:
+    k = np.arange(400)
+    distances: Array = np.exp(np.maximum(k * math.log(0.8), math.log(1e-13)))
+    assert measured_rate(distances, k, floor=1e-12) == pytest.approx(0.8, rel=1e-9)
+    assert measured_rate(distances, k) != pytest.approx(0.8, rel=1e-2)
+
+
+def test_what_is_too_short_has_no_rate() -> None:
+    assert measured_rate(np.exp2(-np.arange(7.0)), np.arange(7)) is None
+    assert measured_rate(np.full(50, np.nan), np.arange(50)) is None
+
+
+@pytest.mark.parametrize(
+    ("settings_", "reason"),
+    [
+        ({"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": 0.8, "iterations": 50}, "it is too early"),
+        ({"surface": "cubic", "optimizer": "momentum", "lr": 0.3}, "it diverged far from the minimum"),
+        ({"surface": "himmelblau", "optimizer": "sgd", "lr": 0.02699, "iterations": 300}, "finds a swing"),
+        ({"surface": "himmelblau", "optimizer": "momentum", "lr": 0.02, "beta": 0.9, "start": [3.2, 3.0],
+          "iterations": 30}, "another minimum"),
+    ],
+)  # fmt: skip
+def test_disagreement_has_its_reason(settings_: dict[str, Any], reason: str) -> None:
+    (said,) = agreements(momentumlab.run(settings_))
+    assert reason in str(said.note)
+
+
+@pytest.mark.parametrize("settings_", [{"lr": 0.1, "beta1": 0.5}, {"lr": 2.0, "beta1": 0.9}])
+def test_adam_with_a_large_eps_has_its_predicted_rate(settings_: dict[str, Any]) -> None:
+    result = momentumlab.run(surface="ravine", optimizer={"name": "adam", "eps": 1.0, **settings_}, iterations=4000)
+    (said,) = agreements(result)
+    assert said.predicted is not None
+    assert said.measured == pytest.approx(said.predicted, rel=0.01)
+
+
+@pytest.mark.parametrize("beta1", [0.0, 0.5, 0.9])
+def test_the_limit_of_adam_is_that_of_averaged_momentum_with_lr_over_eps(beta1: float) -> None:
+    """Where gradients vanish, √v is nothing beside ε: x ← x − (lr/ε) m, stable up to 2 (1 + β₁) / ((1 − β₁) λ)."""
+    for eps in (1e-8, 1e-3, 1.0):
+        limit = lr_limit(made("adam", beta1=beta1, eps=eps), 18.0)
+        assert limit == pytest.approx(eps * 2 * (1 + beta1) / ((1 - beta1) * 18), rel=1e-5)
+
+
+def test_adam_is_said_to_hover_and_does() -> None:
+    prediction = predicted(optimizer="adam", lr=0.1)
+    assert not prediction.stable
+    assert prediction.holds_within <= 1e-9
+    result = momentumlab.run(surface="ravine", optimizer="adam", lr=0.1, iterations=20_000)
+    assert np.abs(result.positions[0, -2000:]).max() > 1e-9
+    assert "cannot settle" in " ".join(explanation([(prediction.point, prediction)]))
+    assert agreements(result)[0].predicted is None
+
+
+def test_envelopes_touch_their_curves_from_above() -> None:
+    result = momentumlab.run(surface="ravine", optimizer="momentum", lr=0.1, beta=[0.8, 0.9], iterations=150)
+    for figure in (result.plot_velocities(theory=True), result.plot_losses(theory=True)):
+        assert "as theory predicts" in told(figure)
+        assert_text_is_clear(figure)
+        for panel in figure.axes:
+            curves = [line for line in panel.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 151]  # type: ignore[arg-type]
+            dotted = [line for line in panel.lines if line.get_linestyle() == ":"]
+            assert len(dotted) in (2, 4)
+            for curve in curves:
+                own = next(line for line in dotted if line.get_color() == curve.get_color())
+                gaps = np.asarray(own.get_ydata())[75:] / np.abs(np.asarray(curve.get_ydata())[75:])
+                assert np.nanmin(gaps) == pytest.approx(1, abs=1e-6)
+
+
+def test_where_theory_does_not_apply_there_is_no_envelope() -> None:
+    figure = momentumlab.run(surface="ravine", optimizer="adam").plot_losses(theory=True)
+    assert "theory does not apply" in told(figure)
+
+
+# Noise
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.01, 3.9), st.floats(0.0, 0.99), st.floats(0.1, 50), st.floats(0.1, 3))
+def test_stationary_variances_are_the_closed_forms(step: float, beta: float, curvature: float, noise: float) -> None:
+    lr = step / curvature
+    for name, closed in (("momentum", heavy_ball_variance), ("nesterov", nesterov_variance)):
+        expected = closed(lr, beta, curvature, noise)
+        if radius(name, lr, curvature, beta=beta) < 1 - 1e-6:
+            lanes = np.array([lr]), np.array([curvature])
+            assert stationary_variances(made(name, beta=beta), *lanes, noise)[0] == pytest.approx(expected, rel=1e-7)
+        elif radius(name, lr, curvature, beta=beta) > 1 + 1e-6:
+            assert expected == math.inf
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov", "qhm", "momentum_ema", "aggmo"])
+def test_the_stationary_variance_is_that_of_a_long_noisy_run(name: str) -> None:
+    """By a plain loop over the method's own step, with 4000 independent copies."""
+    curvature, lr, lanes = 2.0, 0.2, 4000
+    optimizer = made(name)
+    rng = np.random.default_rng(0)
+    surface = Parabola(a=np.full(lanes, curvature / 2))
+    x = np.zeros((1, lanes))
+    state, lrs = optimizer.init(x), np.full(lanes, lr)
+    total = 0.0
+    for t in range(1, 601):
+        g = surface.gradient(x) + 0.5 * rng.standard_normal(x.shape)
+        velocity, state = optimizer.step(state, g, Here(x, t, surface.value(x), lrs, surface))
+        x = x - lrs * velocity
+        total += float((x * x).mean()) if t > 400 else 0.0
+    expected = stationary_variances(optimizer, lrs[:1], np.array([curvature]), 0.5)[0]
+    assert total / 200 == pytest.approx(expected, rel=0.03)
+
+
+def test_no_compromise_is_better_than_another() -> None:
+    curve = compromises("momentum", [0.125, 18.0], cells=80)
+    rates, losses = np.array([[one.rate, one.loss] for one in curve]).T
+    assert (np.diff(rates) > 0).all()
+    assert (np.diff(losses) < 0).all()
+    assert rates[0] == pytest.approx(11 / 13, abs=0.01)
+    best = curve[len(curve) // 2]
+    expected = sum(0.5 * c * heavy_ball_variance(best.lr, best.beta, c) for c in (0.125, 18.0))
+    assert best.loss == pytest.approx(expected, rel=1e-9)
+
+
+# The method as a filter
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.99])
+def test_momentum_is_a_low_pass_filter(beta: float) -> None:
+    """H(z) = 1 / (1 − β/z)."""
+    said = response(made("momentum", beta=beta), 0.1, iterations=50)
+    exact = 1 / (1 - beta * np.exp(-2j * math.pi * said.frequencies))
+    assert said.gain_at_rest == pytest.approx(1 / (1 - beta))
+    assert said.gain_alternating == pytest.approx(1 / (1 + beta))
+    assert said.gain == pytest.approx(np.abs(exact), rel=1e-9)
+    assert said.phase == pytest.approx(-np.angle(exact), abs=1e-9)
+    assert said.impulse == pytest.approx(beta ** np.arange(50))
+    assert said.step == pytest.approx((1 - beta ** np.arange(1, 51)) / (1 - beta))
+    assert said.delay == pytest.approx(beta / (1 - beta), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo"])
+def test_responses_are_those_of_the_step_itself(name: str) -> None:
+    optimizer = made(name)
+    said = response(optimizer, 0.1, iterations=40)
+    surface, x, lr = Parabola(), np.zeros((1, 1)), np.array([0.1])
+    state, velocities = optimizer.init(x), []
+    for t in range(1, 41):
+        g = np.full((1, 1), 1.0 if t == 1 else 0.0)
+        velocity, state = optimizer.step(state, g, Here(x, t, surface.value(x), lr, surface))
+        velocities.append(float(velocity[0, 0]))
+    assert said.impulse == pytest.approx(velocities, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["adam", "lion", "nesterov_convex", "schedule_free_sgd", "newton"])
+def test_what_is_no_filter_has_no_response(name: str) -> None:
+    with pytest.raises(TheoryDoesNotApplyError, match=name):
+        response(made(name), 0.1)
+
+
+def test_the_command_draws_the_filter(command: Command, tmp_path: Path) -> None:
+    done = command("show", "optimizer", "momentum", "--response", "--beta", "0,0.5,0.9")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"β = 0\.9 +10 +0\.5263 +9 ", done.stdout)
+    assert (tmp_path / "momentum_response.png").read_bytes().startswith(b"\x89PNG")
+    plan = make_plan(momentumlab.load(surface="parabola", optimizer="momentum", beta=[0.0, 0.5, 0.9]))
+    figure = response_figure(responses(plan))
+    assert_text_is_clear(figure)
+    assert [len(panel.lines) for panel in figure.axes] == [3] * 4
+
+
+def test_the_response_as_data_draws_nothing(command: Command, tmp_path: Path) -> None:
+    done = command("show", "optimizer", "nesterov", "--response", "--beta", "0.9", "--format", "json")
+    (row,) = json.loads(done.stdout)["responses"]
+    assert row["gain_at_rest"] == pytest.approx(10)
+    assert len(row["gain"]) == len(row["frequencies"])
+    assert not list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["surface", "ravine", "--response"], "only an optimizer responds"),
+        (["optimizer", "momentum", "--plot"], "see --response"),
+        (["optimizer", "momentum", "--beta", "0.9"], "goes with --response"),
+        (["optimizer", "adam", "--response"], "the velocity of adam is not linear"),
+        (["optimizer", "momentum", "--response", "--beta", "linspace(0,0.9,50)"], "at most 12"),
+        (["optimizer", "momentum", "--response", "--beta", "1.5"], "below 1"),
+        (["optimizer", "momentum", "--out", "x.png"], "nothing is drawn"),
+    ],
+)
+def test_what_has_no_response_is_refused(arguments: list[str], message: str, command: Command) -> None:
+    done = command("show", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in " ".join(done.stderr.replace("│", " ").split())

@@ -17,6 +17,7 @@ from momentumlab.cli.options import (
     Optimizer,
     Output,
     Rates,
+    ResponseFormat,
     Settings,
     Start,
     Surface,
@@ -89,14 +90,34 @@ def show_entry(
     what: Annotated[Noun, typer.Argument(help="Of which catalogue.")],
     name: Annotated[str, typer.Argument(help="Its name.")],
     plot: Annotated[bool, typer.Option("--plot", help="Draw the surface, too.")] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where --plot draws to [NAME.png].")] = None,
+    response: Annotated[
+        bool, typer.Option("--response", help="Draw the optimizer as a filter: a curve per value of --beta.")
+    ] = False,
+    lr: Rates = None,
+    beta: Betas = None,
+    settings: Settings = None,
+    output: Annotated[ResponseFormat, typer.Option("--format", help="How to print a response.")] = ResponseFormat.TABLE,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to draw [NAME.png, NAME_response.png].")
+    ] = None,
 ) -> None:
     """Show all about one surface, optimizer or schedule: formula, parameters, minima, source."""
-    if (plot or out) and what is not Noun.SURFACE:
-        raise typer.BadParameter("only a surface can be drawn", param_hint="--plot")
+    if plot and what is not Noun.SURFACE:
+        raise typer.BadParameter("only a surface can be drawn; see --response", param_hint="--plot")
+    if response and what is not Noun.OPTIMIZER:
+        raise typer.BadParameter("only an optimizer responds to gradients; see --plot", param_hint="--response")
+    if not response:
+        for option, value in (("--lr", lr), ("--beta", beta), ("--set", settings), ("--format", output.is_data)):
+            if value:
+                raise typer.BadParameter("goes with --response", param_hint=option)
     with reported():
+        if response:
+            _show_response(name, {"lr": lr, "beta": beta}, settings, output, out)
+            return
         from momentumlab.report.catalogue import card
 
+        if out and what is not Noun.SURFACE:
+            raise ConfigError([Problem(place="--out", message="nothing is drawn; see --response")])
         show(card(f"{what.value}s", name))
         if plot or out:
             from momentumlab import store
@@ -107,3 +128,27 @@ def show_entry(
             path = out or Path(f"{surface.name}.png")
             store.write_figure(path, surface_figure(surface))
             print(f"\n{path}")
+
+
+def _show_response(
+    name: str, flags: dict[str, str | None], settings: list[str] | None, output: ResponseFormat, out: Path | None
+) -> None:
+    from momentumlab import store
+    from momentumlab.experiment import Comparison
+    from momentumlab.plan import make_plan
+    from momentumlab.report.data import json_text, strict
+    from momentumlab.report.responses import responses, rich_responses, rows
+
+    (loaded,) = load_experiments(None, {"surface": "parabola", "optimizer": name, **flags}, settings, None)
+    if isinstance(loaded, Comparison):
+        raise ConfigError([Problem(place="--set", message="a comparison searches: there is no one filter to show")])
+    found = responses(make_plan(loaded))
+    if output.is_data:
+        print(json_text({"responses": [strict(row) for row in rows(found)]}))
+        return
+    from momentumlab.report.figures import response_figure
+
+    show(rich_responses(found))
+    path = out or Path(f"{found[0].trial.optimizer}_response.png")
+    store.write_figure(path, response_figure(found))
+    print(f"\n{path}")

@@ -46,6 +46,18 @@ class Noun(StrEnum):
     SCHEDULE = "schedule"
 
 
+class ResponseFormat(StrEnum):
+    """How ``show --response`` prints."""
+
+    TABLE = "table"
+    JSON = "json"
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is for programs: then nothing is drawn."""
+        return self is ResponseFormat.JSON
+
+
 Configs = Annotated[
     list[Path] | None,
     typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
@@ -78,4 +90,5 @@ MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trial
 Record = Annotated[
     str, typer.Option(metavar="WHOSE", help="Whose paths to keep: all, none, auto, or best:5 of a sweep.")
 ]
+Theory = Annotated[bool, typer.Option("--theory", help="Draw into curves and maps what theory predicts, too.")]
 RUNS = Path("runs")

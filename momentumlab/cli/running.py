@@ -35,6 +35,7 @@ from momentumlab.cli.options import (
     Starts,
     Surface,
     TargetLoss,
+    Theory,
     Tolerance,
 )
 from momentumlab.cli.output import print_comparison, print_csv, print_result, reported
@@ -72,6 +73,7 @@ def run(
     out: Out = RUNS,
     no_plots: NoPlots = False,
     record: Record = "auto",
+    theory: Theory = False,
     steps: Annotated[bool, typer.Option("--steps", help="Print every iteration of every trial, too.")] = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
@@ -90,7 +92,8 @@ def run(
     with reported():
         from momentumlab.api import Execution, check_record
 
-        how = Execution(plots=not no_plots, record="all" if steps else check_record(record), command_line=typed())
+        record = "all" if steps else check_record(record)
+        how = Execution(plots=not no_plots, theory=theory, record=record, command_line=typed())
         loaded = load_experiments(configs, flags, settings, max_trials)
         execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet)
 
@@ -112,9 +115,7 @@ def sweep(
     out: Out = RUNS,
     no_plots: NoPlots = False,
     record: Record = "none",
-    theory: Annotated[
-        bool, typer.Option("--theory", help="Draw into the maps where theory sees stability and oscillation.")
-    ] = False,
+    theory: Theory = False,
     all_rows: Annotated[bool, typer.Option("--all-rows", help="Tables for programs have all trials.")] = False,
     workers: Annotated[
         int, typer.Option(metavar="N", min=0, help="Processes; 0 for as many as the work is worth.")

@@ -15,8 +15,9 @@ from momentumlab.comparison.judgement import STALLED, WITHIN
 from momentumlab.comparison.search import ZOOM_CELLS, Searched
 from momentumlab.experiment import Comparison, Objective, method_names
 from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, short
-from momentumlab.report.table import STATUS_STYLES, Justify
+from momentumlab.report.table import RATES, STATUS_STYLES, Justify, rate_text
 from momentumlab.result import Status
+from momentumlab.theory import agreements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,11 +166,14 @@ def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str])
     columns += [(SYMBOLS.get(name, name), "right") for name in names]
     columns += [("to target", "right"), ("final loss", "right")]
     columns += [("final point", "left")] if match.starts == 1 else []
+    numbers = [match.trials_of(standing.number)[0] for standing in match.standings]
+    rates = agreements(match.result, numbers) if match.starts == 1 else []
+    has_rates = any(rate.measured is not None for rate in rates)
+    columns += [(heading, "right") for heading in RATES] if has_rates else []
     columns += [("robust", "right")] if has_robustness else []
     columns += [("status", "left")]
     rows, styles = [], []
-    for standing in match.standings:
-        number = match.trials_of(standing.number)[0]
+    for i, (standing, number) in enumerate(zip(match.standings, numbers, strict=True)):
         values = match.result.plan.trial(number).hyperparameters
         rows.append(
             [
@@ -179,6 +183,7 @@ def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str])
                 _evaluations(standing, match.starts),
                 _losses(standing, match.starts, float(match.result.final_losses[number])),
                 *([point(match.result.final_points[number])] if match.starts == 1 else []),
+                *([rate_text(rates[i].measured), rate_text(rates[i].predicted)] if has_rates else []),
                 *([_share(standing.robustness)] if has_robustness else []),
                 _statuses(standing, match.starts),
             ]

@@ -8,7 +8,7 @@ import numpy as np
 from momentumlab.comparison import ComparisonResult, Match
 from momentumlab.comparison.judgement import finished, quantile
 from momentumlab.comparison.search import Searched
-from momentumlab.report.data import flat, strict, table_text
+from momentumlab.report.data import flat, rows_of, strict, table_text
 from momentumlab.result import Status
 
 
@@ -19,7 +19,7 @@ def json_document(result: ComparisonResult, **extra: Any) -> dict[str, Any]:
         "run_folder": None if result.run_folder is None else str(result.run_folder),
         "objective": result.comparison.objective.label,
         "ranking": [strict(row) for row in result.rows()],
-        "trials": [strict(row) for each in result.results for row in each.rows()],
+        "trials": [strict(row) for each in result.results for row in rows_of(each)],
         **extra,
     }
 

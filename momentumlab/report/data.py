@@ -9,6 +9,7 @@ from typing import Any
 
 from momentumlab.report.steps import Step, steps_of
 from momentumlab.result import Result
+from momentumlab.theory import agreements
 
 
 def json_document(
@@ -27,7 +28,7 @@ def json_document(
     **extra
         More members of the document.
     """
-    trials = [strict(row) for row in result.rows(numbers)]
+    trials = [strict(row) for row in rows_of(result, numbers)]
     for number, trial in enumerate(trials if steps else []):
         trial["steps"] = [strict(_step_row(step)) for step in steps_of(result, number)]
     return {
@@ -52,6 +53,16 @@ def strict(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [strict(item) for item in value]
     return value
+
+
+def rows_of(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a result; where the paths were kept, with their ``rate`` and ``predicted_rate``."""
+    rows = result.rows(numbers)
+    if result.history is None:
+        yield from rows
+        return
+    for row, rate in zip(rows, agreements(result, numbers), strict=True):
+        yield {**row, "rate": rate.measured, "predicted_rate": rate.predicted}
 
 
 def csv_text(results: Iterable[Result], numbers: Sequence[int] | None = None) -> str:
@@ -89,7 +100,7 @@ def _step_row(step: Step) -> dict[str, Any]:
 
 def csv_rows(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a result with a column for each number: ``hyperparameters`` by name, points by coordinate."""
-    for number, row in zip(range(result.trials) if numbers is None else numbers, result.rows(numbers), strict=True):
+    for number, row in zip(range(result.trials) if numbers is None else numbers, rows_of(result, numbers), strict=True):
         yield {"experiment": result.experiment.name, "trial": number, **flat(row)}
 
 

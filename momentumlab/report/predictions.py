@@ -74,6 +74,12 @@ def _row(said: list[tuple[CriticalPoint, Said]]) -> Iterator[Text]:
         yield from [Text("")] * 6
         yield Text(prediction, style="yellow")
         return
+    if _hovers(prediction):
+        yield from [Text("")] * 3
+        yield Text(_number(prediction.lr_limit))
+        yield from [Text("")] * 2
+        yield Text(f"hovers; the minimum is unstable within {prediction.holds_within:g}", style="yellow")
+        return
     yield Text(f"{prediction.rate:.6f}")
     yield Text(_count(prediction.slowest.iterations_per_digit))
     to_tolerance = prediction.iterations_to_tolerance
@@ -96,9 +102,32 @@ def explanation(said: list[tuple[CriticalPoint, Said]]) -> Iterator[str]:
         if isinstance(prediction, str):
             yield f"Theory does not apply: {prediction}."
             continue
+        if math.isfinite(prediction.holds_within):
+            yield from _what_is_smooth_alone(prediction)
+            if _hovers(prediction):
+                continue
         for mode in prediction.modes:
             yield f"• {_where(mode, len(critical.point))}, the point {mode_words(mode)}"
         yield from _verdict(prediction)
+
+
+def _hovers(prediction: Prediction) -> bool:
+    """Whether a method that is not linear is driven away from a minimum, but from its close neighbourhood alone."""
+    return math.isfinite(prediction.holds_within) and not prediction.stable and prediction.point.kind.is_minimum
+
+
+def _what_is_smooth_alone(prediction: Prediction) -> Iterator[str]:
+    near = f"{prediction.holds_within:g}"
+    yield f"Its step is not linear in the gradients, but is so within about {near} of this point: theory holds there."
+    if _hovers(prediction):
+        yield (
+            "There the minimum is unstable: the gradient is divided by so small a number that every step is too long. "
+            "With a constant lr it cannot settle; it comes near and then hovers, at a distance that grows with lr."
+        )
+        yield (
+            f"It would settle with lr below {prediction.lr_limit:.2g}, or with a larger eps; "
+            "a falling lr brings it nearer."
+        )
 
 
 def _where(mode: Mode, dimension: int) -> str:
@@ -141,10 +170,10 @@ def _verdict(prediction: Prediction) -> Iterator[str]:
             yield "Every direction oscillates: the velocity is remembered for longer than the way to the minimum takes."
         if math.isfinite(limit):
             yield f"With everything else as it is, lr must stay below {limit:.4g}."
-    elif slowest.regime is Regime.DIVERGING and slowest.curvature > 0:
-        yield f"It diverges. With everything else as it is, lr must be below {limit:.4g}."
-    elif slowest.regime is Regime.DIVERGING:
+    elif any(mode.curvature < 0 for mode in prediction.modes):
         yield "It leaves this point, whatever the learning rate."
+    elif slowest.regime is Regime.DIVERGING:
+        yield f"It diverges. With everything else as it is, lr must be below {limit:.4g}."
     if not math.isnan(prediction.best_rate) and prediction.best_rate < 1:
         best = " and ".join(f"{SYMBOLS.get(name, name)} = {value:.4g}" for name, value in prediction.best.items())
         digit = math.log(0.1) / math.log(prediction.best_rate) if prediction.best_rate > 0 else 1.0
@@ -174,7 +203,10 @@ def rows(plan: Plan) -> Iterator[dict[str, Any]]:
 
 def _outcome(said: Said) -> dict[str, Any]:
     if isinstance(said, str):
-        names = ("rate", "stable", "period", "iterations_per_digit", "iterations_to_tolerance", "lr_limit", "best")
+        names = (
+            "rate", "stable", "period", "iterations_per_digit", "iterations_to_tolerance", "lr_limit", "holds_within",
+            "best",
+        )  # fmt: skip
         return {**dict.fromkeys(names), "modes": [], "why_not": said}
     return {
         "rate": said.rate,
@@ -183,7 +215,8 @@ def _outcome(said: Said) -> dict[str, Any]:
         "iterations_per_digit": said.slowest.iterations_per_digit,
         "iterations_to_tolerance": said.iterations_to_tolerance,
         "lr_limit": said.lr_limit,
-        "best": {**said.best, "rate": said.best_rate},
+        "holds_within": said.holds_within,
+        "best": {**said.best, "rate": said.best_rate} if said.best else None,
         "modes": [
             {
                 "curvature": mode.curvature,

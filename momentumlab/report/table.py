@@ -3,44 +3,92 @@
 import html
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.plan import Trial
 from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.steps import steps_of
 from momentumlab.result import Result, Status
+from momentumlab.theory import Agreement, agreements
 
 Justify = Literal["left", "right"]
 
 MOST_ROWS = 20
 BEST_ROWS = 10
 
+MOST_NAMED = 3
+"""Of more trials to which a remark applies, only so many are named."""
+
+RATES = ("rate", "predicted")
+
 STATUS_STYLES = {Status.CONVERGED: "green", Status.MAX_ITERATIONS: "yellow", Status.DIVERGED: "red"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of the table: a cell per trial that has a row."""
+
+    heading: str
+    justify: Justify
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultTable:
+    """The table of a result for a terminal; what is less important is left out where the terminal is narrow."""
+
+    result: Result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        result = self.result
+        rates = rates_of(result)
+        every = columns(result, rates)
+        yield Text(title(result), style="bold")
+        for left_out in self._sacrifices():
+            table = self._table([column for column in every if column.heading not in left_out])
+            needed = Measurement.get(console, options.update(max_width=10_000), table).minimum
+            if needed <= options.max_width:
+                break
+        yield table
+        for footer in remarks(result, rates):
+            yield Text(footer, style="dim")
+
+    def _sacrifices(self) -> Iterator[tuple[str, ...]]:
+        """What to leave out: nothing, or else what the title says anyway, or else the rates."""
+        yield ()
+        if not Labels(self.result.experiment).optimizers:
+            yield ("optimizer",)
+        yield RATES
+
+    def _table(self, shown_columns: Sequence[Column]) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for column in shown_columns:
+            is_point = column.heading in ("start", "final point")  # these give way where the terminal is narrow
+            table.add_column(Text(column.heading), justify=column.justify, no_wrap=not is_point, overflow="fold")
+        for row, number in enumerate(shown(self.result)):
+            *cells, status = (column.cells[row] for column in shown_columns)
+            table.add_row(*map(Text, cells), Text(status, style=STATUS_STYLES[self.result.status_of(number)]))
+        return table
 
 
 def rich_table(result: Result) -> RenderableType:
     """The table of a result; of many trials the best, and how the others ended."""
-    table = Table(box=None, pad_edge=False)
-    for heading, justify in columns(result):
-        is_point = heading in ("start", "final point")  # these give way where the terminal is narrow
-        table.add_column(Text(heading), justify=justify, no_wrap=not is_point, overflow="fold")
-    for number in shown(result):
-        *cells, status = cells_of(result, number)
-        table.add_row(*map(Text, cells), Text(status, style=STATUS_STYLES[result.status_of(number)]))
-    footer = remark(result)
-    return Group(Text(title(result), style="bold"), table, *([Text(footer, style="dim")] if footer else []))
+    return ResultTable(result=result)
 
 
 def html_table(result: Result) -> str:
     """The same table for a notebook."""
-    head = "".join(f"<th>{html.escape(heading)}</th>" for heading, _ in columns(result))
-    rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in cells_of(result, number)) for number in shown(result))
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    footer = f"<p>{html.escape(text)}</p>" if (text := remark(result)) else ""
+    rates = rates_of(result)
+    every = columns(result, rates)
+    head = "".join(f"<th>{html.escape(column.heading)}</th>" for column in every)
+    rows = zip(*(column.cells for column in every), strict=True)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    footer = "".join(f"<p>{html.escape(text)}</p>" for text in remarks(result, rates))
     caption = f"<caption>{html.escape(title(result))}</caption>"
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{footer}"
 
@@ -55,46 +103,66 @@ def shown(result: Result) -> Sequence[int]:
     return range(result.trials) if result.trials <= MOST_ROWS else result.ranking()[:BEST_ROWS].tolist()
 
 
-def remark(result: Result) -> str:
-    """What became of the trials that have no row; empty if all have one."""
-    if result.trials <= MOST_ROWS:
+def rates_of(result: Result) -> list[Agreement]:
+    """The rates, measured and predicted, of the trials that have a row; empty where no paths were kept."""
+    return [] if result.history is None else agreements(result, shown(result))
+
+
+def rate_text(rate: float | None) -> str:
+    """A rate as tables have it; near to one by its difference, which is what counts there."""
+    if rate is None:
         return ""
+    return f"{rate:.4f}" if abs(rate - 1) > 1e-3 or rate == 1 else f"1{rate - 1:+.1e}".replace("e-0", "e-")
+
+
+def remarks(result: Result, rates: Sequence[Agreement]) -> Iterator[str]:
+    """What must be said below the table."""
+    if result.trials > MOST_ROWS:
+        yield _remark_on_the_rest(result)
+    labels = Labels(result.experiment)
+    differing: dict[str, list[str]] = {}
+    for number, rate in zip(shown(result), rates, strict=False):
+        if rate.note is not None:
+            differing.setdefault(rate.note, []).append(labels.of(result.plan.trial(number)))
+    for note, names in differing.items():
+        others = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        yield f"rate is not as predicted for {'; '.join(names[:MOST_NAMED])}{others}: {note}"
+
+
+def _remark_on_the_rest(result: Result) -> str:
+    """What became of the trials that have no row."""
     counts = Counter(result.status)
     ended = ", ".join(f"{counts[status]:,} {status.label}" for status in Status if counts[status])
     where = "summary.csv in the run folder" if result.run_folder else "summary()"
     return f"the best {BEST_ROWS} of {result.trials:,} trials by final loss; {ended}; all of them: {where}"
 
 
-def columns(result: Result) -> Iterator[tuple[str, Justify]]:
-    """Heading and justification of each column."""
+def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
+    """Every column; those of the rates, where any trial has one."""
     labels = Labels(result.experiment)
-    yield "optimizer", "left"
+    numbers = shown(result)
+    trials = [result.plan.trial(number) for number in numbers]
+    told = [Column(heading="optimizer", justify="left", cells=[trial.optimizer for trial in trials])]
     for name in labels.hyperparameters:
-        yield SYMBOLS.get(name, name), "right"
+        values = [trial.hyperparameters.get(name) for trial in trials]
+        told.append(Column(heading=SYMBOLS.get(name, name), justify="right", cells=[*map(_cell, values)]))
     for name in labels.surface_parameters:
-        yield f"surface.{name}", "right"
+        values = [trial.surface_parameters[name] for trial in trials]
+        told.append(Column(heading=f"surface.{name}", justify="right", cells=[*map(_cell, values)]))
     if labels.starts:
-        yield "start", "left"
-    yield "iterations", "right"
-    yield "final point", "left"
-    yield "final loss", "right"
-    yield "status", "left"
-
-
-def cells_of(result: Result, number: int) -> list[str]:
-    """One row of the table."""
-    labels = Labels(result.experiment)
-    trial: Trial = result.plan.trial(number)
-    return [
-        trial.optimizer,
-        *(_cell(trial.hyperparameters.get(name)) for name in labels.hyperparameters),
-        *(_cell(trial.surface_parameters[name]) for name in labels.surface_parameters),
-        *([point(trial.start)] if labels.starts else []),
-        f"{result.iterations[number]}",
-        point(result.final_points[number]),
-        f"{result.final_losses[number]:.5g}",
-        result.status_of(number).label,
-    ]
+        told.append(Column(heading="start", justify="left", cells=[point(trial.start) for trial in trials]))
+    iterations = [f"{result.iterations[number]}" for number in numbers]
+    told.append(Column(heading="iterations", justify="right", cells=iterations))
+    final_points = [point(result.final_points[number]) for number in numbers]
+    told.append(Column(heading="final point", justify="left", cells=final_points))
+    final_losses = [f"{result.final_losses[number]:.5g}" for number in numbers]
+    told.append(Column(heading="final loss", justify="right", cells=final_losses))
+    if any(rate.measured is not None for rate in rates):
+        told.append(Column(heading=RATES[0], justify="right", cells=[rate_text(rate.measured) for rate in rates]))
+        told.append(Column(heading=RATES[1], justify="right", cells=[rate_text(rate.predicted) for rate in rates]))
+    labels_of_status = [result.status_of(number).label for number in numbers]
+    told.append(Column(heading="status", justify="left", cells=labels_of_status))
+    return told
 
 
 def steps_table(result: Result, number: int) -> RenderableType:

@@ -10,6 +10,7 @@ from momentumlab.report.figures.contest import (
 )
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
 from momentumlab.report.figures.portrait import surface_figure
+from momentumlab.report.figures.response import response_figure
 from momentumlab.report.figures.trajectory import trajectory_figure
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "contest_velocity_figure",
     "loss_figure",
     "profile_figure",
+    "response_figure",
     "search_figure",
     "sensitivity_figure",
     "surface_figure",

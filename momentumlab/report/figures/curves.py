@@ -1,17 +1,20 @@
 """Curves against the iteration: velocities, a panel per coordinate, and the loss."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
 from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark, title
 from momentumlab.result import Result
+from momentumlab.theory import agreements, coordinate_rates
 
 MOST_COORDINATES = 4
 AXIS_NAMES = ("x", "y")
@@ -25,12 +28,19 @@ FAR = 1e100
 WIDE = 1e4
 """A loss without a floor that goes beyond this is drawn on a symmetric log scale."""
 
+ENVELOPE: style.Style = {"linestyle": ":", "linewidth": 1.2, "zorder": 1.5}
+
 OUTLIER = 20.0
 """A curve may be this much higher than it mostly is; what goes beyond is cut."""
 
 
 def velocity_figure(
-    result: Result, shown: Sequence[Shown] | None = None, heading: str | None = None, remark: str | None = None
+    result: Result,
+    shown: Sequence[Shown] | None = None,
+    heading: str | None = None,
+    remark: str | None = None,
+    *,
+    theory: bool = False,
 ) -> Figure:
     """The velocity against the iteration, a panel per coordinate and a curve per trial.
 
@@ -45,6 +55,8 @@ def velocity_figure(
         Which of its trials; else the usual selection.
     heading, remark
         What is said above; else what all trials have in common, and how the selection was made.
+    theory
+        Whether to draw how theory says that swings shrink or grow, ρᵏ, laid against each curve from outside.
 
     Raises
     ------
@@ -59,8 +71,10 @@ def velocity_figure(
     remark = join(
         f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else "",
         "curves that leave the scale are cut" if any(limits) else "",
+        _theory_remark(result, shown, "ρᵏ") if theory else "",
         selection_remark(result) if remark is None else remark,
     )
+    rates = [coordinate_rates(result, one.number) if theory else None for one in shown]
     with style.styled():
         scheduled = scheduled_names(result, shown)
         margins = style.Margins(
@@ -73,8 +87,14 @@ def velocity_figure(
         for coordinate, panel in enumerate(panels):
             panel.axhline(0, color="#999999", linewidth=0.8, zorder=0)
             limit = limits[coordinate]
-            for one, velocity in zip(shown, velocities, strict=True):
+            for one, velocity, rate in zip(shown, velocities, rates, strict=True):
                 _draw(panel, result, one, velocity[:, coordinate], limit)
+                if rate is not None:
+                    envelope = _envelope(np.abs(velocity[:, coordinate]), result.recorded(one.number), rate[coordinate])
+                    highest = 1.3 * float(np.abs(velocity[:, coordinate]).max())
+                    visible = np.where(envelope <= highest, envelope, np.nan)
+                    for side in (visible, -visible):
+                        panel.plot(result.recorded(one.number), side, color=one.color, **ENVELOPE)
             style.plain_ticks(panel, whole_x=True)
             if limit:
                 panel.set_ylim(*limit)
@@ -92,6 +112,8 @@ def loss_figure(
     heading: str | None = None,
     remark: str | None = None,
     abscissa: str = "iteration",
+    *,
+    theory: bool = False,
 ) -> Figure:
     """The loss against the iteration: above the lowest known minimum and on a log scale, where one is known.
 
@@ -113,6 +135,7 @@ def loss_figure(
     wide = not above and max(float(np.nanmax(np.abs(curve))) for curve in losses) > WIDE
     limit = None if wide else _limits(shown, curves, positive=bool(above))
     remark = join(
+        _theory_remark(result, shown, "ρ²ᵏ") if theory and above else "",
         f"what is below {floor:.0e} is drawn there" if above and any((c < floor).any() for c in heights) else "",
         "curves that leave the scale are cut" if limit else "",
         selection_remark(result) if remark is None else remark,
@@ -122,6 +145,13 @@ def loss_figure(
         figure, (panel,) = style.panels(1, 1, 6.4, 3.6, margins)
         for one, curve in zip(shown, curves, strict=True):
             _draw(panel, result, one, curve, limit)
+        for one, curve in zip(shown if theory and above else [], curves, strict=False):
+            rate = agreements(result, [one.number])[0].predicted
+            if rate is not None:
+                envelope = _envelope(np.where(curve > floor, curve, 0.0), result.recorded(one.number), rate**2)
+                bounds = (float(curve.min()), 3 * float(curve.max()))
+                visible = np.where((envelope >= bounds[0]) & (envelope <= bounds[1]), envelope, np.nan)
+                panel.plot(result.recorded(one.number), visible, color=one.color, **ENVELOPE)
         style.plain_ticks(panel, whole_x=True)
         if limit:
             panel.set_ylim(*limit)
@@ -134,6 +164,25 @@ def loss_figure(
         _until_last([panel], result, shown)
         finish(figure, [panel], shown, heading or title(result), remark, abscissa)
     return figure
+
+
+def _envelope(heights: Array, iterations: NDArray[np.int64], rate: float) -> Array:
+    """A multiple of ``rate ** iterations`` that touches the later half of a curve from above, ``(entries,)``."""
+    counted = np.flatnonzero(heights > 1e-14 * heights.max(initial=0.0))
+    later = counted[len(counted) // 2 :]
+    if not len(later) or rate <= 0:
+        return np.full(len(heights), np.nan)
+    powers = iterations * math.log(rate)
+    offset = float((np.log(heights[later]) - powers[later]).max())
+    envelope: Array = np.exp(np.minimum(offset + powers, 700.0))
+    return envelope
+
+
+def _theory_remark(result: Result, shown: Sequence[Shown], formula: str) -> str:
+    """What dotted lines mean, and for whom there are none."""
+    if any(rate.predicted is not None for rate in agreements(result, [one.number for one in shown])):
+        return f"dotted: {formula} as theory predicts"
+    return "theory does not apply"
 
 
 def coordinate_name(coordinate: int, dimension: int) -> str:

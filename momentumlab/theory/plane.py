@@ -1,0 +1,74 @@
+"""Rates over whole planes of hyperparameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.catalogue import Array
+from momentumlab.plan import Plan
+from momentumlab.theory.linear_map import (
+    TheoryDoesNotApplyError,
+    check_constant,
+    check_decoupled,
+    check_steady,
+    linear_map,
+)
+from momentumlab.theory.modes import EQUAL
+from momentumlab.theory.prediction import directions, optimizer_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneTheory:
+    """What theory says of a whole plane of trials on a surface with one minimum.
+
+    Attributes
+    ----------
+    rates
+        The rate of each trial over all curvatures, ``(trials,)``.
+    oscillates
+        For each curvature, whether the dominant eigenvalues of each trial are a complex pair, ``(trials,)`` each.
+    """
+
+    rates: Array
+    oscillates: Mapping[float, NDArray[np.bool_]]
+
+
+def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
+    """Rates of the trials from ``first`` up to ``last``, all of one optimizer, near the surface's only minimum.
+
+    Raises
+    ------
+    TheoryDoesNotApplyError
+        If the surface has not exactly one minimum and a Hessian, or the method no fixed linear map.
+    """
+    surface = plan.experiment.first_surface
+    minima = surface.minima(plan.dimension)
+    if len(minima) != 1 or "hessian" not in surface.offers(plan.dimension):
+        raise TheoryDoesNotApplyError(f"{surface.name} has not exactly one known minimum with a Hessian")
+    if plan.experiment.surface.combinations > 1:
+        raise TheoryDoesNotApplyError("the surface differs from trial to trial")
+    curvatures = list(directions(surface, minima[0]))
+    group = plan.group_of(first)
+    if last > group.first + group.size:
+        raise TheoryDoesNotApplyError("flags, words or vectors differ from trial to trial")
+    check_constant(group.schedules)
+    lanes = group.lanes(np.arange(first, last) - group.first)
+    middle = plan.trial((first + last) // 2)
+    hyperparameters = {name: value for name, value in middle.hyperparameters.items() if name != "lr"}
+    one = optimizer_of(middle.optimizer, hyperparameters)
+    lr = float(middle.hyperparameters["lr"])  # type: ignore[arg-type]
+    if not check_steady(one, lr, curvatures[-1]).is_exact:
+        raise TheoryDoesNotApplyError(f"the step of {one.name} is linear in the gradients near the minimum alone")
+    check_decoupled(one, lr, curvatures)
+    rates = np.zeros(last - first)
+    oscillates = {}
+    for curvature in curvatures:
+        matrices = linear_map(lanes.optimizer, lanes.lr, np.full(last - first, curvature)).matrices
+        eigenvalues = np.linalg.eigvals(matrices)
+        sizes = np.abs(eigenvalues)
+        rates = np.maximum(rates, sizes.max(axis=1))
+        dominant = np.take_along_axis(eigenvalues, sizes.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+        oscillates[curvature] = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
+    return PlaneTheory(rates=rates, oscillates=oscillates)
