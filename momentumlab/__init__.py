@@ -5,7 +5,7 @@ The way of the data, and the module of each step::
     YAML + overrides ──► Experiment ──► Plan ──► engine ──► Result ──► table · figures · files
     config               experiment     plan     engine     result     report, store
                                           ▲         ▲
-                             surfaces · optimizers  comparison  (many experiments, judged side by side)
+                 surfaces · optimizers · schedules  comparison  (many experiments, judged side by side)
 
 The same road from Python::
 

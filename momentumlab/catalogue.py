@@ -45,6 +45,8 @@ class Parameter:
         computation; any other number may differ from lane to lane.
     required
         There is no default that makes sense: a person must say it.
+    constant
+        Why it must not change in the course of a run; empty if it may follow a schedule.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Parameter:
     optax: Value | None = None
     shared: bool = False
     required: bool = False
+    constant: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -102,6 +105,7 @@ def parameter(
     optax: Value | None = None,
     shared: bool = False,
     required: bool = False,
+    constant: str = "",
 ) -> Any:
     """Declare a dataclass field as a parameter (see `Parameter`). Typed as `dataclasses.field` is: ``Any``."""
     declared = {
@@ -115,6 +119,7 @@ def parameter(
         "optax": optax,
         "shared": shared or not isinstance(default, float),
         "required": required,
+        "constant": constant,
     }
     return dataclasses.field(default=default, metadata={"parameter": declared})
 

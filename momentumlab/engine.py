@@ -3,6 +3,8 @@
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from momentumlab.experiment import Stopping
 from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Lanes, Plan
 from momentumlab.result import History, Result, Status
+from momentumlab.schedules.course import Course
 from momentumlab.surfaces.base import sum_coordinates
 
 POSITION_BOUND = 1e16
@@ -109,6 +112,7 @@ class _Batch:
     def __init__(self, queue: _Queue, width: int, iterations: int) -> None:
         self.queue = queue
         self.iterations = iterations
+        self.courses = {name: Course(schedule, iterations) for name, schedule in queue.group.schedules.items()}
         self.trials, lanes = queue.take(width)
         self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
         self.x = np.ascontiguousarray(lanes.start)
@@ -137,6 +141,16 @@ class _Batch:
         if isinstance(self.births, np.ndarray):
             self.deadline = self.births[self.running & ~expired].min(initial=math.inf) + self.iterations
         return expired
+
+    def follow(self, tick: int) -> None:
+        """Set what follows a schedule to its value in this iteration."""
+        values = {name: course.at(tick - self.births) for name, course in self.courses.items()}
+        if "lr" in values:
+            self.lr[:] = values.pop("lr")
+            if self.idle:
+                self.lr[~self.running] = 0.0
+        if values:
+            self.optimizer = replace(cast(Any, self.optimizer), **values)
 
     def rest(self, lanes: NDArray[np.intp]) -> None:
         """Let lanes idle: they stay where they are."""
@@ -200,6 +214,8 @@ def _advance(queue: _Queue, width: int, stopping: Stopping, outcome: "Outcome", 
             if batch.is_done:
                 return
 
+        if batch.courses:
+            batch.follow(tick)
         here = Here(batch.x, tick + 1 - batch.births, batch.loss, batch.lr, batch.surface)
         batch.velocity, batch.state = batch.optimizer.step(batch.state, g, here)
         batch.x = batch.x - batch.lr * batch.velocity

@@ -8,12 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Value
+from momentumlab.catalogue import Array, Parameter, Value
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
 from momentumlab.surfaces.base import Intervals
 
 DEFAULT_ITERATIONS = 100
+
+Setting = Value | Schedule
+"""What a parameter is set to: a value, or a schedule of values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +32,21 @@ class Axis:
         The values are where a search begins; that of a learning rate may go beyond their ends.
     """
 
-    values: tuple[Value, ...]
+    values: tuple[Setting, ...]
     spelling: str | None = None
     tuned: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether any of the values is a schedule."""
+        return any(isinstance(value, Schedule) for value in self.values)
+
+    def is_shared(self, parameter: Parameter) -> bool:
+        """Whether trials that are advanced together have the same of these values, for a parameter."""
+        return parameter.shared or self.has_schedules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +57,7 @@ class Choice:
     axes: Mapping[str, Axis]
 
     @property
-    def first(self) -> dict[str, Value]:
+    def first(self) -> dict[str, Setting]:
         """The first value of every axis."""
         return {key: axis.values[0] for key, axis in self.axes.items()}
 

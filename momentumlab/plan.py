@@ -3,7 +3,7 @@
 import bisect
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, Parameter, Value, parameters_of
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.experiment import Choice, Experiment, Stopping
+from momentumlab.experiment import Choice, Experiment, Setting, Stopping
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 
 MAX_TRIALS = 100_000_000
@@ -77,6 +78,10 @@ class Group:
         ``(dim, starts)``
     first
         The number of the group's first trial in the plan.
+    schedules
+        What changes in the course of a run, by its name: the same for all trials.
+    iterations
+        The most updates of a trial, which is how long schedules take.
     """
 
     surface_class: type[Surface]
@@ -85,6 +90,8 @@ class Group:
     axes: tuple[LaneAxis, ...]
     starts: Array
     first: int
+    schedules: Mapping[str, Schedule]
+    iterations: int
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,7 +104,7 @@ class Group:
         return math.prod(self.shape)
 
     def lanes(self, positions: NDArray[np.int64]) -> Lanes:
-        """Some of its trials, counted from its first."""
+        """Some of its trials, counted from its first; what follows a schedule has its first value."""
         *indices, start_index = np.unravel_index(positions, self.shape)
         fields: dict[type, dict[str, Any]] = {self.surface_class: {}, self.optimizer_class: {}}
         for (owner, name), value in self.shared.items():
@@ -106,6 +113,8 @@ class Group:
             # Without an axis a number broadcasts as fast as with one; a Python float would cost a conversion each time.
             number: Any = axis.values[0, ...] if len(axis.values) == 1 else axis.values[index]
             fields[axis.owner][axis.parameter.name] = number if axis.values.any() else 0.0
+        for name, schedule in self.schedules.items():
+            fields[self.optimizer_class][name] = schedule.value(np.zeros(1), self.iterations)[0, ...]
         lr = fields[self.optimizer_class].pop("lr")
         return Lanes(
             surface=self.surface_class(**fields[self.surface_class]),
@@ -117,7 +126,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One point of an experiment's product of axes, described for people and files."""
+    """One point of an experiment's product of axes, described for people and files; a schedule is its text."""
 
     number: int
     surface: str
@@ -158,12 +167,13 @@ class Plan:
         """The description of one trial."""
         group = self.group_of(number)
         lanes = group.lanes(np.array([number - group.first]))
+        scheduled = {name: str(schedule) for name, schedule in group.schedules.items()}
         return Trial(
             number=number,
             surface=lanes.surface.name,
             surface_parameters=_values(lanes.surface),
             optimizer=lanes.optimizer.name,
-            hyperparameters={"lr": float(lanes.lr[0]), **_values(lanes.optimizer)},
+            hyperparameters={"lr": float(lanes.lr[0]), **_values(lanes.optimizer), **scheduled},
             start=tuple(lanes.start[:, 0].tolist()),
         )
 
@@ -237,26 +247,36 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
         ),
         *((optimizer_class, parameter, choice.axes[parameter.name]) for parameter in optimizer_class.parameters()),
     ]
-    shared = [axis for axis in axes if axis[1].shared]
-    lane_axes = tuple(
-        LaneAxis(owner=owner, parameter=parameter, values=np.array(axis.values, dtype=np.float64))
-        for owner, parameter, axis in axes
-        if not parameter.shared
-    )
+    shared = [axis for axis in axes if axis[2].is_shared(axis[1])]
+    lane_axes = [_lane_axis(*axis[:2], axis[2].values) for axis in axes if not axis[2].is_shared(axis[1])]
     starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension))
     for combination in itertools.product(*(axis.values for _, _, axis in shared)):
+        same: dict[tuple[type, str], Value] = {}
+        schedules: dict[str, Schedule] = {}
+        numbers: list[LaneAxis] = []
+        for (owner, parameter, _), value in zip(shared, combination, strict=True):
+            if isinstance(value, Schedule):
+                schedules[parameter.name] = value
+            elif parameter.shared:
+                same[owner, parameter.name] = value
+            else:  # beside schedules on the same axis
+                numbers.append(_lane_axis(owner, parameter, (value,)))
         group = Group(
             surface_class=surface_class,
             optimizer_class=optimizer_class,
-            shared={
-                (owner, parameter.name): value for (owner, parameter, _), value in zip(shared, combination, strict=True)
-            },
-            axes=lane_axes,
+            shared=same,
+            axes=(*numbers, *lane_axes),
             starts=starts,
             first=first,
+            schedules=schedules,
+            iterations=experiment.stopping.iterations,
         )
         yield group
         first += group.size
+
+
+def _lane_axis(owner: type, parameter: Parameter, values: Sequence[Setting]) -> LaneAxis:
+    return LaneAxis(owner=owner, parameter=parameter, values=np.array(values, dtype=np.float64))
 
 
 def _values(holder: object) -> dict[str, Value]:

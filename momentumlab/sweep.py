@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, Value
+from momentumlab.catalogue import Array
 from momentumlab.comparison.judgement import Yardstick, finished, yardstick_of
-from momentumlab.experiment import Choice, Experiment, Grid, Objective, method_names
+from momentumlab.experiment import Choice, Experiment, Grid, Objective, Setting, method_names
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.result import Result, Status
+from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES
 
 NEAR = 0.01
@@ -32,7 +33,7 @@ class GridAxis:
     """One dimension of a plane: ``lr``, ``surface.b``, or a coordinate of the start."""
 
     name: str
-    values: tuple[Value, ...]
+    values: tuple[Setting, ...]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -40,7 +41,7 @@ class GridAxis:
     @cached_property
     def numbers(self) -> Array | None:
         """The values if they are numbers, all different."""
-        if any(isinstance(value, (bool, str, tuple)) for value in self.values):
+        if any(isinstance(value, (bool, str, tuple, Schedule)) for value in self.values):
             return None
         numbers = np.array(self.values, dtype=np.float64)
         return numbers if len(set(self.values)) == len(self.values) else None
@@ -136,12 +137,12 @@ class Plane:
             some = np.arange(self.cells)
         return some[np.lexsort((diverged[some], height[some], result[some]))][:count]
 
-    def setting(self, cell: int) -> dict[str, Value]:
+    def setting(self, cell: int) -> dict[str, Setting]:
         """The value of each axis in a cell."""
         indices = np.unravel_index(cell, self.shape) if self.axes else ()
         return {axis.name: axis.values[int(index)] for axis, index in zip(self.axes, indices, strict=True)}
 
-    def reach(self) -> Iterator[tuple[GridAxis, Value, Value]]:
+    def reach(self) -> Iterator[tuple[GridAxis, Setting, Setting]]:
         """How far one may move from the best cell, axis by axis, before results are `MUCH_WORSE`: the two ends."""
         has_factor = self.by_iterations or not np.isnan(self.yardstick.known)  # a loss of any sign has none
         limit = MUCH_WORSE * self.best_result
@@ -277,7 +278,7 @@ def arrays(every: Sequence[Plane]) -> dict[str, NDArray[Any]]:
         axes = [axis.name for axis in plane.axes] + (["start"] if plane.starts > 1 else [])
         found[f"{prefix}axes"] = np.array(axes, dtype=str)
         for axis in plane.axes:
-            is_plain = not any(isinstance(value, tuple) for value in axis.values)
+            is_plain = not any(isinstance(value, (tuple, Schedule)) for value in axis.values)
             found[f"{prefix}{axis.name}"] = np.array(axis.values if is_plain else [str(value) for value in axis.values])
         if plane.starts > 1:
             window = result.experiment.first_surface.window(result.plan.dimension)
@@ -307,7 +308,7 @@ def _parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
             for parameter in OPTIMIZERS[choice.name].parameters()
         ),
     ]
-    ordered = sorted(named, key=lambda each: not each[0].shared)
+    ordered = sorted(named, key=lambda each: not each[2].is_shared(each[0]))
     return [GridAxis(name=name, values=axis.values) for _, name, axis in ordered]
 
 

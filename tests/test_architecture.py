@@ -18,6 +18,7 @@ PACKAGE = ROOT / "momentumlab"
 ROOMS = [
     "errors",
     "catalogue",
+    "schedules",
     "surfaces",
     "optimizers",
     "conventions",

@@ -40,6 +40,8 @@ RICH: dict[str, dict[str, Any]] = {
     "not moving": {**RAVINE, "lr": 0.0},
     "surface axis": {**RAVINE, "surface": {"name": "ravine", "b": [1.0, 9.0]}},
     "far away": {**RAVINE, "start": [1e9, 1e9]},
+    "schedules": {**RAVINE, "lr": ["warmup(10, cosine(0.1, 0.001))", 0.05], "beta": [0.5, "linear(0.1, 0.9)"]},
+    "schedules in one dimension": {"surface": "parabola", "optimizer": "adam", "lr": "step(0.5, every=20)"},
 }
 
 every_result = pytest.mark.parametrize("settings", [pytest.param(s, id=name) for name, s in RICH.items()])

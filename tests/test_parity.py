@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab.catalogue import Parameter
+from momentumlab.config.schedules import parse_schedule
 from momentumlab.optimizers import OPTIMIZERS
 from tests.golden.cases import CASES
 from tests.golden.references import reference_path
+from tests.golden.schedules import CASES as SCHEDULE_CASES
+from tests.golden.schedules import Case as ScheduleCase
+from tests.golden.schedules import reference_values
 
 pytestmark = pytest.mark.parity
 
@@ -66,3 +70,54 @@ def test_random_settings_give_the_path_of_the_library(library: str, optimizer: s
         100,
     )
     np.testing.assert_allclose(result.positions[0], expected, atol=1e-11 * np.abs(expected).max(), rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    numbers=st.tuples(st.floats(1e-3, 10), st.floats(0, 1), st.floats(0.5, 0.999), st.integers(1, 60)),
+    pct_start=st.floats(0.05, 0.95),
+)
+def test_random_schedules_have_the_values_of_the_libraries(
+    numbers: tuple[float, float, float, int], pct_start: float
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("optax")
+    start, share, factor, over = numbers
+    end, length = start * share, over + 2
+    cosine = f"cosine({start!r}, {end!r}, over={over})"
+    fixed: dict[str, Any] = {"base": start, "text": "", "recorded": over + 1}
+    cycle = f"onecycle({start!r}, over={length}, pct_start={pct_start!r}"
+    made = [
+        (cosine, ScheduleCase(library="torch", make=lambda s, o: s.CosineAnnealingLR(o, over, end), **fixed)),
+        (cosine, ScheduleCase(library="optax", make=lambda x: x.cosine_decay_schedule(start, over, share), **fixed)),
+        (
+            f"step({start!r}, factor={factor!r}, every={over})",
+            ScheduleCase(library="torch", make=lambda s, o: s.StepLR(o, over, factor), **{**fixed, "recorded": 100}),
+        ),
+        (
+            f"exponential({start!r}, {factor!r})",
+            ScheduleCase(library="torch", make=lambda s, o: s.ExponentialLR(o, factor), **{**fixed, "recorded": 100}),
+        ),
+        (
+            f"{cycle})",
+            ScheduleCase(
+                library="torch",
+                make=lambda s, o: s.OneCycleLR(o, start, total_steps=length, pct_start=pct_start, cycle_momentum=False),
+                **{**fixed, "recorded": length},
+            ),
+        ),
+        (
+            f"{cycle}, dialect=optax)",
+            ScheduleCase(library="optax", make=lambda x: x.cosine_onecycle_schedule(length, start, pct_start), **fixed),
+        ),
+    ]
+    for text, case in made:
+        values = parse_schedule(text).value(np.arange(case.recorded, dtype=np.float64), 100)
+        np.testing.assert_allclose(values, reference_values(case), rtol=1e-11, atol=1e-13 * start, err_msg=text)
+
+
+@pytest.mark.parametrize("case", SCHEDULE_CASES, ids=lambda case: case.key)
+def test_recorded_schedules_are_still_those_of_the_installed_libraries(case: ScheduleCase) -> None:
+    pytest.importorskip(case.library)
+    values = parse_schedule(case.text).value(np.arange(case.recorded, dtype=np.float64), 100)
+    np.testing.assert_allclose(values, reference_values(case), rtol=1e-12, atol=1e-18)

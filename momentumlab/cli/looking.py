@@ -114,7 +114,7 @@ def list_entries(
     ] = None,
     output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
 ) -> None:
-    """List the surfaces, the optimizers or the conventions of momentum."""
+    """List the surfaces, the optimizers, the schedules or the conventions of momentum."""
     tags = [word.strip() for words in tag or [] for word in words.split(",")]
     with reported():
         from momentumlab.report.catalogue import entries, list_table, page
@@ -147,7 +147,7 @@ def show_entry(
         Path | None, typer.Option(metavar="FILE", help="Where to draw [NAME.png, NAME_response.png].")
     ] = None,
 ) -> None:
-    """Show all about one surface, optimizer or convention: formula, parameters, minima, source."""
+    """Show all about one surface, optimizer, schedule or convention: formula, parameters, minima, source."""
     if plot and what is not Noun.SURFACE:
         raise typer.BadParameter("only a surface can be drawn; see --response", param_hint="--plot")
     if response and what is not Noun.OPTIMIZER:

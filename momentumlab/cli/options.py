@@ -35,6 +35,7 @@ class Nouns(StrEnum):
 
     SURFACES = "surfaces"
     OPTIMIZERS = "optimizers"
+    SCHEDULES = "schedules"
     CONVENTIONS = "conventions"
 
 
@@ -43,6 +44,7 @@ class Noun(StrEnum):
 
     SURFACE = "surface"
     OPTIMIZER = "optimizer"
+    SCHEDULE = "schedule"
     CONVENTION = "convention"
 
 
@@ -69,7 +71,9 @@ Surface = Annotated[str | None, typer.Option(help="Surface, by name, or as an ex
 Optimizer = Annotated[
     str | None, typer.Option("--optimizer", "--optimizers", help="Optimizers, by name: momentum or sgd,momentum.")
 ]
-Rates = Annotated[str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50).")]
+Rates = Annotated[
+    str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50) or cosine(0.1,0.001).")
+]
 Betas = Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")]
 Start = Annotated[str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")]
 Starts = Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")]

@@ -335,6 +335,8 @@ def _robustness(yardstick: Yardstick, one: Searched, cell: int) -> float | None:
     if len(line) == 1:
         return None
     results, *_ = yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
+    if np.isnan(one.lr[line]).any():  # schedules among them are in no order
+        return None
     return yardstick.robustness(results, float(results[np.flatnonzero(line == cell)[0]]))
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from momentumlab import engine
 from momentumlab.catalogue import Array, Value
 from momentumlab.comparison.judgement import Yardstick
-from momentumlab.experiment import Axis, Choice, Experiment
+from momentumlab.experiment import Axis, Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Group, make_plan
+from momentumlab.schedules import Schedule
 
 ZOOM_CELLS = 4
 """How many of the best cells a zoom looks into."""
@@ -56,24 +57,26 @@ class Searched:
         return len(self.final_losses)
 
     def setting(self, cell: int) -> dict[str, Value]:
-        """The searched hyperparameters of one cell, as plain Python values."""
-        return {name: _plain(column[cell]) for name, column in self.columns.items()}
+        """The searched hyperparameters of one cell, as plain Python values; a schedule is its text."""
+        settings = {name: _plain(column[cell]) for name, column in self.columns.items()}
+        return {name: str(value) if isinstance(value, Schedule) else value for name, value in settings.items()}
 
     def chosen(self, cell: int) -> Choice:
         """The optimizer with the setting of one cell."""
-        fixed = {name: Axis(values=(value,)) for name, value in self.setting(cell).items()}
+        fixed = {name: Axis(values=(_plain(column[cell]),)) for name, column in self.columns.items()}
         return replace(self.choice, axes={**self.choice.axes, **fixed})
 
     @cached_property
     def lr(self) -> Array:
-        """The learning rate of each cell, ``(cells,)``."""
-        column = self.columns.get("lr", self.choice.axes["lr"].values[0])
-        return np.broadcast_to(np.asarray(column, dtype=np.float64), self.cells)
+        """The learning rate of each cell, ``(cells,)``; NaN where it follows a schedule."""
+        column = self.columns.get("lr", np.array([self.choice.axes["lr"].values[0]], dtype=object)).tolist()
+        rates = [math.nan if isinstance(value, Schedule) else value for value in column]
+        return np.broadcast_to(np.array(rates, dtype=np.float64), self.cells)
 
     @cached_property
     def second_axes(self) -> list[str]:
-        """The numbers that were searched beside lr, where lr was."""
-        if len(np.unique(self.lr)) == 1:
+        """The numbers that were searched beside lr, where lr was and is a number itself."""
+        if len(np.unique(self.lr)) == 1 or np.isnan(self.lr).any():
             return []
         numbers = {name: column for name, column in self.columns.items() if column.dtype.kind == "f"}
         return [name for name, column in numbers.items() if name != "lr" and len(np.unique(column)) > 1]
@@ -94,7 +97,7 @@ class Searched:
         return self.choice.axes["lr"].tuned and self.rates > 1
 
     @property
-    def began_with(self) -> tuple[Value, Value]:
+    def began_with(self) -> tuple[Setting, Setting]:
         """The range of learning rates with which the search began."""
         values = self.choice.axes["lr"].values
         return values[0], values[-1]
@@ -293,7 +296,8 @@ def _column(group: Group, name: str) -> NDArray[Any]:
     """The values of one hyperparameter in all cells of a group, the first start of each."""
     lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1]))
     value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
-    if isinstance(value, tuple):  # a vector is one value
+    value = group.schedules.get(name, value)
+    if isinstance(value, (tuple, Schedule)):  # a vector is one value
         column = np.empty(len(lanes.lr), dtype=object)
         column[:] = [value] * len(column)
         return column
@@ -333,6 +337,6 @@ def _sorted(one: Searched) -> Searched:
     )
 
 
-def _plain(value: Any) -> Value:
-    plain: Value = value.item() if isinstance(value, np.generic) else value
+def _plain(value: Any) -> Setting:
+    plain: Setting = value.item() if isinstance(value, np.generic) else value
     return plain

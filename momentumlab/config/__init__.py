@@ -6,6 +6,7 @@ module         step
 `tree`         text to a tree of values that know their place
 `overrides`    settings from the command line, laid over the tree
 `grammar`      ``linspace(0, 1, 5)``, ``grid(50, 50)``
+`schedules`    ``warmup(10, cosine(0.1, 0.001))``
 `validation`   pydantic models, made from what the catalogues declare
 `resolve`      the tree to an `Experiment`
 `comparison`   the tree to a `Comparison`

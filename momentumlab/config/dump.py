@@ -6,7 +6,8 @@ import yaml
 
 from momentumlab.config.expressions import spelled
 from momentumlab.config.tree import read_scalar
-from momentumlab.experiment import Axis, Choice, Comparison, Experiment, Points, Random
+from momentumlab.experiment import Axis, Choice, Comparison, Experiment, Points, Random, Setting
+from momentumlab.schedules import Schedule
 
 
 def to_yaml(experiment: Experiment | Comparison) -> str:
@@ -65,8 +66,14 @@ def _choice(choice: Choice) -> Any:
 def _axis(axis: Axis) -> Any:
     if axis.spelling is not None:
         return axis.spelling
-    values = [list(value) if isinstance(value, tuple) else value for value in axis.values]
+    values = [_plain(value) for value in axis.values]
     return values[0] if len(values) == 1 else values
+
+
+def _plain(value: Setting) -> Any:
+    if isinstance(value, Schedule):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _common_starts(comparison: Comparison) -> Any:

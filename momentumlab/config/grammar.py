@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Parameter, did_you_mean
+from momentumlab.catalogue import Array, Parameter
+from momentumlab.config.schedules import called_name, schedules_hint
 from momentumlab.config.tree import read_scalar
 from momentumlab.experiment import Grid, Random, Starts
 
@@ -135,13 +136,15 @@ def axis_values(text: str) -> list[float]:
     ValueError
         If the text is no such call, with what is wrong.
     """
+    name = called_name(text)
+    if name is not None and name not in AXES:
+        hint = schedules_hint(name, AXES)
+        remedy = "'momentumlab list schedules' shows all schedules"
+        raise ValueError(f"there is no {name}(){hint}; an axis is {', '.join(AXES)} or a list; {remedy}")
     call = parse_call(text)
     if call is None:
         hint = f"; a list is written [{', '.join(text.replace(',', ' ').split())}]" if _looks_like_a_list(text) else ""
         raise ValueError(f"'{text}' is not a number{hint}")
-    if call.name not in AXES:
-        hint = did_you_mean(call.name, AXES)
-        raise ValueError(f"there is no {call.name}(){hint}; an axis is {', '.join(AXES)} or a list")
     with np.errstate(all="ignore"):  # what overflows is refused later, as not finite
         values: list[float] = AXES[call.name](call).tolist()
     return values

@@ -7,13 +7,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from momentumlab.catalogue import Catalogue, Parameter, Value, did_you_mean
+from momentumlab.catalogue import Catalogue, Parameter, did_you_mean
 from momentumlab.config import expressions, grammar
+from momentumlab.config.schedules import is_schedule, parse_schedule, read_listed, schedule_problem
 from momentumlab.config.tree import Node
 from momentumlab.config.validation import ComparisonSettings, Settings, StartPoints, model_of, problems_of, spelled
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
-from momentumlab.experiment import Axis, Choice, Experiment, Points, Starts, Stopping, build_surface
+from momentumlab.experiment import Axis, Choice, Experiment, Points, Setting, Starts, Stopping, build_surface
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 
 SETTINGS = tuple(Settings.model_fields)
@@ -61,7 +63,7 @@ def resolve(root: Node, default_name: str, *, budget: int | None = None) -> Expe
         optimizers=tuple(optimizers),
         starts=starts,
         dimension=min(starts.dimensions),
-        stopping=Stopping(**settings.model_dump(exclude={"name"})),
+        stopping=resolver.stopping,
     )
 
 
@@ -93,6 +95,7 @@ class _Resolver:
         self.tree: dict[str, Node] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems: list[Problem] = []
         self.components: list[_Component] = []
+        self.stopping = Stopping()  # replaced by what the settings say
 
     def settings(self, default_name: str) -> Settings | None:
         nodes = {key: self.tree[key] for key in SETTINGS if key in self.tree}
@@ -100,7 +103,10 @@ class _Resolver:
         iterations = values.get("iterations")
         if isinstance(iterations, float) and iterations.is_integer():  # 1e5 is a float to YAML
             values["iterations"] = int(iterations)
-        return self.validated(Settings, values, {"name": self.root, **nodes})
+        settings = self.validated(Settings, values, {"name": self.root, **nodes})
+        if settings is not None:
+            self.stopping = Stopping(**settings.model_dump(exclude={"name"}))
+        return settings
 
     def surface(self) -> Choice | None:
         if "surface" not in self.tree:
@@ -220,7 +226,7 @@ class _Resolver:
         if len(dialects) > 1:
             self.problems.append(nodes["dialect"].problem("defaults depend on it: name the optimizer once per dialect"))
         model = self.validated(model_of(component.name, component.parameters, str(dialects[0])), values, nodes)
-        if model is None or len(values) < len(read):
+        if model is None or len(values) < len(read) or not self.check_schedules(component, values, nodes):
             return None
         axes = {name: _axis(getattr(model, name), nodes.get(name)) for name in type(model).model_fields}
         for parameter in component.parameters:
@@ -228,6 +234,24 @@ class _Resolver:
                 _, spelling = grammar.tuned_values(nodes[parameter.name].plain(), parameter, 1)
                 axes[parameter.name] = replace(axes[parameter.name], spelling=spelling, tuned=True)
         return Choice(name=component.name, axes=axes)
+
+    def check_schedules(
+        self, component: _Component, values: Mapping[str, list[Any]], nodes: Mapping[str, Node]
+    ) -> bool:
+        """Whether schedules are where they may be, and stay within the bounds of what they are given for."""
+        found = [
+            (parameter, value, nodes[parameter.name].at([i]))
+            for parameter in component.parameters
+            for i, value in enumerate(values.get(parameter.name, ()))
+            if isinstance(value, Schedule)
+        ]
+        problems = [
+            node.problem(message)
+            for parameter, value, node in found
+            if (message := schedule_problem(component.name, parameter, value, self.stopping))
+        ]
+        self.problems += problems
+        return not problems
 
     def settings_of(self, component: _Component, shared: Mapping[str, Node]) -> dict[str, Node]:
         """What the configuration says of each parameter, by the parameter's name."""
@@ -256,8 +280,8 @@ class _Resolver:
                 if nodes.get(parameter.name) is not node and node.value is not None:
                     values = self.axis(parameter, node)
                     model = model_of(component.name, component.parameters)
-                    if values is not None:
-                        self.validated(model, {parameter.name: values}, {parameter.name: node})
+                    if values is not None and self.validated(model, {parameter.name: values}, {parameter.name: node}):
+                        self.check_schedules(component, {parameter.name: values}, {parameter.name: node})
 
     def axis(self, parameter: Parameter, node: Node, counts: Mapping[str, int] = {}) -> list[Any] | None:
         """The values of one parameter, still unchecked: a list, a single value, or a call such as ``linspace(…)``."""
@@ -266,14 +290,26 @@ class _Resolver:
             try:
                 if grammar.is_tuned(value):
                     return grammar.tuned_values(value, parameter, counts.get(parameter.name, 1))[0]
-                return grammar.axis_values(value)
+                return [parse_schedule(value)] if is_schedule(value) else list(grammar.axis_values(value))
             except ValueError as error:
                 self.problems.append(node.problem(str(error)))
                 return None
+        if parameter.kind is float and isinstance(value, list):
+            problems = [*self.problems]
+            read = [self.listed(node.at([i])) for i in range(len(value))]
+            return read if problems == self.problems else None
         if parameter.kind is tuple:
             is_axis = isinstance(value, list) and any(isinstance(item, list) for item in value)
             return value if is_axis else [value]
         return value if isinstance(value, list) else [value]
+
+    def listed(self, node: Node) -> Any:
+        """One value of a list, still unchecked unless it is a schedule."""
+        try:
+            return read_listed(node.plain())
+        except ValueError as error:
+            self.problems.append(node.problem(str(error)))
+            return None
 
     def starts(self, surface: Surface | None) -> Starts | None:
         """Where trials start; the surface's own start if nothing is said. No surface: the numbers are checked."""
@@ -342,7 +378,7 @@ def _search_counts(tuned: list[list[str]], budget: int) -> list[dict[str, int]]:
 def _axis(items: list[Any], written: Node | None) -> Axis:
     """The checked values of a parameter, and the call by which they were spelled."""
     values = tuple(tuple(item) if isinstance(item, list) else item for item in items)
-    is_call = written is not None and isinstance(written.value, str) and not isinstance(values[0], str)
+    is_call = written is not None and isinstance(written.value, str) and not isinstance(values[0], (str, Schedule))
     return Axis(values=values, spelling=written.value if written is not None and is_call else None)
 
 
@@ -351,5 +387,5 @@ def _position(problem: Problem) -> list[int]:
     return [int(number) for number in re.findall(r":(\d+)", problem.place)[-2:]]
 
 
-def _all_values(choice: Choice) -> Iterable[Value]:
+def _all_values(choice: Choice) -> Iterable[Setting]:
     return (value for axis in choice.axes.values() for value in axis.values)

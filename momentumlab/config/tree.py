@@ -34,6 +34,9 @@ WORDS: dict[str, float | bool | None] = {
     **dict.fromkeys(("-.inf", "-inf", "-Infinity"), -math.inf),
 }
 
+CALL_OR_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\(.*\)|[^\s()\[\]{}\"':#]+")
+STEPS = re.compile(r"[(=]\s*\{[^{}\n\"']*\}")
+
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
@@ -123,7 +126,10 @@ def parse_yaml(text: str, source: str, *, path: str = "") -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        raise ConfigError([Problem(place=place, message=f"not valid YAML: {error.problem or error.context}")]) from None
+        line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+        hint = "; inside of {} and [] write a piecewise({…}) in quotes" if STEPS.search(line) else ""
+        message = f"not valid YAML: {error.problem or error.context}{hint}"
+        raise ConfigError([Problem(place=place, message=message)]) from None
     except yaml.YAMLError as error:
         reason = getattr(error, "reason", None) or str(error).partition("\n")[0]
         raise ConfigError([Problem(place=source, message=f"not valid YAML: {reason}")]) from None
@@ -134,6 +140,9 @@ class _Reader:
 
     def __init__(self, text: str, source: str) -> None:
         self.source = source
+        # Outside of quotes YAML takes ": " for the end of a key. In piecewise({0: 0.9}) a space that YAML does not know
+        # stands for the plain one: of the same length, so that places stay right.
+        text = STEPS.sub(lambda match: match[0].replace(": ", ":\u00a0"), text)
         self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
         self.anchors: dict[str, Node] = {}
 
@@ -235,11 +244,25 @@ def parse_setting(text: str, place: str, path: str) -> Node:
         raise ConfigError([Problem(place=place, message=f"{text!r} holds characters that cannot be printed")])
     if not text.strip():
         raise ConfigError([Problem(place=place, message="is empty; write null to take the setting away")])
-    if "," in text and not any(bracket in text for bracket in "[({\"'"):
-        words = [word.strip() for word in text.split(",")]
+    words = [word.strip() for word in _split_at_commas(text)]
+    if len(words) > 1 and not any(bracket in text for bracket in "[({\"'"):
         return node_of([read_scalar(word) for word in words], place, path)
+    if "(" in text and all(CALL_OR_WORD.fullmatch(word) for word in words):
+        return node_of([read_scalar(word) for word in words] if len(words) > 1 else words[0], place, path)
     node = parse_yaml(text, place, path=path)
     return relocated(node, place)
+
+
+def _split_at_commas(text: str) -> list[str]:
+    """The parts between the commas that are in no bracket."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _renamed(node: Node, path: str) -> Node:

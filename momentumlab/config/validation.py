@@ -5,13 +5,24 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
 from pydantic_core import PydanticKnownError
 
 from momentumlab.catalogue import Parameter, did_you_mean
 from momentumlab.config.tree import Node
 from momentumlab.errors import Problem
 from momentumlab.experiment import DEFAULT_ACCURACY, DEFAULT_BUDGET, DEFAULT_ITERATIONS, Objective
+from momentumlab.schedules import Schedule
 
 STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 MAX_ITERATIONS = 10**9
@@ -78,12 +89,17 @@ def model_of(owner: str, parameters: tuple[Parameter, ...], dialect: str = "") -
 def _axis_type(parameter: Parameter) -> Any:
     bounds = {key: getattr(parameter, key) for key in ("gt", "ge", "lt", "le")}
     number = Annotated[float, BeforeValidator(_plain_number), Field(**bounds)]
-    item: Any = parameter.kind if parameter.kind in (bool, str) else number
+    item: Any = parameter.kind if parameter.kind in (bool, str) else Annotated[number, WrapValidator(_unless_schedule)]
     if parameter.choices:
         item = Annotated[str, AfterValidator(functools.partial(_one_of, parameter.choices))]
     if parameter.kind is tuple:
         item = Annotated[list[number], Field(min_length=1)]
     return Annotated[list[item], Field(min_length=1)]
+
+
+def _unless_schedule(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
+    """Schedules are checked elsewhere: what they reach depends on the number of iterations."""
+    return value if isinstance(value, Schedule) else validated(value)
 
 
 def _plain_number(value: Any) -> Any:

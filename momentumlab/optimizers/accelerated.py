@@ -15,6 +15,9 @@ from momentumlab.surfaces.base import sum_coordinates
 
 SCHEMES = ("function", "gradient")
 
+AT_ONE_LR = "its hidden sequences take steps of one lr"
+OF_ONE_METHOD = "the coefficients of the method follow from one value"
+
 
 class Lookahead(NamedTuple):
     """The state of a method with a sequence θ: how far ahead the shown point is, and θ, ``(lanes,)``."""
@@ -44,6 +47,17 @@ class RestartingLookahead(NamedTuple):
     loss: Array
 
 
+def _kappa() -> Real:
+    value: Real = parameter(
+        100.0,
+        gt=1,
+        aliases=("condition_number",),
+        constant=OF_ONE_METHOD,
+        doc="the condition number L/μ it is tuned to",
+    )
+    return value
+
+
 @optimizer("nesterov_convex", lr=1e-3, aliases=("fista",))
 @dataclass(frozen=True, kw_only=True)
 class NesterovConvex(Optimizer[Lookahead]):
@@ -53,6 +67,7 @@ class NesterovConvex(Optimizer[Lookahead]):
     being the distance of the start from it. Shown is x, where gradients are taken.
     """
 
+    constant_lr = AT_ONE_LR
     equation = "y₊ = x − lr·g,  x₊ = y₊ + (θ − 1)/θ₊ (y₊ − y),  θ₊ = (1 + √(1 + 4θ²))/2,  θ₀ = 1"
     source = (
         "Nesterov (1983), Doklady 27; as FISTA without the proximal step, Beck & Teboulle (2009), SIAM J. Imaging 2"
@@ -78,8 +93,11 @@ class OGM(Optimizer[Lookahead]):
     better worst case.
     """
 
-    horizon: Real = parameter(0.0, ge=0, doc="the number of iterations N; its last step is longer. 0: not known")
+    horizon: Real = parameter(
+        0.0, ge=0, constant=OF_ONE_METHOD, doc="the number of iterations N; its last step is longer. 0: not known"
+    )
 
+    constant_lr = AT_ONE_LR
     equation = (
         "y₊ = x − lr·g,  x₊ = y₊ + (θ − 1)/θ₊ (y₊ − y) + θ/θ₊ (y₊ − x),  θ₊ = (1 + √(1 + 4θ²))/2 (8 instead of 4 at N)"
     )
@@ -103,8 +121,9 @@ class TripleMomentum(Optimizer[Inertia]):
     Made for lr = (1 + ρ)/L with ρ = 1 − 1/√κ.
     """
 
-    kappa: Real = parameter(100.0, gt=1, aliases=("condition_number",), doc="the condition number L/μ it is tuned to")
+    kappa: Real = _kappa()
 
+    constant_lr = AT_ONE_LR
     equation = (
         "ξ₊ = (1 + β) ξ − β ξ₋ − lr·g,  x₊ = (1 + γ) ξ₊ − γ ξ,  β = ρ²/(2 − ρ),  γ = ρ²/((1 + ρ)(2 − ρ)),  ρ = 1 − 1/√κ"
     )
@@ -130,9 +149,12 @@ class RobustMomentum(Optimizer[Inertia]):
     what makes sense. ``caution`` moves from the one (0) to the other (1). Made for lr = κ(1 − ρ)²(1 + ρ)/L.
     """
 
-    kappa: Real = parameter(100.0, gt=1, aliases=("condition_number",), doc="the condition number L/μ it is tuned to")
-    caution: Real = parameter(0.5, ge=0, le=1, doc="where ρ lies between 1 − 1/√κ (0, fastest) and 1 − 1/κ (1)")
+    kappa: Real = _kappa()
+    caution: Real = parameter(
+        0.5, ge=0, le=1, constant=OF_ONE_METHOD, doc="where ρ lies between 1 − 1/√κ (0, fastest) and 1 − 1/κ (1)"
+    )
 
+    constant_lr = AT_ONE_LR
     equation = "ξ₊ = ξ + β (ξ − ξ₋) − lr·g,  x₊ = ξ₊ + γ (ξ₊ − ξ),  β = κρ³/(κ − 1),  γ = ρ³/((κ − 1)(1 − ρ)²(1 + ρ))"
     source = "Cyrus, Hu, Van Scoy & Lessard (2018), arXiv 1710.04753, equations 2 and 3"
 
@@ -187,6 +209,7 @@ class NesterovRestart(Optimizer[RestartingLookahead]):
 
     scheme: str = parameter("gradient", choices=SCHEMES, doc="what makes it restart")
 
+    constant_lr = AT_ONE_LR
     equation = "as nesterov_convex, with θ ← 1 and y₊ − y ← 0 on restart"
     source = "O'Donoghue & Candès (2015), arXiv 1204.3982, algorithm 1 and section 3.2"
 

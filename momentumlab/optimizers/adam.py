@@ -21,7 +21,9 @@ from momentumlab.optimizers.base import (
 class Moments(NamedTuple):
     """Two moments, ``(dim, lanes)``, and the powers β₁ᵗ and β₂ᵗ, ``(lanes,)``, of their bias corrections.
 
-    The powers are running products: ``beta ** t`` costs far more, and rounds differently from lane to lane.
+    The powers are running products: ``beta ** t`` costs far more, and rounds differently from lane to lane. Where β
+    follows a schedule the product is what makes the correction exact: the weights of all gradients in m sum to
+    1 − Πβ₁. (PyTorch and optax take the present β to the power t, which is right for a constant β alone.)
     """
 
     m: Array
@@ -63,13 +65,15 @@ class Differences(NamedTuple):
     beta3_power: Array
 
 
-def _beta1(default: float = 0.9) -> Real:
-    value: Real = parameter(default, ge=0, lt=1, aliases=("b1",), doc="decay of the average of gradients")
+def _beta1(default: float = 0.9, constant: str = "") -> Real:
+    doc = "decay of the average of gradients"
+    value: Real = parameter(default, ge=0, lt=1, aliases=("b1",), constant=constant, doc=doc)
     return value
 
 
-def _beta2(default: float = 0.999) -> Real:
-    value: Real = parameter(default, ge=0, lt=1, aliases=("b2",), doc="decay of the average of squared gradients")
+def _beta2(default: float = 0.999, constant: str = "") -> Real:
+    doc = "decay of the average of squared gradients"
+    value: Real = parameter(default, ge=0, lt=1, aliases=("b2",), constant=constant, doc=doc)
     return value
 
 
@@ -204,8 +208,12 @@ class NAdam(_TwoMoments[ScheduledMoments]):
     keeps it at β₁ and has no ψ.
     """
 
+    beta1: Real = _beta1(constant="each step looks ahead to the μ of the next one")
     momentum_decay: Real = parameter(
-        0.004, ge=0, doc="ψ: how fast the momentum grows; without effect in optax's dialect"
+        0.004,
+        ge=0,
+        constant="it is itself the rate of a schedule",
+        doc="ψ: how fast the momentum grows; without effect in optax's dialect",
     )
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch varies the momentum by ψ, optax does not")
@@ -249,6 +257,7 @@ class RAdam(_TwoMoments[Moments]):
     ρ measures how many gradients the second moment stands for; the adaptive step begins where ρ passes 5.
     """
 
+    beta2: Real = _beta2(constant="ρ is derived for a β₂ that stays")
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch adds ε to √v, optax to √v̂, and optax begins at ρ = 5 instead of above it")
 
@@ -309,7 +318,9 @@ class Yogi(_TwoMoments[Moments]):
     """Adam whose second moment changes by a fixed fraction of g², up or down, so that it cannot forget quickly."""
 
     eps: Real = _eps(1e-3)
-    initial_accumulator_value: Real = parameter(1e-6, ge=0, doc="what both moments begin with")
+    initial_accumulator_value: Real = parameter(
+        1e-6, ge=0, constant="it counts at the start alone", doc="what both moments begin with"
+    )
 
     equation = "m ← β₁ m + (1 − β₁) g,  v ← v − (1 − β₂) sign(v − g²) g²,  x ← x − lr·m̂ / (√v̂ + ε)"
     source = "Zaheer, Reddi, Sachan, Kale & Kumar (2018), NeurIPS 31; agrees with optax.yogi"

@@ -53,7 +53,9 @@ class Adagrad(Optimizer[SquaredGradients]):
     PyTorch adds ε to the root, optax inside it, and begins with a sum above zero, which shortens the first steps.
     """
 
-    initial_accumulator_value: Real = parameter(0.0, ge=0, optax=0.1, doc="what the sum of squares begins with")
+    initial_accumulator_value: Real = parameter(
+        0.0, ge=0, optax=0.1, constant="it counts at the start alone", doc="what the sum of squares begins with"
+    )
     lr_decay: Real = parameter(0.0, ge=0, doc="divides lr by 1 + (t − 1)·lr_decay")
     eps: Real = parameter(1e-10, gt=0, optax=1e-7, doc="keeps the division finite")
     weight_decay: Real = weight_decay_parameter()
@@ -155,6 +157,7 @@ class Rprop(Optimizer[Signs]):
     min_step: Real = parameter(1e-6, gt=0, doc="the shortest step, in units of x")
     max_step: Real = parameter(50.0, gt=0, doc="the longest step, in units of x")
 
+    constant_lr = "it sets the first steps alone; these then change by themselves"
     equation = "Δ ← clip(Δ·(η⁺ if g·g₋ > 0, η⁻ if < 0, 1 if = 0), min, max),  x ← x − Δ·sign(g)  (g ← 0 if g·g₋ < 0)"
     source = "Riedmiller & Braun (1993), IEEE Int. Conf. on Neural Networks; agrees with torch.optim.Rprop"
 

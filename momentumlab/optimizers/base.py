@@ -54,6 +54,8 @@ class Optimizer(ABC, Generic[State]):
         The paper, and the library that gives the same path.
     default_lr
         The learning rate where none is given: PyTorch's, or else the paper's, or else that of gradient descent.
+    constant_lr
+        Why the learning rate must not change in the course of a run; empty if it may follow a schedule.
     needs
         What a surface must offer beyond its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
     """
@@ -62,6 +64,7 @@ class Optimizer(ABC, Generic[State]):
     equation: ClassVar[str]
     source: ClassVar[str]
     default_lr: ClassVar[float]
+    constant_lr: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
@@ -90,7 +93,8 @@ class Optimizer(ABC, Generic[State]):
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
         """The learning rate and then what the class declares."""
-        lr = Parameter(name="lr", default=cls.default_lr, ge=0, aliases=("learning_rate",), doc="learning rate")
+        aliases, constant = ("learning_rate",), cls.constant_lr
+        lr = Parameter(name="lr", default=cls.default_lr, ge=0, aliases=aliases, constant=constant, doc="learning rate")
         return (lr, *parameters_of(cls))
 
 

@@ -13,6 +13,9 @@ import numpy as np
 from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers.base import Here, Optimizer, decayed, optimizer, per_lane, weight_decay_parameter
 
+NO_SCHEDULE = "its average of the iterates takes the place of a schedule, and weighs them alike"
+ONE_MEAN = "y is a mean of x and z with one weight"
+
 
 class Sequences(NamedTuple):
     """Minus the displacements of z and x from the start, per unit of lr."""
@@ -47,9 +50,17 @@ class ScheduleFreeSGD(Optimizer[Sequences]):
     where gradients are taken; the method's answer is the average x.
     """
 
-    beta: Real = parameter(0.9, ge=0, lt=1, aliases=("b1", "beta1", "momentum"), doc="weight of the average in y")
+    beta: Real = parameter(
+        0.9,
+        ge=0,
+        lt=1,
+        aliases=("b1", "beta1", "momentum"),
+        constant=ONE_MEAN,
+        doc="weight of the average in y",
+    )
     weight_decay: Real = weight_decay_parameter()
 
+    constant_lr = NO_SCHEDULE
     equation = "z ← z − lr·g(y),  x ← (1 − 1/t) x + z/t,  y = β x + (1 − β) z"
     source = "Defazio et al. (2024), arXiv 2405.15682; agrees with optax.contrib.schedule_free_sgd"
 
@@ -70,11 +81,12 @@ class ScheduleFreeAdamW(Optimizer[ScaledSequences]):
     Shown is y, where gradients are taken; the method's answer is the average x.
     """
 
-    beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), doc="weight of the average in y")
+    beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), constant=ONE_MEAN, doc="weight of the average in y")
     beta2: Real = parameter(0.999, ge=0, lt=1, aliases=("b2",), doc="decay of the average of squared gradients")
     eps: Real = parameter(1e-8, gt=0, doc="keeps the division finite; added to the corrected root")
     weight_decay: Real = weight_decay_parameter(doc="decoupled: adds weight_decay · y to the step of z")
 
+    constant_lr = NO_SCHEDULE
     equation = (
         "v ← β₂ v + (1 − β₂) g²,  z ← z − lr·(g/(√v̂ + ε) + weight_decay·y),  x ← (1 − 1/t) x + z/t,  "
         "y = β₁ x + (1 − β₁) z"

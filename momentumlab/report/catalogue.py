@@ -13,13 +13,19 @@ from momentumlab.conventions import CONVENTIONS
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.labels import point, short
+from momentumlab.schedules import SCHEDULES, Argument
 from momentumlab.surfaces import SURFACES, Tag
 
-CATALOGUES: dict[str, Catalogue[Any]] = {"surfaces": SURFACES, "optimizers": OPTIMIZERS, "conventions": CONVENTIONS}
+CATALOGUES: dict[str, Catalogue[Any]] = {
+    "surfaces": SURFACES,
+    "optimizers": OPTIMIZERS,
+    "schedules": SCHEDULES,
+    "conventions": CONVENTIONS,
+}
 
 
 def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """A catalogue (``surfaces``, ``optimizers``, ``conventions``) as data; of the surfaces, those with all the tags.
+    """A catalogue, by its plural, as data; of the surfaces, those with all the tags.
 
     Raises
     ------
@@ -68,6 +74,8 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
         return {**description, "equation": cls.equation}
     if catalogue is CONVENTIONS:
         return {**description, "equation": cls.equation, "users": cls.users, "stored": cls.stored}
+    if catalogue is SCHEDULES:
+        return {**description, "formula": cls.formula}
     lacking = [parameter.name for parameter in cls.parameters() if parameter.required]
     if lacking:
         message = f"{' and '.join(lacking)} must be numbers here: write them into '{cls.name}'"
@@ -96,7 +104,7 @@ def list_table(noun: str, listed: Iterable[dict[str, Any]]) -> Table:
     """A line for each of some entries of a catalogue."""
     table = Table(box=None, pad_edge=False)
     are_surfaces = noun == "surfaces"
-    formula = "formula" if are_surfaces else "equation"
+    formula = "equation" if noun in ("optimizers", "conventions") else "formula"
     for heading in ("name", *(["tags"] if are_surfaces else []), "parameters", formula):
         table.add_column(heading, no_wrap=heading == "name")
     for entry in listed:
@@ -122,12 +130,14 @@ def _tag_rows() -> Iterator[str]:
 def _section(entry: dict[str, Any]) -> Iterator[str]:
     yield f"## {entry['name']}\n"
     yield f"{entry['title']}\n"
-    if "formula" in entry:
+    if "tags" in entry:
         yield f"![{entry['name']}](surfaces/{entry['name']}.png)\n"
     yield f"```text\n{entry.get('equation') or entry['formula']}\n```\n"
     if entry["explanation"]:
         yield f"{entry['explanation'].replace('``', '`')}\n"
-    yield from _parameter_rows(entry["parameters"])
+    yield from _parameter_rows(
+        entry["parameters"], "parameter" if "tags" in entry or "equation" in entry else "argument"
+    )
     if facts := list(_facts(entry)):
         yield from (f"- {fact}" for fact in facts)
         yield ""
@@ -135,11 +145,11 @@ def _section(entry: dict[str, Any]) -> Iterator[str]:
     yield f"Source: {entry['source']}.{also}\n"
 
 
-def _parameter_rows(parameters: list[dict[str, Any]]) -> Iterator[str]:
+def _parameter_rows(parameters: list[dict[str, Any]], word: str) -> Iterator[str]:
     if not parameters:
         return
     have_dialects = any(parameter["name"] == "lr" for parameter in parameters)  # an optimizer's
-    headings = ["parameter", "default", *(["optax's"] if have_dialects else []), "bounds", "meaning"]
+    headings = [word, "default", *(["optax's"] if have_dialects else []), "bounds", "meaning"]
     yield f"| {' | '.join(headings)} |"
     yield f"|{'---|' * len(headings)}"
     for parameter in parameters:
@@ -223,14 +233,18 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[RenderableType]:
     yield table
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter | Argument) -> dict[str, Any]:
+    if isinstance(parameter, Argument):
+        default = "needed" if parameter.default is None else parameter.default
+        declared: dict[str, Any] = {"aliases": [], "default": default, "optax": None}
+        return {"name": parameter.name, **declared, "bounds": parameter.bounds, "doc": parameter.doc}
     return {
         "name": parameter.name,
         "aliases": list(parameter.aliases),
         "default": _plain(parameter.default),
         "optax": _plain(parameter.optax),
         "bounds": parameter.bounds,
-        "doc": parameter.doc,
+        "doc": parameter.doc + (f"; follows no schedule: {parameter.constant}" if parameter.constant else ""),
     }
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from momentumlab.catalogue import Value
-from momentumlab.experiment import Choice, Experiment
+from momentumlab.experiment import Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Trial
+from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES
 
 ALWAYS_TOLD = ("lr", "beta")
@@ -77,9 +78,9 @@ class Labels:
         shared += self._settings(self._shared().items(), self._shared())
         return " · ".join(filter(None, (self.surface(trial), ", ".join(shared))))
 
-    def _shared(self) -> dict[str, Value]:
+    def _shared(self) -> dict[str, Setting]:
         """The hyperparameters that are the same for all optimizers that have them, but for ordinary defaults."""
-        shared: dict[str, Value] = {}
+        shared: dict[str, Setting] = {}
         for name in _hyperparameters(self.experiment):
             values = dict(_values_by_optimizer(self.experiment, name))
             distinct = set().union(*values.values())
@@ -89,7 +90,7 @@ class Labels:
         return shared
 
     @staticmethod
-    def _settings(items: Iterable[tuple[str, Value]], names: Iterable[str]) -> list[str]:
+    def _settings(items: Iterable[tuple[str, Setting]], names: Iterable[str]) -> list[str]:
         return [f"{SYMBOLS.get(name, name)} = {short(value)}" for name, value in items if name in names]
 
 
@@ -103,12 +104,14 @@ def axis_name(name: str) -> str:
     return SYMBOLS.get(name, name)
 
 
-def short(value: Value) -> str:
-    """A value at a readable precision."""
+def short(value: Setting) -> str:
+    """A value at a readable precision; a schedule as it is spelled."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(short, value))}]"
-    if isinstance(value, (bool, str)):
+    if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, (str, Schedule)):
+        return str(value)
     return f"{value:.4g}"
 
 
@@ -125,7 +128,7 @@ def _hyperparameters(experiment: Experiment) -> list[str]:
     return list(dict.fromkeys(name for choice in experiment.optimizers for name in choice.axes))
 
 
-def _values_by_optimizer(experiment: Experiment, name: str) -> Iterator[tuple[str, set[Value]]]:
+def _values_by_optimizer(experiment: Experiment, name: str) -> Iterator[tuple[str, set[Setting]]]:
     by_optimizer: dict[str, list[Choice]] = {}
     for choice in experiment.optimizers:
         if name in choice.axes and name not in experiment.idle_hyperparameters(choice.name):

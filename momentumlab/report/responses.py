@@ -12,7 +12,7 @@ from rich.text import Text
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.plan import Plan, Trial
 from momentumlab.report.labels import Labels
-from momentumlab.theory import Response, response
+from momentumlab.theory import Response, check_constant, response
 from momentumlab.theory.prediction import optimizer_of
 
 MOST = 12
@@ -44,6 +44,7 @@ def responses(plan: Plan) -> list[Labelled]:
     labels = Labels(plan.experiment)
     found = []
     for trial in plan:
+        check_constant(plan.group_of(trial.number).schedules)
         hyperparameters = dict(trial.hyperparameters)
         lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
         answer = response(optimizer_of(trial.optimizer, hyperparameters), lr)

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.catalogue import Value
+from momentumlab.experiment import Setting
 from momentumlab.report.labels import Labels, axis_name, point, short
 from momentumlab.report.table import STATUS_STYLES
 from momentumlab.result import STATUS_OF_CODE, Result, Status
@@ -90,7 +90,7 @@ def remarks(plane: Plane) -> Iterator[str]:
         yield f"from the best cell, within {MUCH_WORSE:g} times its {worse}: {'; '.join(reach)}"
 
 
-def _reach(plane: Plane, axis: GridAxis, low: Value, high: Value) -> str:
+def _reach(plane: Plane, axis: GridAxis, low: Setting, high: Setting) -> str:
     """``lr from 0.02 to 0.1 (÷ 2.5, × 2)``."""
     text = f"{axis_name(axis.name)} from {short(low)} to {short(high)}"
     best = plane.setting(plane.best)[axis.name]
@@ -100,5 +100,5 @@ def _reach(plane: Plane, axis: GridAxis, low: Value, high: Value) -> str:
     return text
 
 
-def _value(value: Value) -> str:
+def _value(value: Setting) -> str:
     return f"{value:.6g}" if isinstance(value, float) else short(value)

@@ -24,6 +24,7 @@ from momentumlab.theory.agreement import Agreement, agreements, coordinate_rates
 from momentumlab.theory.linear_map import (
     LinearMap,
     TheoryDoesNotApplyError,
+    check_constant,
     check_decoupled,
     check_steady,
     linear_map,
@@ -53,6 +54,7 @@ __all__ = [
     "Response",
     "TheoryDoesNotApplyError",
     "agreements",
+    "check_constant",
     "check_decoupled",
     "check_steady",
     "compromises",

@@ -13,6 +13,7 @@ from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (
     TheoryDoesNotApplyError,
+    check_constant,
     check_decoupled,
     check_steady,
     reach,
@@ -178,6 +179,7 @@ def _radii(plan: Plan, group: Group, numbers: list[int], points: Array) -> tuple
     """The spectral radii of some trials of a group near these points, ``(dim, trials)``; within which distance."""
     if "hessian" not in plan.surface_of(numbers[0]).offers(plan.dimension):
         raise TheoryDoesNotApplyError("there is no Hessian")
+    check_constant(group.schedules)
     lanes = group.lanes(np.array(numbers) - group.first)
     curvatures = np.linalg.eigvalsh(np.moveaxis(lanes.surface.hessian(points), 2, 0))
     hyperparameters = dict(plan.trial(numbers[0]).hyperparameters)

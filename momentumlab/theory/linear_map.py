@@ -6,7 +6,7 @@ has such a map for small distances: the same is done with vectors so short that 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,24 @@ class TheoryDoesNotApplyError(MomentumLabError):
     """There is no linear map to speak of, and why."""
 
     exit_code = 2
+
+
+def check_constant(schedules: Mapping[str, object]) -> None:
+    """Make sure that a method stays as it is throughout a run.
+
+    Parameters
+    ----------
+    schedules
+        What changes, by name.
+
+    Raises
+    ------
+    TheoryDoesNotApplyError
+        If anything does.
+    """
+    if schedules:
+        verb = "changes" if len(schedules) == 1 else "change"
+        raise TheoryDoesNotApplyError(f"{' and '.join(schedules)} {verb} with time, by a schedule")
 
 
 @dataclass(frozen=True, kw_only=True)

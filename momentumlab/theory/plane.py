@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
 from momentumlab.plan import Plan
-from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_decoupled, check_steady, linear_map
+from momentumlab.theory.linear_map import (
+    TheoryDoesNotApplyError,
+    check_constant,
+    check_decoupled,
+    check_steady,
+    linear_map,
+)
 from momentumlab.theory.modes import EQUAL
 from momentumlab.theory.prediction import directions, optimizer_of
 
@@ -47,6 +53,7 @@ def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
     group = plan.group_of(first)
     if last > group.first + group.size:
         raise TheoryDoesNotApplyError("flags, words or vectors differ from trial to trial")
+    check_constant(group.schedules)
     lanes = group.lanes(np.arange(first, last) - group.first)
     middle = plan.trial((first + last) // 2)
     hyperparameters = {name: value for name, value in middle.hyperparameters.items() if name != "lr"}

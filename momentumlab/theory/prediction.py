@@ -14,6 +14,7 @@ from momentumlab.plan import Plan
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (
     TheoryDoesNotApplyError,
+    check_constant,
     check_decoupled,
     check_steady,
     linear_map,
@@ -76,6 +77,7 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
     """
     trial = plan.trial(number)
     surface = plan.surface_of(number)
+    check_constant(plan.group_of(number).schedules)
     if "hessian" not in surface.offers(plan.dimension):
         raise TheoryDoesNotApplyError(f"{surface.name} has no Hessian")
     hyperparameters = dict(trial.hyperparameters)

@@ -337,7 +337,8 @@ def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curve
             values = np.where(values > highest, np.nan, np.maximum(values, FLOOR * start))
         values = np.where(np.isfinite(values), values, np.nan)
         rates = one.lr[line]
-        lowest_rate, highest_rate = min(lowest_rate, float(rates.min())), max(highest_rate, float(rates.max()))
+        known_rates = rates[np.isfinite(rates)].tolist()  # the others follow schedules
+        lowest_rate, highest_rate = min(lowest_rate, *known_rates, np.inf), max(highest_rate, *known_rates, 0.0)
         lone = "" if len(line) > 1 else "none"
         panel.plot(rates, values, color=curve.color, linestyle=lone or curve.line_style, linewidth=1.5)
         chosen = line == standing.cell

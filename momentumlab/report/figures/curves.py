@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
 from momentumlab.report.figures import style
+from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
 from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark, title
 from momentumlab.result import Result
 from momentumlab.theory import agreements, coordinate_rates
@@ -43,7 +44,8 @@ def velocity_figure(
 ) -> Figure:
     """The velocity against the iteration, a panel per coordinate and a curve per trial.
 
-    The velocity is minus the displacement per unit of learning rate, for every optimizer.
+    The velocity is minus the displacement per unit of learning rate, for every optimizer. What follows a schedule has a
+    thin panel of its own below.
 
     Parameters
     ----------
@@ -74,7 +76,13 @@ def velocity_figure(
     )
     rates = [coordinate_rates(result, one.number) if theory else None for one in shown]
     with style.styled():
-        margins = style.Margins(left=1.0, top=head_height(shown, coordinates, remark) + 0.35, between_columns=0.75)
+        scheduled = scheduled_names(result, shown)
+        margins = style.Margins(
+            left=1.0,
+            top=head_height(shown, coordinates, remark) + 0.35,
+            bottom=0.6 + (0.12 + PITCH * len(scheduled) if scheduled else 0.0),
+            between_columns=0.75,
+        )
         figure, panels = style.panels(1, coordinates, 4.6 if coordinates < 3 else 3.6, 3.0, margins, sharex=True)
         for coordinate, panel in enumerate(panels):
             panel.axhline(0, color="#999999", linewidth=0.8, zorder=0)
@@ -94,6 +102,7 @@ def velocity_figure(
         panels[0].set_ylabel("velocity v  (x moves by −lr · v)")
         _until_last(panels, result, shown)
         finish(figure, panels, shown, heading or title(result), remark)
+        draw_courses(figure, result, shown, scheduled, bottom=0.6)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, Value
+from momentumlab.catalogue import Array
+from momentumlab.experiment import Setting
 from momentumlab.report.figures import style
 from momentumlab.report.figures.trajectory import arrangement
 from momentumlab.report.labels import axis_name, short
 from momentumlab.report.sweep_table import headline
 from momentumlab.result import Status
 from momentumlab.sweep import GridAxis, Plane
+
+LONG = 12
+"""Longer words on an axis are set smaller, in several lines."""
 
 MOST_PANELS = 12
 
@@ -56,7 +61,7 @@ class Sheet:
     plane: Plane
     x: GridAxis
     y: GridAxis
-    fixed: dict[str, Value]
+    fixed: dict[str, Setting]
     index: tuple[Any, ...]
     is_turned: bool
 
@@ -148,6 +153,13 @@ class Scale:
             shown = np.unique(np.linspace(0, len(self.positions) - 1, min(len(self.positions), 8)).round().astype(int))
             axis.set_major_locator(FixedLocator(shown.tolist()))
             names = [short(value) for value in self.axis.values]
+            if max(map(len, names)) > LONG:  # schedules
+                box, is_across = axis.axes.get_window_extent(), axis.axis_name == "x"
+                inches = (box.width if is_across else box.height) / style.DPI / len(shown)
+                names = [textwrap.fill(name, max(8, int(inches / 0.055)), break_long_words=False) for name in names]
+                axis.set_tick_params(labelsize=7, labelrotation=0 if is_across else 90)
+                for label in axis.get_ticklabels():
+                    label.set_verticalalignment("top" if is_across else "center")
             axis.set_major_formatter(
                 FuncFormatter(lambda mark, _: names[round(mark)] if 0 <= mark < len(names) else "")
             )

@@ -1,0 +1,143 @@
+"""Schedules that are put together from others or from values, and Nesterov's sequence."""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from momentumlab.catalogue import Array
+from momentumlab.schedules.base import Kind, Schedule, argument, between, schedule
+
+TABULATED = 2**17
+"""So many θ of Nesterov's sequence are computed one by one; later ones from these, with an error far below rounding."""
+
+
+@schedule("warmup")
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    """A straight line up to the first value of another schedule, which begins after it.
+
+    What follows has the rest of the iterations: in an experiment of 100, the cosine of ``warmup(10, cosine(0.1))``
+    takes 90. From a start of 0, as in optax, the first update changes nothing; PyTorch begins at a third of the value
+    that follows.
+    """
+
+    over: int = argument(Kind.COUNT, ge=1, doc="the number of updates before the other begins")
+    then: "Schedule | float" = argument(Kind.SCHEDULE, doc="what follows: a schedule, or a number that stays")
+    start: float = argument(Kind.NUMBER, default=0.0, by_name=True, doc="the value of the first update")
+
+    formula = "start + (s(0) − start)·k/over  for k < over,  then s(k − over),  s being the schedule that follows"
+    source = (
+        "Goyal et al. (2017), arXiv 1706.02677; agrees with torch SequentialLR of LinearLR(total_iters=over) and "
+        "another, and with optax.warmup_cosine_decay_schedule and optax.join_schedules"
+    )
+
+    def value(self, k: Array, iterations: int) -> Array:
+        k = np.asarray(k, dtype=np.float64)
+        rest = max(iterations - self.over, 1)
+        later = np.maximum(k - self.over, 0.0)
+        following = self.then.value(later, rest) if isinstance(self.then, Schedule) else np.full_like(k, self.then)
+        return np.where(k < self.over, between(self.start, following, np.minimum(k / self.over, 1.0)), following)
+
+    def turns(self, iterations: int) -> Sequence[int]:
+        inner = self.then.turns(max(iterations - self.over, 1)) if isinstance(self.then, Schedule) else ()
+        return self.over, *(self.over + k for k in inner)
+
+
+@schedule("piecewise")
+@dataclass(frozen=True)
+class Piecewise(Schedule):
+    """Values from given updates on: level between them, or along straight lines or half waves of a cosine.
+
+    In a YAML file it goes in quotes inside of {} and [].
+    """
+
+    values: tuple[tuple[int, float], ...] = argument(
+        Kind.STEPS, doc="values by the number of updates made, which begin with 0 and grow"
+    )
+    between: str = argument(
+        Kind.WORD,
+        default="constant",
+        choices=("constant", "linear", "cosine"),
+        by_name=True,
+        doc="how it goes from one to the next",
+    )
+
+    formula = "vᵢ for kᵢ ≤ k < kᵢ₊₁;  linear, cosine: from vᵢ to vᵢ₊₁ instead"
+    source = (
+        "elementary; agrees with torch MultiStepLR, optax.piecewise_constant_schedule and "
+        "optax.piecewise_interpolate_schedule, all of which give factors instead of values"
+    )
+
+    def value(self, k: Array, iterations: int) -> Array:
+        k = np.asarray(k, dtype=np.float64)
+        times, values = (np.array(column, dtype=np.float64) for column in zip(*self.values, strict=True))
+        piece = np.searchsorted(times, k, side="right") - 1
+        if self.between == "constant":
+            return values[piece]
+        following = np.minimum(piece + 1, len(times) - 1)
+        length = np.where(following > piece, times[following] - times[piece], 1.0)
+        share = (k - times[piece]) / length
+        if self.between == "cosine":
+            share = (1 - np.cos(np.pi * share)) / 2
+        return np.where(following > piece, between(values[piece], values[following], share), values[piece])
+
+    def turns(self, iterations: int) -> Sequence[int]:
+        return [turn for k, _ in self.values for turn in (k - 1, k)]
+
+
+@schedule("nesterov_sequence")
+@dataclass(frozen=True)
+class NesterovSequence(Schedule):
+    """Nesterov's growing momentum: from 0 towards 1.
+
+    ``simple`` is k/(k + 3); ``t_k`` the paper's sequence, about the same: both are 1 − 3/k + … for large k.
+    As the β of ``nesterov``, which is PyTorch's form, each β is used twice in its own iteration, for v and for the
+    look-ahead; Nesterov's own method looks ahead by β and carries that same look-ahead on into the next iteration.
+    ``nesterov_convex`` is that.
+    """
+
+    rule: str = argument(Kind.WORD, default="simple", choices=("simple", "t_k"), by_name=True, doc="which sequence")
+
+    formula = "k/(k + 3);  t_k: (θ − 1)/θ₊,  θ₊ = (1 + √(1 + 4θ²))/2,  θ = 1 at k = 0"
+    source = (
+        "Nesterov (1983), Doklady 27, for t_k; Su, Boyd & Candès (2016), arXiv 1503.01243, for k/(k + 3) counted from 0"
+    )
+
+    def value(self, k: Array, iterations: int) -> Array:
+        k = np.asarray(k, dtype=np.float64)
+        if self.rule == "simple":
+            return k / (k + 3)
+        theta = _theta(k)
+        ratio: Array = (theta - 1) / ((1 + np.sqrt(1 + 4 * theta * theta)) / 2)
+        return ratio
+
+
+@functools.cache
+def _thetas(count: int) -> Array:
+    """The first θ of Nesterov's sequence, ``(count,)``."""
+    thetas = [1.0]
+    for _ in range(count - 1):
+        thetas.append((1 + math.sqrt(1 + 4 * thetas[-1] * thetas[-1])) / 2)
+    return np.array(thetas)
+
+
+def _theta(k: Array) -> Array:
+    """θ after k steps, ``k.shape``.
+
+    One step is θ₊ = θ + 1/2 + 1/(8θ) − O(θ⁻³): beyond the table, the solution of θ' = 1/2 + 1/(8θ) that begins where
+    it ends, θ = θ₀ + (k − k₀)/2 + ln(θ/θ₀)/4, to an error of O(1/θ₀), of which (θ − 1)/θ₊ feels O(1/θ₀³).
+    """
+    count = 1024 if k.max(initial=0.0) < 1024 else TABULATED
+    table = _thetas(count)
+    theta: Array = table[np.minimum(k, count - 1).astype(np.intp)]
+    steps = np.maximum(k - (count - 1), 0.0)
+    if not steps.any():
+        return theta
+    first = table[-1]
+    beyond = first + steps / 2
+    for _ in range(4):
+        beyond = first + steps / 2 + np.log(beyond / first) / 4
+    return np.where(steps > 0, beyond, theta)
