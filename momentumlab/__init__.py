@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from momentumlab.experiment import Experiment as Experiment
     from momentumlab.optimizers import OPTIMIZERS as OPTIMIZERS
     from momentumlab.optimizers import Optimizer as Optimizer
+    from momentumlab.plugins import load_plugin as load_plugin
     from momentumlab.result import Result as Result
     from momentumlab.result import Status as Status
     from momentumlab.surfaces import SURFACES as SURFACES
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "compare": "api",
     "load": "api",
+    "load_plugin": "plugins",
     "run": "api",
     "ComparisonResult": "comparison",
     "ConfigError": "errors",
@@ -67,6 +69,7 @@ __all__ = [
     "__version__",
     "compare",
     "load",
+    "load_plugin",
     "run",
 ]
 

@@ -230,7 +230,7 @@ def _sweep(
         folder = store.begin_sweep(plan.experiment, out, started, block_trials)
 
     def keep(block: Outcome) -> None:
-        if folder is not None:
+        if folder is not None and not block.failures:  # those are computed again: resumed, they fail with their message
             store.save_block(folder, block)
         if how.on_block is not None:
             how.on_block(block)

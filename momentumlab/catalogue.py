@@ -7,6 +7,8 @@ and the documentation are all made from that declaration.
 import dataclasses
 import difflib
 import inspect
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -14,7 +16,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.errors import UnknownNameError
+from momentumlab.errors import DeclarationError, PluginWarning, UnknownNameError
 
 Array = NDArray[np.float64]
 
@@ -23,6 +25,8 @@ Real = Array
 
 Value = float | bool | str | tuple[float, ...]
 """One value of a parameter: a number, a flag, a word, or a vector such as the eigenvalues of a quadratic."""
+
+ENTRY_NAME = re.compile(r"[A-Za-z]\w*")
 
 Entry = TypeVar("Entry")
 Holder = TypeVar("Holder")
@@ -197,10 +201,17 @@ class Catalogue(Mapping[str, type[Entry]]):
     ----------
     noun
         What the entries are, for messages: ``"surface"``.
+    demands
+        The class attributes that every entry must have.
+    group
+        The entry points by which installed packages add to the catalogue. They are looked up when a name is not found,
+        and when all entries are asked for: to look costs time.
     """
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, *, demands: tuple[str, ...] = (), group: str | None = None) -> None:
         self.noun = noun
+        self.demands = demands
+        self._group = group
         self._classes: dict[str, type[Entry]] = {}
         self._aliases: dict[str, str] = {}
 
@@ -209,14 +220,49 @@ class Catalogue(Mapping[str, type[Entry]]):
 
         Raises
         ------
-        ValueError
-            If one of the names is taken: a mistake of whoever wrote the class.
+        DeclarationError
+            If one of the names is taken or could not be written in a configuration, or the class is not complete.
         """
         for word in (name, *aliases):
+            if not isinstance(word, str) or ENTRY_NAME.fullmatch(word) is None:
+                raise DeclarationError(f"{word!r} is no name for a {self.noun}: letters, digits and _, a letter first")
             if word in self._classes or word in self._aliases:
-                raise ValueError(f"the {self.noun} name {word!r} is taken")
+                raise DeclarationError(f"the {self.noun} name '{word}' is taken: choose another")
+        if problems := "; ".join(self._lacking(cls)):
+            raise DeclarationError(f"the {self.noun} {cls.__name__} is not complete: {problems}")
         self._classes[name] = cls
         self._aliases.update(dict.fromkeys(aliases, name))
+
+    def _lacking(self, cls: type[Entry]) -> Iterator[str]:
+        """What a class must have and does not."""
+        if methods := sorted(getattr(cls, "__abstractmethods__", ())):
+            yield f"it has no {' and no '.join(methods)}"
+        if attributes := [name for name in self.demands if not hasattr(cls, name)]:
+            yield f"say its {' and its '.join(attributes)}"
+        fields = [name for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)]
+        if fields or not dataclasses.is_dataclass(cls):
+            yield f"write @dataclass(frozen=True, kw_only=True) between @{self.noun}(…) and the class"
+
+    def forget(self, name: str) -> None:
+        """Remove an entry and its aliases."""
+        del self._classes[name]
+        self._aliases = {alias: target for alias, target in self._aliases.items() if target != name}
+
+    def load_installed(self) -> None:
+        """Let installed packages add what they have; one that cannot be loaded leaves a `PluginWarning`."""
+        if self._group is None:
+            return
+        from importlib.metadata import entry_points
+
+        group, self._group = self._group, None
+        for point in entry_points(group=group):
+            try:
+                point.load()
+            except (Exception, SystemExit) as error:
+                package = point.dist.name if point.dist else "?"
+                reason = f"{type(error).__name__}: {error}"
+                message = f"the installed plug-in '{point.name}' ({point.value}) of {package} is left out: {reason}"
+                warnings.warn(message, PluginWarning, stacklevel=2)
 
     def canonical(self, name: str) -> str:
         """The entry's own name, given that or an alias.
@@ -230,6 +276,9 @@ class Catalogue(Mapping[str, type[Entry]]):
             return name
         if name in self._aliases:
             return self._aliases[name]
+        if self._group is not None:
+            self.load_installed()
+            return self.canonical(name)
         hint = did_you_mean(name, [*self._classes, *self._aliases])
         raise UnknownNameError(f"unknown {self.noun} '{name}'{hint}; 'momentumlab list {self.noun}s' shows them all")
 

@@ -9,12 +9,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumlab import plugins
 from momentumlab.catalogue import Array, put_lanes, take_lanes
 from momentumlab.experiment import Experiment, Stopping
 from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Lanes, Plan
-from momentumlab.result import History, Result, Status
+from momentumlab.result import Failure, History, Result, Status
 from momentumlab.schedules.course import Course
 from momentumlab.surfaces.base import sum_coordinates
 
@@ -30,6 +31,9 @@ HISTORY_BYTES = 2**30
 BATCH_BYTES = 2**19
 """The points that are advanced together take this much memory: enough that calling NumPy costs little beside what it
 computes, and little enough that the dozen arrays of a step stay in the caches."""
+
+UNSETTLED = -1
+"""In the place of a status: the trial has not ended."""
 
 FEW = 8192
 """Arrays of up to so many numbers are small: what counts is how often NumPy is called."""
@@ -66,6 +70,7 @@ def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES)
         status_codes=outcome.codes,
         history=recorder.history(outcome.iterations) if recorder else None,
         notes=recorder.notes if recorder else (),
+        failures=Failure.merged(outcome.failures),
     )
 
 
@@ -79,7 +84,7 @@ def run_trials(plan: Plan, first: int, last: int, recorder: "_Recorder | None" =
             while begin < end:
                 # A path is recorded from its first iteration to its last beside others of the same age.
                 stop = end if recorder is None else min(begin + width, end)
-                _advance(_Queue(group, begin, stop), width, plan.experiment, outcome, recorder)
+                _work_off(_Queue(group, begin, stop), width, plan.experiment, outcome, recorder)
                 begin = stop
     return outcome
 
@@ -124,6 +129,8 @@ class _Batch:
         self.x = np.ascontiguousarray(lanes.start)
         self.velocity = np.zeros_like(self.x)
         self.loss = self.surface.value(self.x)
+        if np.shape(self.loss) != self.x.shape[1:]:
+            raise ValueError(f"value gives the shape {np.shape(self.loss)}, not (lanes,) = {self.x.shape[1:]}")
         self.previous_loss = np.full_like(self.loss, np.inf)
         self.state = self.optimizer.init(self.x)
         self.running = np.ones(len(self.trials), dtype=bool)
@@ -131,6 +138,7 @@ class _Batch:
         self.births: Array | int = 0  # the tick at which each trial began; a number while all began together
         self.deadline: float = iterations
         self.haven = self.x[:, :1].copy()
+        self.tick = 0
 
     @property
     def is_done(self) -> bool:
@@ -204,12 +212,80 @@ class _Batch:
         self.idle = 0
 
 
-def _advance(
+def _work_off(
     queue: _Queue, width: int, experiment: Experiment, outcome: "Outcome", recorder: "_Recorder | None"
 ) -> None:
-    """The loop: takes all trials of a queue from their starts to their ends, ``width`` at a time."""
-    stopping = experiment.stopping
-    batch = _Batch(queue, width, experiment)
+    """Take all trials of a queue to their ends, or to where somebody's own code raises an exception."""
+    first, last = queue.next, queue.last
+    batch: _Batch | None = None
+    try:
+        batch = _Batch(queue, width, experiment)
+        if plugins.is_foreign(queue.group.surface_class) or plugins.is_foreign(queue.group.optimizer_class):
+            _check_shapes(batch)
+        _advance(batch, experiment.stopping, outcome, recorder)
+    except Exception as error:
+        group = queue.group
+        if not (plugins.is_foreign(group.surface_class) or plugins.is_foreign(group.optimizer_class)):
+            raise
+        trials, ages = _fail(np.arange(first, last), group, batch, outcome, recorder)
+        failure = Failure(
+            surface=group.surface_class.name,
+            optimizer=group.optimizer_class.name,
+            error=plugins.described(error),
+            where=plugins.blame(error),
+            iteration=0 if batch is None else ages + 1,
+            trials=trials,
+            traceback=plugins.traceback_of(error),
+        )
+        outcome.failures.append(failure)
+
+
+def _check_shapes(batch: _Batch) -> None:
+    """Refuse what NumPy would take in silence, and spread over lanes that it does not belong to."""
+    g = batch.surface.gradient(batch.x)
+    if np.shape(g) != batch.x.shape:
+        raise ValueError(f"gradient gives the shape {np.shape(g)}, not (dim, lanes) = {batch.x.shape}")
+    here = Here(batch.x, 1, batch.loss, batch.lr, batch.surface)
+    velocity, _ = batch.optimizer.step(batch.state, g, here)
+    if np.shape(velocity) != batch.x.shape:
+        raise ValueError(f"step gives a velocity of the shape {np.shape(velocity)}, not (dim, lanes) = {batch.x.shape}")
+
+
+def _fail(
+    trials: NDArray[np.int64],
+    group: Group,
+    batch: "_Batch | None",
+    outcome: "Outcome",
+    recorder: "_Recorder | None",
+) -> tuple[int, int]:
+    """End what has not ended: trials under way as they are, others where they start, without a loss.
+
+    Returns
+    -------
+    trials, iterations
+        How many trials that are, and the most iterations that one of them has made.
+    """
+    trials = trials[outcome.codes[trials - outcome.first] == UNSETTLED]
+    *_, start, _ = np.unravel_index(trials - group.first, group.shape)
+    x, loss = group.starts[:, start], np.full(len(trials), np.nan)
+    velocity, ages = np.zeros_like(x), np.zeros(len(trials))
+    if batch is not None and (np.shape(batch.x), np.shape(batch.loss)) == (batch.velocity.shape, batch.running.shape):
+        lanes = np.flatnonzero(batch.running)
+        made = np.broadcast_to(batch.ages(batch.tick, lanes), lanes.shape)
+        if isinstance(batch.births, np.ndarray):  # it may have been raised while others began
+            lanes, made = lanes[made > 0], made[made > 0]
+        places = np.searchsorted(trials, batch.trials[lanes])
+        x[:, places], velocity[:, places] = batch.x[:, lanes], batch.velocity[:, lanes]
+        loss[places], ages[places] = batch.loss[lanes], made
+    outcome.settle(trials, ages, x, loss, Status.FAILED)
+    most = int(ages.max(initial=0))
+    if recorder is not None:  # then all began together
+        recorder.record_failure(most, trials, x, velocity, loss)
+    return len(trials), most
+
+
+def _advance(batch: _Batch, stopping: Stopping, outcome: "Outcome", recorder: "_Recorder | None") -> None:
+    """The loop: takes all trials of a batch, and those that wait behind it, from their starts to their ends."""
     idle_share = IDLE_SHARE if recorder is None else 0.0  # what idles would be recorded, too
     tick = 0
     while True:
@@ -235,10 +311,11 @@ def _advance(
         if batch.noise is not None:
             g = batch.noise.disturbed(g, batch.errors.at(tick - batch.births, batch.replicate))
         here = Here(batch.x, tick + 1 - batch.births, batch.loss, batch.lr, batch.surface)
-        batch.velocity, batch.state = batch.optimizer.step(batch.state, g, here)
-        batch.x = batch.x - batch.lr * batch.velocity
-        batch.previous_loss, batch.loss = batch.loss, batch.surface.value(batch.x)
-        tick += 1
+        velocity, batch.state = batch.optimizer.step(batch.state, g, here)
+        x = batch.x - batch.lr * velocity
+        loss = batch.surface.value(x)
+        batch.x, batch.velocity, batch.previous_loss, batch.loss = x, velocity, batch.loss, loss
+        batch.tick = tick = tick + 1
 
 
 def _ends(stopping: Stopping, batch: _Batch, tick: int, g: Array) -> Sequence[tuple[Status, NDArray[np.intp]]]:
@@ -309,7 +386,9 @@ class Outcome:
     points
         ``(trials, dim)``
     losses, iterations, codes
-        ``(trials,)``
+        ``(trials,)``; the code of a trial that has not ended is `UNSETTLED`.
+    failures
+        Why trials failed.
     """
 
     def __init__(self, first: int, trials: int, dimension: int) -> None:
@@ -317,13 +396,15 @@ class Outcome:
         self.points = np.empty((trials, dimension))
         self.losses = np.empty(trials)
         self.iterations = np.empty(trials, dtype=np.int32)
-        self.codes = np.empty(trials, dtype=np.int8)
+        self.codes = np.full(trials, UNSETTLED, dtype=np.int8)
+        self.failures: list[Failure] = []
 
     def include(self, part: "Outcome") -> None:
         """Take over the final states of some of the trials."""
         places = slice(part.first - self.first, part.first - self.first + len(part.losses))
         self.points[places], self.losses[places] = part.points, part.losses
         self.iterations[places], self.codes[places] = part.iterations, part.codes
+        self.failures += part.failures
 
     def settle(self, trials: NDArray[np.int64], ages: Array | int, x: Array, loss: Array, status: Status) -> None:
         """Note how these trials have ended, after ``ages`` updates each."""
@@ -363,6 +444,10 @@ class _Recorder:
         """Keep the final state of trials that end after ``t`` updates."""
         if t % self.stride != 0:
             self._write(t // self.stride + 1, trials, x, velocity, loss)
+
+    def record_failure(self, t: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
+        """Keep the final state of trials that failed after ``t`` updates, whether or not it was kept before."""
+        self._write(-(-t // self.stride), trials, x, velocity, loss)
 
     def _write(self, entry: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
         # Batches begin with consecutive trials; as long as none has ended, a slice serves, which is much faster.

@@ -38,6 +38,14 @@ class UnknownNameError(MomentumLabError):
     exit_code = 2
 
 
+class DeclarationError(ValueError):
+    """A class cannot enter a catalogue: a mistake of whoever wrote it."""
+
+
+class PluginWarning(UserWarning):
+    """An installed plug-in cannot be used."""
+
+
 class OutputError(MomentumLabError):
     """A result could not be written: no permission, no space, a file where a folder should be."""
 

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,8 +25,9 @@ from momentumlab import __version__
 from momentumlab.config import load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
-from momentumlab.errors import ConfigError, OutputError
+from momentumlab.errors import ConfigError, OutputError, PluginWarning
 from momentumlab.experiment import Experiment
+from momentumlab.plugins import blame, described, loaded_plugins
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.result import Result, Status
 from momentumlab.sweep import arrays, best_trials, planes
@@ -58,6 +60,7 @@ class Provenance:
 
     def as_dict(self) -> dict[str, object]:
         """As ``result.json`` has it."""
+        plugins = [{"file": str(plugin.path), "sha256": plugin.sha256} for plugin in loaded_plugins()]
         return {
             "momentumlab": __version__,
             "python": platform.python_version(),
@@ -66,6 +69,7 @@ class Provenance:
             "command_line": self.command_line,
             "started": self.started.astimezone().isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 6),
+            **({"plugins": plugins} if plugins else {}),
         }
 
 
@@ -409,7 +413,15 @@ def file_name(name: str) -> str:
 
 def _write_figures(folder: Path, figures: Mapping[str, Callable[[], "Figure"]]) -> None:
     for name, draw in figures.items():
-        figure = draw()
+        try:
+            figure = draw()
+        except Exception as error:
+            where = blame(error)
+            if where is None:
+                raise
+            message = f"{name}.png is left out: {where}: {described(error)}"
+            warnings.warn(message, PluginWarning, stacklevel=2)
+            continue
         _write(folder / f"{name}.png", functools.partial(_save_figure, figure))
 
 

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from momentumlab.engine import Outcome, run_trials
 from momentumlab.experiment import Experiment
 from momentumlab.plan import Plan, make_plan
-from momentumlab.result import Result
+from momentumlab.plugins import Plugins
+from momentumlab.result import Failure, Result
 
 LARGEST_BLOCK = 2**18
 SMALLEST_BLOCK = 2**14
@@ -46,7 +47,7 @@ def run_blocks(
         How many trials make a block.
     executor
         Who computes the blocks; ``None`` computes them here, one after the other. Anything that implements
-        `concurrent.futures.Executor` will do; a block travels as an experiment and two numbers.
+        `concurrent.futures.Executor` will do; a block travels as the paths of plug-ins, an experiment and two numbers.
     done
         Blocks that are there already, by their first trial; they are not computed again.
     on_block
@@ -68,6 +69,7 @@ def run_blocks(
         iterations=whole.iterations,
         status_codes=whole.codes,
         history=None,
+        failures=Failure.merged(whole.failures),
     )
 
 
@@ -156,13 +158,15 @@ def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | No
         for first, last in ranges:
             yield run_trials(plan, first, last)
         return
-    futures: set[Future[Outcome]] = {executor.submit(_compute, plan.experiment, *each) for each in ranges}
+    futures: set[Future[Outcome]] = {executor.submit(_compute, Plugins(), plan.experiment, *each) for each in ranges}
     for future in as_completed(futures):
         futures.discard(future)  # or every block would be kept until the end
         yield future.result()
 
 
-def _compute(experiment: Experiment, first: int, last: int) -> Outcome:
+def _compute(plugins: Plugins, experiment: Experiment, first: int, last: int) -> Outcome:
+    # The plug-ins come first: to unpickle them is to load them, and the experiment may hold schedules of theirs.
+    del plugins
     plan = make_plan(experiment, max_trials=experiment.trials)
     _Duty.is_computing = True
     try:

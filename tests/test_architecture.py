@@ -21,6 +21,7 @@ ROOMS = [
     "schedules",
     "surfaces",
     "optimizers",
+    "plugins",
     "noise",
     "conventions",
     "experiment",

@@ -18,6 +18,7 @@ import gc
 import io
 import os
 import sys
+import warnings
 
 from momentumlab.cli import running
 
@@ -26,8 +27,20 @@ from momentumlab.cli import running
 from momentumlab.cli import looking, preparing
 from momentumlab.cli.application import app
 from momentumlab.cli.output import INTERRUPTED
+from momentumlab.errors import PluginWarning
+
+_with_place = warnings.formatwarning
 
 __all__ = ["app", "looking", "main", "preparing", "running"]
+
+
+def _as_a_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What an installed plug-in cannot do is no matter of our source; of other warnings the place says more."""
+    if issubclass(category, PluginWarning):
+        return f"warning: {message}\n"
+    return _with_place(message, category, filename, lineno, line)
 
 
 def main() -> None:
@@ -38,6 +51,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # β in a table must not end a run on a terminal that lacks it
+    warnings.formatwarning = _as_a_line
     try:
         app()
     except KeyboardInterrupt:

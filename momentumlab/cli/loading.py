@@ -40,8 +40,12 @@ def load_resumed(
     if resume is None:
         return load_experiments(configs, flags, settings, max_trials)
     from momentumlab.config import to_dict
+    from momentumlab.config.load import read_text
+    from momentumlab.config.needs import check_same
     from momentumlab.store import read_partial
 
+    if (written := resume / "experiment.yaml").exists():
+        check_same(read_text(written), str(written))
     kept = read_partial(resume).experiment
     for asked in load_experiments(configs or [resume / "experiment.yaml"], flags, settings, max_trials):
         theirs = to_dict(asked)

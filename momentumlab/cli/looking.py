@@ -17,6 +17,7 @@ from momentumlab.cli.options import (
     Nouns,
     Optimizer,
     Output,
+    Plugins,
     Rates,
     ScheduleName,
     Settings,
@@ -41,6 +42,7 @@ def predict(
     tolerance: Tolerance = None,
     target_loss: TargetLoss = None,
     settings: Settings = None,
+    plugins: Plugins = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Say what will happen before anything is run: rate, oscillation, stability, and what would be best.
@@ -112,6 +114,7 @@ def list_entries(
         list[str] | None,
         typer.Option(metavar="TAG", help="Only surfaces with all these tags: ravine or convex,kink (may be repeated)."),
     ] = None,
+    plugins: Plugins = None,
     output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
 ) -> None:
     """List the surfaces, the optimizers, the schedules or the conventions of momentum."""
@@ -142,6 +145,7 @@ def show_entry(
     lr: Rates = None,
     beta: Betas = None,
     settings: Settings = None,
+    plugins: Plugins = None,
     output: Annotated[DataFormat, typer.Option("--format", help="How to print a response.")] = DataFormat.TABLE,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to draw [NAME.png, NAME_response.png].")

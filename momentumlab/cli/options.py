@@ -99,3 +99,25 @@ Record = Annotated[
 ]
 Theory = Annotated[bool, typer.Option("--theory", help="Draw into curves and maps what theory predicts, too.")]
 RUNS = Path("runs")
+
+
+def load_plugins(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
+    """Load plug-ins as soon as the command line is parsed, so that every command knows what they add."""
+    if files and not context.resilient_parsing:
+        from momentumlab.cli.output import reported
+        from momentumlab.plugins import load_plugins as load
+
+        with reported():
+            load(files)
+    return files
+
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        callback=load_plugins,
+        help="Python with surfaces, optimizers of your own (may be repeated).",
+    ),
+]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from momentumlab.comparison import ComparisonResult
-    from momentumlab.result import Result
+    from momentumlab.result import Failure, Result
 
 INTERRUPTED = 130
 
@@ -43,9 +43,25 @@ def reported() -> Iterator[None]:
         silence_stdout()
         raise typer.Exit(0) from None
     except OSError as error:
+        if (where := _blamed(error)) is not None:
+            print(f"error: {where}: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
         silence_stdout()
         print(f"error: cannot print the result: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         raise typer.Exit(1) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if (where := _blamed(error)) is None:
+            raise
+        print(f"error: {where}: {type(error).__name__}: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _blamed(error: Exception) -> str | None:
+    """Where a plug-in's own code raised an exception, if it did."""
+    plugins = sys.modules.get("momentumlab.plugins")
+    return plugins.blame(error) if plugins else None
 
 
 def silence_stdout() -> None:
@@ -66,8 +82,9 @@ def shown_trials(result: "Result", *, all_rows: bool) -> "Sequence[int] | None":
 
 
 def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
-    """Print one result; notes go to stderr."""
+    """Print one result; notes and failures go to stderr."""
     print_notes(result.notes)
+    print_failures(result.failures)
     if quiet:
         print(result.run_folder)
     elif output is Format.JSON:
@@ -90,8 +107,9 @@ def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool, 
 
 
 def print_comparison(result: "ComparisonResult", output: Format, *, quiet: bool) -> None:
-    """Print one comparison; notes go to stderr."""
+    """Print one comparison; notes and failures go to stderr."""
     print_notes(result.notes)
+    print_failures(result.failures)
     if quiet:
         print(result.run_folder)
     elif output is Format.JSON:
@@ -110,6 +128,12 @@ def print_notes(notes: Sequence[str]) -> None:
     """What a person should know goes to stderr."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+
+
+def print_failures(failures: "Sequence[Failure]") -> None:
+    """What a plug-in did wrong goes to stderr, too."""
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
 
 
 def print_csv(

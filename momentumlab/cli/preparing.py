@@ -7,6 +7,7 @@ import typer
 
 from momentumlab.cli.application import PREPARING, app
 from momentumlab.cli.loading import load_all
+from momentumlab.cli.options import Plugins
 from momentumlab.cli.output import reported
 from momentumlab.errors import ConfigError, Problem
 
@@ -14,6 +15,7 @@ from momentumlab.errors import ConfigError, Problem
 @app.command(rich_help_panel=PREPARING)
 def validate(
     configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="YAML files.")],
+    plugins: Plugins = None,
 ) -> None:
     """Check configuration files without running them: every problem, and how many trials each would run."""
     with reported():

@@ -27,6 +27,7 @@ from momentumlab.cli.options import (
     Optimizer,
     Out,
     Output,
+    Plugins,
     Quiet,
     Rates,
     Record,
@@ -74,6 +75,7 @@ def run(
     replicates: Replicates = None,
     seed: Seed = None,
     settings: Settings = None,
+    plugins: Plugins = None,
     name: Name = None,
     out: Out = RUNS,
     no_plots: NoPlots = False,
@@ -118,6 +120,7 @@ def sweep(
     replicates: Replicates = None,
     seed: Seed = None,
     settings: Settings = None,
+    plugins: Plugins = None,
     name: Name = None,
     out: Out = RUNS,
     no_plots: NoPlots = False,
@@ -197,6 +200,7 @@ def compare(
     gradient_tolerance: GradientTolerance = None,
     target_loss: TargetLoss = None,
     settings: Settings = None,
+    plugins: Plugins = None,
     name: Name = None,
     out: Out = RUNS,
     no_plots: NoPlots = False,
@@ -264,6 +268,7 @@ def tune(
     gradient_tolerance: GradientTolerance = None,
     target_loss: TargetLoss = None,
     settings: Settings = None,
+    plugins: Plugins = None,
     name: Name = None,
     out: Out = RUNS,
     no_plots: NoPlots = False,
@@ -336,3 +341,5 @@ def execute_all(
         results.append(result)
     if output is Format.CSV:
         print_csv(results, comparisons, steps=steps, all_rows=how.all_rows)
+    if any(result.failures for result in results) or any(result.failures for result in comparisons):
+        raise typer.Exit(1)

@@ -14,12 +14,12 @@ from momentumlab.comparison.judgement import Yardstick, finished, quantile, rank
 from momentumlab.comparison.search import Searched, at_edges, search
 from momentumlab.experiment import Choice, Comparison, Experiment, Objective
 from momentumlab.plan import make_plan
-from momentumlab.result import Result, Status
+from momentumlab.result import Failure, Result, Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
+ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED, Status.FAILED)
 
 SAME_PATH = 1e-10
 """Paths that differ by less than this share of their scale are made by the same method."""
@@ -138,6 +138,12 @@ class ComparisonResult:
     def results(self) -> tuple[Result, ...]:
         """The trials of the chosen settings, a result per surface."""
         return tuple(match.result for match in self.matches)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Why trials failed, in the search or with what was chosen, if some did."""
+        searched = (failure for match in self.matches for one in match.searched for failure in one.failures)
+        return Failure.merged([*searched, *(failure for result in self.results for failure in result.failures)])
 
     @property
     def costs(self) -> Array:
@@ -374,6 +380,8 @@ def _notes(match: Match) -> Iterator[str]:
     below, above = at_edges(match.searched, match.yardstick)
     for number, one in enumerate(match.searched):
         standing = match.standing(number)
+        if one.failures:  # of which more is said elsewhere
+            continue
         if standing.always_diverged:
             tried = "every setting that was tried" if one.cells > 1 else "its setting"
             yield f"{one.choice.name} diverges on {surface} with {tried}"

@@ -5,17 +5,21 @@ from typing import Any
 import yaml
 
 from momentumlab.config.expressions import spelled
+from momentumlab.config.needs import needs
 from momentumlab.config.tree import read_scalar
 from momentumlab.experiment import Axis, Choice, Comparison, Experiment, Points, Random, Setting
 from momentumlab.schedules import Schedule
 
 
 def to_yaml(experiment: Experiment | Comparison) -> str:
-    """The experiment as resolved, with every default written out; numbers read back exactly."""
+    """The experiment as resolved, with every default written out; numbers read back exactly.
+
+    Comments at its head say which plug-ins it needs.
+    """
     text: str = yaml.dump(
         to_dict(experiment), Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
     )
-    return text
+    return "".join(f"{comment}\n" for comment in needs(experiment)) + text
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,12 +1,14 @@
 """Where an experiment comes from: a file, a mapping, or an experiment that is to be changed."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from momentumlab.config.comparison import is_comparison, resolve_comparison
 from momentumlab.config.dump import to_dict
+from momentumlab.config.needs import Need, read_needs, unmet
 from momentumlab.config.overrides import override
 from momentumlab.config.resolve import resolve
 from momentumlab.config.tree import MAX_BYTES, Node, node_of, parse_setting, parse_yaml
@@ -46,21 +48,33 @@ def load_comparison(
     What is said of an experiment is a comparison when it is loaded as one: its axes are what is searched. The
     ``defaults`` are for what neither the source nor the settings say.
     """
-    root, name = _tree(source, settings)
+    root, name, needed = _tree(source, settings)
     if isinstance(root.value, dict):
         own = {key: node_of(value, place=root.place, path=key) for key, value in (defaults or {}).items()}
         root = replace(root, value={**own, **root.value})
-    return resolve_comparison(root, default_name=name)
+    with _naming_plugins(needed):
+        return resolve_comparison(root, default_name=name)
 
 
 def load_either(source: Source, settings: Iterable[Node] = ()) -> Experiment | Comparison:
     """Read, override and check what may be either; parameters and errors as those of `load_experiment`."""
-    root, name = _tree(source, settings)
-    return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name)
+    root, name, needed = _tree(source, settings)
+    with _naming_plugins(needed):
+        return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name)
 
 
-def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str]:
-    """The values of a source with their overrides, and the name that the source suggests."""
+@contextmanager
+def _naming_plugins(needed: list[Need]) -> Iterator[None]:
+    """Among the problems of a source, those plug-ins that it says it needs and that are not there."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError([*unmet(needed), *error.problems]) from None
+
+
+def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str, list[Need]]:
+    """The values of a source with their overrides, the name that it suggests, and the plug-ins that it needs."""
+    needed: list[Need] = []
     if isinstance(source, (Experiment, Comparison)):
         root, name = node_of(to_dict(source), place=source.name), source.name
     elif isinstance(source, Mapping):
@@ -69,8 +83,9 @@ def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str]:
         message = f"an experiment is a path, a mapping or an Experiment, not {source!r}"
         raise ConfigError([Problem(place="experiment", message=message)])
     else:
-        root, name = parse_yaml(read_text(source), str(source)), Path(source).stem
-    return override(root, settings), name[:100]
+        text = read_text(source)
+        root, name, needed = parse_yaml(text, str(source)), Path(source).stem, read_needs(text, str(source))
+    return override(root, settings), name[:100], needed
 
 
 def _place(source: Source) -> str:

@@ -102,7 +102,9 @@ class Stateless(NamedTuple):
     """The state of an optimizer that remembers nothing."""
 
 
-OPTIMIZERS: Catalogue[Optimizer[Any]] = Catalogue("optimizer")
+OPTIMIZERS: Catalogue[Optimizer[Any]] = Catalogue(
+    "optimizer", demands=("equation", "source"), group="momentumlab.optimizers"
+)
 
 OptimizerClass = TypeVar("OptimizerClass", bound=type[Optimizer[Any]])
 

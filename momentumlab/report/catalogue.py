@@ -33,6 +33,7 @@ def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
         If one of the tags is none, or the catalogue has no tags.
     """
     catalogue = CATALOGUES[noun]
+    catalogue.load_installed()
     wanted = _known(tags)
     if wanted and catalogue is not SURFACES:
         raise ConfigError([Problem(place="--tag", message=f"only surfaces have tags; leave it out for {noun}")])

@@ -188,7 +188,7 @@ def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str])
                 _statuses(standing, match.starts),
             ]
         )
-        worst = max(standing.counts, key=lambda status: status is Status.DIVERGED)
+        worst = max(standing.counts, key=lambda status: max(status.code, Status.CONVERGED.code))
         styles.append(STATUS_STYLES[worst])
     return Sheet(
         title=f"{result.comparison.name}: {headline(result, match)}",

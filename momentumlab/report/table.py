@@ -26,7 +26,12 @@ MOST_NAMED = 3
 
 RATES = ("rate", "predicted")
 
-STATUS_STYLES = {Status.CONVERGED: "green", Status.MAX_ITERATIONS: "yellow", Status.DIVERGED: "red"}
+STATUS_STYLES = {
+    Status.CONVERGED: "green",
+    Status.MAX_ITERATIONS: "yellow",
+    Status.DIVERGED: "red",
+    Status.FAILED: "magenta",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -197,7 +197,7 @@ def spelled(value: object) -> str:
     return str(value)
 
 
-SCHEDULES: Catalogue[Schedule] = Catalogue("schedule")
+SCHEDULES: Catalogue[Schedule] = Catalogue("schedule", demands=("formula", "source"))
 
 ScheduleClass = TypeVar("ScheduleClass", bound=type[Schedule])
 

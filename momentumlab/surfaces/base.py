@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, Catalogue, Parameter, parameters_of
+from momentumlab.errors import DeclarationError
 
 Intervals = tuple[tuple[float, float], ...]
 
@@ -200,6 +201,15 @@ VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
 class SurfaceCatalogue(Catalogue[Surface]):
     """The surfaces by name; what is no plain name is an expression in x, y, …, and names the surface it describes."""
 
+    def register(self, name: str, cls: type[Surface], aliases: tuple[str, ...] = ()) -> None:
+        """Add a class under its name and aliases; errors as those of any catalogue."""
+        for word in (name, *aliases):
+            if VARIABLE.search(word):
+                raise DeclarationError(
+                    f"'{word}' is no name for a surface: expressions are written in x, y, z, x1, x2 …"
+                )
+        super().register(name, cls, aliases)
+
     @staticmethod
     def is_expression(name: str) -> bool:
         """Whether a name is to be read as an expression."""
@@ -225,7 +235,9 @@ class SurfaceCatalogue(Catalogue[Surface]):
         return super().__getitem__(name)
 
 
-SURFACES = SurfaceCatalogue("surface")
+SURFACES = SurfaceCatalogue(
+    "surface", demands=("formula", "latex", "source", "view", "start"), group="momentumlab.surfaces"
+)
 
 SurfaceClass = TypeVar("SurfaceClass", bound=type[Surface])
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
 from momentumlab.plan import Group, Plan
+from momentumlab.plugins import is_foreign
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (
@@ -69,7 +70,8 @@ def agreements(result: Result, numbers: Sequence[int] | None = None) -> list[Agr
     if result.experiment.noise is not None or result.experiment.is_random:  # then nothing settles at any rate
         return [Agreement() for _ in numbers]
     with np.errstate(all="ignore"):  # what diverges may overflow here, too
-        minima = {number: minimum for number in numbers if (minimum := _approached(result, number)) is not None}
+        sound = [number for number in numbers if result.status_of(number) is not Status.FAILED]
+        minima = {number: minimum for number in sound if (minimum := _approached(result, number)) is not None}
         predicted = _predicted_rates(result, minima)
         return [
             _agreement(result, number, minima[number], predicted.get(number)) if number in minima else Agreement()
@@ -169,6 +171,10 @@ def _predicted_rates(result: Result, minima: Mapping[int, CriticalPoint]) -> dic
             radii, within = _radii(plan, group, numbers, points)
         except TheoryDoesNotApplyError:
             continue
+        except Exception:  # theory tries points and shapes that the run did not
+            if is_foreign(group.surface_class) or is_foreign(group.optimizer_class):
+                continue
+            raise
         distances = np.sqrt(((result.final_points[numbers].T - points) ** 2).sum(axis=0))
         for number, radius, distance in zip(numbers, radii.tolist(), distances.tolist(), strict=True):
             # Near a minimum that is unstable for it, a method that is not linear has no one rate.

@@ -123,7 +123,7 @@ def status_figure(every: Sequence[Plane], *, theories: "Theories | None" = None)
         for panel, sheet in zip(panels, sheets, strict=True):
             codes = sheet.cut(sheet.plane.main_status().astype(np.float64))
             colors = LinearSegmentedColormap.from_list("ends", [UNFINISHED, CONVERGED])
-            shown = np.where(codes == Status.DIVERGED.code, np.nan, codes)
+            shown = np.where(codes >= Status.DIVERGED.code, np.nan, codes)
             draw_map(panel, sheet, shown, Normalize(0, 1), colors=colors, hatched_gaps=True)
             mark_best(panel, sheet)
         remark = join(remark, draw_theory(panels, sheets, theories) if theories else "")

@@ -8,7 +8,7 @@ import numpy as np
 from momentumlab.plan import Trial
 from momentumlab.report.figures import style
 from momentumlab.report.labels import Labels
-from momentumlab.result import Result, Status
+from momentumlab.result import LOST, Result
 
 MOST_SHOWN = 12
 """Figures show up to this many trials or methods."""
@@ -54,7 +54,7 @@ def selection(result: Result) -> list[Shown]:
         Shown(
             trial=trial,
             label=labels.of(trial),
-            diverged=result.status_of(trial.number) is Status.DIVERGED,
+            diverged=result.status_of(trial.number) in LOST,
             color=style.color(i),
             line_style=style.line_style(i),
         )

@@ -21,7 +21,7 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.trajectory import arrangement
 from momentumlab.report.labels import axis_name, short
 from momentumlab.report.sweep_table import headline
-from momentumlab.result import Status
+from momentumlab.result import are_lost
 from momentumlab.sweep import GridAxis, Plane
 
 LONG = 12
@@ -195,7 +195,7 @@ def draw_map(
 ) -> Any:
     """A map of values; where there are none, the cell has diverged or has not converged."""
     if not hatched_gaps:
-        unfinished = sheet.cut(sheet.plane.main_status() != Status.DIVERGED.code) & np.isnan(values)
+        unfinished = sheet.cut(~are_lost(sheet.plane.main_status())) & np.isnan(values)
         layer = np.zeros((*values.shape, 4), dtype=np.float32)
         layer[unfinished] = (*to_rgb(UNFINISHED), 1.0)
         draw_image(panel, sheet, layer)

@@ -83,7 +83,8 @@ def arrangement(count: int) -> tuple[int, int]:
 
 def _alone(result: Result, one: Shown) -> Panelled:
     """A trial in a panel of its own, and how it went."""
-    verbs = {Status.DIVERGED: "diverged after ", Status.CONVERGED: "converged in ", Status.MAX_ITERATIONS: ""}
+    verbs = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after ", Status.FAILED: "failed after "}
+    verbs[Status.MAX_ITERATIONS] = ""
     verb = verbs[result.status_of(one.number)]
     told = f"{verb}{result.iterations[one.number]:,} iterations, loss {result.final_losses[one.number]:.3g}"
     return Panelled(label=one.label, told=told, color=one.color, trials=[one])

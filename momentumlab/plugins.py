@@ -1,0 +1,232 @@
+"""Surfaces, optimizers and schedules in a Python file of somebody's own: how it is loaded, and what it is blamed for.
+
+A plug-in is Python that a person chose to run: by ``--plugin`` or by `load_plugin`, never by a configuration.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from momentumlab.catalogue import Catalogue
+from momentumlab.errors import ConfigError, DeclarationError, Problem
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.schedules import SCHEDULES
+from momentumlab.surfaces import SURFACES
+
+CATALOGUES: tuple[Catalogue[Any], ...] = (SURFACES, OPTIMIZERS, SCHEDULES)
+"""What a plug-in may add to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """A file whose classes are in the catalogues.
+
+    Attributes
+    ----------
+    path
+        The file, in full.
+    sha256
+        Of its content.
+    module
+        The name under which Python knows it.
+    entries
+        What it added: the noun of the catalogue, and the name.
+    """
+
+    path: Path
+    sha256: str
+    module: str
+    entries: tuple[tuple[str, str], ...]
+
+
+_LOADED: dict[Path, Plugin] = {}
+
+
+def loaded_plugins() -> tuple[Plugin, ...]:
+    """All that were loaded, in order."""
+    return tuple(_LOADED.values())
+
+
+def load_plugin(path: str | os.PathLike[str]) -> Plugin:
+    """Add the classes of a file to the catalogues. A file that has changed since it was loaded takes its own place.
+
+    What the file prints goes to stderr.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, is no Python, raises an exception, or has nothing for the catalogues. Then nothing of it
+        remains in them.
+    """
+    full = Path(os.path.abspath(path))  # noqa: PTH100 — without '..', and without following links
+    content = _content(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if full in _LOADED:
+        if _LOADED[full].sha256 == sha256:
+            return _LOADED[full]
+        _unload(_LOADED.pop(full))
+    before = set(_entries())
+    module = f"plugin_{re.sub(r'[^A-Za-z0-9_]', '_', full.stem)}_{hashlib.sha256(os.fsencode(full)).hexdigest()[:12]}"
+    plugin = Plugin(path=full, sha256=sha256, module=module, entries=())
+    try:
+        _execute(plugin, content, shown=os.fspath(path))
+        entries = tuple(entry for entry in _entries() if entry not in before)
+        if not entries:
+            message = "it adds no surface, optimizer or schedule: write @surface(…), @optimizer(…) above a class"
+            raise ConfigError([Problem(place=os.fspath(path), message=message)])
+    except BaseException:
+        _unload(Plugin(path=full, sha256=sha256, module=module, entries=tuple(set(_entries()) - before)))
+        raise
+    _LOADED[full] = Plugin(path=full, sha256=sha256, module=module, entries=entries)
+    return _LOADED[full]
+
+
+def load_plugins(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Add the classes of several files; the problems of all of them at once.
+
+    Raises
+    ------
+    ConfigError
+        As `load_plugin`.
+    """
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            load_plugin(path)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def _content(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        reason = "no such file" if isinstance(error, FileNotFoundError) else reason.lower()
+        raise ConfigError([Problem(place=os.fspath(path), message=reason)]) from None
+
+
+class _Loader(SourceFileLoader):
+    """Loads what was read, so that the checksum is that of what runs; and leaves no ``__pycache__`` beside the file."""
+
+    content: bytes
+
+    def get_data(self, path: str) -> bytes:
+        return self.content
+
+    def path_stats(self, path: str) -> Any:
+        raise OSError  # Python then neither looks for compiled code nor writes it
+
+
+def _execute(plugin: Plugin, content: bytes, *, shown: str) -> None:
+    loader = _Loader(plugin.module, str(plugin.path))
+    loader.content = content
+    spec = spec_from_file_location(plugin.module, plugin.path, loader=loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.modules[plugin.module] = module
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            loader.exec_module(module)
+    except SyntaxError as error:
+        place, text = error.filename or shown, (error.text or "").strip()
+        place = shown if place == str(plugin.path) else place
+        line = f"{place}:{error.lineno or 1}:{error.offset or 1}"
+        raise ConfigError([Problem(place=line, message=f"{error.msg}{f': {text}' if text else ''}")]) from None
+    except (Exception, SystemExit) as error:
+        lines = [number for frame, number in _frames(error) if frame.f_code.co_filename == str(plugin.path)]
+        what = str(error) if isinstance(error, DeclarationError) else described(error)
+        raise ConfigError([Problem(place=f"{shown}:{lines[-1]}" if lines else shown, message=what)]) from None
+
+
+def _entries() -> Iterator[tuple[str, str]]:
+    return ((catalogue.noun, name) for catalogue in CATALOGUES for name in catalogue)
+
+
+def _unload(plugin: Plugin) -> None:
+    for noun, name in plugin.entries:
+        next(catalogue for catalogue in CATALOGUES if catalogue.noun == noun).forget(name)
+    sys.modules.pop(plugin.module, None)
+
+
+class Plugins:
+    """The plug-ins of this process, to be sent to another: to unpickle it there is to load them there."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it travels: as the files' paths."""
+        return _plugins_of, (tuple(str(path) for path in _LOADED),)
+
+
+def _plugins_of(paths: Iterable[str]) -> Plugins:
+    for path in paths:
+        load_plugin(path)
+    return Plugins()
+
+
+def needed_plugins(nouns_and_names: Iterable[tuple[str, str]]) -> list[Plugin]:
+    """The loaded plug-ins from which some of these entries come."""
+    wanted = set(nouns_and_names)
+    return [plugin for plugin in _LOADED.values() if wanted & set(plugin.entries)]
+
+
+# What goes wrong while a plug-in's code runs
+
+
+def described(error: BaseException) -> str:
+    """An exception in a line: ``ZeroDivisionError: division by zero``."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def is_foreign(cls: type) -> bool:
+    """Whether a class, or one from which it is derived, was written outside this package."""
+    modules = {base.__module__ for base in cls.__mro__}
+    return any(module.split(".")[0] not in ("momentumlab", "abc", "typing", "builtins") for module in modules)
+
+
+def blame(error: BaseException) -> str | None:
+    """Where a plug-in's own code raised an exception, ``my_lab.py:12 in Valley.gradient``; ``None`` if none did.
+
+    A plug-in's code is what classes of the catalogues that were written elsewhere have in their modules.
+    """
+    modules = {base.__module__ for catalogue in CATALOGUES for cls in catalogue.values() for base in cls.__mro__}
+    foreign = {
+        getattr(sys.modules.get(name), "__file__", None) for name in modules if name.split(".")[0] != "momentumlab"
+    }
+    foreign -= {getattr(sys.modules.get(name), "__file__", None) for name in ("abc", "typing", "builtins")}
+    places = [(frame.f_code, line) for frame, line in _frames(error) if frame.f_code.co_filename in foreign]
+    if not places:
+        return None
+    code, line = places[-1]
+    return f"{shown_path(code.co_filename)}:{line} in {code.co_qualname}"
+
+
+def shown_path(path: str) -> str:
+    """A path as short as it is clear: from here, if it is below."""
+    with contextlib.suppress(ValueError):
+        return str(Path(path).relative_to(Path.cwd()))
+    return path
+
+
+def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
+    step: TracebackType | None = error.__traceback__
+    while step is not None:
+        yield step.tb_frame, step.tb_lineno
+        step = step.tb_next
+
+
+def traceback_of(error: BaseException) -> str:
+    """The whole story of an exception, for whoever wants to mend its cause."""
+    return "".join(traceback.format_exception(error))
