@@ -109,6 +109,13 @@ def load_plugins(paths: Iterable[str | os.PathLike[str]]) -> None:
         raise ConfigError(problems)
 
 
+def unload_plugin(path: str | os.PathLike[str]) -> None:
+    """Remove the classes of a file from the catalogues, if it was loaded: for tests that begin anew."""
+    plugin = _LOADED.pop(Path(os.path.abspath(path)), None)  # noqa: PTH100
+    if plugin is not None:
+        _unload(plugin)
+
+
 def _content(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()

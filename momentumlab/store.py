@@ -365,18 +365,21 @@ def _comparison_figures(result: "ComparisonResult") -> dict[str, Callable[[], "F
     return figures
 
 
-def write_new_file(path: Path, text: str, *, force: bool = False) -> None:
-    """Write a text file that is not there yet.
+def write_new_files(texts: Mapping[Path, str], *, force: bool = False) -> None:
+    """Write text files that are not there yet: all of them, or none.
 
     Raises
     ------
     OutputError
-        If it is there (unless forced), or cannot be written.
+        If one is there (unless forced), or cannot be written.
     """
-    with _output_errors(path):
-        if path.exists() and not force:
-            raise FileExistsError(None, "is there already; --force writes it anew", str(path))
-        _write_text(path, text)
+    for path in texts:
+        with _output_errors(path):
+            if path.exists() and not force:
+                raise FileExistsError(None, "is there already; --force writes it anew", str(path))
+    for path, text in texts.items():
+        with _output_errors(path):
+            _write_text(path, text)
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

@@ -16,7 +16,7 @@ from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.surfaces.base import CriticalPoint, minimum
 from momentumlab.surfaces.quadratics import Ravine
-from momentumlab.testing import (
+from momentumlab.testing.optimizers import (
     OPTIMIZER_CONTRACTS,
     converges_on_an_easy_quadratic,
     every_hyperparameter_changes_the_path,

@@ -26,7 +26,7 @@ from momentumlab.result import Status
 from momentumlab.schedules import course
 from momentumlab.surfaces import SURFACES
 from momentumlab.sweep import arrays, planes
-from momentumlab.testing import other_values
+from momentumlab.testing.optimizers import other_values
 from tests.conftest import ROOT, Command
 from tests.golden.schedules import ARCHIVE, ITERATIONS, PATHS, START, PathCase
 

@@ -11,6 +11,7 @@ module         part
 `running`      ``run``, ``sweep``, ``compare``, ``tune``
 `looking`      ``predict``, ``translate``, ``list``, ``show``
 `preparing`    ``validate``, ``new``
+`checking`     ``check``
 =============  ==============================================================
 """
 
@@ -24,14 +25,14 @@ from momentumlab.cli import running
 
 # isort: split
 # Commands enter in the order in which --help shows them.
-from momentumlab.cli import looking, preparing
+from momentumlab.cli import checking, looking, preparing
 from momentumlab.cli.application import app
 from momentumlab.cli.output import INTERRUPTED
 from momentumlab.errors import PluginWarning
 
 _with_place = warnings.formatwarning
 
-__all__ = ["app", "looking", "main", "preparing", "running"]
+__all__ = ["app", "checking", "looking", "main", "preparing", "running"]
 
 
 def _as_a_line(

@@ -40,13 +40,33 @@ def validate(
 
 @app.command(rich_help_panel=PREPARING)
 def new(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file to write.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The YAML file to write.", show_default=False)
+    ] = None,
+    surface_plugin: Annotated[
+        Path | None,
+        typer.Option("--surface-plugin", metavar="FILE.py", help="Write a surface of your own, and its tests."),
+    ] = None,
+    optimizer_plugin: Annotated[
+        Path | None,
+        typer.Option("--optimizer-plugin", metavar="FILE.py", help="Write an optimizer of your own, and its tests."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write it even if it is there.")] = False,
 ) -> None:
-    """Write a commented configuration to begin with."""
+    """Write a commented file to begin with: a configuration, or a plug-in with its tests."""
     with reported():
+        if file is None and surface_plugin is None and optimizer_plugin is None:
+            message = "say what to write: FILE, --surface-plugin FILE.py or --optimizer-plugin FILE.py"
+            raise ConfigError([Problem(place="", message=message)])
         from momentumlab import store
         from momentumlab.config import starter
 
-        store.write_new_file(file, starter(str(file)), force=force)
-        print(file)
+        texts: dict[Path, str] = {} if file is None else {file: starter(str(file))}
+        for noun, path in (("surface", surface_plugin), ("optimizer", optimizer_plugin)):
+            if path is not None:
+                from momentumlab.testing.templates import plugin_files
+
+                texts |= plugin_files(noun, path)
+        store.write_new_files(texts, force=force)
+        for path in texts:
+            print(path)

@@ -1,17 +1,4 @@
-"""What every optimizer promises, as functions to be called from a test suite: your own, or this package's.
-
-With pytest::
-
-    import my_lab  # registers my_optimizer
-    import pytest
-    from momentumlab.testing import OPTIMIZER_CONTRACTS
-
-    @pytest.mark.parametrize("contract", OPTIMIZER_CONTRACTS)
-    def test_my_optimizer(contract):
-        contract("my_optimizer")
-
-Each raises `AssertionError` where the promise is broken.
-"""
+"""What every optimizer promises; each function raises `AssertionError` where it is broken, and says what is wrong."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from momentumlab.api import run
-from momentumlab.catalogue import Parameter
+from momentumlab.catalogue import Parameter, put_lanes, take_lanes
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
+from momentumlab.testing.words import assert_texts, assert_titled
 
 SEED = 20261120
 
@@ -36,33 +24,84 @@ def step_is_pure_and_keeps_shapes(name: str) -> None:
         optimizer = OPTIMIZERS[name](**variant)
         x, g = random.normal(size=(3, 5)), random.normal(size=(3, 5))
         state = optimizer.init(x)
-        assert isinstance(state, tuple), "the state is a NamedTuple"
+        assert isinstance(state, tuple), f"the state must be a NamedTuple; init gives {type(state).__name__}"
         for t in range(1, 4):
             frozen = [x.copy(), g.copy(), *(np.array(leaf) for leaf in state)]
             here = Here(x, t, surface.value(x), np.full(5, 0.1), surface)
             velocity, following = optimizer.step(state, g, here)
             again, repeated = optimizer.step(state, g, here)
-            assert velocity.shape == x.shape, "the velocity has the shape of the gradient"
-            assert velocity.tobytes() == again.tobytes(), "the same step twice gives the same velocity"
+            assert np.shape(velocity) == x.shape, (
+                f"the velocity must have the shape of the gradient, {x.shape}; it has {np.shape(velocity)}"
+            )
+            assert velocity.tobytes() == again.tobytes(), "the same step twice gives two velocities: is something kept?"
             for leaf, twin in zip(following, repeated, strict=True):
-                assert np.asarray(leaf).tobytes() == np.asarray(twin).tobytes(), "and the same state"
-            assert type(following) is type(state), "the state keeps its type"
-            assert [np.shape(leaf) for leaf in following] == [np.shape(leaf) for leaf in state], "and its shapes"
+                assert np.asarray(leaf).tobytes() == np.asarray(twin).tobytes(), "the same step twice gives two states"
+            assert type(following) is type(state), (
+                f"the state must keep its type, {type(state).__name__}; step gives {type(following).__name__}"
+            )
+            before_, after = ([np.shape(leaf) for leaf in each] for each in (state, following))
+            assert before_ == after, f"the state must keep its shapes, {before_}; step gives {after}"
             for array, before in zip([x, g, *state], frozen, strict=True):
-                assert np.asarray(array).tobytes() == before.tobytes(), "the arguments are left as they were"
+                assert np.asarray(array).tobytes() == before.tobytes(), (
+                    "step changes its arguments: is there a += or out=?"
+                )
             state = following
 
 
 def lanes_come_last_and_never_mix(name: str) -> None:
     """The last axis of every part of the state is the lanes, and a trial's path is the same alone and in a batch."""
     state = OPTIMIZERS[name]().init(np.zeros((3, 5)))
-    assert all(leaf.shape[-1] == 5 for leaf in state), "the last axis of the state is the lanes"
+    for field, leaf in zip(getattr(state, "_fields", range(len(state))), state, strict=True):
+        shape = np.shape(leaf)
+        assert shape[-1:] == (5,), f"the last axis of the state's {field} must be the 5 lanes; its shape is {shape}"
     lrs = [0.001, 0.01, 0.05, 0.3]
     for variant in variants(name):
         batch = easy_run(name, **variant, lr=lrs)
         for lane, lr in enumerate(lrs):
             alone = easy_run(name, **variant, lr=lr)
             assert alone.path(0).tobytes() == batch.path(lane).tobytes(), f"lr = {lr} differs alone and in a batch"
+
+
+def hyperparameters_may_differ_from_lane_to_lane(name: str) -> None:
+    """Each number among the hyperparameters may be an array, with a value per lane, as in a sweep along it."""
+    for parameter in OPTIMIZERS[name].parameters():
+        if parameter.shared or parameter.name == "lr":
+            continue
+        values = [parameter.default, *other_values(parameter)]
+        try:
+            batch = easy_run(name, **{parameter.name: values})
+        except AssertionError as error:
+            raise AssertionError(f"{parameter.name} may not be an array: {error}; np.where in place of 'if'?") from None
+        for lane, value in enumerate(values):
+            alone = easy_run(name, **{parameter.name: value})
+            assert alone.path(0).tobytes() == batch.path(lane).tobytes(), (
+                f"{parameter.name} = {value} differs alone and beside {values}"
+            )
+
+
+def lanes_can_be_taken_out_and_put_in(name: str) -> None:
+    """Trials that end make room for others: the rest goes on as if nothing had happened."""
+    random = np.random.default_rng(SEED)
+    surface = SURFACES["rosenbrock"]()
+    optimizer = OPTIMIZERS[name]()
+    x, g = random.normal(size=(2, 2, 5))
+
+    def stepped(state: Any, lanes: Any, t: int) -> tuple[Any, Any]:
+        at = np.ascontiguousarray(x[:, lanes])
+        here = Here(at, t, surface.value(at), np.full(at.shape[1], 0.1), surface)
+        return optimizer.step(state, np.ascontiguousarray(g[:, lanes]), here)
+
+    every = np.arange(5)
+    _, state = stepped(optimizer.init(x), every, 1)
+    whole, _ = stepped(state, every, 2)
+    kept = np.array([0, 3])
+    rest, _ = stepped(take_lanes(state, kept), kept, 2)
+    assert rest.tobytes() == whole[:, kept].tobytes(), "with some lanes taken out, the others go another way"
+    free = np.array([1, 4])
+    mixed, _ = stepped(put_lanes(state, free, optimizer.init(np.ascontiguousarray(x[:, free]))), every, 2)
+    assert mixed[:, [0, 2, 3]].tobytes() == whole[:, [0, 2, 3]].tobytes(), (
+        "with new lanes put in, others go another way"
+    )
 
 
 def trials_may_begin_at_different_times(name: str) -> None:
@@ -149,15 +188,17 @@ def stays_finite_where_there_is_no_gradient(name: str) -> None:
 def says_all_that_people_need(name: str) -> None:
     """Title, equation, source, and the meaning of every hyperparameter."""
     cls = OPTIMIZERS[name]
-    assert cls.__doc__, "a docstring"
-    assert cls.equation, "an equation"
-    assert cls.source, "a source"
-    assert all(parameter.doc for parameter in cls.parameters()), "the meaning of every hyperparameter"
+    assert_titled(cls)
+    assert_texts(cls, "equation", "source")
+    for parameter in cls.parameters():
+        assert parameter.doc, f"the hyperparameter {parameter.name} has no doc"
 
 
 OPTIMIZER_CONTRACTS: tuple[Callable[[str], None], ...] = (
     step_is_pure_and_keeps_shapes,
     lanes_come_last_and_never_mix,
+    hyperparameters_may_differ_from_lane_to_lane,
+    lanes_can_be_taken_out_and_put_in,
     trials_may_begin_at_different_times,
     every_hyperparameter_changes_the_path,
     bounds_are_enforced,
@@ -191,8 +232,11 @@ def other_values(parameter: Parameter) -> list[Any]:
 
 
 def easy_run(name: str, **settings: Any) -> Result:
-    """A short run on the ravine."""
-    return run({"surface": "ravine", "optimizer": name, "lr": 0.02, "iterations": 60}, **settings)
+    """A short run on the ravine; an exception in it breaks any promise."""
+    result = run({"surface": "ravine", "optimizer": name, "lr": 0.02, "iterations": 60}, **settings)
+    for failure in result.failures:
+        raise AssertionError(f"{failure.where or 'what step gave does not fit'}: {failure.error}")
+    return result
 
 
 def assert_refused(name: str, parameter: Parameter, value: Any) -> None:

@@ -1,0 +1,106 @@
+"""The command that holds surfaces and optimizers against what all of them promise."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from momentumlab.cli.application import PREPARING, app
+from momentumlab.cli.options import DataFormat, Plugins
+from momentumlab.cli.output import print_notes, reported
+from momentumlab.errors import ConfigError, Problem, UnknownNameError
+
+if TYPE_CHECKING:
+    from momentumlab.testing import Finding
+
+
+@app.command(rich_help_panel=PREPARING)
+def check(
+    what: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Plug-ins, or names of surfaces and optimizers.")
+    ],
+    plugins: Plugins = None,
+    output: Annotated[DataFormat, typer.Option("--format", help="How to print it.")] = DataFormat.TABLE,
+) -> None:
+    """Check surfaces and optimizers of your own: gradients, shapes, purity, and that trials do not touch each other.
+
+    Says what is wrong, where, and what the likeliest cause is. The exit code is 2 if anything is.
+    """
+    with reported():
+        from momentumlab.report.data import json_text
+        from momentumlab.testing import check as checked
+
+        findings: list[Finding] = []
+        for noun, name in _entries(what):
+            if output is DataFormat.TABLE:
+                print(f"{noun} {name}")
+            for finding in checked(noun, name):
+                findings.append(finding)
+                if output is DataFormat.TABLE:
+                    _print(finding)
+        failed = sum(not finding.has_passed for finding in findings)
+        if output is DataFormat.JSON:
+            rows = [
+                {
+                    "kind": finding.noun,
+                    "name": finding.name,
+                    "contract": finding.contract,
+                    "passed": finding.has_passed,
+                    "problem": finding.problem,
+                }
+                for finding in findings
+            ]
+            print(json_text({"passed": not failed, "findings": rows}))
+        elif failed:
+            print(f"{failed} of {len(findings)} promises broken")
+        else:
+            print(f"all {len(findings)} promises kept")
+        sys.stdout.flush()
+        if failed:
+            raise typer.Exit(2)
+
+
+def _entries(what: list[str]) -> list[tuple[str, str]]:
+    """What is to be checked: everything that a file adds, or what goes by a name."""
+    from momentumlab.optimizers import OPTIMIZERS
+    from momentumlab.plugins import load_plugin
+    from momentumlab.surfaces import SURFACES
+
+    entries: list[tuple[str, str]] = []
+    problems: list[Problem] = []
+    for word in what:
+        if word.endswith(".py") or Path(word).is_file():
+            try:
+                added = load_plugin(word).entries
+            except ConfigError as error:
+                problems += error.problems
+                continue
+            schedules = [name for noun, name in added if noun == "schedule"]
+            if schedules:
+                print_notes([f"{word}: schedules are not checked ({', '.join(schedules)})"])
+            entries += [entry for entry in added if entry[0] != "schedule"]
+            continue
+        named: list[tuple[str, str]] = []
+        for catalogue in (SURFACES, OPTIMIZERS):
+            try:
+                named.append((catalogue.noun, catalogue.canonical(word)))
+            except UnknownNameError:
+                continue
+            except ConfigError as error:
+                problems += error.problems
+                break
+        else:
+            if not named:
+                message = "no file, surface or optimizer; 'momentumlab list surfaces' shows what there is"
+                problems.append(Problem(place=word, message=message))
+        entries += named
+    if problems:
+        raise ConfigError(problems)
+    return list(dict.fromkeys(entries))
+
+
+def _print(finding: "Finding") -> None:
+    print(f"  {'passed' if finding.has_passed else 'FAILED'}  {finding.promise}", flush=True)
+    if finding.problem is not None:
+        print(f"          {finding.problem}", flush=True)

@@ -1,0 +1,47 @@
+"""Files to begin with: a surface or an optimizer that keeps all promises, and its tests."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from momentumlab.catalogue import Catalogue
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces.base import VARIABLE
+
+STARTERS = Path(__file__).parent / "starters"
+
+
+def plugin_files(noun: str, path: Path) -> dict[Path, str]:
+    """The text of a plug-in, and of the tests beside it, by path; its class is registered under the file's name.
+
+    Parameters
+    ----------
+    noun
+        ``surface`` or ``optimizer``.
+    path
+        Where the plug-in is to be: ``my_lab.py``.
+
+    Raises
+    ------
+    ConfigError
+        If the file's name does not end in .py, or is no name for an entry of the catalogue.
+    """
+    catalogues: dict[str, Catalogue[Any]] = {"surface": SURFACES, "optimizer": OPTIMIZERS}
+    name, catalogue = path.stem, catalogues[noun]
+    problem = ""
+    if path.suffix != ".py":
+        problem = "a plug-in is a Python file: its name ends in .py"
+    elif re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is None or VARIABLE.search(name):
+        problem = f"'{name}' is no name for a {noun}: letters, digits and _, a letter first, and no variable such as x1"
+    elif name in catalogue:
+        problem = f"there is a {noun} '{name}' already: choose another name for the file"
+    if problem:
+        raise ConfigError([Problem(place=str(path), message=problem)])
+    words = {"FILE": path.name, "NAME": name, "CLASS": "".join(map(str.capitalize, name.split("_")))}
+    texts = {
+        path: (STARTERS / f"{noun}.txt").read_text(encoding="utf-8"),
+        path.with_name(f"test_{path.name}"): (STARTERS / f"test_{noun}.txt").read_text(encoding="utf-8"),
+    }
+    return {place: re.sub(r"\b(FILE|NAME|CLASS)\b", lambda word: words[word[0]], text) for place, text in texts.items()}
