@@ -225,7 +225,7 @@ class Catalogue(Mapping[str, type[Entry]]):
         """
         for word in (name, *aliases):
             if not isinstance(word, str) or ENTRY_NAME.fullmatch(word) is None:
-                raise DeclarationError(f"{word!r} is no name for a {self.noun}: letters, digits and _, a letter first")
+                raise DeclarationError(f"the {self.noun} name {word!r} is not letters, digits and _, a letter first")
             if word in self._classes or word in self._aliases:
                 raise DeclarationError(f"the {self.noun} name '{word}' is taken: choose another")
         if problems := "; ".join(self._lacking(cls)):

@@ -29,6 +29,10 @@ def step_is_pure_and_keeps_shapes(name: str) -> None:
             frozen = [x.copy(), g.copy(), *(np.array(leaf) for leaf in state)]
             here = Here(x, t, surface.value(x), np.full(5, 0.1), surface)
             velocity, following = optimizer.step(state, g, here)
+            for array, before in zip([x, g, *state], frozen, strict=True):
+                assert np.asarray(array).tobytes() == before.tobytes(), (
+                    "step changes its arguments: is there a += or out=?"
+                )
             again, repeated = optimizer.step(state, g, here)
             assert np.shape(velocity) == x.shape, (
                 f"the velocity must have the shape of the gradient, {x.shape}; it has {np.shape(velocity)}"
@@ -41,10 +45,6 @@ def step_is_pure_and_keeps_shapes(name: str) -> None:
             )
             before_, after = ([np.shape(leaf) for leaf in each] for each in (state, following))
             assert before_ == after, f"the state must keep its shapes, {before_}; step gives {after}"
-            for array, before in zip([x, g, *state], frozen, strict=True):
-                assert np.asarray(array).tobytes() == before.tobytes(), (
-                    "step changes its arguments: is there a += or out=?"
-                )
             state = following
 
 
