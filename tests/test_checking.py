@@ -253,8 +253,8 @@ def kinked(x: Array) -> Array:
 def test_a_kink_is_no_mistake_and_hides_none() -> None:
     x = np.random.default_rng(1).uniform(-1, 1, size=(2, 40))
     gradient = np.stack([np.sign(x[0]), 2 * x[1]])
-    assert disagreement("gradient", kinked, gradient, x, np.array([2.0, 2.0])) == ""
-    assert "sign is turned" in disagreement("gradient", kinked, gradient * [[1], [-1]], x, np.array([2.0, 2.0]))
+    assert disagreement("the gradient", kinked, gradient, x, np.array([2.0, 2.0])) == ""
+    assert "sign is turned" in disagreement("the gradient", kinked, gradient * [[1], [-1]], x, np.array([2.0, 2.0]))
     assert not complex_steps(kinked, x)[0].any(), "complex steps see nothing of a modulus: so they are not believed"  # type: ignore[index]
 
 

@@ -21,7 +21,14 @@ CONSTANT = 1e-4
 """Ratios that differ by no more are one and the same factor."""
 
 
-def disagreement(what: str, value: Callable[[Array], Array], stated: Array, x: Array, widths: Array) -> str:
+def disagreement(
+    what: str,
+    value: Callable[[Array], Array],
+    stated: Array,
+    x: Array,
+    widths: Array,
+    judge: str = "the values say",
+) -> str:
     """What is wrong with a gradient; nothing if it is the derivative of the value.
 
     The judge are complex steps, where the function takes complex points and they confirm central differences, which
@@ -40,6 +47,8 @@ def disagreement(what: str, value: Callable[[Array], Array], stated: Array, x: A
         Where it was taken, ``(dim, lanes)``.
     widths
         The scale of each coordinate, ``(dim,)``.
+    judge
+        How the message calls what the function says.
     """
     coarse, fine = central(value, x, STEP * widths), central(value, x, STEP / 2 * widths)
     size = np.abs(fine).max(axis=0) + np.abs(stated).max(axis=0)
@@ -47,19 +56,19 @@ def disagreement(what: str, value: Callable[[Array], Array], stated: Array, x: A
     doubt = np.abs(fine - coarse)
     reliable = (doubt <= 1e-4 * size + 10 * rounding).all(axis=0)
     if not reliable.any():
-        return f"the {what} cannot be judged: the value is not smooth anywhere in the view, as far as differences tell"
+        return f"{what} cannot be judged: the value is not smooth anywhere in the view, as far as differences tell"
     allowed = DIGITS * size + 100 * rounding + 10 * doubt
-    expected, by = fine, "central differences of the values say"
+    expected, by = fine, f"by central differences, {judge}"
     exact = complex_steps(value, x)
     if exact is not None and (np.abs(exact - fine) <= allowed)[:, reliable].all():
-        expected, allowed, by = exact, np.broadcast_to(FINE_DIGITS * size, exact.shape), "the values say"
+        expected, allowed, by = exact, np.broadcast_to(FINE_DIGITS * size, exact.shape), judge
     wrong = (~(np.abs(stated - expected) <= allowed)) & reliable
     if not wrong.any():
         return ""
     i, lane = _worst(np.where(wrong, np.abs(stated - expected) / (size + 1e-300), -1.0))
     used = np.flatnonzero(reliable)
     found = f"{what}, coordinate {i}, at {tuple(x[:, lane].round(4).tolist())} is {stated[i, lane]:.8g}"
-    return f"the {found}; {by} {expected[i, lane]:.8g}{_cause(stated[:, used], expected[:, used], i)}"
+    return f"{found}; {by} {expected[i, lane]:.8g}{_cause(stated[:, used], expected[:, used], i)}"
 
 
 def _worst(badness: Array) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def has_the_gradient_of_its_value(name: str) -> None:
     """The gradient is the derivative of the value."""
     for surface, dim in variants_of(name):
         x = points_in(surface, dim)
-        wrong = disagreement("gradient", surface.value, surface.gradient(x), x, widths_of(surface, dim))
+        wrong = disagreement("the gradient", surface.value, surface.gradient(x), x, widths_of(surface, dim))
         assert not wrong, wrong
 
 
@@ -92,7 +92,8 @@ def has_the_hessian_of_its_gradient(name: str) -> None:
                 )
         for i in range(dim):
             slope = functools.partial(_component, surface, i)
-            wrong = disagreement(f"row {i} of the Hessian", slope, hessian[i], x, widths_of(surface, dim))
+            widths = widths_of(surface, dim)
+            wrong = disagreement(f"row {i} of the Hessian", slope, hessian[i], x, widths, "the gradient says")
             assert not wrong, wrong
 
 
