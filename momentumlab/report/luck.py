@@ -67,7 +67,8 @@ def floor_columns(result: Result, numbers: Sequence[int]) -> Iterator[Cells]:
     if result.history is None or (result.experiment.noise is None and not result.experiment.is_random):
         return
     floors = [floor_of(result, replicates_of(result, number)) for number in numbers]
-    yield FLOORS[0], ["" if floor.measured is None else f"{floor.measured:.3g}" for floor in floors]
+    if any(floor.measured is not None for floor in floors):
+        yield FLOORS[0], ["" if floor.measured is None else f"{floor.measured:.3g}" for floor in floors]
     if any(floor.predicted is not None for floor in floors):
         yield FLOORS[1], ["" if floor.predicted is None else f"{floor.predicted:.3g}" for floor in floors]
     averaged = [
@@ -91,4 +92,5 @@ def meanings(headings: Sequence[str]) -> Iterator[str]:
     """What these columns mean."""
     if FLOORS[0] in headings:
         yield "noise floor: the mean loss above the minimum over the later half of all paths"
+    if FLOORS[2] in headings:
         yield "averaged: the loss at the mean of the iterates of the later half"
