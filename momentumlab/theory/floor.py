@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from momentumlab.catalogue import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
-from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_decoupled, check_steady
+from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_constant, check_decoupled, check_steady
 from momentumlab.theory.noise import stationary_variances
-from momentumlab.theory.prediction import check_constant, optimizer_of
+from momentumlab.theory.prediction import optimizer_of
 
 EMA_DECAY = 0.99
 """Of the running average of iterates."""
@@ -58,11 +58,11 @@ def _predicted(result: Result, number: int, minimum: CriticalPoint) -> float | N
     trial = plan.trial(number)
     hyperparameters = dict(trial.hyperparameters)
     try:
-        check_constant(trial)
+        check_constant(plan.group_of(number).schedules)
         lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
         optimizer = optimizer_of(trial.optimizer, hyperparameters)
         hessian = surface.hessian(np.array(minimum.point)[:, np.newaxis])[:, :, 0]
-        curvatures = np.linalg.eigvalsh(hessian)
+        curvatures: Array = np.linalg.eigvalsh(hessian).astype(np.float64)
         if not check_steady(optimizer, lr, float(curvatures[-1])).is_exact:
             return None
         check_decoupled(optimizer, lr, curvatures.tolist())
