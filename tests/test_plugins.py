@@ -421,7 +421,30 @@ def test_a_plugin_that_theory_cannot_use_is_an_error_in_a_line(command: Command,
     assert command("run", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball", "--no-plots").returncode == 0
     done = command("predict", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball")
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"error: my_lab\.py:\d+ in Ball\.step: AssertionError: \n", done.stderr)
+    assert re.fullmatch(r"error: my_lab\.py:\d+ in Ball\.step: AssertionError\n", done.stderr)
+
+
+def test_a_surface_that_fails_where_it_is_judged_does_not_stop_what_comes_after_it(
+    command: Command, lab: Path, tmp_path: Path
+) -> None:
+    lab.write_text(LAB.replace("        return 0.0625 *", "        1 / 0\n        return 0.0625 *"))
+    for surface in ("gully", "ravine"):
+        (tmp_path / f"{surface}.yaml").write_text(f"surface: {surface}\noptimizers: [sgd, momentum]\niterations: 9\n")
+    done = command("compare", "--plugin", lab, "gully.yaml", "ravine.yaml", "--no-plots", "--quiet")
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: my_lab\.py:\d+ in Gully\.value: ZeroDivisionError: division by zero\n", done.stderr)
+    assert re.fullmatch(r"runs/\S+-ravine\n", done.stdout)
+
+
+def test_replicates_of_a_plugin_that_raises_are_shown(command: Command, lab: Path) -> None:
+    lab.write_text(FAILING)
+    arguments = ["--surface", "ravine", "--optimizer", "ball,sgd", "--noise", "0.1", "--replicates", "3"]
+    done = command("run", "--plugin", lab, *arguments)
+    assert done.returncode == 1
+    assert [line.split()[-1] for line in done.stdout.splitlines() if line.startswith(("ball", "sgd"))] == [
+        "failed",
+        "max_iterations",
+    ]
 
 
 # Installed packages

@@ -43,8 +43,7 @@ def reported() -> Iterator[None]:
         silence_stdout()
         raise typer.Exit(0) from None
     except OSError as error:
-        if (where := _blamed(error)) is not None:
-            print(f"error: {where}: {error}", file=sys.stderr)
+        if told_of_plugin(error):
             raise typer.Exit(1) from None
         silence_stdout()
         print(f"error: cannot print the result: {(error.strerror or str(error)).lower()}", file=sys.stderr)
@@ -52,16 +51,19 @@ def reported() -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception as error:
-        if (where := _blamed(error)) is None:
+        if not told_of_plugin(error):
             raise
-        print(f"error: {where}: {type(error).__name__}: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
-def _blamed(error: Exception) -> str | None:
-    """Where a plug-in's own code raised an exception, if it did."""
+def told_of_plugin(error: Exception) -> bool:
+    """Whether a plug-in's own code raised an exception; then where and what it is goes to stderr."""
     plugins = sys.modules.get("momentumlab.plugins")
-    return plugins.blame(error) if plugins else None
+    where = plugins.blame(error) if plugins else None
+    if plugins is None or where is None:
+        return False
+    print(f"error: {where}: {plugins.described(error)}", file=sys.stderr)
+    return True
 
 
 def silence_stdout() -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.plugins import is_foreign
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_constant, check_decoupled, check_steady
@@ -70,6 +72,10 @@ def _predicted(result: Result, number: int, minimum: CriticalPoint) -> float | N
         variances = stationary_variances(optimizer, lrs, curvatures, math.sqrt(noise.variance))
     except TheoryDoesNotApplyError:
         return None
+    except Exception:  # theory tries points and shapes that the run did not
+        if is_foreign(type(surface)) or is_foreign(OPTIMIZERS[trial.optimizer]):
+            return None
+        raise
     loss = float((0.5 * curvatures * variances).sum())
     return loss if math.isfinite(loss) else None
 
