@@ -4,19 +4,20 @@ import os
 import re
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from momentumlab import engine, store
 from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import Node, node_of
 from momentumlab.engine import Outcome
-from momentumlab.errors import ConfigError, InterruptedSweepError, OutputError, Problem
+from momentumlab.errors import ConfigError, InterruptedSweepError, OutputError, PluginWarning, Problem
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
@@ -93,10 +94,25 @@ def run(
         With every problem of the source and the overrides.
     OutputError
         If the run folder cannot be written.
+
+    Warns
+    -----
+    PluginWarning
+        If the code of a plug-in raised an exception; the result has its trials as ``failed``.
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
     how = Execution(plots=plots, theory=theory, record=record, executor=executor)
-    return execute(plan, how, out=None if out is None else Path(out))
+    return _warned(execute(plan, how, out=None if out is None else Path(out)))
+
+
+Outcomes = TypeVar("Outcomes", Result, "ComparisonResult")
+
+
+def _warned(result: Outcomes) -> Outcomes:
+    """The same, after a warning for each plug-in whose code raised an exception."""
+    for failure in result.failures:
+        warnings.warn(f"{failure} (result.failures has the traceback)", PluginWarning, stacklevel=3)
+    return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +314,7 @@ def compare(
     loaded = load_comparison({} if source is None else source, _nodes(overrides))
     for experiment in loaded.experiments:
         check_size(experiment, max_trials, place=loaded.name)
-    return execute_comparison(loaded, out=out, plots=plots)
+    return _warned(execute_comparison(loaded, out=out, plots=plots))
 
 
 def execute_comparison(

@@ -43,7 +43,7 @@ class DeclarationError(ValueError):
 
 
 class PluginWarning(UserWarning):
-    """An installed plug-in cannot be used."""
+    """A plug-in cannot be used, or its code raised an exception."""
 
 
 class OutputError(MomentumLabError):

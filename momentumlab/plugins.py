@@ -169,17 +169,45 @@ def _unload(plugin: Plugin) -> None:
 
 
 class Plugins:
-    """The plug-ins of this process, to be sent to another: to unpickle it there is to load them there."""
+    """The plug-ins of this process, to be sent to another: to unpickle it there is to load them there.
+
+    Parameters
+    ----------
+    problems
+        Why some of them could not be loaded.
+    """
+
+    def __init__(self, problems: Iterable[Problem] = ()) -> None:
+        self.problems = tuple(problems)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """How it travels: as the files' paths."""
-        return _plugins_of, (tuple(str(path) for path in _LOADED),)
+        """How it travels: as the files' paths and checksums."""
+        return _plugins_of, (tuple((str(plugin.path), plugin.sha256) for plugin in _LOADED.values()),)
+
+    def require(self) -> None:
+        """Refuse to compute without them.
+
+        Raises
+        ------
+        ConfigError
+            If one of them could not be loaded, or is not what it was where it was sent from.
+        """
+        if self.problems:
+            raise ConfigError(self.problems)
 
 
-def _plugins_of(paths: Iterable[str]) -> Plugins:
-    for path in paths:
-        load_plugin(path)
-    return Plugins()
+def _plugins_of(files: Iterable[tuple[str, str]]) -> Plugins:
+    """Load what is not there yet; what is stays as it is, even if somebody changes the file in the meantime."""
+    problems: list[Problem] = []
+    for path, sha256 in files:
+        try:
+            plugin = _LOADED.get(Path(path)) or load_plugin(path)
+        except ConfigError as error:  # raised here it would break the process that unpickles
+            problems += error.problems
+            continue
+        if plugin.sha256 != sha256:
+            problems.append(Problem(place=path, message="it was changed while it was running"))
+    return Plugins(problems)
 
 
 def needed_plugins(nouns_and_names: Iterable[tuple[str, str]]) -> list[Plugin]:

@@ -166,7 +166,7 @@ def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | No
 
 def _compute(plugins: Plugins, experiment: Experiment, first: int, last: int) -> Outcome:
     # The plug-ins come first: to unpickle them is to load them, and the experiment may hold schedules of theirs.
-    del plugins
+    plugins.require()
     plan = make_plan(experiment, max_trials=experiment.trials)
     _Duty.is_computing = True
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel=PREPARING)
 def check(
     what: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Plug-ins, or names of surfaces and optimizers.")
+        list[str], typer.Argument(metavar="FILE|NAME...", help="Plug-ins, or names of surfaces and optimizers.")
     ],
     plugins: Plugins = None,
     output: Annotated[DataFormat, typer.Option("--format", help="How to print it.")] = DataFormat.TABLE,

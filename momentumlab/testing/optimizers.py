@@ -1,5 +1,6 @@
 """What every optimizer promises; each function raises `AssertionError` where it is broken, and says what is wrong."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from momentumlab.api import run
 from momentumlab.catalogue import Parameter, put_lanes, take_lanes
-from momentumlab.errors import ConfigError
+from momentumlab.errors import ConfigError, PluginWarning
 from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
@@ -233,7 +234,9 @@ def other_values(parameter: Parameter) -> list[Any]:
 
 def easy_run(name: str, **settings: Any) -> Result:
     """A short run on the ravine; an exception in it breaks any promise."""
-    result = run({"surface": "ravine", "optimizer": name, "lr": 0.02, "iterations": 60}, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        result = run({"surface": "ravine", "optimizer": name, "lr": 0.02, "iterations": 60}, **settings)
     for failure in result.failures:
         raise AssertionError(f"{failure.where or 'what step gave does not fit'}: {failure.error}")
     return result
