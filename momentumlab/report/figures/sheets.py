@@ -21,7 +21,7 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.trajectory import arrangement
 from momentumlab.report.labels import axis_name, short
 from momentumlab.report.sweep_table import headline
-from momentumlab.result import are_lost
+from momentumlab.result import LOST, are_lost
 from momentumlab.sweep import GridAxis, Plane
 
 LONG = 12
@@ -271,7 +271,8 @@ def finish_maps(
         kinds.append(Patch(facecolor=CONVERGED, label="converged"))
     if unfinished is not None:
         kinds.append(Patch(facecolor=UNFINISHED, label=unfinished))
-    kinds.append(Patch(label="diverged", **DIVERGED))
+    lost = [status.label for status in LOST if (result.status_codes == status.code).any()]
+    kinds.append(Patch(label=" or ".join(lost) or "diverged", **DIVERGED))
     figure.legend(handles=kinds, loc="lower center", ncols=len(kinds), fontsize=9, borderaxespad=0.3)
 
 
@@ -281,7 +282,13 @@ def best_words(sheet: Sheet) -> str:
     if not has_best(sheet):
         return ""
     if math.isinf(plane.best_result):
-        return "no cell converges" if plane.by_iterations else "every cell diverges"
+        return (
+            "no cell converges"
+            if plane.by_iterations
+            else "every cell diverges or fails"
+            if plane.result.failures
+            else "every cell diverges"
+        )
     where = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(plane.best).items())
     best = (
         f"{plane.best_result:.0f} iterations"
