@@ -64,8 +64,8 @@ def rich_predictions(plan: Plan) -> RenderableType:
         table.add_row(*(Text(cell) for cell in cells), *_row(said))
         if len(settings) <= MOST_EXPLAINED:
             words += [Text(""), Text(labels.of(trial), style="bold"), *map(Text, explanation(said))]
-            words += [Text(f"With this noise the loss stays {floor:.3g} above the minimum on average.")
-                      for floor in _floor(plan, number, said) if floor is not None]  # fmt: skip
+            if (floor := _floor(plan, number, said)) is not None:
+                words.append(Text(f"With this noise the loss stays {floor:.3g} above the minimum on average."))
     title = Text(f"{plan.experiment.name}: {labels.common(plan.trial(0))}: before it is run", style="bold")
     left = len(settings) - MOST_ROWS
     rest = [Text(f"and {left:,} more; --format json has all", style="dim")] if left > 0 else []
@@ -95,10 +95,9 @@ def _row(said: list[tuple[CriticalPoint, Said]]) -> Iterator[Text]:
     yield Text(slowest.regime.label, style=REGIME_STYLES.get(slowest.regime, ""))
 
 
-def _floor(plan: Plan, number: int, said: list[tuple[CriticalPoint, Said]]) -> Iterator[float | None]:
+def _floor(plan: Plan, number: int, said: list[tuple[CriticalPoint, Said]]) -> float | None:
     """The loss above the nearest minimum at which noise keeps a trial, if there is noise."""
-    if plan.experiment.noise is not None and said and said[0][0].kind.is_minimum:
-        yield predicted_floor(plan, number, said[0][0])
+    return predicted_floor(plan, number, said[0][0]) if said and said[0][0].kind.is_minimum else None
 
 
 def explanation(said: list[tuple[CriticalPoint, Said]]) -> Iterator[str]:
@@ -206,7 +205,7 @@ def rows(plan: Plan) -> Iterator[dict[str, Any]]:
             "start": list(trial.start),
             "replicate": trial.replicate,
             **_outcome(first),
-            **{"noise_floor": floor for floor in _floor(plan, trial.number, said)},
+            **({"noise_floor": _floor(plan, trial.number, said)} if plan.experiment.noise else {}),
             "critical_points": [
                 {"kind": critical.kind.value, "point": list(critical.point), **_outcome(each)}
                 for critical, each in said
