@@ -4,11 +4,9 @@ A plug-in is Python that a person chose to run: by ``--plugin`` or by `load_plug
 """
 
 import contextlib
-import hashlib
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
@@ -68,6 +66,8 @@ def load_plugin(path: str | os.PathLike[str]) -> Plugin:
         If it cannot be read, is no Python, raises an exception, or has nothing for the catalogues. Then nothing of it
         remains in them.
     """
+    import hashlib  # 20 ms on a slow machine, which a run without plug-ins does without; so is traceback
+
     full = Path(os.path.abspath(path))  # noqa: PTH100 — without '..', and without following links
     content = _content(path)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -264,4 +264,6 @@ def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
 
 def traceback_of(error: BaseException) -> str:
     """The whole story of an exception, for whoever wants to mend its cause."""
+    import traceback
+
     return "".join(traceback.format_exception(error))

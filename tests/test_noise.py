@@ -345,3 +345,11 @@ def test_diverged_replicates_do_not_spoil_the_figures() -> None:
     for figure in (result.plot_losses(), result.plot_velocities(), result.plot_trajectories()):
         figure.canvas.draw()
         assert_text_is_clear(figure)
+
+
+def test_the_floor_is_said_before_the_run(command: Command) -> None:
+    arguments = ("predict", "--surface", "ravine", "--optimizer", "momentum", "--lr", "0.05", "--set", "noise=0.1")
+    expected = sum(0.5 * c * heavy_ball_variance(0.05, 0.9, c, 0.1) for c in (0.125, 18.0))
+    assert f"the loss stays {expected:.3g} above the minimum on average" in command(*arguments).stdout
+    (trial,) = json.loads(command(*arguments, "--format", "json").stdout)["trials"]
+    assert trial["noise_floor"] == pytest.approx(expected)

@@ -22,7 +22,7 @@ module         what
 """
 
 from momentumlab.theory.agreement import Agreement, agreements, coordinate_rates, measured_rate
-from momentumlab.theory.floor import Floor, floor_of, running_average, tail_average
+from momentumlab.theory.floor import Floor, floor_of, predicted_floor, running_average, tail_average
 from momentumlab.theory.linear_map import (
     LinearMap,
     TheoryDoesNotApplyError,
@@ -71,6 +71,7 @@ __all__ = [
     "nesterov_variance",
     "plane_theory",
     "predict",
+    "predicted_floor",
     "response",
     "running_average",
     "spectral_radii",

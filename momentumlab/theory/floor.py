@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.plan import Plan
 from momentumlab.plugins import is_foreign
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
@@ -47,11 +48,11 @@ def floor_of(result: Result, numbers: NDArray[np.int64]) -> Floor:
     ended = any(result.status_of(int(number)) is not Status.MAX_ITERATIONS for number in numbers)
     losses = result.losses[numbers]
     measured = None if ended else float(losses[:, losses.shape[1] // 2 :].mean()) - nearest.loss
-    return Floor(measured=measured, predicted=_predicted(result, int(numbers[0]), nearest))
+    return Floor(measured=measured, predicted=predicted_floor(result.plan, int(numbers[0]), nearest))
 
 
-def _predicted(result: Result, number: int, minimum: CriticalPoint) -> float | None:
-    plan = result.plan
+def predicted_floor(plan: Plan, number: int, minimum: CriticalPoint) -> float | None:
+    """½ Σ λ · variance of a trial at a minimum; ``None`` where theory does not apply."""
     surface, noise = plan.surface_of(number), plan.experiment.noise
     if noise is None or noise.variance is None or not math.isfinite(noise.variance):
         return None
