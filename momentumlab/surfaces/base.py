@@ -99,6 +99,8 @@ class Surface(ABC):
         no wall: the formula goes on beyond it, and so may a path.
     lists_all_minima
         Whether `critical_points` has every minimum within the view, in the default dimension.
+    is_formula
+        Whether it is a function that is written down in its coordinates; a loss over the rows of a table is not.
     """
 
     name: ClassVar[str]
@@ -113,6 +115,7 @@ class Surface(ABC):
     start: ClassVar[tuple[float, ...]]
     domain: ClassVar[Intervals | None] = None
     lists_all_minima: ClassVar[bool] = True
+    is_formula: ClassVar[bool] = True
 
     @abstractmethod
     def value(self, x: Array) -> Array:
