@@ -21,6 +21,7 @@ ROOMS = [
     "schedules",
     "surfaces",
     "optimizers",
+    "noise",
     "conventions",
     "experiment",
     "plan",

@@ -265,7 +265,7 @@ def _tried(experiment: Experiment) -> tuple[Searched, ...]:
     """Run all trials of an experiment; the last axis of its plan are the starts."""
     plan = make_plan(experiment)
     result = engine.run(plan, history=False)
-    starts = len(experiment.starts)
+    starts = experiment.repeats
     groups = iter(plan.groups)
     first = 0
     searched = []

@@ -66,6 +66,8 @@ class Agreement:
 def agreements(result: Result, numbers: Sequence[int] | None = None) -> list[Agreement]:
     """The rates of some trials of a result, or of all; it must have its history."""
     numbers = range(result.trials) if numbers is None else numbers
+    if result.experiment.noise is not None or result.experiment.is_random:  # then nothing settles at any rate
+        return [Agreement() for _ in numbers]
     with np.errstate(all="ignore"):  # what diverges may overflow here, too
         minima = {number: minimum for number in numbers if (minimum := _approached(result, number)) is not None}
         predicted = _predicted_rates(result, minima)
