@@ -7,6 +7,7 @@ from pathlib import Path
 
 from momentumlab.config.comparison import is_comparison, resolve_comparison
 from momentumlab.config.dump import to_dict
+from momentumlab.config.files import anchored
 from momentumlab.config.overrides import override
 from momentumlab.config.resolve import resolve
 from momentumlab.config.tree import MAX_BYTES, Node, node_of, parse_setting, parse_yaml
@@ -69,8 +70,8 @@ def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str]:
         message = f"an experiment is a path, a mapping or an Experiment, not {source!r}"
         raise ConfigError([Problem(place="experiment", message=message)])
     else:
-        root, name = parse_yaml(read_text(source), str(source)), Path(source).stem
-    return override(root, settings), name[:100]
+        root, name = anchored(parse_yaml(read_text(source), str(source)), Path(source).parent), Path(source).stem
+    return anchored(override(root, settings), Path.cwd()), name[:100]
 
 
 def _place(source: Source) -> str:

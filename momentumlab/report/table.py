@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from momentumlab.report.endings import Ending, endings
 from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.steps import steps_of
 from momentumlab.result import Result, Status
@@ -25,6 +26,9 @@ MOST_NAMED = 3
 """Of more trials to which a remark applies, only so many are named."""
 
 RATES = ("rate", "predicted")
+
+FLAT = 1e-12
+"""A curvature of a smaller share of the largest one is zero but for rounding."""
 
 STATUS_STYLES = {Status.CONVERGED: "green", Status.MAX_ITERATIONS: "yellow", Status.DIVERGED: "red"}
 
@@ -157,12 +161,29 @@ def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
     told.append(Column(heading="final point", justify="left", cells=final_points))
     final_losses = [f"{result.final_losses[number]:.5g}" for number in numbers]
     told.append(Column(heading="final loss", justify="right", cells=final_losses))
+    told += _ending_columns(endings(result, numbers))
     if any(rate.measured is not None for rate in rates):
         told.append(Column(heading=RATES[0], justify="right", cells=[rate_text(rate.measured) for rate in rates]))
         told.append(Column(heading=RATES[1], justify="right", cells=[rate_text(rate.predicted) for rate in rates]))
     labels_of_status = [result.status_of(number).label for number in numbers]
     told.append(Column(heading="status", justify="left", cells=labels_of_status))
     return told
+
+
+def _ending_columns(told: Sequence[Ending]) -> list[Column]:
+    """Accuracy and condition number, of which trials on data have one."""
+    columns = {
+        "accuracy": ["" if ending.accuracy is None else f"{ending.accuracy:.1%}" for ending in told],
+        "condition": ["" if ending.curvatures is None else _condition(ending) for ending in told],
+    }
+    return [Column(heading=key, justify="right", cells=cells) for key, cells in columns.items() if any(cells)]
+
+
+def _condition(ending: Ending) -> str:
+    """The condition number at the end; where it has none, which way the loss curves."""
+    if ending.condition_number is not None:
+        return f"{ending.condition_number:.3g}"
+    return "saddle" if ending.curvatures and ending.curvatures[0] < -FLAT * ending.curvatures[1] else "flat"
 
 
 def steps_table(result: Result, number: int) -> RenderableType:

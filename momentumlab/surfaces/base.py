@@ -137,6 +137,11 @@ class Surface(ABC):
         raise NotImplementedError(f"the surface {self.name} has no Hessian")
 
     @property
+    def work(self) -> int:
+        """About how many multiplications the loss of one point takes, where these are so many that they matter."""
+        return 0
+
+    @property
     def is_sampled(self) -> bool:
         """Whether its gradient is estimated from a part of what it is a sum of."""
         return False

@@ -11,6 +11,7 @@ from momentumlab.report.figures.contest import (
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
 from momentumlab.report.figures.portrait import surface_figure, thumbnail
 from momentumlab.report.figures.response import response_figure
+from momentumlab.report.figures.training import training_figure
 from momentumlab.report.figures.trajectory import trajectory_figure
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "sensitivity_figure",
     "surface_figure",
     "thumbnail",
+    "training_figure",
     "trajectory_figure",
     "velocity_figure",
 ]

@@ -1,5 +1,6 @@
 """What the problems on data have in common: parameters, panels of lanes, batches of rows."""
 
+import functools
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class DataSurface(Surface):
     intercept: bool = parameter(True, doc="add a feature that is 1 everywhere")
     l2: float = parameter(0.0, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
 
+    batch_size: float = parameter(
+        0.0, ge=0, shared=True, doc="rows of a mini-batch, of which the gradient is the mean; 0: all rows"
+    )
+
     outputs: ClassVar[str] = "classes"
     dimension = None
     is_formula = False
@@ -79,6 +84,8 @@ class DataSurface(Surface):
         ConfigError
             As `design` does.
         """
+        if self.batch_size:
+            whole("batch_size", self.batch_size, self.design.rows)
         return sum(rows * columns for rows, columns in self.shapes)
 
     @property
@@ -93,8 +100,16 @@ class DataSurface(Surface):
 
     @property
     def work(self) -> int:
-        """About how many multiplications the loss of one point takes."""
         return self.design.rows * self.required_dimension
+
+    @property
+    def is_sampled(self) -> bool:
+        return self.batch_size > 0
+
+    @property
+    def batches(self) -> int:
+        """How many gradients an epoch has, in which each row is looked at once."""
+        return -(-self.design.rows // int(self.batch_size or self.design.rows))
 
     # Scores are what a model says of each row. All arrays begin with an axis of panels; their last one is the columns
     # of a panel: outputs, or where there is one output alone, lanes.
@@ -138,6 +153,24 @@ class DataSurface(Surface):
             found.append([self._coordinates(each, shape) for each, shape in zip(pulled, self.shapes, strict=True)])
         stacked = np.concatenate([np.concatenate(each, axis=0) for each in found], axis=1)
         return np.ascontiguousarray(stacked[:, : x.shape[1]]) + self.l2 * x
+
+    def sampled_gradient(self, x: Array, k: Array | int, replicate: NDArray[np.int64], seed: int) -> Array:
+        """The gradient of a mini-batch: the next rows of an order that is drawn anew for each epoch.
+
+        The last batch of an epoch has the rows that are left. Parameters are those of the base class.
+        """
+        if not self.is_sampled:
+            return self.gradient(x)
+        data = self.design
+        epochs, batches = np.divmod(np.broadcast_to(np.asarray(k, dtype=np.int64), replicate.shape), self.batches)
+        keys, lane_keys = np.unique(np.stack([replicate, epochs, batches]), axis=1, return_inverse=True)
+        gradient = np.empty_like(x)
+        for key, (one, epoch, batch) in enumerate(keys.T.tolist()):
+            begin = batch * int(self.batch_size)
+            rows = _order(data.rows, seed, one, epoch)[begin : begin + int(self.batch_size)]
+            lanes = np.flatnonzero(lane_keys.ravel() == key)
+            gradient[:, lanes] = self._gradient(x[:, lanes], data.features[rows], data.targets[rows])
+        return gradient
 
     def accuracy(self, x: Array) -> Array:
         """The share of rows whose class is told right: ``(dim, lanes) -> (lanes,)``.
@@ -194,6 +227,12 @@ class DataSurface(Surface):
         farthest = max((abs(c) for point in self.minima(dim) for c in point.point), default=1.0)
         reach = min(max(1.0, float(f"{1.5 * farthest:.1g}")), max(WIDEST, 1.1 * farthest))
         return ((-reach, reach),) * dim
+
+
+@functools.lru_cache(maxsize=64)
+def _order(rows: int, seed: int, replicate: int, epoch: int) -> NDArray[np.int32]:
+    """The order in which an epoch of a replicate takes the rows."""
+    return np.random.default_rng([seed, replicate, epoch]).permutation(rows).astype(np.int32)
 
 
 def whole(name: str, value: Any, most: float) -> int:
