@@ -15,7 +15,17 @@ from momentumlab.config.schedules import is_schedule, parse_schedule, read_liste
 from momentumlab.config.tree import Node
 from momentumlab.config.validation import ComparisonSettings, Settings, StartPoints, model_of, problems_of, spelled
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
-from momentumlab.experiment import Axis, Choice, Experiment, Points, Setting, Starts, Stopping, build_surface, is_sampled
+from momentumlab.experiment import (
+    Axis,
+    Choice,
+    Experiment,
+    Points,
+    Setting,
+    Starts,
+    Stopping,
+    build_surface,
+    is_sampled,
+)
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.schedules import Schedule
@@ -147,14 +157,22 @@ class _Resolver:
         problems: list[Problem] = []
         for values in itertools.product(*(choice.axes[name].values for name in shared)):
             try:
-                found.add(build_surface(choice.name, {**choice.first, **dict(zip(shared, values, strict=True))}).default_dimension)
+                found.add(
+                    build_surface(
+                        choice.name, {**choice.first, **dict(zip(shared, values, strict=True))}
+                    ).default_dimension
+                )
             except ConfigError as error:
                 problems += error.problems
         if len(found) > 1:
             told = " or ".join(map(str, sorted(found)))
-            problems.append(Problem(place="data", message=f"its values give {told} coordinates; run one after the other"))
+            problems.append(
+                Problem(place="data", message=f"its values give {told} coordinates; run one after the other")
+            )
         settings = component.settings if component else {}
-        for problem in dict.fromkeys(problems):  # what has the name of a parameter for its place is told where that stands
+        for problem in dict.fromkeys(
+            problems
+        ):  # what has the name of a parameter for its place is told where that stands
             node = settings.get(problem.place, self.tree["surface"])
             is_setting = problem.place in shared
             self.problems.append(node.problem(problem.message) if is_setting else problem)

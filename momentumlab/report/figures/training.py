@@ -56,11 +56,12 @@ def training_figure(result: Result) -> Figure:
                     curves.append(models[one.number].accuracy(np.ascontiguousarray(result.path(one.number)[entries].T)))
             for panel, curve in zip(panels, curves, strict=True):
                 panel.plot(gradients, curve, color=one.color, linestyle=one.line_style, linewidth=1.5)
+        for panel in panels:
+            style.plain_ticks(panel, whole_x=not by_epochs)
         _limit(panels[0], result, shown)
         for panel, name in zip(panels, names, strict=True):
             panel.set_ylabel(name)
             panel.grid(True, axis="y")
-            style.plain_ticks(panel, whole_x=not by_epochs)
             if above > 0.4:
                 per_epoch = next(iter(batches))
                 epochs = panel.secondary_xaxis("top", functions=(lambda x: x / per_epoch, lambda x: x * per_epoch))
@@ -81,8 +82,8 @@ def _limit(panel: Any, result: Result, shown: Sequence[Shown]) -> None:
     losses = losses[np.isfinite(losses)]
     low, high = float(losses.min()), float(losses.max())
     if low > 0 and high > 10 * low:
-        style.log_scale(panel)
         panel.set_ylim(low / 1.3, high * 1.3)
+        style.log_scale(panel)
     else:
         margin = 0.06 * (high - low) or 0.1
         panel.set_ylim(low - margin, high + margin)

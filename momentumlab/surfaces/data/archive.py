@@ -39,7 +39,9 @@ def parse_npz(content: bytes, place: str) -> Table:
         raise bad_file(place, f"the arrays must have the same number of rows, but {told}")
     columns: dict[str, Array | Words] = {}
     for name, array in arrays.items():
-        for column, values in [(name, array)] if array.ndim == 1 else [(f"{name}_{i}", c) for i, c in enumerate(array.T)]:
+        for column, values in (
+            [(name, array)] if array.ndim == 1 else [(f"{name}_{i}", c) for i, c in enumerate(array.T)]
+        ):
             if column in columns:
                 raise bad_file(place, f"two columns are called '{column}'")
             columns[column] = np.ascontiguousarray(values)

@@ -104,7 +104,9 @@ def _design(wishes: Wishes, stamp: tuple[int, int] | None) -> Design:
         classes, targets = _coded(table, target, labels, wishes.outputs)
     raise_any(problems, table.place)
     if 8 * table.rows * (len(names) + 1 + targets.shape[1]) > MOST_BYTES:
-        raise bad_file(table.place, f"{table.rows:,} rows of {len(names):,} features are more than {MOST_BYTES:,} bytes")
+        raise bad_file(
+            table.place, f"{table.rows:,} rows of {len(names):,} features are more than {MOST_BYTES:,} bytes"
+        )
     if table.rows < 2:
         raise bad_file(table.place, "there is one row: nothing can be learned from it")
     features = np.stack(columns, axis=1)
@@ -147,13 +149,17 @@ def _labels(table: Table, target: str, problems: list[Problem]) -> Words:
     column = table.columns[target]
     if column.dtype.kind != "U":
         numbers = table.numbers(target, problems)
-        return np.array([f"{number:g}" if number == float(f"{number:g}") else repr(number) for number in numbers.tolist()])
+        return np.array(
+            [f"{number:g}" if number == float(f"{number:g}") else repr(number) for number in numbers.tolist()]
+        )
     for row, word in enumerate(column.tolist()):
         if "missing" in complaint(word) and not NUMBER.fullmatch(word):
             message = f"column '{target}': {complaint(word)}"
             problems.append(Problem(place=table.place_of(row), message=message))
     if all(NUMBER.fullmatch(word) for word in column.tolist()):
-        return np.array([f"{float(word):g}" if float(f"{float(word):g}") == float(word) else word for word in column.tolist()])
+        return np.array(
+            [f"{float(word):g}" if float(f"{float(word):g}") == float(word) else word for word in column.tolist()]
+        )
     return column.astype(np.str_)
 
 
@@ -164,10 +170,14 @@ def _coded(table: Table, target: str, labels: Words, outputs: str) -> tuple[tupl
     if len(classes) == 1:
         raise bad_file(table.place, f"column '{target}': all rows are of one class, '{classes[0]}'")
     if outputs == "two" and len(classes) > 2:
-        message = f"{table.place}: column '{target}' has {len(classes):,} classes, logistic tells two apart; take softmax"
+        message = (
+            f"{table.place}: column '{target}' has {len(classes):,} classes, logistic tells two apart; take softmax"
+        )
         raise bad_file("target", message)
     if len(classes) > min(MOST_CLASSES, max(2, table.rows // 2)):
-        message = f"column '{target}' has {len(classes):,} different values in {table.rows:,} rows: these are no classes"
+        message = (
+            f"column '{target}' has {len(classes):,} different values in {table.rows:,} rows: these are no classes"
+        )
         raise bad_file("target", f"{table.place}: {message}; least_squares foretells numbers")
     codes = {label: code for code, label in enumerate(classes)}
     coded = np.array([codes[label] for label in labels.tolist()])

@@ -93,7 +93,9 @@ class Logistic(LinearModel):
     intercept counts among the weights of l2, too.
     """
 
-    data: str = parameter("two_moons", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
+    data: str = parameter(
+        "two_moons", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along"
+    )
     l2: float = parameter(1e-3, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
 
     outputs = "two"
