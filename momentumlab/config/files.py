@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from momentumlab.catalogue import Parameter
 from momentumlab.config.tree import Node
@@ -55,4 +56,5 @@ def _absolute(node: Node, words: Sequence[str], folder: str | os.PathLike[str]) 
         return replace(node, value=[_absolute(item, words, folder) for item in node.value])
     if not isinstance(node.value, str) or node.value.partition("(")[0].strip() in words:
         return node
-    return replace(node, value=os.path.abspath(os.path.join(folder, os.path.expanduser(node.value))))
+    path = Path(node.value).expanduser() if node.value.startswith("~/") else Path(node.value)
+    return replace(node, value=os.path.normpath((Path(folder) / path).absolute()))

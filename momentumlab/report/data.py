@@ -57,7 +57,7 @@ def strict(value: Any) -> Any:
 
 
 def rows_of(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a result; on data with what there is to say of the end, and where paths were kept with their rates."""
+    """The rows of a result; on data with what is said of their ends, and where paths were kept with rates."""
     rows = result.rows(numbers)
     told = endings(result, range(result.trials) if numbers is None else numbers)
     if told:

@@ -50,7 +50,7 @@ def training_figure(result: Result) -> Figure:
         for one in shown:
             entries = np.unique(np.linspace(0, len(result.recorded(one.number)) - 1, MOST_POINTS).round().astype(int))
             gradients = result.recorded(one.number)[entries] / (models[one.number].batches if by_epochs else 1)
-            curves = [_drawable(result.losses[one.number, entries], shown)]
+            curves = [_drawable(result.losses[one.number, entries])]
             if classifies:
                 with np.errstate(all="ignore"):
                     curves.append(models[one.number].accuracy(np.ascontiguousarray(result.path(one.number)[entries].T)))
@@ -63,14 +63,18 @@ def training_figure(result: Result) -> Figure:
             panel.set_ylabel(name)
             panel.grid(True, axis="y")
             if above > 0.4:
-                per_epoch = next(iter(batches))
-                epochs = panel.secondary_xaxis("top", functions=(lambda x: x / per_epoch, lambda x: x * per_epoch))
-                epochs.set_xlabel("epochs")
+                _add_epochs(panel, next(iter(batches)))
         finish(figure, panels, shown, title(result), remark, "epochs" if by_epochs else "gradient evaluations")
     return figure
 
 
-def _drawable(losses: Array, shown: Sequence[Shown]) -> Array:
+def _add_epochs(panel: Any, batches: int) -> None:
+    """An axis above the panel, on which ``batches`` gradients are one."""
+    epochs = panel.secondary_xaxis("top", functions=(lambda x: x / batches, lambda x: x * batches))
+    epochs.set_xlabel("epochs")
+
+
+def _drawable(losses: Array) -> Array:
     drawable: Array = np.clip(np.nan_to_num(losses, nan=FAR, posinf=FAR), 0, FAR)
     return drawable
 

@@ -1,7 +1,9 @@
 """NPZ archives to tables. Sizes are read from the headers and checked before anything is allocated."""
 
 import io
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from typing import Any
@@ -14,6 +16,12 @@ from momentumlab.surfaces.data.table import MOST_BYTES, Table, Words, bad_file
 
 LONGEST_HEADER = 2**16
 TARGET = "y"
+
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, RuntimeError, OverflowError),
+)
+"""What the library raises where an archive is damaged or encrypted."""
 
 
 def parse_npz(content: bytes, place: str) -> Table:
@@ -29,7 +37,7 @@ def parse_npz(content: bytes, place: str) -> Table:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             arrays = _arrays(archive, place)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise bad_file(place, f"this is no NPZ archive, or a damaged one ({error})") from None
     if not arrays:
         raise bad_file(place, "the archive has no arrays")

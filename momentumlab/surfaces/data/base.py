@@ -176,7 +176,14 @@ class DataSurface(Surface):
         """The share of rows whose class is told right: ``(dim, lanes) -> (lanes,)``.
 
         Where two classes are equally likely, the first one counts as told.
+
+        Raises
+        ------
+        NotImplementedError
+            If the target is a number.
         """
+        if not self.is_classifier:
+            raise NotImplementedError(f"{self.name} tells no classes apart")
         data = self.design
         shares = [
             self.right(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows

@@ -1,8 +1,8 @@
 """From a table to what a loss is computed from: a matrix of features and targets, both checked."""
 
 import functools
-import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def design(wishes: Wishes) -> Design:
         its path and line.
     """
     try:
-        status = None if sets.is_built_in(wishes.data) else os.stat(wishes.data)
+        status = None if sets.is_built_in(wishes.data) else Path(wishes.data).stat()
     except (OSError, ValueError):  # told when it is read
         status = None
     return _design(wishes, None if status is None else (status.st_mtime_ns, status.st_size))

@@ -89,8 +89,8 @@ class Logistic(LinearModel):
     """Logistic regression on a table with two classes: the mean of −log of the probability of each row's class.
 
     The probability of the second class (numbers in their order, words by the alphabet) is σ(X w). With l2 above 0 there
-    is one minimum, and Newton's method finds it to rounding; without, there is none where a plane parts the classes. The
-    intercept counts among the weights of l2, too.
+    is one minimum, and Newton's method finds it to rounding; without, there is none where a plane parts the classes.
+    The intercept counts among the weights of l2, too.
     """
 
     data: str = parameter(
@@ -126,8 +126,8 @@ class Softmax(LinearModel):
     """Logistic regression with any number of classes: cross-entropy of the softmax of a linear score per class.
 
     The coordinates are the weights feature by feature, of each one weight per class. The same number added to all
-    weights of a feature changes no probability: without l2 the loss is flat along these directions. The intercepts count
-    among the weights of l2, too.
+    weights of a feature changes no probability: without l2 the loss is flat along these directions. The intercepts
+    count among the weights of l2, too.
     """
 
     data: str = parameter("iris", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")

@@ -61,7 +61,7 @@ class MultilayerPerceptron(DataSurface):
         return probabilities(scores) - targets
 
     def hessian(self, x: Array) -> Array:
-        """Its columns are the changes of the gradient along each coordinate (Pearlmutter 1994, Neural Computation 6)."""
+        """Its columns are the changes of the gradient along each coordinate (Pearlmutter 1994, Neural Comput. 6)."""
         data = self.design
         hessian = np.empty((len(x), *x.shape), dtype=x.dtype)
         directions = np.eye(len(x))
@@ -77,7 +77,7 @@ class MultilayerPerceptron(DataSurface):
         return curved
 
     def _changes(self, weights: tuple[Array, ...], along: tuple[Array, ...]) -> tuple[Array, ...]:
-        """How the gradient of the rows' summed loss changes along directions, one a panel: `pulled`, differentiated."""
+        """How the gradient of the summed loss changes along directions, one a panel: `pulled`, differentiated."""
         (_, v, _), (du, dv, db) = weights, along
         features, targets = self.design.features, self.design.targets
         active = np.tanh(np.matmul(features, weights[0]))

@@ -1,4 +1,4 @@
-"""Files of data to tables of columns: CSV here, NPZ in `archive`. Whatever is wrong with a file is told with its line."""
+"""Files of data to tables of columns: CSV here, NPZ in `archive`. What is wrong is told with its line."""
 
 import csv
 import io
@@ -181,7 +181,9 @@ def parse_csv(text: str, place: str) -> Table:
     longest = max(len(word) for row in rows for word in row)
     if 4 * longest * len(rows) > MOST_BYTES:
         raise bad_file(place, f"a value of {longest:,} characters is too long")
-    columns: dict[str, Array | Words] = {name: np.array(each) for name, each in zip(names, zip(*rows), strict=True)}
+    columns: dict[str, Array | Words] = {
+        name: np.array(each) for name, each in zip(names, zip(*rows, strict=True), strict=True)
+    }
     return Table(place=place, columns=columns, lines=np.array(lines), target=names[-1])
 
 
