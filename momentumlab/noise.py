@@ -53,10 +53,14 @@ class Noise(ABC):
         """Whether replicates differ."""
         return True
 
-    def __str__(self) -> str:
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Its arguments, as they are written."""
         values = [getattr(self, field.name) for field in fields(self)]
-        inner = [repr(number) for value in values for number in (value if isinstance(value, tuple) else (value,))]
-        return f"{self.name}({', '.join(inner)})"
+        return tuple(number for value in values for number in (value if isinstance(value, tuple) else (value,)))
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(repr, self.numbers))})"
 
 
 NOISES: dict[str, type[Noise]] = {}

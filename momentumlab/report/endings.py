@@ -51,14 +51,17 @@ class Ending:
         }
 
 
-def endings(result: Result, numbers: Sequence[int]) -> list[Ending]:
-    """What there is to say of some trials' ends; nothing where the surface is no problem on data."""
+def endings(result: Result, numbers: Sequence[int], *, curved: bool = True) -> list[Ending]:
+    """What there is to say of some trials' ends, unless ``curved`` nothing of how the loss curves there.
+
+    Nothing at all where the surface is no problem on data.
+    """
     if not isinstance(result.experiment.first_surface, DataSurface):
         return []
     surfaces = [result.plan.surface_of(number) for number in numbers]
     dimension = result.plan.dimension
     work = sum(surface.work for surface in surfaces) * dimension + len(surfaces) * 10.0 * dimension**3
-    curved = dimension <= MOST_COORDINATES and work <= MOST_WORK
+    curved = curved and dimension <= MOST_COORDINATES and work <= MOST_WORK
     return [_ending(result, number, surface, curved) for number, surface in zip(numbers, surfaces, strict=True)]
 
 

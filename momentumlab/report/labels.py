@@ -82,7 +82,8 @@ class Labels:
     def _luck(self) -> str:
         """The noise and how often it was tried."""
         noise, replicates = self.experiment.noise, self.experiment.replicates
-        told = [f"{noise.name.replace('_', '-')} noise {str(noise)[len(noise.name) :]}"] if noise else []
+        numbers = ", ".join(short(number) for number in noise.numbers) if noise else ""
+        told = [f"{noise.name.replace('_', '-')} noise ({numbers})"] if noise else []
         return ", ".join([*told, *([f"{replicates:,} replicates"] if replicates > 1 else [])])
 
     def _shared(self) -> dict[str, Setting]:

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array
+from momentumlab.plan import Plan
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
-from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_decoupled, check_steady
+from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_constant, check_decoupled, check_steady
 from momentumlab.theory.noise import stationary_variances
-from momentumlab.theory.prediction import check_constant, optimizer_of
+from momentumlab.theory.prediction import optimizer_of
 
 EMA_DECAY = 0.99
 """Of the running average of iterates."""
@@ -45,11 +46,11 @@ def floor_of(result: Result, numbers: NDArray[np.int64]) -> Floor:
     ended = any(result.status_of(int(number)) is not Status.MAX_ITERATIONS for number in numbers)
     losses = result.losses[numbers]
     measured = None if ended else float(losses[:, losses.shape[1] // 2 :].mean()) - nearest.loss
-    return Floor(measured=measured, predicted=_predicted(result, int(numbers[0]), nearest))
+    return Floor(measured=measured, predicted=predicted_floor(result.plan, int(numbers[0]), nearest))
 
 
-def _predicted(result: Result, number: int, minimum: CriticalPoint) -> float | None:
-    plan = result.plan
+def predicted_floor(plan: Plan, number: int, minimum: CriticalPoint) -> float | None:
+    """½ Σ λ · variance of a trial at a minimum; ``None`` where theory does not apply."""
     surface, noise = plan.surface_of(number), plan.experiment.noise
     if noise is None or noise.variance is None or not math.isfinite(noise.variance):
         return None
@@ -58,11 +59,11 @@ def _predicted(result: Result, number: int, minimum: CriticalPoint) -> float | N
     trial = plan.trial(number)
     hyperparameters = dict(trial.hyperparameters)
     try:
-        check_constant(trial)
+        check_constant(plan.group_of(number).schedules)
         lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
         optimizer = optimizer_of(trial.optimizer, hyperparameters)
         hessian = surface.hessian(np.array(minimum.point)[:, np.newaxis])[:, :, 0]
-        curvatures = np.linalg.eigvalsh(hessian)
+        curvatures: Array = np.linalg.eigvalsh(hessian).astype(np.float64)
         if not check_steady(optimizer, lr, float(curvatures[-1])).is_exact:
             return None
         check_decoupled(optimizer, lr, curvatures.tolist())
