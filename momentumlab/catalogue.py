@@ -51,6 +51,8 @@ class Parameter:
         There is no default that makes sense: a person must say it.
     constant
         Why it must not change in the course of a run; empty if it may follow a schedule.
+    is_path
+        It names a file, relative to the folder of the configuration that says so, or one of the ``choices``.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Parameter:
     shared: bool = False
     required: bool = False
     constant: str = ""
+    is_path: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -90,7 +93,7 @@ class Parameter:
     def bounds(self) -> str:
         """The bounds as people write them, ``0 ≤ beta < 1``; empty where every finite value will do."""
         if self.choices:
-            return " or ".join(self.choices)
+            return " or ".join([*self.choices, *(["a path"] if self.is_path else [])])
         lower = f"{self.gt:g} < " if self.gt is not None else f"{self.ge:g} ≤ " if self.ge is not None else ""
         upper = f" < {self.lt:g}" if self.lt is not None else f" ≤ {self.le:g}" if self.le is not None else ""
         return f"{lower}{self.name}{upper}" if lower or upper else ""
@@ -110,6 +113,7 @@ def parameter(
     shared: bool = False,
     required: bool = False,
     constant: str = "",
+    is_path: bool = False,
 ) -> Any:
     """Declare a dataclass field as a parameter (see `Parameter`). Typed as `dataclasses.field` is: ``Any``."""
     declared = {
@@ -124,6 +128,7 @@ def parameter(
         "shared": shared or not isinstance(default, float),
         "required": required,
         "constant": constant,
+        "is_path": is_path,
     }
     return dataclasses.field(default=default, metadata={"parameter": declared})
 

@@ -119,13 +119,13 @@ class _Batch:
         self.queue = queue
         self.iterations = iterations = experiment.stopping.iterations
         self.seed = experiment.seed
-        self.noise, self.is_sampled = experiment.noise, experiment.first_surface.is_sampled
+        self.noise = experiment.noise
         if experiment.noise is not None:
             self.errors = Errors(experiment.noise, experiment.seed, experiment.dimension, experiment.replicates)
         self.courses = {name: Course(schedule, iterations) for name, schedule in queue.group.schedules.items()}
         self.trials, lanes = queue.take(width)
         self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
-        self.replicate = lanes.replicate
+        self.replicate, self.is_sampled = lanes.replicate, lanes.surface.is_sampled
         self.x = np.ascontiguousarray(lanes.start)
         self.velocity = np.zeros_like(self.x)
         self.loss = self.surface.value(self.x)

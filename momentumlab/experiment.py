@@ -203,7 +203,7 @@ class Experiment:
     @property
     def is_random(self) -> bool:
         """Whether gradients are estimated: then replicates differ."""
-        return self.first_surface.is_sampled or (self.noise is not None and self.noise.is_random)
+        return is_sampled(self.surface) or (self.noise is not None and self.noise.is_random)
 
     def idle_hyperparameters(self, optimizer: str) -> set[str]:
         """The optional terms of an optimizer that no trial uses: they are not told in tables and files."""
@@ -295,3 +295,10 @@ def _default(optimizer: str, name: str) -> Value:
 def build_surface(name: str, parameters: Mapping[str, object]) -> Surface:
     """The surface of that name with these parameters."""
     return SURFACES[name](**parameters)
+
+
+def is_sampled(choice: Choice) -> bool:
+    """Whether the gradient of any of these surfaces is estimated; trials that are advanced together have one answer."""
+    shared = [parameter.name for parameter in SURFACES[choice.name].parameters() if parameter.shared]
+    others = ({**choice.first, key: value} for key in shared for value in choice.axes[key].values[1:])
+    return any(build_surface(choice.name, each).is_sampled for each in (choice.first, *others))

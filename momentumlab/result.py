@@ -278,6 +278,12 @@ class Result:
         draw = loss_figure if self.experiment.replicates == 1 else replicated_loss_figure
         return draw(self, theory=theory)
 
+    def plot_training(self) -> "Figure":
+        """On data: the loss over all rows and the accuracy, against gradient evaluations and epochs."""
+        from momentumlab.report.figures import training_figure
+
+        return training_figure(self)
+
     def __repr__(self) -> str:
         counts = Counter(status.label for status in self.status)
         ends = ", ".join(f"{count} {label}" for label, count in counts.items())

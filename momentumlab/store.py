@@ -109,9 +109,11 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
         if result.history is not None:
             _write(folder / "trajectories.npz", functools.partial(_save_history, result))
         if plots and result.history is not None:
+            training = {} if result.experiment.first_surface.is_formula else {"training": result.plot_training}
             _write_figures(
                 folder,
                 {
+                    **training,
                     "trajectory": result.plot_trajectories,
                     "velocity": functools.partial(result.plot_velocities, theory=theory),
                     "loss": functools.partial(result.plot_losses, theory=theory),

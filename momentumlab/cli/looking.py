@@ -180,7 +180,7 @@ def show_entry(
             from momentumlab.surfaces import SURFACES
 
             surface = SURFACES[name]()
-            if surface.default_dimension > 2:
+            if surface.default_dimension > 2 and surface.is_formula:
                 message = f"a picture shows 2 variables, not {surface.default_dimension}"
                 raise ConfigError([Problem(place="--plot", message=message)])
             path = out or Path(f"{joined_words(surface.name)}.png")

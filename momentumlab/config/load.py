@@ -8,6 +8,7 @@ from pathlib import Path
 
 from momentumlab.config.comparison import is_comparison, resolve_comparison
 from momentumlab.config.dump import to_dict
+from momentumlab.config.files import anchored
 from momentumlab.config.needs import Need, read_needs, unmet
 from momentumlab.config.overrides import override
 from momentumlab.config.resolve import resolve
@@ -85,7 +86,8 @@ def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str, list[Nee
     else:
         text = read_text(source)
         root, name, needed = parse_yaml(text, str(source)), Path(source).stem, read_needs(text, str(source))
-    return override(root, settings), name[:100], needed
+        root = anchored(root, Path(source).parent)
+    return anchored(override(root, settings), Path.cwd()), name[:100], needed
 
 
 def _place(source: Source) -> str:

@@ -1,5 +1,6 @@
 """From a tree of values to an `Experiment`: names looked up, defaults filled in, every problem reported at once."""
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -14,7 +15,17 @@ from momentumlab.config.schedules import is_schedule, parse_schedule, read_liste
 from momentumlab.config.tree import Node
 from momentumlab.config.validation import ComparisonSettings, Settings, StartPoints, model_of, problems_of, spelled
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
-from momentumlab.experiment import Axis, Choice, Experiment, Points, Setting, Starts, Stopping, build_surface
+from momentumlab.experiment import (
+    Axis,
+    Choice,
+    Experiment,
+    Points,
+    Setting,
+    Starts,
+    Stopping,
+    build_surface,
+    is_sampled,
+)
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.schedules import Schedule
@@ -60,7 +71,7 @@ def resolve(root: Node, default_name: str, *, budget: int | None = None) -> Expe
     if surface and starts:
         resolver.check_needs(build_surface(surface.name, surface.first), min(starts.dimensions))
     if surface and settings:
-        resolver.check_randomness(build_surface(surface.name, surface.first), noise)
+        resolver.check_randomness(surface, noise)
     if resolver.problems or not (settings and surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
     return Experiment(
@@ -134,7 +145,38 @@ class _Resolver:
         if choice and len({len(value) for value in _all_values(choice) if isinstance(value, tuple)}) > 1:
             self.problems.append(self.tree["surface"].problem("the vectors of an axis must have the same length"))
             return None
-        return choice
+        return choice if choice and self.check_data(choice, component) else None
+
+    def check_data(self, choice: Choice, component: _Component | None) -> bool:
+        """Whether the files that a surface reads are there, in order, and give the same number of coordinates."""
+        cls = SURFACES[choice.name]
+        if cls.is_formula:
+            return True
+        shared = [parameter.name for parameter in cls.parameters() if parameter.shared]
+        found = set()
+        problems: list[Problem] = []
+        for values in itertools.product(*(choice.axes[name].values for name in shared)):
+            try:
+                found.add(
+                    build_surface(
+                        choice.name, {**choice.first, **dict(zip(shared, values, strict=True))}
+                    ).default_dimension
+                )
+            except ConfigError as error:
+                problems += error.problems
+        if len(found) > 1:
+            told = " or ".join(map(str, sorted(found)))
+            problems.append(
+                Problem(place="data", message=f"its values give {told} coordinates; run one after the other")
+            )
+        settings = component.settings if component else {}
+        for problem in dict.fromkeys(
+            problems
+        ):  # what has the name of a parameter for its place is told where that stands
+            node = settings.get(problem.place, self.tree["surface"])
+            is_setting = problem.place in shared
+            self.problems.append(node.problem(problem.message) if is_setting else problem)
+        return not problems
 
     def optimizers(self) -> list[Choice]:
         shared = {key: node for key, node in self.tree.items() if key not in (*SETTINGS, *COMPONENTS)}
@@ -194,9 +236,9 @@ class _Resolver:
             self.problems.append(node.problem(str(error)))
             return None
 
-    def check_randomness(self, surface: Surface, noise: Noise | None) -> None:
+    def check_randomness(self, surface: Choice, noise: Noise | None) -> None:
         """Without luck there is nothing to repeat."""
-        is_random = surface.is_sampled or (noise is not None and noise.is_random)
+        is_random = is_sampled(surface) or (noise is not None and noise.is_random)
         if is_random or any(problem.place.endswith("noise") for problem in self.problems):
             return
         for key, ordinary in (("replicates", 1), ("seed", 0)):

@@ -93,7 +93,7 @@ def _axis_type(parameter: Parameter) -> Any:
     bounds = {key: getattr(parameter, key) for key in ("gt", "ge", "lt", "le")}
     number = Annotated[float, BeforeValidator(_plain_number), Field(**bounds)]
     item: Any = parameter.kind if parameter.kind in (bool, str) else Annotated[number, WrapValidator(_unless_schedule)]
-    if parameter.choices:
+    if parameter.choices and not parameter.is_path:
         item = Annotated[str, AfterValidator(functools.partial(_one_of, parameter.choices))]
     if parameter.kind is tuple:
         item = Annotated[list[number], Field(min_length=1)]

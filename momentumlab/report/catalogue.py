@@ -1,5 +1,6 @@
 """What ``list`` and ``show`` print: the catalogues, from what their classes declare."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -88,6 +89,7 @@ def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
         "formula": cls.formula,
         "latex": cls.latex,
         "dimension": cls.dimension,
+        "is_formula": cls.is_formula,
         "least_dimension": cls.dimension or cls.least_dimension,
         "tags": [tag.value for tag in Tag if tag in cls.tags],
         "default_start": list(surface.default_start(dimension)),
@@ -204,7 +206,10 @@ def _facts(entry: dict[str, Any]) -> Iterator[str]:
     if entry["tags"]:
         yield f"Tags: {', '.join(entry['tags'])}"
     least = entry["least_dimension"]
-    yield f"Dimension: {entry['dimension'] or ('any' if least == 1 else f'any from {least}')}"
+    if entry["is_formula"]:
+        yield f"Dimension: {entry['dimension'] or ('any' if least == 1 else f'any from {least}')}"
+    else:
+        yield f"Dimension: that of the data, {len(entry['window'])} with the defaults"
     yield f"Default start: {point(entry['default_start'])} in the window {_box(entry['window'])}"
     if entry["domain"] is not None:
         yield f"Domain, for which the minima are given: {_box(entry['domain'])}"
@@ -216,7 +221,11 @@ def _facts(entry: dict[str, Any]) -> Iterator[str]:
 
 
 def _box(intervals: list[list[float]]) -> str:
-    return " × ".join(f"[{low:g}, {high:g}]" for low, high in intervals)
+    told = [f"[{low:g}, {high:g}]" for low, high in intervals]
+    if len(told) <= 4:
+        return " × ".join(told)
+    runs = [(interval, len(list(run))) for interval, run in itertools.groupby(told)]
+    return " × ".join(f"{interval} in {count} coordinates" for interval, count in runs)
 
 
 def _parameters(parameters: list[dict[str, Any]]) -> Iterator[RenderableType]:

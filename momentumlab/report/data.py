@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from momentumlab.report.endings import endings
 from momentumlab.report.luck import averages
 from momentumlab.report.steps import Step, steps_of
 from momentumlab.result import Result
@@ -58,8 +59,11 @@ def strict(value: Any) -> Any:
 
 
 def rows_of(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a result; where the paths were kept, with their ``rate`` and ``predicted_rate``."""
+    """The rows of a result; on data with what is said of their ends, and where paths were kept with rates."""
     rows = result.rows(numbers)
+    told = endings(result, range(result.trials) if numbers is None else numbers)
+    if told:
+        rows = ({**row, **ending.as_dict()} for row, ending in zip(rows, told, strict=True))
     if result.history is None:
         yield from rows
         return

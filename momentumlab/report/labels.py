@@ -1,6 +1,7 @@
 """Names for trials: tables and legends say what differs between them, titles what is common."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from momentumlab.catalogue import Value
 from momentumlab.experiment import Choice, Experiment, Setting
@@ -61,14 +62,14 @@ class Labels:
     def _method(self, trial: Trial) -> list[str]:
         parts = [trial.optimizer] if self.optimizers else []
         parts += self._settings(trial.hyperparameters.items(), self.hyperparameters)
-        return parts + self._settings(trial.surface_parameters.items(), self.surface_parameters)
+        return parts + self._surface_settings(trial, self.surface_parameters)
 
     def surface(self, trial: Trial) -> str:
         """The surface with those of its parameters that all trials share and that are not the default."""
         declared = {parameter.name: parameter.default for parameter in SURFACES[trial.surface].parameters()}
         own = [name for name, value in trial.surface_parameters.items() if value != declared[name]]
         told = [name for name in own if name not in self.surface_parameters]
-        settings = ", ".join(self._settings(trial.surface_parameters.items(), told))
+        settings = ", ".join(self._surface_settings(trial, told))
         name = brief(trial.surface)
         return f"{name} ({settings})" if settings else name
 
@@ -99,6 +100,12 @@ class Labels:
     @staticmethod
     def _settings(items: Iterable[tuple[str, Setting]], names: Iterable[str]) -> list[str]:
         return [f"{SYMBOLS.get(name, name)} = {short(value)}" for name, value in items if name in names]
+
+    def _surface_settings(self, trial: Trial, names: Iterable[str]) -> list[str]:
+        """The same for a surface; of the path of a file its last part."""
+        paths = {parameter.name for parameter in SURFACES[trial.surface].parameters() if parameter.is_path}
+        settings = trial.surface_parameters.items()
+        return self._settings(((key, Path(str(v)).name if key in paths else v) for key, v in settings), names)
 
 
 def brief(name: str) -> str:

@@ -1,6 +1,8 @@
 """The table that people see: a row per trial, in a terminal or in a notebook."""
 
 import html
+import math
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from momentumlab.report import luck
+from momentumlab.report.endings import Ending, endings
 from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.steps import steps_of
 from momentumlab.result import Result, Status
@@ -26,6 +29,9 @@ MOST_NAMED = 3
 """Of more trials to which a remark applies, only so many are named."""
 
 RATES = ("rate", "predicted")
+
+FLAT = 1e-12
+"""A curvature of a smaller share of the largest one is zero but for rounding."""
 
 STATUS_STYLES = {
     Status.CONVERGED: "green",
@@ -175,6 +181,7 @@ def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
         told.append(Column(heading="final point", justify="left", cells=final_points))
     final_losses = [luck.final_losses(result, number) for number in numbers]
     told.append(Column(heading="final loss", justify="right", cells=final_losses))
+    told += _ending_columns(result, numbers)
     told += [
         Column(heading=heading, justify="right", cells=cells) for heading, cells in luck.floor_columns(result, numbers)
     ]
@@ -184,6 +191,29 @@ def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
     labels_of_status = [luck.statuses(result, number) for number in numbers]
     told.append(Column(heading="status", justify="left", cells=labels_of_status))
     return told
+
+
+def _ending_columns(result: Result, numbers: Sequence[int]) -> list[Column]:
+    """Accuracy and condition number, of which trials on data have one; of replicates the median accuracy alone."""
+    replicates = result.experiment.replicates
+    every = [int(each) for number in numbers for each in luck.replicates_of(result, number)]
+    ends = endings(result, every, curved=replicates == 1)
+    accuracies = [
+        [-math.inf if end.accuracy is None else end.accuracy for end in ends[i : i + replicates]]
+        for i in range(0, len(ends), replicates)
+    ]
+    columns = {
+        "accuracy": [f"{middle:.1%}" if (middle := statistics.median_low(some)) >= 0 else "" for some in accuracies],
+        "condition": ["" if end.curvatures is None else _condition(end) for end in ends[::replicates]],
+    }
+    return [Column(heading=key, justify="right", cells=cells) for key, cells in columns.items() if any(cells)]
+
+
+def _condition(ending: Ending) -> str:
+    """The condition number at the end; where it has none, which way the loss curves."""
+    if ending.condition_number is not None:
+        return f"{ending.condition_number:.3g}"
+    return "saddle" if ending.curvatures and ending.curvatures[0] < -FLAT * ending.curvatures[1] else "flat"
 
 
 def steps_table(result: Result, number: int) -> RenderableType:

@@ -8,12 +8,13 @@ module         surfaces
 `polynomials`  three_hump_camel, six_hump_camel, goldstein_price, styblinski_tang, dixon_price, zakharov
 `waves`        rastrigin, ackley, griewank, levy, branin, mccormick
 `walls`        plateau, easom, logistic_bowl, huber_valley, log_sum_exp, lessard, sum_of_powers
+`data`         least_squares, logistic, softmax, mlp: losses over the rows of a table
 `expressions`  whatever a person writes down, loaded when it is asked for
 `base`         what a surface is; the registry `SURFACES`; the tags
 =============  ====================================================================================================
 """
 
-from momentumlab.surfaces import classics, polynomials, quadratics, walls, waves
+from momentumlab.surfaces import classics, data, polynomials, quadratics, walls, waves
 from momentumlab.surfaces.base import SURFACES, CriticalKind, CriticalPoint, Surface, Tag, surface
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Surface",
     "Tag",
     "classics",
+    "data",
     "polynomials",
     "quadratics",
     "surface",

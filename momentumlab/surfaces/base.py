@@ -101,6 +101,8 @@ class Surface(ABC):
         no wall: the formula goes on beyond it, and so may a path.
     lists_all_minima
         Whether `critical_points` has every minimum within the view, in the default dimension.
+    is_formula
+        Whether it is a function that is written down in its coordinates; a loss over the rows of a table is not.
     """
 
     name: ClassVar[str]
@@ -115,6 +117,7 @@ class Surface(ABC):
     start: ClassVar[tuple[float, ...]]
     domain: ClassVar[Intervals | None] = None
     lists_all_minima: ClassVar[bool] = True
+    is_formula: ClassVar[bool] = True
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -133,6 +136,11 @@ class Surface(ABC):
             If the surface has none.
         """
         raise NotImplementedError(f"the surface {self.name} has no Hessian")
+
+    @property
+    def work(self) -> int:
+        """About how many multiplications the loss of one point takes, where these are so many that they matter."""
+        return 0
 
     @property
     def is_sampled(self) -> bool:

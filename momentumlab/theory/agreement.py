@@ -156,7 +156,7 @@ def _approached(result: Result, number: int) -> CriticalPoint | None:
 
 def _is_kink(surface: Surface, minimum: CriticalPoint) -> bool:
     """Whether the surface has no curvature at a minimum, of which theory could say anything."""
-    if surface.minima_are == "known":
+    if surface.minima_are == "known" or not surface.is_formula:
         return False
     return not np.isfinite(surface.hessian(np.array(minimum.point)[:, np.newaxis])).all()
 

@@ -12,6 +12,7 @@ from momentumlab.report.figures.curves import loss_figure, velocity_figure
 from momentumlab.report.figures.portrait import surface_figure, thumbnail
 from momentumlab.report.figures.replicates import replicated_loss_figure, replicated_velocity_figure
 from momentumlab.report.figures.response import response_figure
+from momentumlab.report.figures.training import training_figure
 from momentumlab.report.figures.trajectory import trajectory_figure
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "sensitivity_figure",
     "surface_figure",
     "thumbnail",
+    "training_figure",
     "trajectory_figure",
     "velocity_figure",
 ]

@@ -23,6 +23,10 @@ SMALL = 0.35
 
 PADDING = 0.04
 MESH = 200
+COARSEST_MESH = 60
+MOST_WORK = 1.5e9
+"""The multiplications that a map may take, about a second's; a surface that needs more has a coarser mesh."""
+
 LIFTED_AT_ONCE = 2**22
 FAR = 1e100
 LEVELS = 16
@@ -177,7 +181,7 @@ class Landscape:
         """Shade the panels and draw the same contour lines in each."""
         first, *others = panels
         (left, right), (bottom, top) = self.window
-        u, v = np.linspace(left, right, MESH), np.linspace(bottom, top, MESH)
+        u, v = (np.linspace(*ends, count) for ends, count in zip(self.window, self.shade.shape[::-1], strict=True))
         bands = first.contourf(u, v, self.shade, self.levels, cmap=style.LAND, antialiased=False)
         lines = first.contour(u, v, self.shade, self.levels[1:-1], colors=style.CONTOUR, linewidths=0.5)
         for panel in others:  # tracing contours costs more than drawing them
@@ -207,15 +211,21 @@ def landscapes(surfaces: Sequence[Surface], plane: Plane, window: Intervals) -> 
     surface is not defined, the map stays blank.
     """
     (left, right), (bottom, top) = window
-    mesh = np.meshgrid(np.linspace(left, right, MESH), np.linspace(bottom, top, MESH))
+    count = _mesh(sum(surface.work for surface in surfaces))
+    mesh = np.meshgrid(np.linspace(left, right, count), np.linspace(bottom, top, count))
     flat = np.stack([axis.ravel() for axis in mesh])
-    heights = np.stack([_heights(surface, plane, flat) for surface in surfaces]).reshape(-1, MESH, MESH)
+    heights = np.stack([_heights(surface, plane, flat) for surface in surfaces]).reshape(-1, count, count)
     dimension = len(plane.origin)
     lowest = min((point.loss for surface in surfaces for point in surface.minima(dimension)), default=math.inf)
     # A local minimum is no floor to count from where the window holds lower ground.
     is_floor = np.nanmin(heights) >= lowest - 1e-9 * np.nanmax(np.abs(heights))
     shades = _counted(heights - lowest) if is_floor else _ranked(heights)
     return [Landscape(window=window, shade=shade, levels=np.linspace(0, 1, LEVELS + 1)) for shade in shades]
+
+
+def _mesh(work: int) -> int:
+    """How many points a side of the mesh has."""
+    return int(max(COARSEST_MESH, min(MESH, (MOST_WORK / max(work, 1)) ** 0.5)))
 
 
 def _heights(surface: Surface, plane: Plane, flat: Array) -> Array:

@@ -1,0 +1,256 @@
+"""What the problems on data have in common: parameters, panels of lanes, batches of rows."""
+
+import functools
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.catalogue import Array, parameter
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
+from momentumlab.surfaces.data.design import Design, Wishes, design
+from momentumlab.surfaces.data.sets import BUILT_IN
+
+PANEL = 8
+"""The lanes of a panel, where a lane is one column of a matrix product."""
+
+PANEL_BYTES = 2**21
+"""The largest array that panels make on the way, unless a single one does."""
+
+WIDEST = 1e3
+"""A view is no wider than this."""
+
+NO_CURVATURE = 2000
+"""In more dimensions the minimum is not looked for: each step would solve as many equations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSurface(Surface):
+    """The mean loss over the rows of a table, plus ``l2/2`` times the sum of squares of all coordinates.
+
+    The products of matrices are BLAS's, which may round a column differently beside others. So lanes are computed in
+    panels that have the same shape however many lanes there are, the last one filled up with zeros: the numbers of a
+    lane do not depend on the others.
+    """
+
+    data: str = parameter("", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
+    target: str = parameter("", doc="the column to foretell; empty: the last one of a CSV file, y of an NPZ file")
+    ignore: str = parameter("", doc="columns that are left out, separated by commas")
+    standardise: bool = parameter(True, doc="bring each feature to mean 0 and variance 1")
+    intercept: bool = parameter(True, doc="add a feature that is 1 everywhere")
+    l2: float = parameter(0.0, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
+
+    batch_size: float = parameter(
+        0.0, ge=0, shared=True, doc="rows of a mini-batch, of which the gradient is the mean; 0: all rows"
+    )
+
+    outputs: ClassVar[str] = "classes"
+    dimension = None
+    is_formula = False
+    view = ((-1.0, 1.0),)
+    start = (0.0,)
+
+    @cached_property
+    def design(self) -> Design:
+        """The data, read and checked.
+
+        Raises
+        ------
+        ConfigError
+            With everything that is wrong with the settings or the file (see `momentumlab.surfaces.data.design.design`).
+        """
+        return design(
+            Wishes(
+                data=self.data,
+                target=self.target,
+                ignore=self.ignore,
+                standardise=self.standardise,
+                intercept=self.intercept,
+                outputs=self.outputs,
+            )
+        )
+
+    @property
+    def required_dimension(self) -> int:
+        """The number of coordinates, which the data decide; reads them.
+
+        Raises
+        ------
+        ConfigError
+            As `design` does.
+        """
+        if self.batch_size:
+            whole("batch_size", self.batch_size, self.design.rows)
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    @property
+    @abstractmethod
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """The shapes of the matrices of weights whose entries, row by row, are the coordinates."""
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it tells classes apart, and has an accuracy."""
+        return self.outputs != "number"
+
+    @property
+    def work(self) -> int:
+        return self.design.rows * self.required_dimension
+
+    @property
+    def is_sampled(self) -> bool:
+        return self.batch_size > 0
+
+    @property
+    def batches(self) -> int:
+        """How many gradients an epoch has, in which each row is looked at once."""
+        return -(-self.design.rows // int(self.batch_size or self.design.rows))
+
+    # Scores are what a model says of each row. All arrays begin with an axis of panels; their last one is the columns
+    # of a panel: outputs, or where there is one output alone, lanes.
+
+    @abstractmethod
+    def scores(self, features: Array, weights: tuple[Array, ...]) -> Array:
+        """The scores, ``(panels, rows, columns)``, of features ``(rows, features)`` or ``(panels, rows, features)``."""
+
+    @abstractmethod
+    def pulled(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
+        """The gradient of each matrix of weights, from the loss's slopes by the scores."""
+
+    @abstractmethod
+    def row_losses(self, scores: Array, targets: Array) -> Array:
+        """The loss of each row, ``(panels, rows, lanes of a panel)``."""
+
+    @abstractmethod
+    def slopes(self, scores: Array, targets: Array) -> Array:
+        """The derivatives of these losses by the scores."""
+
+    def right(self, scores: Array, targets: Array) -> NDArray[np.bool_]:
+        """Of which rows the class is told right, ``(panels, rows, lanes of a panel)``."""
+        return (scores.argmax(axis=-1) == targets.argmax(axis=-1))[..., np.newaxis]
+
+    def value(self, x: Array) -> Array:
+        data = self.design
+        means = [
+            self.row_losses(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows
+            for weights in self._panels(x)
+        ]
+        return self._cut(means, x) + self.l2 / 2 * sum_coordinates(x * x)
+
+    def gradient(self, x: Array) -> Array:
+        return self._gradient(x, self.design.features, self.design.targets)
+
+    def _gradient(self, x: Array, features: Array, targets: Array) -> Array:
+        found = []
+        for weights in self._panels(x):
+            slopes = self.slopes(self.scores(features, weights), targets)
+            pulled = self.pulled(features, weights, slopes / features.shape[-2])
+            found.append([self._coordinates(each, shape) for each, shape in zip(pulled, self.shapes, strict=True)])
+        stacked = np.concatenate([np.concatenate(each, axis=0) for each in found], axis=1)
+        return np.ascontiguousarray(stacked[:, : x.shape[1]]) + self.l2 * x
+
+    def sampled_gradient(self, x: Array, k: Array | int, replicate: NDArray[np.int64], seed: int) -> Array:
+        """The gradient of a mini-batch: the next rows of an order that is drawn anew for each epoch.
+
+        The last batch of an epoch has the rows that are left. Parameters are those of the base class.
+        """
+        if not self.is_sampled:
+            return self.gradient(x)
+        data = self.design
+        epochs, batches = np.divmod(np.broadcast_to(np.asarray(k, dtype=np.int64), replicate.shape), self.batches)
+        keys, lane_keys = np.unique(np.stack([replicate, epochs, batches]), axis=1, return_inverse=True)
+        gradient = np.empty_like(x)
+        for key, (one, epoch, batch) in enumerate(keys.T.tolist()):
+            begin = batch * int(self.batch_size)
+            rows = _order(data.rows, seed, one, epoch)[begin : begin + int(self.batch_size)]
+            lanes = np.flatnonzero(lane_keys.ravel() == key)
+            gradient[:, lanes] = self._gradient(x[:, lanes], data.features[rows], data.targets[rows])
+        return gradient
+
+    def accuracy(self, x: Array) -> Array:
+        """The share of rows whose class is told right: ``(dim, lanes) -> (lanes,)``.
+
+        Where two classes are equally likely, the first one counts as told.
+
+        Raises
+        ------
+        NotImplementedError
+            If the target is a number.
+        """
+        if not self.is_classifier:
+            raise NotImplementedError(f"{self.name} tells no classes apart")
+        data = self.design
+        shares = [
+            self.right(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows
+            for weights in self._panels(x)
+        ]
+        return self._cut(shares, x)
+
+    @property
+    def _lanes_of_panel(self) -> int:
+        """Where a lane alone is a product of matrices, it is a panel of its own."""
+        return PANEL if len(self.shapes) == 1 and self.shapes[0][1] == 1 else 1
+
+    def _panels(self, x: Array) -> Iterator[tuple[Array, ...]]:
+        """The matrices of weights, ``(panels, rows, columns)`` each, some panels at a time."""
+        dim, lanes = x.shape
+        width = self._lanes_of_panel
+        panels = -(-lanes // width)
+        if panels * width > lanes:
+            x = np.concatenate([x, np.zeros((dim, panels * width - lanes), dtype=x.dtype)], axis=1)
+        widest = max(columns for _, columns in self.shapes) * width
+        together = max(1, PANEL_BYTES // (x.itemsize * self.design.rows * widest))
+        for first in range(0, panels, together):
+            part = x[:, first * width : (first + together) * width]
+            yield tuple(self._matrices(part, width))
+
+    def _matrices(self, part: Array, width: int) -> Iterator[Array]:
+        begin = 0
+        for rows, columns in self.shapes:
+            block = part[begin : begin + rows * columns].reshape(rows, columns, -1, width)
+            yield np.ascontiguousarray(block.transpose(2, 0, 1, 3).reshape(-1, rows, columns * width))
+            begin += rows * columns
+
+    def _coordinates(self, matrices: Array, shape: tuple[int, int]) -> Array:
+        """Matrices of panels to coordinates, ``(rows · columns, lanes)``: the way of `_matrices` back."""
+        width = self._lanes_of_panel
+        return matrices.reshape(-1, *shape, width).transpose(1, 2, 0, 3).reshape(shape[0] * shape[1], -1)
+
+    @staticmethod
+    def _cut(parts: list[Array], x: Array) -> Array:
+        """What was computed of the lanes alone, without those that fill up the last panel."""
+        return np.concatenate(parts)[: x.shape[1]]
+
+    def default_start(self, dim: int) -> tuple[float, ...]:
+        return (0.0,) * dim
+
+    def window(self, dim: int) -> Intervals:
+        """As far to each side as all known minima are away, and half as far again."""
+        farthest = max((abs(c) for point in self.minima(dim) for c in point.point), default=1.0)
+        reach = min(max(1.0, float(f"{1.5 * farthest:.1g}")), max(WIDEST, 1.1 * farthest))
+        return ((-reach, reach),) * dim
+
+
+@functools.lru_cache(maxsize=64)
+def _order(rows: int, seed: int, replicate: int, epoch: int) -> NDArray[np.int32]:
+    """The order in which an epoch of a replicate takes the rows."""
+    return np.random.default_rng([seed, replicate, epoch]).permutation(rows).astype(np.int32)
+
+
+def whole(name: str, value: Any, most: float) -> int:
+    """A parameter that counts something.
+
+    Raises
+    ------
+    ConfigError
+        If it is no whole number from 1 on, or too large.
+    """
+    if not 1 <= value <= most or value != int(value):
+        message = f"{value:g} is not a whole number from 1 to {most:,.0f}"
+        raise ConfigError([Problem(place=name, message=message)])
+    return int(value)

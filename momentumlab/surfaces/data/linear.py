@@ -1,0 +1,211 @@
+"""Models that are linear in their weights: least_squares, logistic and softmax, whose losses are convex."""
+
+import functools
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.catalogue import Array, parameter
+from momentumlab.surfaces.base import CriticalPoint, Tag, absolute, minimum, surface
+from momentumlab.surfaces.data.base import NO_CURVATURE, DataSurface
+from momentumlab.surfaces.data.design import Design
+from momentumlab.surfaces.data.sets import BUILT_IN
+
+MOST_STEPS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearModel(DataSurface):
+    """Scores that are features times weights; an output's weights are a column of their matrix."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        return ((self.design.features.shape[1], self.design.targets.shape[1]),)
+
+    def scores(self, features: Array, weights: tuple[Array, ...]) -> Array:
+        return np.matmul(features, weights[0])
+
+    def pulled(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
+        return (np.matmul(np.swapaxes(features, -1, -2), slopes),)
+
+    @abstractmethod
+    def curvatures(self, scores: Array) -> Array:
+        """The second derivatives of one lane's row losses by the scores, ``(rows, outputs, outputs)``."""
+
+    def hessian(self, x: Array) -> Array:
+        features, rows = self.design.features, self.design.rows
+        dim, lanes = x.shape
+        (inputs, outputs) = self.shapes[0]
+        hessian = np.empty((dim, dim, lanes), dtype=x.dtype)
+        for lane in range(lanes):
+            curvatures = self.curvatures(features @ x[:, lane].reshape(inputs, outputs)) / rows
+            blocks = np.empty((inputs, outputs, inputs, outputs), dtype=x.dtype)
+            for i in range(outputs):
+                for j in range(i + 1):
+                    blocks[:, i, :, j] = features.T @ (curvatures[:, i, j, np.newaxis] * features)
+                    blocks[:, j, :, i] = blocks[:, i, :, j].T
+            hessian[:, :, lane] = blocks.reshape(dim, dim) + self.l2 * np.eye(dim)
+        return hessian
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        """The minimum, where there is one for certain and it can be computed in a moment."""
+        is_certain = self.l2 > 0 or self.outputs == "number"
+        return _lowest(self, self.design) if is_certain and dim <= NO_CURVATURE else ()
+
+
+@surface("least_squares", aliases=("linear_regression", "ridge"))
+@dataclass(frozen=True, kw_only=True)
+class LeastSquares(LinearModel):
+    """Linear regression on a table: half the mean square of what the features leave of the target.
+
+    The minimum is computed in closed form; where several have the same loss, the shortest one. The curvatures are the
+    eigenvalues of ``XᵀX/n`` plus l2. With ``standardise: false`` they spread as the units of the columns do.
+    """
+
+    data: str = parameter("wine", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
+
+    outputs = "number"
+    formula = "|X w − t|²/(2n) + l2 |w|²/2, rows of X: the features of the n rows"
+    latex = r"\frac{1}{2n}\,|Xw - t|^2 + \frac{l_2}{2}|w|^2"
+    source = "Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, sections 3.2 and 3.4.1"
+    tags = frozenset({Tag.QUADRATIC, Tag.CONVEX})
+
+    def row_losses(self, scores: Array, targets: Array) -> Array:
+        rest = scores - targets
+        return rest * rest / 2
+
+    def slopes(self, scores: Array, targets: Array) -> Array:
+        return scores - targets
+
+    def curvatures(self, scores: Array) -> Array:
+        return np.ones((*scores.shape, 1))
+
+
+@surface("logistic", aliases=("logistic_regression",))
+@dataclass(frozen=True, kw_only=True)
+class Logistic(LinearModel):
+    """Logistic regression on a table with two classes: the mean of −log of the probability of each row's class.
+
+    The probability of the second class (numbers in their order, words by the alphabet) is σ(X w). With l2 above 0 there
+    is one minimum, and Newton's method finds it to rounding; without, there is none where a plane parts the classes.
+    The intercept counts among the weights of l2, too.
+    """
+
+    data: str = parameter(
+        "two_moons", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along"
+    )
+    l2: float = parameter(1e-3, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
+
+    outputs = "two"
+    formula = "mean of log(1 + exp(−s·x·w)) + l2 |w|²/2, s = ±1 the class of the row with features x"
+    latex = r"\frac{1}{n}\sum_i \log(1 + e^{-s_i\, x_i \cdot w}) + \frac{l_2}{2}|w|^2"
+    source = "Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, section 4.4"
+    tags = frozenset({Tag.CONVEX})
+    minima_are = "found"
+
+    def row_losses(self, scores: Array, targets: Array) -> Array:
+        wrong = (1 - 2 * targets) * scores
+        return np.where(wrong.real > 0, wrong, 0.0) + np.log1p(np.exp(-absolute(wrong)))
+
+    def slopes(self, scores: Array, targets: Array) -> Array:
+        side = 1 - 2 * targets
+        return side * _sigmoid(side * scores)
+
+    def curvatures(self, scores: Array) -> Array:
+        return (_sigmoid(scores) * _sigmoid(-scores))[..., np.newaxis]
+
+    def right(self, scores: Array, targets: Array) -> NDArray[np.bool_]:
+        return (scores > 0) == (targets > 0.5)
+
+
+@surface("softmax", aliases=("multinomial_logistic",))
+@dataclass(frozen=True, kw_only=True)
+class Softmax(LinearModel):
+    """Logistic regression with any number of classes: cross-entropy of the softmax of a linear score per class.
+
+    The coordinates are the weights feature by feature, of each one weight per class. The same number added to all
+    weights of a feature changes no probability: without l2 the loss is flat along these directions. The intercepts
+    count among the weights of l2, too.
+    """
+
+    data: str = parameter("iris", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
+    l2: float = parameter(1e-3, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
+
+    formula = "mean of log(Σₖ exp(x·wₖ)) − x·w_c + l2 |w|²/2, c the class of the row with features x"
+    latex = r"\frac{1}{n}\sum_i \left[\log\sum_k e^{x_i \cdot w_k} - x_i \cdot w_{c_i}\right] + \frac{l_2}{2}|w|^2"
+    source = "Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, section 4.4"
+    tags = frozenset({Tag.CONVEX, Tag.ILL_CONDITIONED})
+    minima_are = "found"
+
+    def row_losses(self, scores: Array, targets: Array) -> Array:
+        return cross_entropies(scores, targets)
+
+    def slopes(self, scores: Array, targets: Array) -> Array:
+        return probabilities(scores) - targets
+
+    def curvatures(self, scores: Array) -> Array:
+        p = probabilities(scores)
+        return p[:, :, np.newaxis] * np.eye(p.shape[1]) - p[:, :, np.newaxis] * p[:, np.newaxis]
+
+
+def _sigmoid(scores: Array) -> Array:
+    """1/(1 + exp(−z)), without overflow and with all digits on both sides."""
+    power = np.exp(-absolute(scores))
+    return np.where(scores.real > 0, 1.0, power) / (1 + power)
+
+
+def probabilities(scores: Array) -> Array:
+    """The softmax over the last axis."""
+    powers = np.exp(scores - scores.real.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def cross_entropies(scores: Array, targets: Array) -> Array:
+    """−log of the probability of each row's class, ``(…, outputs) -> (…, 1)``."""
+    above = scores - (scores * targets).sum(axis=-1, keepdims=True)
+    highest = above.real.max(axis=-1, keepdims=True)
+    return highest + np.log(np.exp(above - highest).sum(axis=-1, keepdims=True))
+
+
+@functools.lru_cache(maxsize=64)
+def _lowest(model: LinearModel, data: Design) -> tuple[CriticalPoint, ...]:
+    """The minimum of a convex loss; ``data`` are the model's, and tell apart what a file had at different times."""
+    if model.outputs == "number":
+        w = _shortest_solution(model)
+    else:
+        w = _descended(model)
+    return (minimum(*w.tolist(), loss=float(model.value(w[:, np.newaxis])[0])),)
+
+
+def _shortest_solution(model: LinearModel) -> Array:
+    """The minimum of least squares, by the singular values of the features."""
+    data = model.design
+    u, singular, v = np.linalg.svd(data.features / np.sqrt(data.rows), full_matrices=False)
+    along = u.T @ (data.targets[:, 0] / np.sqrt(data.rows))
+    counted = singular > np.finfo(np.float64).eps * max(data.features.shape) * singular[0]
+    return v.T @ np.where(counted, singular * along / np.where(counted, singular**2 + model.l2, 1.0), 0.0)
+
+
+def _descended(model: LinearModel) -> Array:
+    """The minimum by Newton's method from zero, each step halved until it descends; to where rounding ends it."""
+    x = np.zeros((model.required_dimension, 1))
+    loss = float(model.value(x)[0])
+    gradient = model.gradient(x)
+    for _ in range(MOST_STEPS):
+        step = np.linalg.solve(model.hessian(x)[:, :, 0], gradient)
+        promised = float((gradient * step).sum())
+        if promised <= 1e-13 * abs(loss):  # losses no longer tell points apart, but gradients do
+            following = x - step
+            slope = model.gradient(following)
+            if np.abs(slope).max() >= np.abs(gradient).max():
+                break
+            x, gradient, loss = following, slope, float(model.value(following)[0])
+            continue
+        share = 1.0
+        while (lower := float(model.value(x - share * step)[0])) > loss - 1e-4 * share * promised and share > 1e-10:
+            share /= 2
+        x, loss = x - share * step, lower
+        gradient = model.gradient(x)
+    return x[:, 0]

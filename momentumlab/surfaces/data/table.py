@@ -1,0 +1,224 @@
+"""Files of data to tables of columns: CSV here, NPZ in `archive`. What is wrong is told with its line."""
+
+import csv
+import io
+import math
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.catalogue import Array
+from momentumlab.errors import ConfigError, Problem
+
+MOST_BYTES = 2**28
+"""The largest file, and the largest table in memory: 256 MiB."""
+
+MOST_PROBLEMS = 10
+"""Of more problems in one file only so many are told."""
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+NAMELESS = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
+MISSING = ("", "?", "-", "na", "n/a", "null", "none")
+DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+", re.ASCII)
+
+Words = NDArray[np.str_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """Columns of equal length, in the order of the file.
+
+    Attributes
+    ----------
+    place
+        What the table is called in messages: the path of its file.
+    columns
+        Numbers ``(rows,)``, or words ``(rows,)`` as they are written in a file of text.
+    lines
+        The line of each row in a file of text, ``(rows,)``; none if it is no text.
+    target
+        The column that is the target unless a person says otherwise.
+    """
+
+    place: str
+    columns: dict[str, Array | Words]
+    lines: NDArray[np.int64] | None
+    target: str
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self.columns.values())))
+
+    def place_of(self, row: int) -> str:
+        """Where a row stands."""
+        return f"{self.place}:{self.lines[row]}" if self.lines is not None else f"{self.place}: row {row}"
+
+    def numbers(self, name: str, problems: list[Problem]) -> Array:
+        """A column as finite numbers; what is none becomes a problem at its row."""
+        column = self.columns[name]
+        if column.dtype.kind != "U":
+            numbers: Array = column.astype(np.float64)
+            for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
+                message = f"column '{name}': {numbers[row]} is not a finite number"
+                problems.append(Problem(place=self.place_of(row), message=message))
+            return numbers
+        numbers = np.full(len(column), math.nan)
+        for row, word in enumerate(column.tolist()):
+            if NUMBER.fullmatch(word) and math.isfinite(number := float(word)):
+                numbers[row] = number
+            else:
+                problems.append(Problem(place=self.place_of(row), message=f"column '{name}': {complaint(word)}"))
+        return numbers
+
+
+def complaint(word: str) -> str:
+    """Why a word is no finite number."""
+    told = f"'{word}'" if len(word) <= 30 else f"'{word[:27]}...'"
+    if word.lower() in MISSING:
+        return "the value is missing" + (f" ({told})" if word else "")
+    if NAMELESS.fullmatch(word) or NUMBER.fullmatch(word):
+        return f"{told} is not a finite number"
+    if DECIMAL_COMMA.fullmatch(word):
+        return f"{told} is not a number: write {word.replace(',', '.')}"
+    return f"{told} is not a number"
+
+
+def bad_file(place: str, message: str) -> ConfigError:
+    """The error of a file with a single problem."""
+    return ConfigError([Problem(place=place, message=message)])
+
+
+def raise_any(problems: Sequence[Problem], place: str) -> None:
+    """Raise an error if there are problems: the first ones, and the number of the others."""
+    if not problems:
+        return
+    told = list(problems[:MOST_PROBLEMS])
+    if len(problems) > MOST_PROBLEMS:
+        told.append(Problem(place=place, message=f"and {len(problems) - MOST_PROBLEMS:,} more problems of this kind"))
+    raise ConfigError(told)
+
+
+def read(path: str) -> Table:
+    """Read a file of data.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, is too large, or is no table. A file that is not there has the place ``data``: it is the
+        setting that is wrong.
+    """
+    content = _content(path)
+    if content.startswith(b"PK"):
+        from momentumlab.surfaces.data.archive import parse_npz
+
+        return parse_npz(content, path)
+    if content.startswith(b"\x93NUMPY"):
+        raise bad_file(path, "a single array has no columns: save it by np.savez(path, X=features, y=target)")
+    return parse_csv(_text(content, path), path)
+
+
+def _content(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            status = Path(path).stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise bad_file("data", f"{path} is no file")
+            if status.st_size > MOST_BYTES:
+                raise bad_file(path, f"{status.st_size:,} bytes are more than the limit of {MOST_BYTES:,}")
+            content = file.read(MOST_BYTES)
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+        raise bad_file("data", f"{path}: {reason}") from None
+    except ValueError as error:  # a NUL in the path
+        raise bad_file("data", f"{path!r}: {error}") from None
+    if not content.strip():
+        raise bad_file(path, "the file is empty")
+    return content
+
+
+def _text(content: bytes, path: str) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise bad_file(f"{path}:1", "this is UTF-16: save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise bad_file(f"{path}:{line}", f"byte {error.start} is not UTF-8: save the file as UTF-8") from None
+
+
+def parse_csv(text: str, place: str) -> Table:
+    """Read a table with a line of names first; its separator is the one that makes most columns of these.
+
+    Raises
+    ------
+    ConfigError
+        With up to `MOST_PROBLEMS` of the lines that are no rows.
+    """
+    separator = _separator(text, place)
+    lines, rows, problems = [], [], []
+    numbered = _numbered(text, separator, place)
+    line, names = next(numbered)
+    names = [name.strip() for name in names]
+    _check_names(names, f"{place}:{line}")
+    for line, row in numbered:
+        if len(row) != len(names):
+            noun = "value" if len(row) == 1 else "values"
+            message = f"{len(row)} {noun}, but line 1 names {len(names)} columns"
+            problems.append(Problem(place=f"{place}:{line}", message=message))
+            continue
+        lines.append(line)
+        rows.append([word.strip() for word in row])
+    raise_any(problems, place)
+    if not rows:
+        raise bad_file(place, "there are names of columns, but no rows")
+    longest = max(len(word) for row in rows for word in row)
+    if 4 * longest * len(rows) > MOST_BYTES:
+        raise bad_file(place, f"a value of {longest:,} characters is too long")
+    columns: dict[str, Array | Words] = {
+        name: np.array(each) for name, each in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    return Table(place=place, columns=columns, lines=np.array(lines), target=names[-1])
+
+
+def _separator(text: str, place: str) -> str:
+    """The separator that makes most columns of the first line."""
+    return max(SEPARATORS, key=lambda separator: len(next(_numbered(text, separator, place))[1]))
+
+
+def _numbered(text: str, separator: str, place: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, with the line on which it ends."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+    while True:
+        begun = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = "a quotation mark is not closed" if "unexpected end" in str(error) else str(error)
+            raise bad_file(f"{place}:{begun}", reason) from None
+        if any(word.strip() for word in row):
+            yield reader.line_num, row
+
+
+def _check_names(names: list[str], place: str) -> None:
+    """The first line must name the columns, each in its own way."""
+    if all(NUMBER.fullmatch(name) for name in names):
+        raise bad_file(place, "the first line must have the names of the columns, but these are numbers")
+    problems = []
+    for i, name in enumerate(names):
+        if not name:
+            problems.append(Problem(place=place, message=f"column {i + 1} has no name"))
+        elif name in names[:i]:
+            problems.append(Problem(place=place, message=f"two columns are called '{name}'"))
+    if len(names) == 1:
+        separators = " or ".join(SEPARATORS.values())
+        problems.append(Problem(place=place, message=f"there is one column; columns are separated by {separators}"))
+    raise_any(problems, place)

@@ -1,0 +1,341 @@
+"""Files of data: what is read of good ones, and the one clear error of each bad one."""
+
+import contextlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import momentumlab
+from momentumlab.errors import ConfigError
+from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces.data import archive, sets, table
+from momentumlab.surfaces.data.design import Design, Wishes, design
+from tests.conftest import Command
+
+WORDS = "a,b,label\n1,2,x\n3,4,y\n5,7,x\n0,1,y\n"
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "t.csv") -> str:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def of(path: str, **wishes: Any) -> Design:
+    usual = {"target": "", "ignore": "", "standardise": False, "intercept": False, "outputs": "classes"}
+    return design(Wishes(data=path, **{**usual, **wishes}))
+
+
+def archived(tmp_path: Path, **arrays: Any) -> str:
+    path = tmp_path / "t.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WORDS,
+        WORDS.replace("\n", "\r\n"),
+        WORDS.replace("\n", "\r\n").strip(),
+        "\ufeff" + WORDS,
+        WORDS.replace(",", ";"),
+        WORDS.replace(",", "\t"),
+        WORDS.replace(",", " , "),
+        WORDS.replace("x", '"x"').replace("label", '"label"'),
+        WORDS.replace("3,4,y", "\n \n3.0,+4e0,y\n,,\n"),
+    ],
+    ids=["plain", "crlf", "no last end", "bom", "semicolons", "tabs", "spaces", "quotes", "blank lines"],
+)
+def test_every_common_way_to_write_a_table_gives_the_same(tmp_path: Path, text: str) -> None:
+    read = of(written(tmp_path, text))
+    assert read.features.tolist() == [[1, 2], [3, 4], [5, 7], [0, 1]]
+    assert read.targets.tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
+    assert (read.names, read.classes) == (("a", "b"), ("x", "y"))
+
+
+def test_quoted_separators_and_quotes_are_part_of_a_value(tmp_path: Path) -> None:
+    read = of(written(tmp_path, 'a,"b, c",label\n1,2,"no, ""never"""\n3,4,"two\nlines"\n'))
+    assert read.names == ("a", "b, c")
+    assert read.classes == ('no, "never"', "two\nlines")
+
+
+def test_target_and_ignored_columns_are_chosen_by_name(tmp_path: Path) -> None:
+    path = written(tmp_path, "id,y,a\nn1,0.5,1\nn2,-2,4\n")
+    read = of(path, target="y", ignore=" id ", outputs="number")
+    assert (read.names, read.targets[:, 0].tolist(), read.features[:, 0].tolist()) == (("a",), [0.5, -2], [1, 4])
+
+
+def test_classes_are_in_the_order_of_numbers_or_of_the_alphabet(tmp_path: Path) -> None:
+    numbers = of(
+        written(tmp_path, "a,k\n" + "".join(f"{i},{k}\n" for i, k in enumerate(["10", "9", "10.0", "9", "2", "2e0"])))
+    )
+    assert numbers.classes == ("2", "9", "10")
+    assert numbers.targets.argmax(axis=1).tolist() == [2, 1, 2, 1, 0, 0]
+    words = of(
+        written(tmp_path, "a,k\n" + "".join(f"{i},{k}\n" for i, k in enumerate(["b", "10", "b", "10", "9", "9"])))
+    )
+    assert words.classes == ("10", "9", "b")
+
+
+def test_standardised_features_have_mean_0_and_variance_1(tmp_path: Path) -> None:
+    read = of(written(tmp_path, "a,b,k\n1,1e200,x\n2,3e200,y\n6,-5e200,x\n9,0,y\n"), standardise=True, intercept=True)
+    assert read.names == ("a", "b", "intercept")
+    np.testing.assert_allclose(read.features[:, :2].mean(axis=0), 0, atol=1e-15)
+    np.testing.assert_allclose(read.features[:, :2].std(axis=0), 1, rtol=1e-14)
+    assert read.features[:, 2].tolist() == [1] * 4
+
+
+BAD: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "t.csv: the file is empty"),
+    "blank": (" \n\n ", "t.csv: the file is empty"),
+    "no rows": ("a,label\n", "t.csv: there are names of columns, but no rows"),
+    "one row": ("a,b\n1,x\n", "t.csv: column 'b': all rows are of one class, 'x'"),
+    "no names": ("1,2\n3,4\n", "t.csv:1: the first line must have the names of the columns, but these are numbers"),
+    "nameless": ("a,,c\n1,2,3\n", "t.csv:1: column 2 has no name"),
+    "twice": ("a,b,a\n1,2,3\n", "t.csv:1: two columns are called 'a'"),
+    "one column": ("a\n1\n2\n", "t.csv:1: there is one column; columns are separated by commas or semicolons or tabs"),
+    "ragged": ("a,b\n1,x\n2\n3,y\n1,2,3\n", "t.csv:3: 1 value, but line 1 names 2 columns\nt.csv:5: 3 values, but line 1 names 2 columns"),  # noqa: E501
+    "text": ("a,b\n1,x\nred,y\n", "t.csv:3: column 'a': 'red' is not a number"),
+    "missing": ("a,b\n,x\nNA,y\n", "t.csv:2: column 'a': the value is missing\nt.csv:3: column 'a': the value is missing ('NA')"),  # noqa: E501
+    "no label": ("a,b\n1,x\n2,\n3,y\n", "t.csv:3: column 'b': the value is missing"),
+    "nan": ("a,b\n1,x\nnan,y\n", "t.csv:3: column 'a': 'nan' is not a finite number"),
+    "infinite": ("a,b\n-inf,x\n1e999,y\n", "t.csv:2: column 'a': '-inf' is not a finite number\nt.csv:3: column 'a': '1e999' is not a finite number"),  # noqa: E501
+    "decimal comma": ("a;b\n1,5;x\n2;y\n", "t.csv:2: column 'a': '1,5' is not a number: write 1.5"),
+    "python number": ("a,b\n1_000,x\n2,y\n", "t.csv:2: column 'a': '1_000' is not a number"),
+    "other digits": ("a,b\n٣,x\n2,y\n", "t.csv:2: column 'a': '٣' is not a number"),
+    "one class": ("a,b\n1,x\n2,x\n", "t.csv: column 'b': all rows are of one class, 'x'"),
+    "latin-1": ("a,b\n1,x\n2,é\n".encode("latin-1"), "t.csv:3: byte 10 is not UTF-8: save the file as UTF-8"),
+    "utf-16": (WORDS.encode("utf-16"), "t.csv:1: this is UTF-16: save it as UTF-8"),
+    "open quote": ('a,b\n1,x\n2,"y\n3,x\n', "t.csv:3: a quotation mark is not closed"),
+    "npy": (b"\x93NUMPY\x01\x00v", "t.csv: a single array has no columns: save it by np.savez(path, X=features, y=target)"),  # noqa: E501
+    "constant": ("a,b,c\n1,2,x\n1,3,y\n", "t.csv: column 'a' is the same in every row, and cannot be standardised: write 'ignore: \"a\"'"),  # noqa: E501
+    "not quite constant": ("a,c\n1e15,x\n1e15,y\n1000000000000000.1,y\n", "t.csv: column 'a' is the same in every row, and cannot be standardised: write 'ignore: \"a\"'"),  # noqa: E501
+    "zip": (b"PK\x03\x04 broken", "t.csv: this is no NPZ archive, or a damaged one (File is not a zip file)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_gives_one_clear_error_with_its_line(tmp_path: Path, case: str) -> None:
+    content, expected = BAD[case]
+    with pytest.raises(ConfigError) as error:
+        of(written(tmp_path, content), standardise=True)
+    assert str(error.value).replace(f"{tmp_path}/", "") == expected
+
+
+def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        of(written(tmp_path, "a,b\n" + "red,x\n" * 1000 + "1,y\n"))
+    assert len(error.value.problems) == table.MOST_PROBLEMS + 1
+    assert str(error.value.problems[-1]).endswith("and 990 more problems of this kind")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected"),
+    [
+        ({"target": "lable"}, "target: t.csv has no column 'lable' (did you mean 'label'?)"),
+        ({"target": "zzz"}, "target: t.csv has no column 'zzz'; it has a, b, label"),
+        ({"ignore": "a, q"}, "ignore: t.csv has no column 'q'; it has a, b, label"),
+        ({"ignore": "label"}, "ignore: 'label' is the target"),
+        ({"ignore": "a,b"}, "ignore: no column is left to foretell the target from"),
+        ({"outputs": "number"}, "t.csv:2: column 'label': 'x' is not a number"),
+        ({"target": "a", "ignore": "label"}, "target: t.csv: column 'a' has 4 different values in 4 rows: these are no classes; least_squares foretells numbers"),  # noqa: E501
+        ({"target": "a", "outputs": "two", "ignore": "label"}, "target: t.csv: column 'a' has 4 classes, logistic tells two apart; take softmax"),  # noqa: E501
+        ({"data": "nowhere.csv"}, "data: nowhere.csv: no such file"),
+        ({"data": "/dev/zero"}, "data: /dev/zero is no file"),
+        ({"data": "/"}, "data: /: is a directory"),
+        ({"data": "two_moons(n=3)"}, "data: n is a whole number from 4 to 1,000,000, not 3"),
+        ({"data": "two_moons(100.5)"}, "data: n is a whole number from 4 to 1,000,000, not 100.5"),
+        ({"data": "two_moons(noise=-1)"}, "data: noise is a number from 0 to 100, not -1"),
+        ({"data": "two_moons(size=3)"}, "data: 'two_moons(size=3)': 'size=3' is not understood; write two_moons(n=200, noise=0.2, seed=0)"),  # noqa: E501
+        ({"data": "two_moons(5, n=6)"}, "data: 'two_moons(5, n=6)': 'n=6' is not understood; write two_moons(n=200, noise=0.2, seed=0)"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_a_setting_that_does_not_fit_the_file_is_told(tmp_path: Path, wishes: dict[str, str], expected: str) -> None:
+    path = wishes.pop("data", None) or written(tmp_path, WORDS)
+    with pytest.raises(ConfigError) as error:
+        of(path, **wishes)
+    assert str(error.value).splitlines()[0].replace(f"{tmp_path}/", "") == expected
+
+
+def test_an_archive_gives_what_the_same_table_as_text_gives(tmp_path: Path) -> None:
+    text = of(written(tmp_path, WORDS))
+    x = np.array([[1, 2], [3, 4], [5, 7], [0, 1]])
+    y = np.array(["x", "y", "x", "y"])
+    for features in (x, np.asfortranarray(x), x.astype(np.float32), x.astype(">i2")):
+        for compressed in (False, True):
+            path = tmp_path / "t.npz"
+            (np.savez_compressed if compressed else np.savez)(path, X=features, y=y)
+            read = of(str(path))
+            assert read.features.tolist() == text.features.tolist()
+            assert (read.targets.tolist(), read.classes) == (text.targets.tolist(), text.classes)
+            assert read.names == ("X_0", "X_1")
+
+
+def declaring(shape: tuple[int, ...], data: bytes = b"") -> bytes:
+    """A file .npy that declares a shape, whatever data it has."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return buffer.getvalue() + data
+
+
+def test_an_archive_that_declares_ten_gigabytes_is_refused_before_anything_is_allocated(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("y.npy", declaring((10 * 2**30 // 8,)))
+    with pytest.raises(ConfigError, match="its header declares 10,737,418,240 bytes, but there are 0$"):
+        of(str(path))
+
+
+def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_BYTES", 10_000)
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, X=np.zeros((1001, 1), dtype=np.int8), y=np.zeros(1001))
+    assert path.stat().st_size < 1000
+    with pytest.raises(ConfigError, match="the headers declare 16,016 bytes, more than the limit of 10,000$"):
+        of(str(path))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"X": np.ones((3, 2)), "y": np.arange(4)}, "must have the same number of rows, but X has 3, y has 4"),
+        ({"X": np.ones((3, 2, 2)), "y": np.arange(3)}, "array 'X': it has 3 dimensions, not one or two"),
+        ({"X": np.ones((3, 2)), "y": np.array([None, 1, 2])}, "array 'y': object is neither numbers nor text"),
+        ({"X": np.ones((3, 2)) * 1j, "y": np.arange(3)}, "array 'X': complex128 is neither numbers nor text"),
+        ({"X": np.array([[1], [np.nan]]), "y": np.arange(2)}, "row 1: column 'X_0': nan is not a finite number"),
+        ({"X": np.array([["red"], ["1"]]), "y": np.arange(2)}, "row 0: column 'X_0': 'red' is not a number"),
+        ({"X": np.ones((0, 2)), "y": np.ones(0)}, "the arrays are empty"),
+        ({"X": np.ones((2, 2)), "X_0": np.ones(2)}, "two columns are called 'X_0'"),
+        ({}, "the archive has no arrays"),
+    ],
+)
+def test_a_bad_archive_gives_one_clear_error(tmp_path: Path, arrays: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        of(archived(tmp_path, **arrays), outputs="number")
+    assert str(error.value).splitlines()[0].endswith(expected)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), name=st.sampled_from(["csv", "npz"]))
+def test_no_damage_to_a_file_raises_anything_but_a_clear_error(
+    data: st.DataObject, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder.mkdir(exist_ok=True)
+    if name == "csv":
+        content = WORDS.encode()
+    else:
+        content = Path(archived(folder, X=np.arange(8.0).reshape(4, 2), y=np.array(["x", "y"] * 2))).read_bytes()
+    begin = data.draw(st.integers(0, len(content)))
+    end = data.draw(st.integers(begin, min(len(content), begin + 6)))
+    path = written(folder, content[:begin] + data.draw(st.binary(max_size=6)) + content[end:], f"d.{name}")
+    with contextlib.suppress(ConfigError):
+        assert np.isfinite(of(path, standardise=True).features).all()
+
+
+def test_a_table_is_read_anew_when_its_file_has_changed(tmp_path: Path) -> None:
+    path = written(tmp_path, WORDS)
+    assert of(path) is of(path)
+    before = of(path)
+    written(tmp_path, WORDS + "8,8,y\n")
+    assert (before.rows, of(path).rows) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"), [("iris", (150, 4), 3), ("wine", (178, 13), 3), ("digits", (360, 56), 10)]
+)
+def test_shipped_tables_are_there_with_their_licence(name: str, shape: tuple[int, int], classes: int) -> None:
+    read = of(name, standardise=True)
+    assert (read.features.shape, len(read.classes)) == (shape, classes)
+    readme = (sets.FOLDER / "README.md").read_text()
+    assert f"`{name}.csv`" in readme
+    assert "creativecommons.org/licenses/by/4.0" in readme
+
+
+def test_shipped_tables_are_the_published_ones() -> None:
+    """Means that UCI's documentation and R's manual have."""
+    iris, wine = (sets.load(name, numeric=False).columns for name in ("iris", "wine"))
+    means = [iris[name].astype(float).mean() for name in ("sepal_length", "sepal_width", "petal_length", "petal_width")]
+    assert means == pytest.approx([5.843333, 3.057333, 3.758, 1.199333], abs=1e-6)
+    assert wine["alcohol"].astype(float).mean() == pytest.approx(13.0, abs=0.05)
+    assert wine["proline"].astype(float).mean() == pytest.approx(746.9, abs=0.05)
+    assert np.unique(wine["cultivar"], return_counts=True)[1].tolist() == [59, 71, 48]
+
+
+def test_moons_are_two_half_circles_with_the_noise_that_was_asked_for() -> None:
+    x, y, moon = sets.two_moons(301, 0).columns.values()
+    upper = moon == "upper"
+    assert upper.sum() == 150
+    assert np.hypot(x[upper], y[upper]) == pytest.approx(1)
+    assert np.hypot(x[~upper] - 1, y[~upper] - 0.5) == pytest.approx(1)
+    assert (y[upper] >= 0).all()
+    assert (y[~upper] <= 0.5).all()
+    noisy: Any = sets.two_moons(20_001, 0.3, seed=5).columns
+    clean: Any = sets.two_moons(20_001, 0).columns
+    for name in ("x", "y"):
+        assert (noisy[name] - clean[name]).std() == pytest.approx(0.3, rel=0.02)
+    assert (sets.two_moons(50, 0.1, 1).columns["x"] == sets.two_moons(50, 0.1, 1).columns["x"]).all()
+    assert (sets.two_moons(50, 0.1, 1).columns["x"] != sets.two_moons(50, 0.1, 2).columns["x"]).all()
+
+
+def test_paths_start_from_the_folder_of_the_configuration_and_else_from_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, rows in (("there", WORDS), ("here", WORDS + "8,8,y\n")):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder, rows)
+    config = tmp_path / "there" / "e.yaml"
+    config.write_text("surface: {name: softmax, data: t.csv}\noptimizer: sgd\n")
+    monkeypatch.chdir(tmp_path / "here")
+    loaded: Any = momentumlab.load(config).first_surface
+    assert (loaded.design.rows, loaded.data) == (4, str(tmp_path / "there" / "t.csv"))
+    overridden: Any = momentumlab.load(config, **{"surface.data": "t.csv"}).first_surface
+    assert overridden.design.rows == 5
+    assert momentumlab.load(momentumlab.load(config)) == momentumlab.load(config)
+    mapped: Any = momentumlab.load({"surface": {"name": "mlp", "data": "../there/t.csv"}, "optimizer": "sgd"})
+    assert mapped.first_surface.design.rows == 4
+
+
+def test_a_bad_file_ends_the_command_with_code_2_and_no_traceback(tmp_path: Path, command: Command) -> None:
+    written(tmp_path, "a,b\n1,x\nred,y\nblue,y\n")
+    (tmp_path / "e.yaml").write_text("surface: {name: logistic, data: t.csv}\noptimizer: sgdd\nlr: -1\n")
+    done = command("run", "e.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    told = done.stderr.replace(f"{tmp_path.resolve()}/", "")
+    assert "t.csv:3: column 'a': 'red' is not a number" in told
+    assert "t.csv:4: column 'a': 'blue' is not a number" in told
+    assert "did you mean 'sgd'" in told
+    assert "Traceback" not in told
+    (tmp_path / "e.yaml").write_text("surface: {name: logistic, data: none.csv}\noptimizer: sgd\n")
+    assert command("run", "e.yaml").stderr.startswith("e.yaml:1:33: surface.data: ")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("hidden", 2.5, "surface.hidden: 2.5 is not a whole number from 1 to 10,000"),
+        ("batch_size", 1.5, "surface.batch_size: 1.5 is not a whole number from 1 to 200"),
+        ("batch_size", 201, "surface.batch_size: 201 is not a whole number from 1 to 200"),
+        ("data", ["iris", "two_moons"], "surface.data: its values give 32 or 51 coordinates; run one after the other"),
+    ],
+)
+def test_settings_of_a_problem_are_checked_where_they_stand(setting: str, value: object, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        momentumlab.load({"surface": {"name": "mlp", setting: value}, "optimizer": "sgd"})
+    assert str(error.value).endswith(expected)
+
+
+def test_every_problem_says_where_its_data_come_from() -> None:
+    for name, cls in SURFACES.items():
+        has_path = any(parameter.is_path for parameter in cls.parameters())
+        assert has_path == (not cls.is_formula), name
