@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from momentumlab import engine, store
+from momentumlab import engine, stopping, store
 from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import Node, node_of
 from momentumlab.engine import Outcome
-from momentumlab.errors import ConfigError, InterruptedSweepError, OutputError, Problem
+from momentumlab.errors import ConfigError, InterruptedSweepError, OutputError, Problem, TerminatedSweepError
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
@@ -235,25 +235,30 @@ def _sweep(
             how.on_block(block)
 
     try:
-        with _alone(folder), pool(count) as processes:
-            executor = how.executor or processes
-            result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
-        recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
-        if folder is None:
-            return result
-        return store.write_sweep(
-            result,
-            folder,
-            provenance(),
-            recorded=recorded,
-            plots=how.plots,
-            all_rows=how.all_rows,
-            theory=how.theory,
-        )
-    except KeyboardInterrupt:
+        with stopping.unwinding(), _alone(folder):
+            with pool(count) as processes:
+                executor = how.executor or processes
+                result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
+            recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
+            if folder is None:
+                return result
+            return store.write_sweep(
+                result,
+                folder,
+                provenance(),
+                recorded=recorded,
+                plots=how.plots,
+                all_rows=how.all_rows,
+                theory=how.theory,
+            )
+    except KeyboardInterrupt as stop:
         if folder is None:
             raise
-        raise InterruptedSweepError(f"interrupted; what is finished is kept: {_how_to_resume(folder)}") from None
+        terminated = isinstance(stop, stopping.Terminated)
+        error_class, word = (
+            (TerminatedSweepError, "terminated") if terminated else (InterruptedSweepError, "interrupted")
+        )
+        raise error_class(f"{word}; what is finished is kept: {_how_to_resume(folder)}") from None
     except BrokenExecutor as error:
         reason = "a worker process was killed, perhaps for want of memory"
         raise OutputError(f"{reason}; what is finished is kept: {_how_to_resume(folder)}") from error

@@ -310,6 +310,7 @@ def execute_all(
                 raise ConfigError([Problem(place=one.name, message=message)])
             compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
             print_comparison(compared, output, quiet=quiet)
+            sys.stdout.flush()
             comparisons.append(compared)
             continue
         plan = make_plan(one, max_trials=one.trials)
@@ -321,6 +322,7 @@ def execute_all(
             with progress(plan.trials, wanted=not quiet) as on_block:
                 result = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
         print_result(result, output, steps=steps, quiet=quiet, all_rows=how.all_rows)
+        sys.stdout.flush()  # what is finished is not lost if the next one is interrupted
         results.append(result)
     if output is Format.CSV:
         print_csv(results, comparisons, steps=steps, all_rows=how.all_rows)
