@@ -55,6 +55,13 @@ class DataFormat(StrEnum):
     JSON = "json"
 
 
+class SchemaOf(StrEnum):
+    """What has a JSON schema."""
+
+    EXPERIMENT = "experiment"
+    RESULT = "result"
+
+
 class ScheduleName(StrEnum):
     """How lr changes where it is to be seen what a changing lr does."""
 

@@ -11,6 +11,7 @@ module         step
 `resolve`      the tree to an `Experiment`
 `comparison`   the tree to a `Comparison`
 `dump`         either back to YAML
+`schema`       the JSON schema of a configuration
 =============  =================================================================
 """
 
