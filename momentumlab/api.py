@@ -63,6 +63,7 @@ def run(
     record: str = "auto",
     executor: "Executor | None" = None,
     max_trials: int = MAX_TRIALS,
+    history_bytes: int = engine.HISTORY_BYTES,
     **overrides: object,
 ) -> Result:
     """Run an experiment.
@@ -84,6 +85,8 @@ def run(
         Who computes trials whose paths are not kept; else processes, as many as the work is worth.
     max_trials
         The most trials that the experiment may have.
+    history_bytes
+        The most memory for the paths; beyond it every k-th iterate is kept.
     **overrides
         Settings that take the place of the source's: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
 
@@ -95,7 +98,7 @@ def run(
         If the run folder cannot be written.
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
-    how = Execution(plots=plots, theory=theory, record=record, executor=executor)
+    how = Execution(plots=plots, theory=theory, record=record, executor=executor, history_bytes=history_bytes)
     return execute(plan, how, out=None if out is None else Path(out))
 
 
@@ -121,6 +124,8 @@ class Execution:
         Who runs it instead.
     on_block
         Called with each block of a sweep that is finished.
+    history_bytes
+        The most memory for the paths of a run; beyond it every k-th iterate is kept.
     command_line
         What the run folder tells of how it was made.
     """
@@ -133,6 +138,7 @@ class Execution:
     workers: int = 0
     executor: "Executor | None" = None
     on_block: "OnBlock | None" = None
+    history_bytes: int = engine.HISTORY_BYTES
     command_line: str | None = None
 
     def __post_init__(self) -> None:
@@ -195,7 +201,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         return store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
 
     if how.keeps_all(plan) and resume is None:
-        result = engine.run(plan)
+        result = engine.run(plan, history_bytes=how.history_bytes)
         return result if out is None else store.write_run(result, out, provenance(), plots=how.plots, theory=how.theory)
     return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
 

@@ -102,5 +102,9 @@ MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trial
 Record = Annotated[
     str, typer.Option(metavar="WHOSE", help="Whose paths to keep: all, none, auto, or best:5 of a sweep.")
 ]
+MaxHistory = Annotated[
+    float,
+    typer.Option(metavar="GIB", min=0.001, help="The most memory for all paths; beyond, every k-th iterate is kept."),
+]
 Theory = Annotated[bool, typer.Option("--theory", help="Draw into curves and maps what theory predicts, too.")]
 RUNS = Path("runs")
