@@ -1,7 +1,8 @@
-"""``python tests/floors.py``: the tests with the oldest libraries that pyproject.toml allows, and with each newer Python.
+"""``python tests/floors.py``: the tests with the oldest libraries that pyproject.toml allows, and with newer Pythons.
 
-The oldest Python gets the oldest version of every dependency, all others get the newest; each in a virtual environment of
-its own, which is kept for the next time. Without --whole the part of the suite runs that touches the libraries.
+The oldest Python gets the oldest version of every dependency; it and all others get the newest, too. Each has a virtual
+environment of its own, which is kept for the next time. Without --whole the part of the suite runs that touches the
+libraries.
 """
 
 import argparse
@@ -20,7 +21,7 @@ TOOLS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "mpmath>=1.3", "
 
 
 def floor(requirement: str) -> str:
-    """``numpy>=1.26`` to ``numpy==1.26.*``: the last patch of the oldest version; ``pyyaml>=6.0.1`` to that very one."""
+    """``numpy>=1.26`` to ``numpy==1.26.*``, the oldest with its patches; ``pyyaml>=6.0.1`` to that very one."""
     name, version = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups()  # type: ignore[union-attr]
     return f"{name}=={version}" if version.count(".") == 2 else f"{name}=={version}.*"
 
