@@ -63,5 +63,12 @@ class ResultDocument(BaseModel):
 
 def result_schema() -> dict[str, Any]:
     """The schema of ``result.json``."""
-    schema = ResultDocument.model_json_schema()
+    schema = _plain(ResultDocument.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "momentumlab result"}
+
+
+def _plain(schema: Any) -> Any:
+    """The same without ``additionalProperties: true``, which goes without saying, and which not every pydantic says."""
+    if isinstance(schema, dict):
+        return {key: _plain(each) for key, each in schema.items() if (key, each) != ("additionalProperties", True)}
+    return [_plain(each) for each in schema] if isinstance(schema, list) else schema
