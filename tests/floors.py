@@ -68,7 +68,7 @@ def main() -> int:
         name = re.sub(r"\W+", "-", f"{title} {Path(python).name}")
         own = environment(options.folder / name, python, [*requirements, *TOOLS])
         # Old libraries use of newer ones what these would rather forget: matplotlib 3.8 of pyparsing, for one.
-        pytest = [own, "-m", "pytest", "-q", "-W", "ignore::DeprecationWarning", *tests]
+        pytest = [str(own), "-m", "pytest", "-q", "-W", "ignore::DeprecationWarning", *tests]
         done = subprocess.run(pytest, cwd=ROOT, capture_output=True, text=True, check=False)
         failed += done.returncode != 0
         last = (done.stdout.strip().splitlines() or [done.stderr[-300:]])[-1]
