@@ -1,5 +1,15 @@
-"""``python -m momentumlab``."""
+"""The command ``momentumlab``, and ``python -m momentumlab``."""
 
-from momentumlab.cli import main
+from momentumlab.stopping import obey_signals
 
-main()
+
+def main() -> None:
+    """Before anything of weight is imported, see to it that Ctrl-C ends the command in one line."""
+    obey_signals()
+    from momentumlab.cli import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

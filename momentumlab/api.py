@@ -12,12 +12,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from momentumlab import engine, store
+from momentumlab import engine, stopping, store
 from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import Node, node_of
 from momentumlab.engine import Outcome
-from momentumlab.errors import ConfigError, InterruptedSweepError, OutputError, PluginWarning, Problem
+from momentumlab.errors import (
+    ConfigError,
+    InterruptedSweepError,
+    OutputError,
+    PluginWarning,
+    Problem,
+    TerminatedSweepError,
+)
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
@@ -64,6 +71,7 @@ def run(
     record: str = "auto",
     executor: "Executor | None" = None,
     max_trials: int = MAX_TRIALS,
+    history_bytes: int = engine.HISTORY_BYTES,
     **overrides: object,
 ) -> Result:
     """Run an experiment.
@@ -85,6 +93,8 @@ def run(
         Who computes trials whose paths are not kept; else processes, as many as the work is worth.
     max_trials
         The most trials that the experiment may have.
+    history_bytes
+        The most memory for the paths; beyond it every k-th iterate is kept.
     **overrides
         Settings that take the place of the source's: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
 
@@ -101,7 +111,7 @@ def run(
         If the code of a plug-in raised an exception; the result has its trials as ``failed``.
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
-    how = Execution(plots=plots, theory=theory, record=record, executor=executor)
+    how = Execution(plots=plots, theory=theory, record=record, executor=executor, history_bytes=history_bytes)
     return _warned(execute(plan, how, out=None if out is None else Path(out)))
 
 
@@ -137,6 +147,8 @@ class Execution:
         Who runs it instead.
     on_block
         Called with each block of a sweep that is finished.
+    history_bytes
+        The most memory for the paths of a run; beyond it every k-th iterate is kept.
     command_line
         What the run folder tells of how it was made.
     """
@@ -149,6 +161,7 @@ class Execution:
     workers: int = 0
     executor: "Executor | None" = None
     on_block: "OnBlock | None" = None
+    history_bytes: int = engine.HISTORY_BYTES
     command_line: str | None = None
 
     def __post_init__(self) -> None:
@@ -212,7 +225,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         return store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
 
     if how.keeps_all(plan) and resume is None:
-        result = engine.run(plan)
+        result = engine.run(plan, history_bytes=how.history_bytes)
         return result if out is None else store.write_run(result, out, provenance(), plots=how.plots, theory=how.theory)
     return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
 
@@ -252,25 +265,30 @@ def _sweep(
             how.on_block(block)
 
     try:
-        with _alone(folder), pool(count) as processes:
-            executor = how.executor or processes
-            result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
-        recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
-        if folder is None:
-            return result
-        return store.write_sweep(
-            result,
-            folder,
-            provenance(),
-            recorded=recorded,
-            plots=how.plots,
-            all_rows=how.all_rows,
-            theory=how.theory,
-        )
-    except KeyboardInterrupt:
+        with stopping.unwinding(), _alone(folder):
+            with pool(count) as processes:
+                executor = how.executor or processes
+                result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
+            recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
+            if folder is None:
+                return result
+            return store.write_sweep(
+                result,
+                folder,
+                provenance(),
+                recorded=recorded,
+                plots=how.plots,
+                all_rows=how.all_rows,
+                theory=how.theory,
+            )
+    except KeyboardInterrupt as stop:
         if folder is None:
             raise
-        raise InterruptedSweepError(f"interrupted; what is finished is kept: {_how_to_resume(folder)}") from None
+        terminated = isinstance(stop, stopping.Terminated)
+        error_class, word = (
+            (TerminatedSweepError, "terminated") if terminated else (InterruptedSweepError, "interrupted")
+        )
+        raise error_class(f"{word}; what is finished is kept: {_how_to_resume(folder)}") from None
     except BrokenExecutor as error:
         reason = "a worker process was killed, perhaps for want of memory"
         raise OutputError(f"{reason}; what is finished is kept: {_how_to_resume(folder)}") from error

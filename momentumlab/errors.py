@@ -54,3 +54,9 @@ class InterruptedSweepError(MomentumLabError):
     """Somebody stopped a sweep; what was finished is on disk, and the rest can be done later."""
 
     exit_code = 130
+
+
+class TerminatedSweepError(InterruptedSweepError):
+    """Something, such as a batch system, ended a sweep; the same holds."""
+
+    exit_code = 143

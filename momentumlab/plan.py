@@ -27,6 +27,9 @@ MAX_SEARCHED = 10_000_000
 UPDATES_PER_SECOND = 5e7
 """A cautious guess at the speed of one core."""
 
+SECONDS_PER_ITERATION = 3e-5
+"""About what an iteration of a group costs, however few trials it has."""
+
 BYTES_PER_TRIAL = 120
 BYTES_PER_COORDINATE = 20
 """About what a trial without history costs in memory, its map included."""
@@ -208,6 +211,12 @@ class Plan:
 
     def __iter__(self) -> Iterator[Trial]:
         return map(self.trial, range(self.trials))
+
+    @property
+    def most_seconds(self) -> float:
+        """About how long one core needs if no trial ends early; plain surfaces and methods, no figures."""
+        per_iteration = sum(SECONDS_PER_ITERATION + group.size / UPDATES_PER_SECOND for group in self.groups)
+        return self.stopping.iterations * per_iteration
 
 
 def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:

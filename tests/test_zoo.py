@@ -102,6 +102,6 @@ def test_a_ball_with_little_friction_leaves_the_cubic() -> None:
 
 @pytest.mark.parametrize("config", sorted(ZOO.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_animal_says_where_it_comes_from(config: Path) -> None:
-    first, second, *_ = config.read_text(encoding="utf-8").splitlines()
+    _, first, second, *_ = config.read_text(encoding="utf-8").splitlines()
     assert first.startswith("# ")
     assert second.startswith(("# ", "surface"))

@@ -21,13 +21,13 @@ import os
 import sys
 import warnings
 
+from momentumlab import stopping
 from momentumlab.cli import running
 
 # isort: split
 # Commands enter in the order in which --help shows them.
 from momentumlab.cli import checking, looking, preparing
 from momentumlab.cli.application import app
-from momentumlab.cli.output import INTERRUPTED
 from momentumlab.errors import PluginWarning
 
 _with_place = warnings.formatwarning
@@ -47,15 +47,24 @@ def _as_a_line(
 def main() -> None:
     """The command ``momentumlab``."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS sees short vectors alone; its threads would only start
-    if sys.stdout is None:  # closed by the caller: >&-
-        sys.stdout = io.StringIO()
+    stand_in_for_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # β in a table must not end a run on a terminal that lacks it
     warnings.formatwarning = _as_a_line
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        stopping.end(stop)
     finally:
         gc.freeze()  # or Python's end would search all of matplotlib for cycles: a tenth of a whole run
+
+
+def stand_in_for_closed_streams() -> None:
+    """Where the caller closed an output (``>&-``), no file that is opened later may come into its place."""
+    if sys.stdout is None or sys.stderr is None:
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
+        sys.stdout = sys.stdout or io.StringIO()
+        sys.stderr = sys.stderr or io.StringIO()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from momentumlab.cli.settings import joined_words, overriding
 from momentumlab.errors import ConfigError, Problem
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_experiments(
-    configs: Sequence[Path] | None,
+    configs: "Sequence[Path | dict[str, Any]] | None",
     flags: Mapping[str, str | None],
     settings: Sequence[str] | None,
     max_trials: int | None,
@@ -47,7 +47,10 @@ def load_resumed(
     if (written := resume / "experiment.yaml").exists():
         check_same(read_text(written), str(written))
     kept = read_partial(resume).experiment
-    for asked in load_experiments(configs or [resume / "experiment.yaml"], flags, settings, max_trials):
+    written = resume / "experiment.yaml"
+    own = written if written.exists() else to_dict(kept)  # a sweep that was killed at once has written none
+    sources: Sequence[Path | dict[str, Any]] = configs or [own]
+    for asked in load_experiments(sources, flags, settings, max_trials):
         theirs = to_dict(asked)
         differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]
         if differing:
@@ -57,7 +60,7 @@ def load_resumed(
 
 
 def load_all(
-    configs: Sequence[Path] | None,
+    configs: "Sequence[Path | dict[str, Any]] | None",
     nodes: "list[Node]",
     load: "Callable[[Source, Iterable[Node]], Experiment | Comparison]",
     max_trials: int | None,

@@ -55,6 +55,13 @@ class DataFormat(StrEnum):
     JSON = "json"
 
 
+class SchemaOf(StrEnum):
+    """What has a JSON schema."""
+
+    EXPERIMENT = "experiment"
+    RESULT = "result"
+
+
 class ScheduleName(StrEnum):
     """How lr changes where it is to be seen what a changing lr does."""
 
@@ -96,6 +103,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder
 MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trials an experiment may have.")]
 Record = Annotated[
     str, typer.Option(metavar="WHOSE", help="Whose paths to keep: all, none, auto, or best:5 of a sweep.")
+]
+MaxHistory = Annotated[
+    float,
+    typer.Option(metavar="GIB", min=0.001, help="The most memory for all paths; beyond, every k-th iterate is kept."),
 ]
 Theory = Annotated[bool, typer.Option("--theory", help="Draw into curves and maps what theory predicts, too.")]
 RUNS = Path("runs")

@@ -4,20 +4,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
 from momentumlab.cli.options import Format
 from momentumlab.errors import ConfigError, MomentumLabError
+from momentumlab.stopping import end
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from momentumlab.comparison import ComparisonResult
     from momentumlab.result import Failure, Result
-
-INTERRUPTED = 130
 
 
 @contextmanager
@@ -27,26 +26,24 @@ def reported() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
+        complain(*error.problems)
         raise typer.Exit(error.exit_code) from None
     except MomentumLabError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         raise typer.Exit(error.exit_code) from None
     except MemoryError as error:
-        print(f"error: not enough memory ({error})", file=sys.stderr)
+        complain(f"error: not enough memory ({error})")
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as stop:
+        end(stop)
     except BrokenPipeError:
-        silence_stdout()
+        silence(sys.stdout)
         raise typer.Exit(0) from None
     except OSError as error:
         if told_of_plugin(error):
             raise typer.Exit(1) from None
-        silence_stdout()
-        print(f"error: cannot print the result: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        silence(sys.stdout)
+        complain(f"error: cannot print the result: {(error.strerror or str(error)).lower()}")
         raise typer.Exit(1) from None
     except typer.Exit:
         raise
@@ -62,13 +59,23 @@ def told_of_plugin(error: Exception) -> bool:
     where = plugins.blame(error) if plugins else None
     if plugins is None or where is None:
         return False
-    print(f"error: {where}: {plugins.described(error)}", file=sys.stderr)
+    complain(f"error: {where}: {plugins.described(error)}")
     return True
 
 
-def silence_stdout() -> None:
+def complain(*lines: object) -> None:
+    """Print to stderr; where nobody can read it, the exit code alone must do."""
+    try:
+        for line in lines:
+            print(line, file=sys.stderr)
+        sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
     """Lead what is still to be printed nowhere, or Python complains once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def shown_trials(result: "Result", *, all_rows: bool) -> "Sequence[int] | None":
@@ -128,14 +135,13 @@ def print_comparison(result: "ComparisonResult", output: Format, *, quiet: bool)
 
 def print_notes(notes: Sequence[str]) -> None:
     """What a person should know goes to stderr."""
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    complain(*(f"note: {note}" for note in notes))
 
 
 def print_failures(failures: "Sequence[Failure]") -> None:
     """What a plug-in did wrong goes to stderr, too."""
     for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
+        complain(f"error: {failure}")
 
 
 def print_csv(

@@ -7,7 +7,7 @@ import typer
 
 from momentumlab.cli.application import PREPARING, app
 from momentumlab.cli.loading import load_all
-from momentumlab.cli.options import Plugins
+from momentumlab.cli.options import Plugins, SchemaOf
 from momentumlab.cli.output import reported
 from momentumlab.errors import ConfigError, Problem
 
@@ -70,3 +70,22 @@ def new(
         store.write_new_files(texts, force=force)
         for path in texts:
             print(path)
+
+
+@app.command(rich_help_panel=PREPARING)
+def schema(
+    what: Annotated[SchemaOf, typer.Argument(metavar="[experiment|result]", help="Of what.")] = SchemaOf.EXPERIMENT,
+) -> None:
+    """Print the JSON schema of configurations, for editors, or of result.json, for programs that read it."""
+    with reported():
+        import json
+
+        if what is SchemaOf.EXPERIMENT:
+            from momentumlab.config.schema import experiment_schema
+
+            document = experiment_schema()
+        else:
+            from momentumlab.report.schema import result_schema
+
+            document = result_schema()
+        print(json.dumps(document, indent=1, ensure_ascii=False))

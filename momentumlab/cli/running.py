@@ -19,6 +19,7 @@ from momentumlab.cli.options import (
     Format,
     GradientTolerance,
     Iterations,
+    MaxHistory,
     MaxTrials,
     Name,
     Noise,
@@ -41,7 +42,7 @@ from momentumlab.cli.options import (
     Theory,
     Tolerance,
 )
-from momentumlab.cli.output import print_comparison, print_csv, print_result, reported, told_of_plugin
+from momentumlab.cli.output import print_comparison, print_csv, print_notes, print_result, reported, told_of_plugin
 from momentumlab.cli.settings import (
     joined_words,
     overriding,
@@ -52,10 +53,13 @@ from momentumlab.cli.settings import (
 )
 from momentumlab.errors import ConfigError, Problem
 
+LONG = 60
+
 if TYPE_CHECKING:
     from momentumlab.api import Execution
     from momentumlab.comparison import ComparisonResult
     from momentumlab.experiment import Comparison, Experiment
+    from momentumlab.plan import Plan
     from momentumlab.result import Result
 
 
@@ -85,6 +89,7 @@ def run(
     output: Output = Format.TABLE,
     quiet: Quiet = False,
     max_trials: MaxTrials = None,
+    max_history: MaxHistory = 1.0,
 ) -> None:
     """Run experiments: table, pictures and data of each in a run folder of its own.
 
@@ -99,7 +104,13 @@ def run(
     with reported():
         from momentumlab.api import Execution
 
-        how = Execution(plots=not no_plots, theory=theory, record="all" if steps else record, command_line=typed())
+        how = Execution(
+            plots=not no_plots,
+            theory=theory,
+            record="all" if steps else record,
+            history_bytes=int(max_history * 2**30),
+            command_line=typed(),
+        )
         loaded = load_experiments(configs, flags, settings, max_trials)
         execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet)
 
@@ -303,6 +314,32 @@ def typed() -> str:
     return shlex.join(sys.argv)
 
 
+def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, is_sweep: bool = False, rounds: int = 1) -> None:
+    """Say before it begins that something may take more than `LONG` seconds.
+
+    Parameters
+    ----------
+    plans
+        What is to be run.
+    how
+        By how many processes, if it is a sweep.
+    is_sweep
+        Whether it is.
+    rounds
+        How often.
+    """
+    from momentumlab.workers import workers_for
+
+    seconds = sum(
+        plan.most_seconds * rounds / ((how.workers or workers_for(plan)) if is_sweep else 1) for plan in plans
+    )
+    if seconds > LONG:
+        count, unit = (seconds / 3600, "hours") if seconds > 7200 else (seconds / 60, "minutes")
+        trials, iterations = sum(plan.trials for plan in plans), plans[0].stopping.iterations
+        work = f"{trials:,} {'trial' if trials == 1 else 'trials'} of at most {iterations:,} iterations"
+        print_notes([f"this may take up to about {count:,.0f} {unit}: {work}"])
+
+
 def execute_all(
     loaded: "Sequence[Experiment | Comparison]",
     out: Path,
@@ -327,11 +364,14 @@ def execute_all(
             raise ConfigError([Problem(place=one.name, message=message)])
         try:
             if isinstance(one, Comparison):
+                warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
                 compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
                 print_comparison(compared, output, quiet=quiet)
+                sys.stdout.flush()
                 comparisons.append(compared)
                 continue
             plan = make_plan(one, max_trials=one.trials)
+            warn_of_length([plan], how, is_sweep=not how.keeps_all(plan))
             if how.keeps_all(plan):
                 result = execute(plan, how, out=out)
             else:
@@ -340,6 +380,7 @@ def execute_all(
                 with progress(plan.trials, wanted=not quiet) as on_block:
                     result = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
             print_result(result, output, steps=steps, quiet=quiet, all_rows=how.all_rows)
+            sys.stdout.flush()  # what is finished is not lost if the next one is interrupted
             results.append(result)
         except Exception as error:  # a plug-in's, outside the loop of the engine: what comes after it goes on
             if not told_of_plugin(error):

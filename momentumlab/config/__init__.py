@@ -12,6 +12,7 @@ module         step
 `comparison`   the tree to a `Comparison`
 `dump`         either back to YAML
 `needs`        the comments that name plug-ins
+`schema`       the JSON schema of a configuration
 =============  =================================================================
 """
 

@@ -46,7 +46,8 @@ def _surfaces(node: Node, folder: str | os.PathLike[str]) -> Node:
 
 def _paths(name: Node | None) -> Sequence[Parameter]:
     """The parameters of a surface that are paths; of any, while nothing says which surface it is."""
-    named = [name.value] if name is not None and name.value in SURFACES else list(SURFACES)
+    is_known = name is not None and isinstance(name.value, str) and name.value in SURFACES
+    named = [name.value] if name is not None and is_known else list(SURFACES)
     return [parameter for each in named for parameter in SURFACES[each].parameters() if parameter.is_path]
 
 

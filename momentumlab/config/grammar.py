@@ -99,19 +99,19 @@ def whole(value: float, name: str, least: int, most: int = MAX_VALUES) -> int:
 
 
 def _linspace(call: Call) -> Array:
-    start, stop, count = bind(call, ("start", "stop", "count"))
+    start, stop, count = map(float, bind(call, ("start", "stop", "count")))  # NumPy has no logarithm of a long integer
     return np.linspace(start, stop, whole(count, "count", 1))
 
 
 def _geomspace(call: Call) -> Array:
-    start, stop, count = bind(call, ("start", "stop", "count"))
+    start, stop, count = map(float, bind(call, ("start", "stop", "count")))  # NumPy has no logarithm of a long integer
     if start <= 0 or stop <= 0:
         raise ValueError("geomspace needs a start and a stop above 0")
     return np.geomspace(start, stop, whole(count, "count", 1))
 
 
 def _arange(call: Call) -> Array:
-    start, stop, step = bind(call, ("start", "stop", "step"))
+    start, stop, step = map(float, bind(call, ("start", "stop", "step")))
     steps = (stop - start) / step if step else math.nan
     if not 0 < steps < math.inf:
         raise ValueError(f"a step of {step:g} never leads from {start:g} to {stop:g}")
@@ -176,7 +176,7 @@ def tuned_values(text: str, parameter: Parameter, count: int) -> tuple[list[floa
     low, high = default = TUNED_SHARES if is_share else TUNED_RATES
     call = parse_call(text)
     if call is not None:
-        low, high = bind(call, ("low", "high"))
+        low, high = map(float, bind(call, ("low", "high")))
     elif "(" in text:
         raise ValueError(f"'{text}' is not tuned(low, high)")
     lowest, highest = (0, 1) if is_share else (1e-50, 1e50)

@@ -24,7 +24,8 @@ MAX_DEPTH = 20
 MAX_NODES = 200_000
 """The most values that a configuration may hold, repeated aliases counted every time."""
 
-NUMBER = re.compile(r"[-+]?(\d+(_\d+)*\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# Possessive (++): what digits were taken is never tried again, or a word of 10 000 digits would take seconds.
+NUMBER = re.compile(r"[-+]?(\d++(_\d++)*+(\.\d*+)?|\.\d++)([eE][-+]?\d++)?")
 WORDS: dict[str, float | bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),

@@ -1,0 +1,81 @@
+"""What SIGINT (Ctrl-C) and SIGTERM do to the command: one line, the right exit code, and no half-written file.
+
+Most of the time there is nothing to unwind, and the process ends where it is: Python's own way, an exception at any
+instruction, is turned into a traceback by imports and is swallowed by callbacks. Only a sweep, which has processes to
+end and something to say, asks for an exception. Nothing of this concerns programs that import the package.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+unfinished: set[Path] = set()
+"""The files that are being written, under the names from which they are to be renamed."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived."""
+
+
+class _Unwinding:
+    """How many parts of the program that are under way ask for an exception."""
+
+    depth = 0
+
+
+def obey_signals() -> None:
+    """Let signals end this process as they should; to be called as early as possible, in the main thread."""
+    own = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != own:  # a worker that was forked a moment ago
+            os._exit(exit_code(number))
+        if _Unwinding.depth:
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        end_by(number)
+
+    def unraisable(problem: "sys.UnraisableHookArgs") -> None:
+        if issubclass(problem.exc_type, KeyboardInterrupt):  # came within a callback, which nothing can leave
+            end(problem.exc_type)
+        sys.__unraisablehook__(problem)
+
+    sys.unraisablehook = unraisable
+    for number in WORDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, or in the background of a shell script
+            signal.signal(number, stop)
+
+
+def exit_code(number: int) -> int:
+    """What a shell sees of a process that a signal ended."""
+    return 128 + number
+
+
+def end(stop: KeyboardInterrupt | type[BaseException]) -> NoReturn:
+    """End the process as the signal does that was raised as this exception."""
+    cause = stop if isinstance(stop, type) else type(stop)
+    end_by(signal.SIGTERM if issubclass(cause, Terminated) else signal.SIGINT)
+
+
+def end_by(number: int) -> NoReturn:
+    """End the process here and now, in one line, and without its half-written files."""
+    for path in list(unfinished):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        os.write(2, f"{WORDS[signal.Signals(number)]}\n".encode())
+    os._exit(exit_code(number))
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Within it, a signal raises `KeyboardInterrupt` or `Terminated`."""
+    _Unwinding.depth += 1
+    try:
+        yield
+    finally:
+        _Unwinding.depth -= 1

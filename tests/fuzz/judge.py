@@ -1,0 +1,251 @@
+"""Runs a case, and says what is wrong with how it ended."""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from momentumlab.cli import app
+from momentumlab.config import load_either, settings_from_text
+from momentumlab.errors import ConfigError
+from tests.fuzz.inputs import Case, damaged
+
+SECONDS = 2
+"""Of computing, for a case; a machine that has other work to do does not make it fail."""
+
+GIBIBYTES = 4
+"""The address space of the process of the long script: libraries and what a case may allocate together."""
+
+SWEEP = {"surface": "ravine", "optimizer": "momentum", "lr": "linspace(0.01, 0.1, 4)", "beta": [0.0, 0.5, 0.9]}
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class Finding(Exception):  # noqa: N818
+    """Something that must not be."""
+
+
+class Hang(BaseException):
+    """It takes too long. No ``except Exception`` may swallow it."""
+
+
+class _Watch:
+    """Where files may be written, while somebody watches; the rest of the interpreter is not asked."""
+
+    folder: str | None = None
+    strayed: list[str] = []  # noqa: RUF012
+    is_installed = False
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _Watch.folder is None:
+        return
+    if event == "open":
+        path, mode, flags = arguments
+        if not (
+            isinstance(path, str) and (flags & WRITING if isinstance(flags, int) else set(mode or "") & set("wax+"))
+        ):
+            return
+        paths = [path]
+    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate"):
+        paths = [arguments[0]]
+        if event in ("os.remove", "os.rmdir") and arguments[1] >= 0:  # beside that open folder
+            paths = [Path(f"/proc/self/fd/{arguments[1]}") / arguments[0]]
+    elif event == "os.rename":
+        paths = list(arguments[:2])
+    else:
+        return
+    for each in paths:
+        real = os.path.realpath(os.fspath(each)) if isinstance(each, (str, os.PathLike)) else ""
+        if real and real != os.devnull and not real.startswith(_Watch.folder):
+            _Watch.strayed.append(f"{event} {real}")
+
+
+@contextlib.contextmanager
+def watched(folder: Path) -> Iterator[None]:
+    """Notes everything that is written outside of a folder."""
+    if not _Watch.is_installed:
+        sys.addaudithook(_audit)
+        _Watch.is_installed = True
+    _Watch.folder, _Watch.strayed = os.path.realpath(folder), []
+    try:
+        yield
+    finally:
+        _Watch.folder = None
+
+
+@contextlib.contextmanager
+def limited(seconds: float = SECONDS) -> Iterator[None]:
+    """Ends what computes for longer than that, or does nothing for ten times as long."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Hang
+
+    kept = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def run_in_process(arguments: Sequence[str]) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command line."""
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            app(list(arguments))
+        except SystemExit as error:
+            code = error.code
+    return (code if isinstance(code, int) else 0 if code is None else 1), out.getvalue(), err.getvalue()
+
+
+def judge(case: Case, folder: Path) -> str:
+    """Run a case in an empty folder.
+
+    Returns
+    -------
+    str
+        ``accepted`` or ``refused``.
+
+    Raises
+    ------
+    Finding
+        If it ends as it must not.
+    """
+    config = folder / "x.yaml"
+    if "file" in case:
+        config.write_bytes(base64.b64decode(case["file"]))
+    try:
+        with warnings.catch_warnings(), limited(), watched(folder / "out"):
+            warnings.simplefilter("error")
+            ending = _ending(case, folder, config)
+    except Hang:
+        raise Finding(f"takes more than {SECONDS} s\n{traceback.format_exc(limit=-6)}") from None
+    except Finding:
+        raise
+    except BaseException:
+        raise Finding(traceback.format_exc(limit=-8)) from None
+    if _Watch.strayed:
+        raise Finding(f"written outside of --out: {_Watch.strayed}")
+    return ending
+
+
+def _ending(case: Case, folder: Path, config: Path) -> str:
+    if "command" in case:
+        extra: list[str] = [str(config)] if case["command"][0] not in ("list", "show", "translate", "--help") else []
+        if case["command"][0] in ("run", "sweep", "compare", "tune"):
+            extra += ["--out", str(folder / "out"), "--max-trials", "64", "--iterations", "5"]
+        if "name" in case:
+            extra += [f"--name={case['name']}"]
+        return _judge_command([*case["command"], *extra])
+    if "changes" in case:
+        return _judge_sweep(case["changes"], folder / "out")
+    try:
+        source = case.get("mapping", config)
+        nodes = settings_from_text({path: (f"--set {path}", text) for path, text in case.get("settings", {}).items()})
+        load_either(source, nodes)
+    except ConfigError as error:
+        if not error.problems or not all(problem.message for problem in error.problems):
+            raise Finding("refused without a word") from None
+        if len(str(error)) > 100_000:
+            raise Finding(f"a message of {len(str(error)):,} characters") from None
+        return "refused"
+    return "accepted"
+
+
+def _judge_command(arguments: Sequence[str]) -> str:
+    code, _, errors = run_in_process(arguments)
+    if code not in (0, 2) and not (code == 1 and "not enough memory" not in errors):
+        raise Finding(f"exit code {code}: {errors[-2000:]}")
+    if "Traceback" in errors or (code and not errors):
+        raise Finding(f"exit code {code}: {errors[-2000:]!r}")
+    return "refused" if code else "accepted"
+
+
+def _judge_sweep(changes: Mapping[str, Mapping[str, Any]], out: Path) -> str:
+    run = make_sweep(out)
+    for name, change in changes.items():
+        apply(run / name, change)
+    code, _, errors = run_in_process(
+        ["sweep", "--resume", str(run), "--no-plots", "--workers", "1", "--out", str(out), "--max-trials", "64"]
+    )
+    if code not in (0, 1, 2) or "Traceback" in errors or (code and not errors) or "enough memory" in errors:
+        raise Finding(f"exit code {code}: {errors[-2000:]!r}")
+    return "refused" if code else "accepted"
+
+
+def make_sweep(out: Path) -> Path:
+    """The folder of a sweep that was interrupted after its only block."""
+    from momentumlab import store
+    from momentumlab.config import load_experiment, to_dict
+    from momentumlab.engine import run_trials
+    from momentumlab.plan import make_plan
+
+    out.mkdir(parents=True)
+    experiment = load_experiment({**SWEEP, "iterations": 5})
+    run = out / "20260101-000000-x"
+    run.mkdir()
+    (run / "blocks").mkdir()
+    partial = {"complete": False, "block_trials": 12, "experiment": to_dict(experiment)}
+    (run / store.PARTIAL).write_text(json.dumps(partial))
+    (run / "experiment.yaml").write_text(json.dumps(to_dict(experiment)))
+    store.save_block(run, run_trials(make_plan(experiment, max_trials=99), 0, 12))
+    return run
+
+
+def apply(path: Path, change: Mapping[str, Any]) -> None:
+    """Damage one file of a run folder."""
+    random = Random(change.get("seed", 0))
+    content = path.read_bytes() if path.is_file() else b""
+    path.unlink(missing_ok=True) if path.is_file() else None
+    match change["how"]:
+        case "damaged":
+            path.write_bytes(damaged(random, content))
+        case "removed":
+            pass
+        case "empty":
+            path.write_bytes(b"")
+        case "random":
+            path.write_bytes(random.randbytes(random.choice((1, 100, 5000))))
+        case "folder":
+            path.mkdir(exist_ok=True)
+        case "json":
+            path.write_text(json.dumps(change["json"]), errors="surrogatepass")
+        case "header":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name in ("points", "losses", "iterations", "codes"):
+                    archive.writestr(f"{name}.npy", _npy(change["shape"], change["type"]))
+        case "members":
+            path.write_text(json.dumps({**json.loads(content or b"{}"), **change["members"]}), errors="surrogatepass")
+
+
+def _npy(shape: Sequence[int], kind: str) -> bytes:
+    """An array whose header promises more than there is."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": tuple(shape)})
+    return file.getvalue() + bytes(1_000_000)
+
+
+def emptied(folder: Path) -> Path:
+    """The same folder, without what the last case left."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

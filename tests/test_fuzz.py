@@ -1,0 +1,99 @@
+"""Hostile and odd input, made at random: refused in words or accepted; ``python -m tests.fuzz`` tries more of it."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.inputs import KINDS
+from tests.fuzz.judge import Finding, apply, emptied, judge, make_sweep, watched
+
+EXAMPLES = {"nested file": 8, "run": 25, "sweep folder": 40, "command": 20}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_ends_in_a_traceback_a_hang_or_a_file_elsewhere(
+    kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzz") / "case"
+
+    @settings(max_examples=EXAMPLES.get(kind, 150), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 2**32))
+    def trial(seed: int) -> None:
+        judge(KINDS[kind](random.Random(seed)), emptied(folder))
+
+    trial()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_both_accepted_and_refused(kind: str, tmp_path: Path) -> None:
+    source = random.Random(3)
+    endings = set()
+    for _ in range(60):
+        endings.add(judge(KINDS[kind](source), emptied(tmp_path / "case")))
+        if len(endings) == 2:
+            return
+    raise AssertionError(f"{kind}: only {endings}, so half of the code is never reached")
+
+
+def test_the_judge_sees_hangs_tracebacks_and_strayed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged(loader: object) -> str:
+        monkeypatch.setattr("tests.fuzz.judge.load_either", loader)
+        with pytest.raises(Finding) as caught:
+            judge({"mapping": {}}, emptied(tmp_path / "case"))
+        return str(caught.value)
+
+    def endless(*arguments: object) -> None:
+        while True:
+            pass
+
+    def strayed(*arguments: object) -> None:
+        (tmp_path / "strayed").write_text("")
+
+    monkeypatch.setattr("tests.fuzz.judge.SECONDS", 0.05)
+    assert "ZeroDivisionError" in judged(lambda *arguments: 1 / 0)
+    assert "strayed" in judged(strayed)
+    monkeypatch.setattr("tests.fuzz.judge.limited.__wrapped__.__defaults__", (0.05,))
+    assert "takes more than" in judged(endless)
+
+
+HOSTILE = {
+    "a header of 8 TB": {"blocks/0.npz": {"how": "header", "shape": [10**12], "type": "<f8"}},
+    "Python objects": {"blocks/0.npz": {"how": "header", "shape": [3], "type": "|O"}},
+    "a block that is a folder": {"blocks/0.npz": {"how": "folder"}},
+    "a note that is a folder": {"partial.json": {"how": "folder"}},
+    "endless blocks": {"partial.json": {"how": "members", "members": {"block_trials": 10**12}}},
+    "a deep note": {"partial.json": {"how": "json", "json": [[[[[[]]]]]]}},
+    "no experiment": {"experiment.yaml": {"how": "removed"}},
+}
+
+
+@pytest.mark.parametrize("changes", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_folder_is_refused_or_computed_again(changes: dict[str, dict[str, object]], tmp_path: Path) -> None:
+    judge({"changes": changes}, emptied(tmp_path / "case"))
+
+
+def test_a_folder_without_damage_is_resumed_without_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from momentumlab import store, workers
+
+    run = make_sweep(tmp_path / "out")
+    partial = store.read_partial(run)
+    assert list(store.read_blocks(run, partial)) == [0]
+    apply(run / "blocks" / "0.npz", {"how": "header", "shape": [12], "type": "<f8"})
+    assert store.read_blocks(run, partial) == {}
+    assert partial.block_trials <= workers.LARGEST_BLOCK
+
+
+def test_the_watch_knows_what_lies_outside(tmp_path: Path) -> None:
+    from tests.fuzz import judge as judging
+
+    with watched(tmp_path / "inside"):
+        (tmp_path / "inside").mkdir()
+        (tmp_path / "inside" / "a").write_text("")
+        assert not judging._Watch.strayed
+        (tmp_path / "outside").mkdir()
+        (tmp_path / "a").write_text("")
+        (tmp_path / "a").rename(tmp_path / "b")
+    assert len(judging._Watch.strayed) == 4

@@ -1,0 +1,79 @@
+"""The limits that docs/limits.md promises, and the note before what takes long."""
+
+import time
+
+import pytest
+
+import momentumlab
+from momentumlab.config import grammar, load_either, schedules, tree, validation
+from momentumlab.engine import HISTORY_BYTES
+from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, make_plan
+from momentumlab.store import PARTIAL_BYTES
+from tests.conftest import ROOT, Command
+
+BASE = {"surface": "ravine", "optimizer": "momentum", "tolerance": None}
+
+
+def test_the_page_has_the_limits_of_the_code() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text()
+    told = {
+        "size of a configuration | 1 MB": tree.MAX_BYTES == 10**6,
+        f"nesting of a configuration | {tree.MAX_DEPTH} deep": True,
+        f"aliases counted every time | {tree.MAX_NODES:,}": True,
+        f"values of one axis | {grammar.MAX_VALUES:,}": True,
+        "iterations | 10⁹": validation.MAX_ITERATIONS == 10**9,
+        f"starts | {grammar.MAX_DIMENSION:,}": True,
+        f"schedules | {schedules.MAX_DEPTH} deep": True,
+        f"a sweep | {MAX_TRIALS:,}": True,
+        f"per surface | {MAX_SEARCHED:,}": True,
+        "paths of a run | 1 GiB": HISTORY_BYTES == 2**30,
+        "resumed | 20 MB": PARTIAL_BYTES == 2 * 10**7,
+    }
+    for line, is_so in told.items():
+        assert line in page
+        assert is_so, line
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": "geomspace(1e-4, 0.01, 3)", "iterations": 20_000},
+        {"lr": "geomspace(1e-4, 0.01, 3000)", "iterations": 3000},
+        {"lr": "geomspace(1e-4, 0.01, 60)", "beta": [0.5, "cosine(0.5, 0.4)"], "iterations": 4000},
+    ],
+)
+def test_the_estimate_is_of_the_right_magnitude(settings: dict[str, object]) -> None:
+    experiment = load_either({**BASE, **settings})
+    assert isinstance(experiment, momentumlab.Experiment)
+    plan = make_plan(experiment)
+    clock = time.process_time()
+    momentumlab.run(experiment, record="none")
+    taken = time.process_time() - clock
+    assert taken / 8 < plan.most_seconds < taken * 8
+
+
+def test_what_may_take_long_is_told_before_it_begins(command: Command) -> None:
+    quick = ["run", "--surface", "ravine", "--optimizer", "sgd", "--lr", "0.1", "--no-plots", "--target-loss", "1e-9"]
+    assert command(*quick, "--iterations", "1_000_000").stderr == ""
+    note = "note: this may take up to about 5 minutes: 1 trial of at most 10,000,000 iterations\n"
+    assert command(*quick, "--iterations", "10_000_000").stderr.startswith(note)
+    hours = command(*quick, "--iterations", "1e9")
+    assert (hours.returncode, hours.stderr.splitlines()[0].split(":")[1]) == (0, " this may take up to about 8 hours")
+
+
+def test_the_memory_of_paths_can_be_set() -> None:
+    settings = {**BASE, "lr": [0.001, 0.01], "iterations": 1000}
+    whole, thinned = momentumlab.run(settings), momentumlab.run(settings, history_bytes=10_000)
+    assert (len(whole.losses[0]), whole.notes) == (1001, ())
+    assert thinned.losses.nbytes + thinned.positions.nbytes + thinned.velocities.nbytes < 11_000
+    assert "every" in thinned.notes[0]
+    assert thinned.final_losses.tolist() == whole.final_losses.tolist()
+
+
+def test_the_command_line_sets_it_too(command: Command) -> None:
+    done = command(
+        "run", "--surface", "ravine", "--optimizer", "sgd", "--lr", "0.01", "--iterations", "100_000", "--no-plots",
+        "--max-history", "0.001",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "above the limit of 0.0 GiB: every 4th iterate" in done.stderr

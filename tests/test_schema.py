@@ -1,0 +1,188 @@
+"""The JSON schemas: current, valid, and of the same opinion as the loader about good and bad files."""
+
+import base64
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import momentumlab
+from momentumlab.config import load_either, to_dict
+from momentumlab.config.schema import experiment_schema
+from momentumlab.config.tree import parse_yaml
+from momentumlab.experiment import Comparison
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.report.schema import result_schema
+from momentumlab.surfaces import SURFACES
+from tests.conftest import ROOT, SHIPPED, Command
+from tests.fuzz.inputs import changed_tree
+from tests.test_config import BAD, GOOD
+
+SCHEMA = jsonschema.Draft7Validator(experiment_schema())
+
+IN_BRACKETS = (
+    r"linspace|geomspace|arange|tuned|grid\(\)|a count|count must be|seed must be|dimension must be|never leads"
+    r"|values are more than the limit|is not (above|below)|is (above|below)|is not a finite|\(character|schedule"
+)
+"""What is wrong within a call, where the document has one."""
+
+BEYOND_A_SCHEMA = {
+    "what an expression says": r"\(character \d+\)|expression|has no value|have no values|has no '.*'; it has|variable",
+    "numbers that JSON does not have": r"nan is not a finite number|inf is not a finite number",
+    "the dimension of a start": r"coordinates?, the start has",
+    "the length of vectors": "the vectors of an axis must have the same length",
+    "what is listed twice": "is listed twice with the same settings",
+    "what a method needs": "which .* does not have",
+    "repeating what is the same every time": "has no effect: gradients are exact",
+    "what stands in a data file": r"data|\.csv|\.npz|column",
+    "a test of convergence for the objective": "iterations to what",
+}
+
+
+def tree(text: str) -> Any:
+    return parse_yaml(text, "x.yaml").plain()
+
+
+def opinions(document: Any) -> tuple[bool, list[str]]:
+    """Whether the schema accepts, and what the loader complains of."""
+    try:
+        load_either(document if isinstance(document, dict) else {"": document})
+    except momentumlab.ConfigError as error:
+        return SCHEMA.is_valid(document), [problem.message for problem in error.problems]
+    return SCHEMA.is_valid(document), []
+
+
+def assert_of_one_opinion(document: Any) -> tuple[bool, list[str]]:
+    accepted, complaints = opinions(document)
+    if accepted:
+        excuses = [*BEYOND_A_SCHEMA.values(), *([IN_BRACKETS] if re.search(r"\w\s*\(", str(document)) else [])]
+        for complaint in complaints:
+            assert any(re.search(pattern, complaint) for pattern in excuses), (complaint, document)
+    else:
+        assert complaints, (document, [error.message for error in SCHEMA.iter_errors(document)])
+    return accepted, complaints
+
+
+GOODS = [
+    "learning_rate: 1e-3\nmomentum: [0.1, 0.2]",
+    "lr: linspace(0.1, 0.2, 3)\nbeta: piecewise({0: 0.5, 5: 0.9})",
+    "beta: [0.1, 'warmup(3, 0.5)']\ntolerance: null\nname: null",
+    "nonsense: null\nstart: [[1, 2], [3, 4]]",
+    "lr: tuned\nbeta: tuned(0.1, 0.9)\nbudget: 9\nzooms: 1\naccuracy: 1e-3",
+    "start: grid(3, 3)\niterations: 1e2\ngradient_tolerance: 0\ntarget_loss: -5",
+]
+
+
+@pytest.mark.parametrize("text", [*(GOOD + good for good in GOODS), *(path.read_text() for path in SHIPPED)])
+def test_the_schema_accepts_what_the_loader_accepts(text: str) -> None:
+    assert opinions(tree(text)) == (True, [])
+
+
+@pytest.mark.parametrize("text", [text for text, _ in BAD.values() if isinstance(text, str)])
+def test_the_schema_refuses_what_the_loader_refuses(text: str) -> None:
+    try:
+        document = tree(text)
+    except momentumlab.ConfigError:
+        return  # no YAML at all
+    assert opinions(document)[1]
+    assert_of_one_opinion(document)
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.long)])
+def test_most_of_what_is_bad_is_seen_without_the_loader(count: int) -> None:
+    source, refused, seen = random.Random(2), 0, 0
+    for _ in range(count):
+        try:
+            document = tree(base64.b64decode(changed_tree(source)["file"]).decode())
+        except (momentumlab.ConfigError, UnicodeDecodeError):
+            continue
+        accepted, complaints = assert_of_one_opinion(document)
+        refused += bool(complaints)
+        seen += bool(complaints) and not accepted
+    assert refused > count / 3
+    assert seen > 0.9 * refused
+
+
+VALUES: list[Any] = [
+    -1, 0, 0.5, 1, 2, True, None, "cosine(0.5, 0.4)", "tuned", "linspace(0.1, 0.5, 3)", [], [0.5], [[0.5]], [1, 2],
+    [[1, 2], [3, 4]], "optax", ["gradient"], "nonsense",
+]  # fmt: skip
+
+
+def every_setting() -> list[Any]:
+    """A document for every parameter, every way to say it and every kind of value."""
+    documents: list[Any] = []
+    for name in OPTIMIZERS:
+        for word in [word for parameter in OPTIMIZERS[name].parameters() for word in parameter.words] + ["nonsense"]:
+            for value in VALUES:
+                documents.append({"surface": "ravine", "optimizer": {"name": name, word: value}})
+                documents.append({"surface": "ravine", "optimizers": [name], word: value})
+                documents.append({"surface": "ravine", "optimizers": [name, "sgd"], word: value})
+    for name in SURFACES:
+        for word in [parameter.name for parameter in SURFACES[name].parameters()] + ["nonsense", "view"]:
+            documents += [{"surface": {"name": name, word: value}, "optimizer": "sgd"} for value in VALUES]
+    return documents
+
+
+@pytest.mark.parametrize("count", [50, pytest.param(None, marks=pytest.mark.long)])
+def test_every_parameter_has_its_bounds_in_the_schema(count: int | None) -> None:
+    documents = every_setting()
+    for document in documents if count is None else random.Random(0).sample(documents, count):
+        assert_of_one_opinion(document)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_what_is_resolved_is_accepted_too(path: Path) -> None:
+    assert SCHEMA.is_valid(json.loads(json.dumps(to_dict(load_either(path)))))
+
+
+@pytest.mark.parametrize(("name", "made"), [("experiment", experiment_schema), ("result", result_schema)])
+def test_the_file_in_the_repository_is_what_the_command_prints(name: str, made: Any, command: Command) -> None:
+    written = (ROOT / "docs" / "schema" / f"{name}.json").read_text()
+    remedy = f"make it anew: momentumlab schema {name} > docs/schema/{name}.json"
+    assert json.loads(command("schema", name).stdout) == json.loads(written) == made(), remedy
+    jsonschema.validators.validator_for(made()).check_schema(made())
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_configurations_tell_editors_where_the_schema_is(path: Path) -> None:
+    (target,) = re.findall(r"\A# yaml-language-server: \$schema=(\S+)$", path.read_text(), re.MULTILINE)
+    assert (path.parent / target).resolve() == (ROOT / "docs" / "schema" / "experiment.json").resolve()
+
+
+RESULTS: dict[str, dict[str, Any]] = {
+    "a run": {"surface": "ravine", "optimizer": ["momentum", "sgd"], "iterations": 20},
+    "divergence": {"surface": "ravine", "optimizer": "sgd", "lr": 100, "iterations": 500},
+    "axes of the surface": {"surface": {"name": "ravine", "a": [0.1, 1]}, "optimizer": "aggmo", "iterations": 5},
+    "schedules": {"surface": "ravine", "optimizer": "momentum", "lr": "cosine(0.1, 0.01)", "iterations": 5},
+    "a sweep": {"surface": "ravine", "optimizer": "sgd", "lr": "linspace(0.01, 0.1, 120)", "iterations": 5},
+    "a comparison": {"surface": ["ravine", "booth"], "optimizers": ["sgd", "adam"], "budget": 4, "iterations": 5},
+}
+
+
+@pytest.mark.parametrize("settings", RESULTS.values(), ids=RESULTS)
+def test_every_result_is_as_its_schema_says(settings: dict[str, Any], tmp_path: Path) -> None:
+    if isinstance(load_either(settings), Comparison):
+        momentumlab.compare(settings, out=tmp_path, plots=False)
+    else:
+        momentumlab.run(settings, out=tmp_path, plots=False)
+    (path,) = tmp_path.glob("*/result.json")
+    document = json.loads(path.read_text())
+    validator = jsonschema.Draft202012Validator(result_schema())
+    assert [error.message for error in validator.iter_errors(document)] == []
+    for name in ("experiment", "run_folder", "trials", "settings", "provenance", "notes"):
+        assert not validator.is_valid({key: value for key, value in document.items() if key != name})
+    for name in ("surface", "optimizer", "final_loss", "final_point", "status", "iterations", "start"):
+        lacking = {key: value for key, value in document["trials"][0].items() if key != name}
+        assert not validator.is_valid({**document, "trials": [lacking]})
+    assert not validator.is_valid({**document, "trials": [{**document["trials"][0], "status": "unknown"}]})
+
+
+def test_the_page_names_what_no_schema_says() -> None:
+    page = (ROOT / "docs" / "experiments.md").read_text()
+    for name in ["what stands in the brackets of a call", *BEYOND_A_SCHEMA]:
+        assert name in page
