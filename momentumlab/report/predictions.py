@@ -22,6 +22,10 @@ MOST_ROWS = 200
 Said = Prediction | str
 """A prediction, or the reason why there is none."""
 
+MOST_MODES = 20
+SHOWN_MODES = 3
+"""Of more directions only so many are told from each end: the flattest and the steepest."""
+
 REGIME_STYLES = {Regime.DIVERGING: "red", Regime.NEUTRAL: "yellow"}
 
 
@@ -115,8 +119,13 @@ def explanation(said: list[tuple[CriticalPoint, Said]]) -> Iterator[str]:
             yield from _what_is_smooth_alone(prediction)
             if _hovers(prediction):
                 continue
-        for mode in prediction.modes:
-            yield f"• {_where(mode, len(critical.point))}, the point {mode_words(mode)}"
+        many = len(prediction.modes) > MOST_MODES
+        for i, mode in enumerate(prediction.modes):
+            if not many or i < SHOWN_MODES or i >= len(prediction.modes) - SHOWN_MODES:
+                yield f"• {_where(mode, len(critical.point))}, the point {mode_words(mode)}"
+            elif i == SHOWN_MODES:
+                between = len(prediction.modes) - 2 * SHOWN_MODES
+                yield f"• and {between} directions between them (all of them: --format json)"
         yield from _verdict(prediction)
 
 
