@@ -11,7 +11,7 @@ import platform
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,8 +25,12 @@ from momentumlab.config import load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
 from momentumlab.errors import ConfigError, OutputError
-from momentumlab.experiment import Experiment
+from momentumlab.experiment import Comparison, Experiment
+from momentumlab.folders import BLOCKS, FORMAT, PARTIAL, RESULT, point_latest
 from momentumlab.report.data import csv_text, json_document
+from momentumlab.report.drawings import Drawings, comparison_drawings, endings, run_drawings, sweep_drawings
+from momentumlab.report.header import COMPARISON, RUN, SWEEP, header
+from momentumlab.report.stamp import stamp
 from momentumlab.result import Result, Status
 from momentumlab.sweep import arrays, best_trials, planes
 
@@ -36,9 +40,6 @@ if TYPE_CHECKING:
     from momentumlab.comparison import ComparisonResult
 
 NAME_BYTES = 100
-PARTIAL = "partial.json"
-"""The file that says of a run folder that it is not complete."""
-
 BLOCK_ARRAYS = ("points", "losses", "iterations", "codes")
 
 BEST_ROWS = 1000
@@ -105,17 +106,13 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
         if result.history is not None:
             _write(folder / "trajectories.npz", functools.partial(_save_history, result))
         if plots and result.history is not None:
-            _write_figures(
-                folder,
-                {
-                    "trajectory": result.plot_trajectories,
-                    "velocity": functools.partial(result.plot_velocities, theory=theory),
-                    "loss": functools.partial(result.plot_losses, theory=theory),
-                },
-            )
+            texts = _stamp(folder, RUN, result.experiment, [result], provenance)
+            _write_figures(folder, run_drawings(result, theory=theory), texts)
         settings = to_dict(result.experiment)
         document = json_document(result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
-        _write_document(folder, document)
+        recorded = [] if result.history is None else [result]
+        head = header(RUN, result.experiment, [result], recorded, started=provenance.started, folder=folder)
+        _write_document(folder, head, document)
     return result
 
 
@@ -132,7 +129,8 @@ def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_tria
     with _output_errors(folder):
         _write_text(folder / "experiment.yaml", to_yaml(experiment))
         _blocks(folder).mkdir()
-        partial = {"complete": False, "block_trials": block_trials, "experiment": to_dict(experiment)}
+        settings, trials = to_dict(experiment), experiment.trials
+        partial = {"complete": False, "block_trials": block_trials, "trials": trials, "experiment": settings}
         _write_text(folder / PARTIAL, json.dumps(partial) + "\n")
     return folder
 
@@ -281,10 +279,8 @@ def write_sweep(
         if recorded is not None:
             _write(folder / "trajectories.npz", functools.partial(_save_history, recorded))
         if plots:
-            from momentumlab.report.figures.maps import map_figures
-
-            paths = {} if recorded is None else {"trajectory": recorded.plot_trajectories}
-            _write_figures(folder, {**map_figures(every, theory=theory), **paths})
+            texts = _stamp(folder, SWEEP, result.experiment, [result], provenance)
+            _write_figures(folder, sweep_drawings(result, recorded, theory=theory), texts)
         document = json_document(
             result,
             numbers=best,
@@ -292,13 +288,15 @@ def write_sweep(
             provenance=provenance.as_dict(),
             notes=list(result.notes),
         )
-        _write_document(folder, {**document, "trials_in_all": result.trials})
+        kept = [] if recorded is None else [recorded]
+        head = header(SWEEP, result.experiment, [result], kept, started=provenance.started, folder=folder)
+        _write_document(folder, head, {**document, "trials_in_all": result.trials})
         _remove_blocks(folder)
     return result
 
 
 def _blocks(folder: Path) -> Path:
-    return folder / "blocks"
+    return folder / BLOCKS
 
 
 def _remove_blocks(folder: Path) -> None:
@@ -324,41 +322,22 @@ def write_comparison(
         _write_text(folder / "ranking.csv", contest_data.ranking_csv_text([result]))
         _write_text(folder / "tuning.csv", contest_data.tuning_csv_text(result))
         _write_text(folder / "summary.csv", csv_text(result.results))
-        for ending, each in zip(_endings(result), result.results, strict=True):
+        searched: dict[str, Any] = contest_data.search_arrays(result)
+        _write(folder / "search.npz", lambda file: np.savez(file, **searched))
+        for ending, each in zip(endings(result), result.results, strict=True):
             _write_text(folder / f"best{ending}.yaml", to_yaml(each.experiment))
             _write(folder / f"trajectories{ending}.npz", functools.partial(_save_history, each))
         if plots:
-            _write_figures(folder, _comparison_figures(result))
+            texts = _stamp(folder, COMPARISON, result.comparison, result.results, provenance)
+            _write_figures(folder, comparison_drawings(result), texts)
         settings = to_dict(result.comparison)
         document = contest_data.json_document(
             result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes)
         )
-        _write_document(folder, document)
+        results = result.results
+        head = header(COMPARISON, result.comparison, results, results, started=provenance.started, folder=folder)
+        _write_document(folder, head, document)
     return result
-
-
-def _endings(result: "ComparisonResult") -> list[str]:
-    """What the names of the files of each surface end in: nothing where there is one alone."""
-    if len(result.matches) == 1:
-        return [""]
-    names = [re.sub(r"\W+", "-", match.experiment.surface.name).strip("-")[:40] for match in result.matches]
-    return [f"-{name}" if names.count(name) == 1 else f"-{name}-{i + 1}" for i, name in enumerate(names)]
-
-
-def _comparison_figures(result: "ComparisonResult") -> dict[str, Callable[[], "Figure"]]:
-    """Every figure that a comparison has, by the name of its file."""
-    figures: dict[str, Callable[[], Figure]] = {}
-    for i, ending in enumerate(_endings(result)):
-        figures[f"trajectory{ending}"] = functools.partial(result.plot_trajectories, i)
-        figures[f"velocity{ending}"] = functools.partial(result.plot_velocities, i)
-        figures[f"loss{ending}"] = functools.partial(result.plot_losses, i)
-    if result.searched_planes:
-        figures["search"] = result.plot_search
-    if result.searched_rates:
-        figures["sensitivity"] = result.plot_sensitivity
-    if result.costs.shape[1] > 1:
-        figures["profiles"] = result.plot_profiles
-    return figures
 
 
 def write_new_file(path: Path, text: str, *, force: bool = False) -> None:
@@ -387,6 +366,51 @@ def write_figure(path: Path, figure: "Figure") -> None:
         _write(path, lambda file: _save_figure(figure, file))
 
 
+def write_figures(
+    folder: Path, drawings: Drawings, texts: Mapping[str, str], *, kinds: Sequence[str] = ("png",), dpi: int | None
+) -> list[Path]:
+    """Draw figures into a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    drawings
+        The figures by the names of their files.
+    texts
+        What each PNG carries, by keyword.
+    kinds
+        ``png``, ``svg``, ``pdf``: each figure is written as all of these.
+    dpi
+        Dots per inch of a PNG, if they are not the usual ones.
+
+    Returns
+    -------
+    paths
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written. What was written before remains.
+    """
+    with _output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _write_figures(folder, drawings, texts, kinds=kinds, dpi=dpi)
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file of which another part of the package knows the content.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with _output_errors(path):
+        _write(path, write)
+
+
 def make_folder(out: Path, name: str, when: datetime) -> Path:
     """A new folder ``<YYYYMMDD-HHMMSS>-<name>``, with ``-2``, ``-3`` … where that is taken: making it claims it."""
     base = f"{when:%Y%m%d-%H%M%S}-{file_name(name)}"
@@ -407,19 +431,54 @@ def file_name(name: str) -> str:
     return safe.encode()[:NAME_BYTES].decode(errors="ignore")
 
 
-def _write_figures(folder: Path, figures: Mapping[str, Callable[[], "Figure"]]) -> None:
-    for name, draw in figures.items():
+def _stamp(
+    folder: Path, kind: str, experiment: Experiment | Comparison, results: Sequence[Result], provenance: Provenance
+) -> dict[str, str]:
+    return stamp(experiment, results, folder=folder.name, kind=kind, provenance=provenance.as_dict())
+
+
+def _write_figures(
+    folder: Path,
+    drawings: Drawings,
+    texts: Mapping[str, str],
+    *,
+    kinds: Sequence[str] = ("png",),
+    dpi: int | None = None,
+) -> list[Path]:
+    paths = []
+    for name, draw in drawings.items():
         figure = draw()
-        _write(folder / f"{name}.png", functools.partial(_save_figure, figure))
+        for kind in kinds:
+            paths.append(folder / f"{name}.{kind}")
+            _write(paths[-1], functools.partial(_save_figure, figure, texts=texts, kind=kind, dpi=dpi))
+    return paths
 
 
-def _write_document(folder: Path, document: dict[str, Any]) -> None:
-    _write_text(folder / "result.json", json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n")
+def _write_document(folder: Path, head: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    """The last file of a run folder: now it is complete."""
+    versioned = {"format": FORMAT, "run": head, **document}
+    _write_text(folder / RESULT, json.dumps(versioned, allow_nan=False, ensure_ascii=False) + "\n")
+    point_latest(folder)
 
 
-def _save_figure(figure: "Figure", file: BinaryIO) -> None:
+def _save_figure(
+    figure: "Figure",
+    file: BinaryIO,
+    *,
+    texts: Mapping[str, str] | None = None,
+    kind: str = "png",
+    dpi: int | None = None,
+) -> None:
+    options: dict[str, Any] = {}
+    if kind == "png":
+        from PIL.PngImagePlugin import PngInfo  # what matplotlib writes PNG with
+
+        info = PngInfo()
+        for keyword, text in (texts or {}).items():
+            info.add_itxt(keyword, text, zip=True)
+        options["pil_kwargs"] = {"compress_level": PNG_COMPRESSION, "pnginfo": info}
     with np.errstate(all="ignore"):
-        figure.savefig(file, format="png", pil_kwargs={"compress_level": PNG_COMPRESSION})
+        figure.savefig(file, format=kind, dpi=dpi or "figure", **options)
 
 
 def _save_history(result: Result, file: BinaryIO) -> None:

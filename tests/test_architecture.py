@@ -17,6 +17,7 @@ PACKAGE = ROOT / "momentumlab"
 # From the inside out: a module imports from its own room and from those before it.
 ROOMS = [
     "errors",
+    "folders",
     "catalogue",
     "schedules",
     "surfaces",
@@ -34,6 +35,7 @@ ROOMS = [
     "report",
     "store",
     "api",
+    "archive",
     "testing",
     "cli",
     "__main__",
