@@ -12,7 +12,9 @@ module         part
 `pictures`     the experiment in a picture
 `side_by_side` several runs in one table and one figure
 `repetition`   the same once more, held against what was kept
+`repeating`    what a person names, repeated
 `export`       one table in long form
+`removing`     what may be removed, and how
 =============  ================================================================
 
 `runs`, `finding` and `listing` load neither NumPy nor YAML: a list is quick.

@@ -79,7 +79,7 @@ def _latest(out: Path) -> Run:
     link = out / LATEST
     try:
         if link.is_symlink() and link.is_dir():
-            run = read_run(link.resolve())
+            run = read_run(out / link.readlink())
             if run is not None and run.status is RunStatus.COMPLETE:
                 return run
         run = next((run for run in runs_in(out) if run.status is RunStatus.COMPLETE), None)

@@ -1,6 +1,8 @@
 """Which runs there are, as a table for people, or as rows for programs."""
 
+import csv
 import fnmatch
+import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -90,6 +92,17 @@ def rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
         }
         for run in runs
     ]
+
+
+def csv_text(runs: Iterable[Run]) -> str:
+    """The same as CSV with a heading; names that are listed are parted by spaces."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for number, row in enumerate(rows(runs)):
+        if number == 0:
+            writer.writerow(row)
+        writer.writerow([" ".join(value) if isinstance(value, list) else value for value in row.values()])
+    return buffer.getvalue()
 
 
 def table(runs: Sequence[Run], width_of: Callable[[str], int] = len) -> list[str]:

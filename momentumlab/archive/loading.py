@@ -22,7 +22,7 @@ from momentumlab.experiment import Comparison, Experiment
 from momentumlab.folders import RESULT
 from momentumlab.plan import Plan, make_plan
 from momentumlab.report.drawings import surface_endings
-from momentumlab.report.header import digest
+from momentumlab.report.header import COMPARISON, RUN, SWEEP, digest
 from momentumlab.result import History, Result, Status
 from momentumlab.sweep import array_prefixes, best_trials, planes
 
@@ -62,9 +62,16 @@ class Loaded:
         return digest(self.results)
 
     @property
+    def kind(self) -> str:
+        """Of which kind the folder is; see `momentumlab.report.header`."""
+        if isinstance(self.experiment, Comparison):
+            return COMPARISON
+        return SWEEP if self.is_sweep else RUN
+
+    @property
     def is_sweep(self) -> bool:
         """Whether it has a map instead of all paths."""
-        return self.comparison is None and self.results[0].history is None
+        return self.results[0].history is None
 
 
 def load_run(run: Run) -> Loaded:

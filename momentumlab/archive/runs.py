@@ -1,6 +1,7 @@
 """What a run folder says of itself: its name, time, status, size. Only the head of ``result.json`` is read."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -233,7 +234,8 @@ def _check(header: Any) -> None:
         if not isinstance(header.get(name), types):
             raise ValueError(f"'{name}' is missing or of another kind")
     whole = [header["trials"], header["recorded"], *header["strides"], *header["files"].values()]
-    if not all(isinstance(each, int) and each >= 0 for each in whole):
+    finite = header["best_loss"] is None or math.isfinite(header["best_loss"])
+    if not finite or not all(isinstance(each, int) and each >= 0 for each in whole):
         raise ValueError("a number in it is none")
 
 
@@ -289,7 +291,7 @@ def _first_format(path: Path, size: int) -> Run | None:
     if not all(isinstance(trial, dict) for trial in trials):
         raise DamageError("a trial in it is none")
     losses = [trial.get("final_loss") for trial in trials if trial.get("status") != "diverged"]
-    numbers = [float(loss) for loss in losses if isinstance(loss, (int, float))]
+    numbers = [float(loss) for loss in losses if isinstance(loss, (int, float)) and math.isfinite(loss)]
     total = document.get("trials_in_all", len(trials))
     return Run(
         path=path,

@@ -10,6 +10,7 @@ module         part
 `output`       results, notes and errors
 `running`      ``run``, ``sweep``, ``compare``, ``tune``
 `looking`      ``predict``, ``translate``, ``list``, ``show``
+`archive`      ``runs``
 `preparing`    ``validate``, ``new``
 =============  ==============================================================
 """
@@ -23,11 +24,11 @@ from momentumlab.cli import running
 
 # isort: split
 # Commands enter in the order in which --help shows them.
-from momentumlab.cli import looking, preparing
+from momentumlab.cli import archive, looking, preparing
 from momentumlab.cli.application import app
 from momentumlab.cli.output import INTERRUPTED
 
-__all__ = ["app", "looking", "main", "preparing", "running"]
+__all__ = ["app", "archive", "looking", "main", "preparing", "running"]
 
 
 def main() -> None:
