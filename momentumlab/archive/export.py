@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from momentumlab.archive.loading import Loaded
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.report.data import flat
+from momentumlab.report.data import columns_of, flat
 from momentumlab.result import Result
 
 OUTCOME = ("iterations", "gradient_evaluations", "final_point", "final_loss", "status")
@@ -18,10 +18,7 @@ OUTCOME = ("iterations", "gradient_evaluations", "final_point", "final_loss", "s
 
 def columns(results: Sequence[Result]) -> list[str]:
     """The names of all columns: what the trials are set to, the iteration, the state after it, the status."""
-    settings: dict[str, None] = {}
-    for result in results:
-        for row in result.rows(_telling(result)):
-            settings.update(dict.fromkeys(_settings(row)))
+    settings = columns_of(_settings(row) for result in results for row in result.rows(_telling(result)))
     dimension = max(result.plan.dimension for result in results)
     points, velocities = ([f"{name}_{i}" for i in range(dimension)] for name in ("point", "velocity"))
     return ["experiment", "trial", *settings, "iteration", *points, *velocities, "loss", "status"]

@@ -192,13 +192,16 @@ def _parsed(head: bytes) -> dict[str, Any]:
         If the text ends before it does, or it is something else.
     """
     text = head.decode("utf-8", errors="replace")
-    version, rest = json.JSONDecoder().raw_decode(text, len(BEGIN))
-    if version != FORMAT:
-        raise ValueError(f"its format is {version}; this momentumlab reads up to {FORMAT}")
-    begin = text.find('"run": ', rest)
-    if begin < 0:
-        raise ValueError("there is none")
-    header, _ = json.JSONDecoder().raw_decode(text, begin + len('"run": '))
+    try:
+        version, rest = json.JSONDecoder().raw_decode(text, len(BEGIN))
+        if version != FORMAT:
+            raise ValueError(f"its format is {str(version)[:20]}; this momentumlab reads up to {FORMAT}")
+        begin = text.find('"run": ', rest)
+        if begin < 0:
+            raise ValueError("there is none")
+        header, _ = json.JSONDecoder().raw_decode(text, begin + len('"run": '))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     _check(header)
     found: dict[str, Any] = header
     return found

@@ -311,13 +311,18 @@ def clean(
             print_notes([f"there is nothing to remove in {out}"])
 
 
+def is_interactive() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _remove(runs: "list[Run]", yes: bool) -> None:
     from momentumlab.archive import removing
     from momentumlab.archive.listing import shown, size_text
 
     removing.check_removable(runs)
     if not yes:
-        if not sys.stdin.isatty():
+        if not is_interactive():
             raise ConfigError([Problem(place="--yes", message="is needed where nobody can be asked")])
         for run in runs:
             print(f"{shown(str(run.path))}  {run.status.label}, {size_text(run.size)}", file=sys.stderr)

@@ -56,7 +56,7 @@ def header(
         "kind": kind,
         "identity": identity(experiment),
         "name": experiment.name,
-        "started": started.astimezone().isoformat(timespec="seconds"),
+        "started": started.astimezone().isoformat(timespec="milliseconds"),
         "trials": sum(result.trials for result in results),
         "best_loss": best_loss(results),
         "recorded": sum(result.trials for result in recorded),
