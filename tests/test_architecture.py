@@ -107,7 +107,7 @@ try:
 except SystemExit as end:
     assert end.code == 0
 """
-    assert not loaded(program) & {"numpy", "matplotlib", "yaml", "pydantic"}
+    assert not loaded(program) & {"numpy", "matplotlib", "yaml"}
 
 
 def test_a_run_without_plots_does_not_load_matplotlib(tmp_path: Path) -> None:

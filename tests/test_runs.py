@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import momentumlab
@@ -24,6 +26,7 @@ from momentumlab.cli import app
 from momentumlab.comparison import ComparisonResult
 from momentumlab.config.identity import identity
 from momentumlab.errors import ConfigError, OutputError
+from momentumlab.report.header import digest
 from momentumlab.result import Result
 from tests.conftest import ROOT
 
@@ -292,6 +295,30 @@ def test_damage_is_told_and_never_read(damage: str, is_listed: bool, copy: Path)
             load_run(run)
     typed("runs", "rm", copy, "--yes")
     assert not copy.exists()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    name=st.sampled_from(["result.json", "experiment.yaml", NPZ]),
+    place=st.floats(0, 1, exclude_max=True),
+    content=st.binary(min_size=1, max_size=4),
+)
+def test_whatever_bytes_are_changed_reading_ends_in_a_result_or_a_message(
+    name: str, place: float, content: bytes, copy: Path
+) -> None:
+    whole = (copy / name).read_bytes()
+    at = int(place * len(whole))
+    (copy / name).write_bytes(whole[:at] + content + whole[at + len(content) :])
+    run = read_run(copy)
+    message = str(copy)
+    try:
+        if run is not None:
+            assert load_run(run).digest == digest(load_run(run).results)
+    except OutputError as error:
+        message = str(error)
+    finally:
+        (copy / name).write_bytes(whole)
+    assert str(copy) in message
 
 
 # The list

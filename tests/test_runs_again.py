@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import momentumlab
 from momentumlab import store
@@ -116,6 +119,17 @@ def test_a_picture_that_is_none_of_ours_is_refused(content: bytes, message: str,
 def test_texts_of_other_writers_are_read() -> None:
     content = SIGNATURE + chunk(b"tEXt", "a\0ü".encode("latin-1")) + chunk(b"iTXt", "b\0\0\0de\0c\0β".encode()) + END
     assert texts(io.BytesIO(content)) == {"a": "ü", "b": "β"}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_every_text_survives_in_a_picture(text: str) -> None:
+    info = PngInfo()
+    info.add_itxt("packed", text, zip=True)
+    info.add_itxt("plain", text)
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "png", pnginfo=info)
+    buffer.seek(0)
+    assert texts(buffer) == {"packed": text, "plain": text}
 
 
 def test_a_run_is_repeated_from_the_picture_alone(out: Path, tmp_path: Path) -> None:
@@ -451,6 +465,8 @@ def test_what_was_not_made_here_is_never_removed(foreign: str, copy: Path, tmp_p
 def test_a_link_to_a_run_folder_is_not_followed(copy: Path, tmp_path: Path) -> None:
     link = tmp_path / "runs" / "20260101-000000-link"
     link.symlink_to(copy)
+    assert "a link" in typed("runs", "rm", link, "--yes", code=2)
+    assert load_run(run_of(link)).digest == load_run(run_of(copy)).digest
     blocks = tmp_path / "elsewhere"
     blocks.mkdir()
     (blocks / "0.npz").write_text("mine")

@@ -48,8 +48,7 @@ def _found(text: str, out: Path) -> Run:
     path = Path(text)
     try:
         if path.is_dir():
-            real = path.parent.resolve() / path.name if not path.is_symlink() and path.name else path.resolve()
-            run = read_run(path if path.name and not path.is_symlink() else real)
+            run = read_run(path.parent / path.readlink() if path.name == LATEST and path.is_symlink() else path)
             if run is None:
                 raise _problem(text, "is not a run folder")
             return run

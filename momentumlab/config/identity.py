@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
 from momentumlab import __version__
 from momentumlab.experiment import Axis, Comparison, Experiment
 from momentumlab.folders import FORMAT
@@ -47,6 +49,8 @@ def _pieces(value: Any) -> Iterator[str]:
         yield "}"
     elif isinstance(value, tuple) and value and all(type(item) is float for item in value):
         yield f"floats {json.dumps(value)};"
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype.str}{value.shape} {value.tobytes().hex()};"
     elif isinstance(value, (tuple, list)):
         yield f"{type(value).__name__}{len(value)}["
         for item in value:
