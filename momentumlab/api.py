@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from momentumlab.workers import OnBlock
 
 MOST_RECORDED = 100
-"""Of up to so many trials the whole paths are kept, unless something else is asked for."""
+"""Of up to so many trials, or settings with replicates, the whole paths are kept, unless something else is asked."""
 
 
 def load(source: Source | None = None, **overrides: object) -> Experiment:
@@ -142,7 +142,8 @@ class Execution:
     def keeps_all(self, plan: Plan) -> bool:
         """Whether the paths of all trials are kept; else it is a sweep."""
         if self.record == "auto":
-            return not self.is_sweep and (plan.trials <= MOST_RECORDED or not is_mapped(plan.experiment))
+            settings = plan.trials // plan.experiment.replicates
+            return not self.is_sweep and (settings <= MOST_RECORDED or not is_mapped(plan.experiment))
         return self.record == "all"
 
     @property

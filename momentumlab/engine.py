@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, put_lanes, take_lanes
-from momentumlab.experiment import Stopping
+from momentumlab.experiment import Experiment, Stopping
+from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Lanes, Plan
 from momentumlab.result import History, Result, Status
@@ -78,7 +79,7 @@ def run_trials(plan: Plan, first: int, last: int, recorder: "_Recorder | None" =
             while begin < end:
                 # A path is recorded from its first iteration to its last beside others of the same age.
                 stop = end if recorder is None else min(begin + width, end)
-                _advance(_Queue(group, begin, stop), width, plan.stopping, outcome, recorder)
+                _advance(_Queue(group, begin, stop), width, plan.experiment, outcome, recorder)
                 begin = stop
     return outcome
 
@@ -109,12 +110,17 @@ class _Batch:
     when none waits, are removed. To do so in every iteration would cost more than the idling.
     """
 
-    def __init__(self, queue: _Queue, width: int, iterations: int) -> None:
+    def __init__(self, queue: _Queue, width: int, experiment: Experiment) -> None:
         self.queue = queue
-        self.iterations = iterations
+        self.iterations = iterations = experiment.stopping.iterations
+        self.seed = experiment.seed
+        self.noise, self.is_sampled = experiment.noise, experiment.first_surface.is_sampled
+        if experiment.noise is not None:
+            self.errors = Errors(experiment.noise, experiment.seed, experiment.dimension, experiment.replicates)
         self.courses = {name: Course(schedule, iterations) for name, schedule in queue.group.schedules.items()}
         self.trials, lanes = queue.take(width)
         self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
+        self.replicate = lanes.replicate
         self.x = np.ascontiguousarray(lanes.start)
         self.velocity = np.zeros_like(self.x)
         self.loss = self.surface.value(self.x)
@@ -141,6 +147,12 @@ class _Batch:
         if isinstance(self.births, np.ndarray):
             self.deadline = self.births[self.running & ~expired].min(initial=math.inf) + self.iterations
         return expired
+
+    def gradient(self, tick: int) -> Array:
+        """The gradient at the points, or what is estimated of it."""
+        if self.is_sampled:
+            return self.surface.sampled_gradient(self.x, tick - self.births, self.replicate, self.seed)
+        return self.surface.gradient(self.x)
 
     def follow(self, tick: int) -> None:
         """Set what follows a schedule to its value in this iteration."""
@@ -174,7 +186,7 @@ class _Batch:
         self.surface = put_lanes(self.surface, free, lanes.surface)
         self.optimizer = put_lanes(self.optimizer, free, lanes.optimizer)
         self.state = put_lanes(self.state, free, lanes.optimizer.init(start))
-        self.lr[free], self.x[:, free] = lanes.lr, start
+        self.lr[free], self.x[:, free], self.replicate[free] = lanes.lr, start, lanes.replicate
         # Copies, since an optimizer may have kept the losses that it saw.
         self.loss, self.previous_loss = self.loss.copy(), self.previous_loss.copy()
         self.loss[free], self.previous_loss[free] = lanes.surface.value(start), np.inf
@@ -185,21 +197,25 @@ class _Batch:
         self.surface, self.optimizer = take_lanes(self.surface, kept), take_lanes(self.optimizer, kept)
         self.state = take_lanes(self.state, kept)
         self.trials, self.running, self.lr = self.trials[kept], self.running[kept], self.lr[kept]
+        self.replicate = self.replicate[kept]
         self.x, self.velocity = self.x.take(kept, axis=1), self.velocity.take(kept, axis=1)
         self.loss, self.previous_loss = self.loss[kept], self.previous_loss[kept]
         self.births = self.births[kept] if isinstance(self.births, np.ndarray) else self.births
         self.idle = 0
 
 
-def _advance(queue: _Queue, width: int, stopping: Stopping, outcome: "Outcome", recorder: "_Recorder | None") -> None:
+def _advance(
+    queue: _Queue, width: int, experiment: Experiment, outcome: "Outcome", recorder: "_Recorder | None"
+) -> None:
     """The loop: takes all trials of a queue from their starts to their ends, ``width`` at a time."""
-    batch = _Batch(queue, width, stopping.iterations)
+    stopping = experiment.stopping
+    batch = _Batch(queue, width, experiment)
     idle_share = IDLE_SHARE if recorder is None else 0.0  # what idles would be recorded, too
     tick = 0
     while True:
         if batch.idle and batch.idle > idle_share * len(batch.running):
             batch.fill(tick)
-        g = batch.surface.gradient(batch.x)
+        g = batch.gradient(tick)
         if recorder is not None:
             recorder.record(tick, batch.trials, batch.x, batch.velocity, batch.loss)
 
@@ -216,6 +232,8 @@ def _advance(queue: _Queue, width: int, stopping: Stopping, outcome: "Outcome", 
 
         if batch.courses:
             batch.follow(tick)
+        if batch.noise is not None:
+            g = batch.noise.disturbed(g, batch.errors.at(tick - batch.births, batch.replicate))
         here = Here(batch.x, tick + 1 - batch.births, batch.loss, batch.lr, batch.surface)
         batch.velocity, batch.state = batch.optimizer.step(batch.state, g, here)
         batch.x = batch.x - batch.lr * batch.velocity

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from momentumlab.catalogue import Array, Parameter, Value
+from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
@@ -166,7 +167,17 @@ class Stopping:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A surface, optimizers, starts and when to stop: the product of all their axes is what runs."""
+    """A surface, optimizers, starts and when to stop: the product of all their axes is what runs.
+
+    Attributes
+    ----------
+    noise
+        How gradients are wrong, if they are.
+    replicates
+        How often each trial is repeated with other errors.
+    seed
+        Which errors these are.
+    """
 
     name: str
     surface: Choice
@@ -174,12 +185,25 @@ class Experiment:
     starts: Starts
     dimension: int
     stopping: Stopping
+    noise: Noise | None = None
+    replicates: int = 1
+    seed: int = 0
+
+    @property
+    def repeats(self) -> int:
+        """How many trials each setting has: from each start, in each replicate."""
+        return len(self.starts) * self.replicates
 
     @property
     def trials(self) -> int:
         """How many trials the experiment has."""
         optimizers = sum(optimizer.combinations for optimizer in self.optimizers)
-        return optimizers * self.surface.combinations * len(self.starts)
+        return optimizers * self.surface.combinations * self.repeats
+
+    @property
+    def is_random(self) -> bool:
+        """Whether gradients are estimated: then replicates differ."""
+        return self.first_surface.is_sampled or (self.noise is not None and self.noise.is_random)
 
     def idle_hyperparameters(self, optimizer: str) -> set[str]:
         """The optional terms of an optimizer that no trial uses: they are not told in tables and files."""

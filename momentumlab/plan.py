@@ -45,12 +45,15 @@ class Lanes:
         ``(lanes,)``
     start
         ``(dim, lanes)``
+    replicate
+        ``(lanes,)``
     """
 
     surface: Surface
     optimizer: Optimizer[Any]
     lr: Array
     start: Array
+    replicate: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,9 @@ class LaneAxis:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Trials of one optimizer that can be advanced together: the product of axes and starts, the starts fastest.
+    """Trials of one optimizer that can be advanced together: the product of axes, starts and replicates.
+
+    The replicates vary fastest, then the starts.
 
     Attributes
     ----------
@@ -76,6 +81,8 @@ class Group:
         The others, slowest first.
     starts
         ``(dim, starts)``
+    replicates
+        Their numbers, ``(replicates,)``.
     first
         The number of the group's first trial in the plan.
     schedules
@@ -89,14 +96,15 @@ class Group:
     shared: Mapping[tuple[type, str], Value]
     axes: tuple[LaneAxis, ...]
     starts: Array
+    replicates: NDArray[np.int64]
     first: int
     schedules: Mapping[str, Schedule]
     iterations: int
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The length of each axis, and the number of starts."""
-        return (*(len(axis.values) for axis in self.axes), self.starts.shape[1])
+        """The length of each axis, and the numbers of starts and of replicates."""
+        return (*(len(axis.values) for axis in self.axes), self.starts.shape[1], len(self.replicates))
 
     @cached_property
     def size(self) -> int:
@@ -105,7 +113,7 @@ class Group:
 
     def lanes(self, positions: NDArray[np.int64]) -> Lanes:
         """Some of its trials, counted from its first; what follows a schedule has its first value."""
-        *indices, start_index = np.unravel_index(positions, self.shape)
+        *indices, start_index, replicate_index = np.unravel_index(positions, self.shape)
         fields: dict[type, dict[str, Any]] = {self.surface_class: {}, self.optimizer_class: {}}
         for (owner, name), value in self.shared.items():
             fields[owner][name] = value
@@ -121,6 +129,7 @@ class Group:
             optimizer=self.optimizer_class(**fields[self.optimizer_class]),
             lr=np.broadcast_to(lr, positions.shape).copy(),
             start=self.starts[:, start_index],
+            replicate=self.replicates[replicate_index],
         )
 
 
@@ -175,6 +184,7 @@ class Plan:
             optimizer=lanes.optimizer.name,
             hyperparameters={"lr": float(lanes.lr[0]), **_values(lanes.optimizer), **scheduled},
             start=tuple(lanes.start[:, 0].tolist()),
+            replicate=int(lanes.replicate[0]),
         )
 
     def surface_of(self, number: int) -> Surface:
@@ -187,12 +197,13 @@ class Plan:
         groups = []
         for first, number in enumerate(numbers):
             group = self.group_of(number)
-            *indices, start = np.unravel_index(number - group.first, group.shape)
+            *indices, start, replicate = np.unravel_index(number - group.first, group.shape)
             axes = tuple(
                 replace(axis, values=axis.values[index : index + 1])
                 for axis, index in zip(group.axes, indices, strict=True)
             )
-            groups.append(replace(group, axes=axes, starts=group.starts[:, start : start + 1], first=first))
+            starts, replicates = group.starts[:, start : start + 1], group.replicates[replicate : replicate + 1]
+            groups.append(replace(group, axes=axes, starts=starts, replicates=replicates, first=first))
         return Plan(experiment=self.experiment, groups=tuple(groups))
 
     def __iter__(self) -> Iterator[Trial]:
@@ -202,7 +213,8 @@ class Plan:
 def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
     """Number the trials of an experiment.
 
-    Trials are numbered optimizer by optimizer; then the first axis varies slowest and the starts fastest.
+    Trials are numbered optimizer by optimizer; then the first axis varies slowest, the starts faster, and the
+    replicates fastest.
 
     Raises
     ------
@@ -267,6 +279,7 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
             shared=same,
             axes=(*numbers, *lane_axes),
             starts=starts,
+            replicates=np.arange(experiment.replicates),
             first=first,
             schedules=schedules,
             iterations=experiment.stopping.iterations,

@@ -207,15 +207,17 @@ class Result:
 
     def plot_velocities(self, *, theory: bool = False) -> "Figure":
         """The velocity against the iteration, a panel per coordinate; with ``theory``, how it predicts their swings."""
-        from momentumlab.report.figures import velocity_figure
+        from momentumlab.report.figures import replicated_velocity_figure, velocity_figure
 
-        return velocity_figure(self, theory=theory)
+        draw = velocity_figure if self.experiment.replicates == 1 else replicated_velocity_figure
+        return draw(self, theory=theory)
 
     def plot_losses(self, *, theory: bool = False) -> "Figure":
         """The loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
-        from momentumlab.report.figures import loss_figure
+        from momentumlab.report.figures import loss_figure, replicated_loss_figure
 
-        return loss_figure(self, theory=theory)
+        draw = loss_figure if self.experiment.replicates == 1 else replicated_loss_figure
+        return draw(self, theory=theory)
 
     def __repr__(self) -> str:
         counts = Counter(status.label for status in self.status)

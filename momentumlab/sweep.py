@@ -60,7 +60,7 @@ class Plane:
     shape
         The lengths of the axes.
     starts
-        How many trials there are in a cell: the starts, where they are no axis.
+        How many trials there are in a cell: the starts, where they are no axis, times the replicates.
     """
 
     result: Result
@@ -220,9 +220,9 @@ def planes(result: Result) -> list[Plane]:
     for name, choice in zip(method_names(experiment), experiment.optimizers, strict=True):
         axes = [*_parameter_axes(experiment, choice), *start_axes]
         cells = experiment.surface.combinations * choice.combinations
-        starts = 1 if start_axes else len(experiment.starts)
+        starts = experiment.replicates if start_axes else experiment.repeats
         if start_axes or experiment.surface.combinations > 1:  # then each cell begins at a height of its own
-            heights = _start_losses(result, first, first + cells * len(experiment.starts)).reshape(-1, starts)
+            heights = _start_losses(result, first, first + cells * experiment.repeats).reshape(-1, starts)
         else:
             heights = yardstick.start_losses
         plane = Plane(
@@ -266,18 +266,21 @@ def arrays(every: Sequence[Plane]) -> dict[str, NDArray[Any]]:
     """Everything as arrays with a dimension for each axis, and the axes' values by name.
 
     Where there are several optimizers, each name begins with the optimizer's and a dot. Several starts that are no grid
-    are the last axis, ``start``.
+    are a further axis, ``start``, and so are several replicates.
     """
     result = every[0].result
     found: dict[str, NDArray[Any]] = {}
     for plane, prefix in zip(every, array_prefixes(result.experiment), strict=True):
-        shape = plane.shape if plane.starts == 1 else (*plane.shape, plane.starts)
-        axes = [axis.name for axis in plane.axes] + (["start"] if plane.starts > 1 else [])
+        replicates = result.experiment.replicates
+        repeated = [("start", plane.starts // replicates), ("replicate", replicates)]
+        repeated = [(name, count) for name, count in repeated if count > 1]
+        shape = (*plane.shape, *(count for _, count in repeated))
+        axes = [axis.name for axis in plane.axes] + [name for name, _ in repeated]
         found[f"{prefix}axes"] = np.array(axes, dtype=str)
         for axis in plane.axes:
             is_plain = not any(isinstance(value, (tuple, Schedule)) for value in axis.values)
             found[f"{prefix}{axis.name}"] = np.array(axis.values if is_plain else [str(value) for value in axis.values])
-        if plane.starts > 1:
+        if "start" in axes:
             window = result.experiment.first_surface.window(result.plan.dimension)
             found[f"{prefix}start"] = result.experiment.starts.array(window).T
         found[f"{prefix}final_loss"] = plane.final_losses.reshape(shape)

@@ -22,6 +22,7 @@ ROOMS = [
     "schedules",
     "surfaces",
     "optimizers",
+    "noise",
     "conventions",
     "experiment",
     "plan",

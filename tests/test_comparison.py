@@ -384,7 +384,7 @@ BAD = {
     "twice by an axis": (["--surface", "ravine", "--set", "surface.b=[1, 1]"], "this surface is listed twice"),
     "zooms": (["--set", "zooms=-1"], "zooms: -1 is below 0"),
     "starts twice": (["--starts", "5", "--start", "1,2"], "--start"),
-    "seed alone": (["--seed", "5"], "--starts"),
+    "seed alone": (["--seed", "5"], "'seed' has no effect"),
     "too many": (["--starts", "100000"], "trials are more than the limit"),
 }
 

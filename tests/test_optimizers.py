@@ -288,6 +288,7 @@ def test_identities_between_methods(lr: float, beta: float) -> None:
         (run("qhadam", lr=lr, beta1=beta, nu1=1.0, nu2=1.0), run("adam", lr=lr, beta1=beta)),
         (run("schedule_free_sgd", lr=lr, beta=0.0), run("sgd", lr=lr)),
         (run("momentum", lr=lr, beta=beta, dampening=beta, dialect="optax"), run("momentum_ema", lr=lr, beta=beta)),
+        (run("momentum", lr=lr, beta=0.0, dampening=beta), run("sgd", lr=lr)),
         (run("rmsprop", lr=lr, beta=0.0, alpha=beta), run("rmsprop", lr=lr, alpha=beta)),
     ]
     for one, other in twins:

@@ -22,6 +22,7 @@ from momentumlab.archive import listing
 from momentumlab.archive.finding import complete_run, find
 from momentumlab.archive.loading import load_run
 from momentumlab.archive.runs import HEAD, Run, RunStatus, read_run, runs_in
+from momentumlab.archive.side_by_side import side_by_side
 from momentumlab.cli import app
 from momentumlab.comparison import ComparisonResult
 from momentumlab.config.identity import identity
@@ -99,7 +100,7 @@ def copy(made: dict[str, Result | ComparisonResult], tmp_path: Path) -> Path:
 
 def typed(*arguments: object, code: int = 0, answer: str | None = None) -> str:
     """What a command prints on stdout; where it fails, what it says on stderr."""
-    done = CliRunner().invoke(app, [*map(str, arguments)], input=answer)
+    done = CliRunner().invoke(app, [*map(str, arguments)], input=answer, env={"COLUMNS": None})
     assert done.exit_code == code, done.output
     assert done.exception is None or isinstance(done.exception, SystemExit)
     return done.stdout if code == 0 or (code == 1 and done.stdout) else done.stderr
@@ -166,11 +167,34 @@ def test_a_history_with_gaps_keeps_its_stride(tmp_path: Path, monkeypatch: pytes
     assert_same(written, load_run(run_of(folder_of(written))).results[0])
 
 
+def test_noise_and_replicates_are_read_and_repeated(tmp_path: Path) -> None:
+    noisy = {**RAVINE, "noise": 0.1, "replicates": 3, "start": "random(2)"}
+    whole = momentumlab.run(noisy, out=tmp_path, plots=False)
+    mapped = momentumlab.run({**noisy, "seed": 1}, out=tmp_path, plots=False, record="none")
+    compared = momentumlab.compare(
+        optimizers=["sgd", "momentum"], noise=0.1, replicates=2, iterations=9, budget=4, out=tmp_path, plots=False
+    )
+    for result in (whole, mapped):
+        assert_same(result, load_run(run_of(folder_of(result))).results[0])
+    read = load_run(run_of(folder_of(compared))).comparison
+    assert read is not None
+    assert repr(read.summary()) == repr(compared.summary())
+    for run in runs_in(tmp_path):
+        assert json.loads(typed("runs", "rerun", run.path, "--format", "json"))["verdict"] == "identical"
+    sides = side_by_side([load_run(run_of(folder_of(result))) for result in (whole, mapped)])
+    assert sides.differing == ["beta", "start", "replicate", "seed"]
+
+
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_show_prints_what_the_run_printed(
-    name: str, output: str, made: dict[str, Result | ComparisonResult], capsys: pytest.CaptureFixture[str]
+    name: str,
+    output: str,
+    made: dict[str, Result | ComparisonResult],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it
     from momentumlab.cli.options import Format
     from momentumlab.cli.output import print_comparison, print_csv, print_result
 
@@ -525,6 +549,9 @@ def test_what_gives_the_same_numbers_is_the_same_experiment(change: dict[str, ob
         {"gradient_tolerance": 1e-6},
         {"target_loss": 0.0},
         {"dialect": "optax"},
+        {"noise": 0.1},
+        {"noise": "relative(0.1)"},
+        {"replicates": 2, "noise": 0.1},
     ],
 )
 def test_what_may_give_other_numbers_is_another_experiment(change: dict[str, object]) -> None:

@@ -548,3 +548,15 @@ def test_what_has_no_response_is_refused(arguments: list[str], message: str, com
     done = command("show", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_the_lines_of_critical_damping_lie_between_the_cells() -> None:
+    """β = (1 − √(aλ))² and (1 + …)²: drawn to a small share of a cell, for each curvature."""
+    settings_ = {**PLANE, "lr": "linspace(0.01, 0.2, 41)", "beta": "linspace(0, 0.98, 41)", "iterations": 5}
+    figure = map_figures(planes(momentumlab.run(settings_)), theory=True)["map_status"]()
+    panel = figure.axes[0]
+    dashed: Any = [each for each in panel.collections if each.get_linewidth()[0] == pytest.approx(1.2)]  # type: ignore[index]
+    for lines, curvature in zip(dashed, (0.125, 18.0), strict=True):
+        points = np.concatenate([path.vertices for path in lines.get_paths()])
+        expected = (1 - np.sqrt(points[:, 0] * curvature)) ** 2
+        assert np.abs(points[:, 1] - expected).max() < 0.1 * 0.98 / 40

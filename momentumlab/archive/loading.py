@@ -192,10 +192,10 @@ def _sweep(folder: Path, experiment: Experiment) -> Result:
         "status": np.int8,
         "final_point": np.float64,
     }
-    starts, combinations = len(experiment.starts), experiment.surface.combinations
+    repeats, combinations = experiment.repeats, experiment.surface.combinations
     with ArrayFile(folder / "sweep.npz") as file:
         for prefix, choice in zip(array_prefixes(experiment), experiment.optimizers, strict=True):
-            trials = combinations * choice.combinations * starts
+            trials = combinations * choice.combinations * repeats
             for name, kind in kinds.items():
                 shape = file.shape(prefix + name)
                 expected = trials * (experiment.dimension if name == "final_point" else 1)
@@ -274,8 +274,8 @@ def _same(result: Result, chosen: Experiment) -> Result:
 
 def _searched(file: ArrayFile, surface: int, number: int, experiment: Experiment) -> Searched:
     """What was tried for one optimizer on one surface."""
-    choice, starts, prefix = experiment.optimizers[number], len(experiment.starts), f"{surface}.{number}."
-    losses = file.read(f"{prefix}final_loss", np.float64, -1, starts)
+    choice, repeats, prefix = experiment.optimizers[number], experiment.repeats, f"{surface}.{number}."
+    losses = file.read(f"{prefix}final_loss", np.float64, -1, repeats)
     cells = len(losses)
     columns: dict[str, NDArray[Any]] = {}
     for name, axis in choice.axes.items():
@@ -290,13 +290,13 @@ def _searched(file: ArrayFile, surface: int, number: int, experiment: Experiment
             column = np.empty(cells, dtype=object)
             column[:] = [values[text] for text in texts]
         columns[name] = column
-    codes = file.read(f"{prefix}status", np.int8, cells, starts)
+    codes = file.read(f"{prefix}status", np.int8, cells, repeats)
     if not np.isin(codes, list(CODES.values())).all():
         raise DamageError("search.npz: 'status' has a number that is no status")
     return Searched(
         choice=choice,
         columns=columns,
         final_losses=losses,
-        iterations=file.read(f"{prefix}iterations", np.int32, cells, starts),
+        iterations=file.read(f"{prefix}iterations", np.int32, cells, repeats),
         status_codes=codes,
     )

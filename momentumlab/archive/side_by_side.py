@@ -141,11 +141,19 @@ def _settings(result: Result, number: int) -> dict[str, Any]:
         **trial.hyperparameters,
         "start": trial.start,
         "replicate": trial.replicate,
+        **_luck(result),
         "at most": stopping.iterations,
         "tolerance": stopping.tolerance,
         "gradient_tolerance": stopping.gradient_tolerance,
         "target_loss": stopping.target_loss,
     }
+
+
+def _luck(result: Result) -> dict[str, Any]:
+    """The noise of gradients, and which: only where there is any."""
+    experiment = result.experiment
+    noise = {} if experiment.noise is None else {"noise": str(experiment.noise)}
+    return {**noise, "seed": experiment.seed} if noise or experiment.is_random else {}
 
 
 def rich_side_by_side(sides: SideBySide) -> "RenderableType":
@@ -259,7 +267,10 @@ def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Fig
 
 
 def joined(results: Sequence[Result]) -> Result:
-    """The trials of several results with the same number of coordinates as one result, its experiment the first's."""
+    """The trials of several results with the same number of coordinates as one result, its experiment the first's.
+
+    Each replicate is a trial of its own there: other runs may have fewer, or none.
+    """
     groups = []
     first = 0
     for result in results:
@@ -276,7 +287,7 @@ def joined(results: Sequence[Result]) -> Result:
         return np.concatenate(longer)
 
     return Result(
-        plan=Plan(experiment=results[0].experiment, groups=tuple(groups)),
+        plan=Plan(experiment=replace(results[0].experiment, noise=None, replicates=1), groups=tuple(groups)),
         final_points=np.concatenate([result.final_points for result in results]),
         final_losses=np.concatenate([result.final_losses for result in results]),
         iterations=np.concatenate([result.iterations for result in results]),

@@ -22,6 +22,7 @@ from momentumlab.cli.options import (
     MaxTrials,
     Name,
     Needed,
+    Noise,
     NoPlots,
     ObjectiveName,
     Optimizer,
@@ -30,6 +31,7 @@ from momentumlab.cli.options import (
     Quiet,
     Rates,
     Record,
+    Replicates,
     Seed,
     Settings,
     Start,
@@ -70,6 +72,9 @@ def run(
     tolerance: Tolerance = None,
     gradient_tolerance: GradientTolerance = None,
     target_loss: TargetLoss = None,
+    noise: Noise = None,
+    replicates: Replicates = None,
+    seed: Seed = None,
     settings: Settings = None,
     name: Name = None,
     out: Out = RUNS,
@@ -112,6 +117,9 @@ def sweep(
     tolerance: Tolerance = None,
     gradient_tolerance: GradientTolerance = None,
     target_loss: TargetLoss = None,
+    noise: Noise = None,
+    replicates: Replicates = None,
+    seed: Seed = None,
     settings: Settings = None,
     name: Name = None,
     out: Out = RUNS,
@@ -187,7 +195,9 @@ def compare(
     ] = None,
     start: Start = None,
     starts: Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Which random starts. (0)")] = None,
+    noise: Noise = None,
+    replicates: Replicates = None,
+    seed: Seed = None,
     iterations: Iterations = None,
     tolerance: Tolerance = None,
     gradient_tolerance: GradientTolerance = None,
@@ -208,7 +218,7 @@ def compare(
     """
     refuse_beside_quiet(quiet, output)
     tuned = tune_.replace(",", " ").split() if tune_ else []
-    flags = settings_among(locals()) | {"start": starts_or(start, starts, seed)}
+    flags = starts_or(settings_among(locals()), starts)
     del flags["lr"], flags["beta"]  # which may be tuned
     refuse_settings(tuned, flags, "--tune")
     for key, axis in (("lr", lr), ("beta", beta)):
@@ -253,6 +263,8 @@ def tune(
     ] = None,
     start: Start = None,
     starts: Starts = None,
+    noise: Noise = None,
+    replicates: Replicates = None,
     seed: Seed = None,
     iterations: Iterations = None,
     tolerance: Tolerance = None,
@@ -273,7 +285,7 @@ def tune(
     """
     refuse_beside_quiet(quiet, output)
     tuned = over.replace(",", " ").split() if over else []
-    flags = settings_among(locals()) | {"start": starts_or(start, starts, seed)}
+    flags = starts_or(settings_among(locals()), starts)
     refuse_settings(tuned, flags, "--over")
     with reported():
         from momentumlab.api import Execution

@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 LONGEST_WORD = 60
 
 
-def starts_or(start: str | None, starts: int | None, seed: int | None) -> str | None:
-    """Where to start: as ``--start`` says, or ``--starts`` and ``--seed``."""
-    if starts is not None and start is not None:
+def starts_or(flags: dict[str, str | None], starts: int | None) -> dict[str, str | None]:
+    """The same settings with ``--starts`` and its ``--seed``, which is also that of the noise, if there is any."""
+    if starts is None:
+        return flags
+    if flags["start"] is not None:
         raise typer.BadParameter("says where to start, and so does --start", param_hint="--starts")
-    if seed is not None and starts is None:
-        raise typer.BadParameter("goes with --starts", param_hint="--seed")
-    return start if starts is None else f"random({starts}, seed={seed or 0})"
+    has_noise = flags["noise"] is not None or flags["replicates"] is not None
+    return {
+        **flags,
+        "start": f"random({starts}, seed={flags['seed'] or 0})",
+        "seed": flags["seed"] if has_noise else None,
+    }
 
 
 def refuse_settings(names: Sequence[str], flags: Mapping[str, str | None], option: str) -> None:
@@ -35,7 +40,7 @@ def settings_among(arguments: Mapping[str, Any]) -> dict[str, str | None]:
     """The arguments of a command that are settings of an experiment or a comparison, by the setting's key."""
     keys = (
         "surface", "optimizer", "optimizers", "lr", "beta", "start", "iterations", "tolerance", "gradient_tolerance",
-        "target_loss", "objective", "budget", "zooms", "accuracy", "name",
+        "target_loss", "noise", "replicates", "seed", "objective", "budget", "zooms", "accuracy", "name",
     )  # fmt: skip
     return {key: arguments[key] for key in keys if key in arguments}
 

@@ -109,8 +109,8 @@ class Match:
 
     @property
     def starts(self) -> int:
-        """How many starts there are."""
-        return len(self.experiment.starts)
+        """How many starts there are, times the replicates."""
+        return self.experiment.repeats
 
     def trials_of(self, number: int) -> range:
         """The trials of one optimizer in the result."""

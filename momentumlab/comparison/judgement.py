@@ -111,6 +111,7 @@ def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
     surface = experiment.first_surface
     with np.errstate(all="ignore"):
         start_losses = surface.value(experiment.starts.array(surface.window(experiment.dimension)))
+        start_losses = np.repeat(start_losses, experiment.replicates)
     return Yardstick(
         objective=objective,
         known=min(

@@ -262,10 +262,10 @@ def _scale_of(choice: Choice, name: str) -> _Scale:
 
 
 def _tried(experiment: Experiment) -> tuple[Searched, ...]:
-    """Run all trials of an experiment; the last axis of its plan are the starts."""
+    """Run all trials of an experiment; the last axes of its plan are the starts and the replicates."""
     plan = make_plan(experiment)
     result = engine.run(plan, history=False)
-    starts = len(experiment.starts)
+    starts = experiment.repeats
     groups = iter(plan.groups)
     first = 0
     searched = []
@@ -294,7 +294,7 @@ def _tried(experiment: Experiment) -> tuple[Searched, ...]:
 
 def _column(group: Group, name: str) -> NDArray[Any]:
     """The values of one hyperparameter in all cells of a group, the first start of each."""
-    lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1]))
+    lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1] * len(group.replicates)))
     value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
     value = group.schedules.get(name, value)
     if isinstance(value, (tuple, Schedule)):  # a vector is one value

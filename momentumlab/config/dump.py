@@ -53,6 +53,8 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
         "tolerance": stopping.tolerance,
         "gradient_tolerance": stopping.gradient_tolerance,
         "target_loss": stopping.target_loss,
+        **({"noise": str(experiment.noise)} if experiment.noise else {}),
+        **({"replicates": experiment.replicates, "seed": experiment.seed} if experiment.is_random else {}),
     }
 
 

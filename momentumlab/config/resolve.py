@@ -2,24 +2,27 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from momentumlab.catalogue import Catalogue, Parameter, did_you_mean
 from momentumlab.config import expressions, grammar
+from momentumlab.config.noise import read_noise
 from momentumlab.config.schedules import is_schedule, parse_schedule, read_listed, schedule_problem
 from momentumlab.config.tree import Node
 from momentumlab.config.validation import ComparisonSettings, Settings, StartPoints, model_of, problems_of, spelled
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 from momentumlab.experiment import Axis, Choice, Experiment, Points, Setting, Starts, Stopping, build_surface
+from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 
 SETTINGS = tuple(Settings.model_fields)
-COMPONENTS = ("surface", "optimizer", "optimizers", "start")
+COMPONENTS = ("surface", "optimizer", "optimizers", "start", "noise")
+STOPPING = tuple(field.name for field in fields(Stopping))
 COMPARING = (*ComparisonSettings.model_fields, "surfaces")
 
 NEEDS = {"minimum": "a known global minimum", "hessian": "a Hessian"}
@@ -53,8 +56,11 @@ def resolve(root: Node, default_name: str, *, budget: int | None = None) -> Expe
     surface = resolver.surface()
     optimizers = resolver.optimizers()
     starts = resolver.starts(build_surface(surface.name, surface.first) if surface else None)
+    noise = resolver.noise()
     if surface and starts:
         resolver.check_needs(build_surface(surface.name, surface.first), min(starts.dimensions))
+    if surface and settings:
+        resolver.check_randomness(build_surface(surface.name, surface.first), noise)
     if resolver.problems or not (settings and surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
     return Experiment(
@@ -64,6 +70,9 @@ def resolve(root: Node, default_name: str, *, budget: int | None = None) -> Expe
         starts=starts,
         dimension=min(starts.dimensions),
         stopping=resolver.stopping,
+        noise=noise,
+        replicates=settings.replicates,
+        seed=settings.seed,
     )
 
 
@@ -105,7 +114,7 @@ class _Resolver:
             values["iterations"] = int(iterations)
         settings = self.validated(Settings, values, {"name": self.root, **nodes})
         if settings is not None:
-            self.stopping = Stopping(**settings.model_dump(exclude={"name"}))
+            self.stopping = Stopping(**settings.model_dump(include=set(STOPPING)))
         return settings
 
     def surface(self) -> Choice | None:
@@ -171,6 +180,29 @@ class _Resolver:
             for need in sorted(needs - surface.offers(dimension)) if needs else ():
                 message = f"{component.name} needs {NEEDS[need]}, which {surface.name} does not have"
                 self.problems.append(component.node.problem(message))
+
+    def noise(self) -> Noise | None:
+        if "noise" not in self.tree:
+            return None
+        node = self.tree["noise"]
+        if isinstance(node.value, list):
+            self.problems.append(node.problem("is no axis: an experiment has one noise"))
+            return None
+        try:
+            return read_noise(node.plain())
+        except ValueError as error:
+            self.problems.append(node.problem(str(error)))
+            return None
+
+    def check_randomness(self, surface: Surface, noise: Noise | None) -> None:
+        """Without luck there is nothing to repeat."""
+        is_random = surface.is_sampled or (noise is not None and noise.is_random)
+        if is_random or any(problem.place.endswith("noise") for problem in self.problems):
+            return
+        for key, ordinary in (("replicates", 1), ("seed", 0)):
+            if key in self.tree and self.tree[key].plain() != ordinary:
+                message = f"'{key}' has no effect: gradients are exact, or their errors always the same; see 'noise'"
+                self.problems.append(self.tree[key].key_problem(message))
 
     def check_shared(self, shared: Mapping[str, Node], components: list[_Component], *, complete: bool) -> None:
         """Each key at the top level that is no setting must be a hyperparameter of one of the optimizers."""

@@ -27,6 +27,7 @@ from momentumlab.schedules import Schedule
 STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 MAX_ITERATIONS = 10**9
 MAX_BUDGET = 10**6
+MAX_REPLICATES = 10_000
 OBJECTIVES = tuple(objective.label for objective in Objective)
 
 MESSAGES = {
@@ -58,6 +59,8 @@ class Settings(BaseModel):
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     gradient_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     target_loss: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    replicates: Annotated[int, Field(ge=1, le=MAX_REPLICATES)] = 1
+    seed: Annotated[int, Field(ge=0, le=2**63)] = 0
 
 
 class ComparisonSettings(BaseModel):

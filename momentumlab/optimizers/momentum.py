@@ -71,7 +71,9 @@ class Momentum(_OneBuffer):
     beta: Real = momentum_parameter()
     dampening: Real = parameter(0.0, ge=0, le=1, doc="takes (1 − dampening) g instead of g into the velocity")
     weight_decay: Real = weight_decay_parameter()
-    dialect: str = dialect_parameter("pytorch does not dampen the very first gradient, optax has no such exception")
+    dialect: str = dialect_parameter(
+        "pytorch dampens neither the very first gradient nor without momentum, optax always"
+    )
 
     equation = "v ← β v + (1 − dampening) g,  x ← x − lr·v"
     source = (
@@ -83,7 +85,8 @@ class Momentum(_OneBuffer):
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         g = decayed(g, here.x, self.weight_decay)
         if not is_off(self.dampening):
-            is_exempt = (here.t == 1) & (self.dialect == "pytorch")
+            # Without momentum PyTorch has no velocity, and nothing to dampen.
+            is_exempt = ((here.t == 1) | (np.asarray(self.beta) == 0)) & (self.dialect == "pytorch")
             g = np.where(is_exempt, 1.0, 1 - self.dampening) * g
         v = self.beta * state.v + g
         return v, Velocity(v)

@@ -14,7 +14,7 @@ from momentumlab.comparison import ComparisonResult, Match, Standing
 from momentumlab.comparison.judgement import STALLED, WITHIN
 from momentumlab.comparison.search import ZOOM_CELLS, Searched
 from momentumlab.experiment import Comparison, Objective, method_names
-from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, short
+from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, repeats, short
 from momentumlab.report.table import RATES, STATUS_STYLES, Justify, rate_text
 from momentumlab.result import Status
 from momentumlab.theory import agreements
@@ -77,7 +77,7 @@ def sheets(result: ComparisonResult) -> Iterator[Sheet]:
 def headline(result: ComparisonResult, match: Match) -> str:
     """The surface, the starts and by what is ranked."""
     trial = match.result.plan.trial(0)
-    starts = f"{match.starts} starts" if match.starts > 1 else f"from {point(trial.start)}"
+    starts = repeats(match.experiment) or f"from {point(trial.start)}"
     by = result.comparison.objective.words
     iterations = f"at most {match.experiment.stopping.iterations:,} iterations"
     median = "median " if match.starts > 1 else ""
@@ -133,7 +133,7 @@ def meanings(result: ComparisonResult) -> Iterator[str]:
     if any(standing.robustness is not None for standing in match.standings):
         yield f"robust: share of the searched lr whose result is within {WITHIN:g} times the best"
     if match.starts > 1:
-        yield "over several starts: the median and [the quartiles]"
+        yield f"over {repeats(match.experiment)}: the median and [the quartiles]"
 
 
 def target_words(comparison: Comparison) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from momentumlab.report.luck import averages
 from momentumlab.report.steps import Step, steps_of
 from momentumlab.result import Result
 from momentumlab.theory import agreements
@@ -61,8 +62,12 @@ def rows_of(result: Result, numbers: Sequence[int] | None = None) -> Iterator[di
     if result.history is None:
         yield from rows
         return
-    for row, rate in zip(rows, agreements(result, numbers), strict=True):
-        yield {**row, "rate": rate.measured, "predicted_rate": rate.predicted}
+    every = range(result.trials) if numbers is None else numbers
+    for number, row, rate in zip(every, rows, agreements(result, numbers), strict=True):
+        rated = {**row, "rate": rate.measured, "predicted_rate": rate.predicted}
+        if result.experiment.noise is not None or result.experiment.is_random:
+            rated["averaged_loss"], rated["ema_loss"] = averages(result, number)
+        yield rated
 
 
 def csv_text(results: Iterable[Result], numbers: Sequence[int] | None = None) -> str:

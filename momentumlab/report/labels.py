@@ -76,7 +76,14 @@ class Labels:
         """What all trials have in common: ``ravine · momentum, lr = 0.1``."""
         shared = [] if self.optimizers else [trial.optimizer]
         shared += self._settings(self._shared().items(), self._shared())
-        return " · ".join(filter(None, (self.surface(trial), ", ".join(shared))))
+        return " · ".join(filter(None, (self.surface(trial), ", ".join(shared), self._luck())))
+
+    def _luck(self) -> str:
+        """The noise and how often it was tried."""
+        noise, replicates = self.experiment.noise, self.experiment.replicates
+        numbers = ", ".join(short(number) for number in noise.numbers) if noise else ""
+        told = [f"{noise.name.replace('_', '-')} noise ({numbers})"] if noise else []
+        return ", ".join([*told, *([f"{replicates:,} replicates"] if replicates > 1 else [])])
 
     def _shared(self) -> dict[str, Setting]:
         """The hyperparameters that are the same for all optimizers that have them, but for ordinary defaults."""
@@ -97,6 +104,12 @@ class Labels:
 def brief(name: str) -> str:
     """The name of a surface for a title: of a long expression its beginning."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
+
+
+def repeats(experiment: Experiment) -> str:
+    """How often each setting was tried: ``20 starts × 32 replicates``; empty if once."""
+    counts = ((len(experiment.starts), "starts"), (experiment.replicates, "replicates"))
+    return " × ".join(f"{count:,} {what}" for count, what in counts if count > 1)
 
 
 def axis_name(name: str) -> str:

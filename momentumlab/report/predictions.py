@@ -12,7 +12,7 @@ from rich.text import Text
 from momentumlab.plan import Plan
 from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, short
 from momentumlab.surfaces import CriticalPoint
-from momentumlab.theory import Mode, Prediction, Regime, TheoryDoesNotApplyError, predict
+from momentumlab.theory import Mode, Prediction, Regime, TheoryDoesNotApplyError, predict, predicted_floor
 
 MOST_EXPLAINED = 6
 """Of up to so many trials each is explained in words."""
@@ -55,15 +55,19 @@ def rich_predictions(plan: Plan) -> RenderableType:
     table.add_column("with")
     table.add_column("slowest direction")
     words: list[RenderableType] = []
-    for number in range(min(plan.trials, MOST_ROWS)):
+    replicates = plan.experiment.replicates
+    settings = range(0, plan.trials, replicates)
+    for number in settings[:MOST_ROWS]:
         trial = plan.trial(number)
         said = predictions(plan, number)
         cells = [trial.optimizer, *(_cell(trial.hyperparameters.get(name)) for name in names)]
         table.add_row(*(Text(cell) for cell in cells), *_row(said))
-        if plan.trials <= MOST_EXPLAINED:
+        if len(settings) <= MOST_EXPLAINED:
             words += [Text(""), Text(labels.of(trial), style="bold"), *map(Text, explanation(said))]
+            if (floor := _floor(plan, number, said)) is not None:
+                words.append(Text(f"With this noise the loss stays {floor:.3g} above the minimum on average."))
     title = Text(f"{plan.experiment.name}: {labels.common(plan.trial(0))}: before it is run", style="bold")
-    left = plan.trials - MOST_ROWS
+    left = len(settings) - MOST_ROWS
     rest = [Text(f"and {left:,} more; --format json has all", style="dim")] if left > 0 else []
     return Group(title, table, *rest, *words)
 
@@ -89,6 +93,11 @@ def _row(said: list[tuple[CriticalPoint, Said]]) -> Iterator[Text]:
     yield Text(", ".join(f"{SYMBOLS.get(name, name)} = {value:.4g}" for name, value in prediction.best.items()))
     slowest = prediction.slowest
     yield Text(slowest.regime.label, style=REGIME_STYLES.get(slowest.regime, ""))
+
+
+def _floor(plan: Plan, number: int, said: list[tuple[CriticalPoint, Said]]) -> float | None:
+    """The loss above the nearest minimum at which noise keeps a trial, if there is noise."""
+    return predicted_floor(plan, number, said[0][0]) if said and said[0][0].kind.is_minimum else None
 
 
 def explanation(said: list[tuple[CriticalPoint, Said]]) -> Iterator[str]:
@@ -182,8 +191,10 @@ def _verdict(prediction: Prediction) -> Iterator[str]:
 
 def rows(plan: Plan) -> Iterator[dict[str, Any]]:
     """A row per trial as JSON has it; what theory does not say is null, and ``why_not`` the reason."""
+    said: list[tuple[CriticalPoint, Said]] = []
     for trial in plan:
-        said = predictions(plan, trial.number)
+        if trial.replicate == 0:  # the others differ by their errors alone
+            said = predictions(plan, trial.number)
         first = said[0][1] if said else "no critical point of this surface is known"
         idle = plan.experiment.idle_hyperparameters(trial.optimizer)
         used = {name: value for name, value in trial.hyperparameters.items() if name not in idle}
@@ -194,6 +205,7 @@ def rows(plan: Plan) -> Iterator[dict[str, Any]]:
             "start": list(trial.start),
             "replicate": trial.replicate,
             **_outcome(first),
+            **({"noise_floor": _floor(plan, trial.number, said)} if plan.experiment.noise else {}),
             "critical_points": [
                 {"kind": critical.kind.value, "point": list(critical.point), **_outcome(each)}
                 for critical, each in said

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from momentumlab.experiment import Setting
-from momentumlab.report.labels import Labels, axis_name, point, short
+from momentumlab.report.labels import Labels, axis_name, point, repeats, short
 from momentumlab.report.table import STATUS_STYLES
 from momentumlab.result import STATUS_OF_CODE, Result, Status
 from momentumlab.sweep import MUCH_WORSE, GridAxis, Plane, planes
@@ -28,8 +28,7 @@ def sweep_tables(result: Result) -> RenderableType:
 def headline(result: Result) -> str:
     """The surface and the start."""
     trial = result.plan.trial(0)
-    starts = len(result.experiment.starts)
-    where = f"{starts:,} starts" if starts > 1 else f"from {point(trial.start)}"
+    where = repeats(result.experiment) or f"from {point(trial.start)}"
     return (
         f"{Labels(result.experiment).surface(trial)}, {where}, at most {result.plan.stopping.iterations:,} iterations"
     )
@@ -38,7 +37,7 @@ def headline(result: Result) -> str:
 def size(plane: Plane) -> str:
     """The axes of a plane: ``400 lr × 400 β``."""
     axes = " × ".join(f"{len(axis):,} {axis_name(axis.name)}" for axis in plane.axes) or "one cell"
-    return f"{axes}, each from {plane.starts:,} starts" if plane.starts > 1 else axes
+    return f"{axes}, each {plane.starts:,} times" if plane.starts > 1 else axes
 
 
 def _best_of(plane: Plane) -> str:

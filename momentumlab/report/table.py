@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from momentumlab.report import luck
 from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.steps import steps_of
 from momentumlab.result import Result, Status
@@ -64,6 +65,7 @@ class ResultTable:
         if not Labels(self.result.experiment).optimizers:
             yield ("optimizer",)
         yield RATES
+        yield (*RATES, *luck.FLOORS)
 
     def _table(self, shown_columns: Sequence[Column]) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -72,7 +74,7 @@ class ResultTable:
             table.add_column(Text(column.heading), justify=column.justify, no_wrap=not is_point, overflow="fold")
         for row, number in enumerate(shown(self.result)):
             *cells, status = (column.cells[row] for column in shown_columns)
-            table.add_row(*map(Text, cells), Text(status, style=STATUS_STYLES[self.result.status_of(number)]))
+            table.add_row(*map(Text, cells), Text(status, style=STATUS_STYLES[luck.worst(self.result, number)]))
         return table
 
 
@@ -99,8 +101,13 @@ def title(result: Result) -> str:
 
 
 def shown(result: Result) -> Sequence[int]:
-    """The numbers of the trials that get a row: all, in their order, or the best."""
-    return range(result.trials) if result.trials <= MOST_ROWS else result.ranking()[:BEST_ROWS].tolist()
+    """The trials that get a row: all, in their order, or the best; of replicates the first stands for all."""
+    replicates = result.experiment.replicates
+    if result.trials <= MOST_ROWS * replicates:
+        return range(0, result.trials, replicates)
+    ranking = result.ranking() if replicates == 1 else luck.settings_by_rank(result)
+    best: list[int] = ranking[:BEST_ROWS].tolist()
+    return best
 
 
 def rates_of(result: Result) -> list[Agreement]:
@@ -117,8 +124,11 @@ def rate_text(rate: float | None) -> str:
 
 def remarks(result: Result, rates: Sequence[Agreement]) -> Iterator[str]:
     """What must be said below the table."""
-    if result.trials > MOST_ROWS:
+    if result.trials > MOST_ROWS * result.experiment.replicates:
         yield _remark_on_the_rest(result)
+    if result.experiment.replicates > 1:
+        yield f"over {result.experiment.replicates:,} replicates: the median and [the quartiles]"
+    yield from luck.meanings([heading for heading, _ in luck.floor_columns(result, shown(result)[:1])])
     labels = Labels(result.experiment)
     differing: dict[str, list[str]] = {}
     for number, rate in zip(shown(result), rates, strict=False):
@@ -134,7 +144,9 @@ def _remark_on_the_rest(result: Result) -> str:
     counts = Counter(result.status)
     ended = ", ".join(f"{counts[status]:,} {status.label}" for status in Status if counts[status])
     where = "summary.csv in the run folder" if result.run_folder else "summary()"
-    return f"the best {BEST_ROWS} of {result.trials:,} trials by final loss; {ended}; all of them: {where}"
+    what = "trials" if result.experiment.replicates == 1 else "settings"
+    count = result.trials // result.experiment.replicates
+    return f"the best {BEST_ROWS} of {count:,} {what} by final loss; {ended}; all of them: {where}"
 
 
 def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
@@ -151,16 +163,20 @@ def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
         told.append(Column(heading=f"surface.{name}", justify="right", cells=[*map(_cell, values)]))
     if labels.starts:
         told.append(Column(heading="start", justify="left", cells=[point(trial.start) for trial in trials]))
-    iterations = [f"{result.iterations[number]}" for number in numbers]
+    iterations = [luck.iterations(result, number) for number in numbers]
     told.append(Column(heading="iterations", justify="right", cells=iterations))
-    final_points = [point(result.final_points[number]) for number in numbers]
-    told.append(Column(heading="final point", justify="left", cells=final_points))
-    final_losses = [f"{result.final_losses[number]:.5g}" for number in numbers]
+    if result.experiment.replicates == 1:
+        final_points = [point(result.final_points[number]) for number in numbers]
+        told.append(Column(heading="final point", justify="left", cells=final_points))
+    final_losses = [luck.final_losses(result, number) for number in numbers]
     told.append(Column(heading="final loss", justify="right", cells=final_losses))
+    told += [
+        Column(heading=heading, justify="right", cells=cells) for heading, cells in luck.floor_columns(result, numbers)
+    ]
     if any(rate.measured is not None for rate in rates):
         told.append(Column(heading=RATES[0], justify="right", cells=[rate_text(rate.measured) for rate in rates]))
         told.append(Column(heading=RATES[1], justify="right", cells=[rate_text(rate.predicted) for rate in rates]))
-    labels_of_status = [result.status_of(number).label for number in numbers]
+    labels_of_status = [luck.statuses(result, number) for number in numbers]
     told.append(Column(heading="status", justify="left", cells=labels_of_status))
     return told
 

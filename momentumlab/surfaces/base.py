@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.catalogue import Array, Catalogue, Parameter, parameters_of
 
@@ -131,6 +132,27 @@ class Surface(ABC):
             If the surface has none.
         """
         raise NotImplementedError(f"the surface {self.name} has no Hessian")
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether its gradient is estimated from a part of what it is a sum of."""
+        return False
+
+    def sampled_gradient(self, x: Array, k: Array | int, replicate: NDArray[np.int64], seed: int) -> Array:
+        """The estimated gradient, ``(dim, lanes)``; of surfaces that are sampled.
+
+        Parameters
+        ----------
+        x
+            ``(dim, lanes)``
+        k
+            The number of updates already made; ``(lanes,)`` where trials began at different times.
+        replicate
+            ``(lanes,)``; with the seed and k it decides what is sampled, and nothing else does.
+        seed
+            The seed of the experiment.
+        """
+        raise NotImplementedError(f"the gradient of {self.name} is not sampled")
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
         """The known points of zero gradient in ``dim`` dimensions, minima first."""

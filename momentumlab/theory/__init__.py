@@ -16,11 +16,13 @@ module         what
 `plane`        rates over planes of hyperparameters
 `agreement`    the rate that a path really has, beside the predicted one
 `noise`        the variance at which noisy gradients keep a method
+`floor`        the loss at which they keep it, measured beside predicted
 `response`     the method as a filter: gain and phase against frequency
 =============  ==============================================================
 """
 
 from momentumlab.theory.agreement import Agreement, agreements, coordinate_rates, measured_rate
+from momentumlab.theory.floor import Floor, floor_of, predicted_floor, running_average, tail_average
 from momentumlab.theory.linear_map import (
     LinearMap,
     TheoryDoesNotApplyError,
@@ -46,6 +48,7 @@ __all__ = [
     "EQUAL",
     "Agreement",
     "Compromise",
+    "Floor",
     "LinearMap",
     "Mode",
     "PlaneTheory",
@@ -59,6 +62,7 @@ __all__ = [
     "check_steady",
     "compromises",
     "coordinate_rates",
+    "floor_of",
     "heavy_ball_variance",
     "linear_map",
     "lr_limit",
@@ -67,7 +71,10 @@ __all__ = [
     "nesterov_variance",
     "plane_theory",
     "predict",
+    "predicted_floor",
     "response",
+    "running_average",
     "spectral_radii",
     "stationary_variances",
+    "tail_average",
 ]

@@ -31,6 +31,9 @@ AGREES = 0.05
 UNNOTICED = 1e-4
 """Rates nearer to each other than this agree in any case."""
 
+STILL = 1e-3
+"""A rate this near to one is none."""
+
 ROUNDING = 1e-12
 """Relative to its coordinates, nearer to a minimum than this is rounding."""
 
@@ -66,6 +69,8 @@ class Agreement:
 def agreements(result: Result, numbers: Sequence[int] | None = None) -> list[Agreement]:
     """The rates of some trials of a result, or of all; it must have its history."""
     numbers = range(result.trials) if numbers is None else numbers
+    if result.experiment.noise is not None or result.experiment.is_random:  # then nothing settles at any rate
+        return [Agreement() for _ in numbers]
     with np.errstate(all="ignore"):  # what diverges may overflow here, too
         minima = {number: minimum for number in numbers if (minimum := _approached(result, number)) is not None}
         predicted = _predicted_rates(result, minima)
@@ -200,7 +205,7 @@ def _agreement(result: Result, number: int, minimum: CriticalPoint, predicted: f
     measured = measured_rate(distances, result.recorded(number), floor)
     note = None
     if measured is not None and predicted is not None and not _agrees(measured, predicted):
-        note = _reason(result, number, minimum, predicted, distances, floor)
+        note = _reason(result, number, minimum, (measured, predicted), distances, floor)
     return Agreement(minimum=minimum, measured=measured, predicted=predicted, note=note)
 
 
@@ -212,9 +217,15 @@ def _agrees(measured: float, predicted: float) -> bool:
 
 
 def _reason(
-    result: Result, number: int, minimum: CriticalPoint, predicted: float, distances: Array, floor: float
+    result: Result,
+    number: int,
+    minimum: CriticalPoint,
+    rates: tuple[float, float],
+    distances: Array,
+    floor: float,
 ) -> str:
     """The likeliest of the reasons why a path does not have the predicted rate."""
+    measured, predicted = rates
     surface = result.plan.surface_of(number)
     start = np.array(result.plan.trial(number).start)
     nearest = min(
@@ -225,6 +236,8 @@ def _reason(
         return "it diverged far from the minimum, where the surface is no bowl: theory speaks of the minimum alone"
     if predicted > 1 and not has_diverged:
         return "the minimum is unstable for this method: the path flies off, or finds a swing that it keeps"
+    if abs(measured - 1) < STILL < 1 - predicted:
+        return "it does not come nearer: it circles, or is held up somewhere"
     if not distances[-1] > floor:
         return "it met the limits of rounding before its slowest direction alone was left"
     if nearest.point != minimum.point:

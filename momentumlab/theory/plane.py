@@ -29,10 +29,14 @@ class PlaneTheory:
         The rate of each trial over all curvatures, ``(trials,)``.
     oscillates
         For each curvature, whether the dominant eigenvalues of each trial are a complex pair, ``(trials,)`` each.
+    discriminants
+        For each curvature (z₁ − z₂)²/4 of the dominant eigenvalue and its nearest neighbour, ``(trials,)`` each: it
+        passes smoothly through zero, from positive to negative, where oscillations begin.
     """
 
     rates: Array
     oscillates: Mapping[float, NDArray[np.bool_]]
+    discriminants: Mapping[float, Array]
 
 
 def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
@@ -63,12 +67,26 @@ def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
         raise TheoryDoesNotApplyError(f"the step of {one.name} is linear in the gradients near the minimum alone")
     check_decoupled(one, lr, curvatures)
     rates = np.zeros(last - first)
-    oscillates = {}
+    oscillates, discriminants = {}, {}
     for curvature in curvatures:
         matrices = linear_map(lanes.optimizer, lanes.lr, np.full(last - first, curvature)).matrices
-        eigenvalues = np.linalg.eigvals(matrices)
+        eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
         sizes = np.abs(eigenvalues)
         rates = np.maximum(rates, sizes.max(axis=1))
-        dominant = np.take_along_axis(eigenvalues, sizes.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+        dominant: NDArray[np.complex128] = np.take_along_axis(eigenvalues, sizes.argmax(axis=1)[:, np.newaxis], axis=1)[
+            :, 0
+        ]
         oscillates[curvature] = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
-    return PlaneTheory(rates=rates, oscillates=oscillates)
+        discriminants[curvature] = _discriminants(eigenvalues, dominant)
+    return PlaneTheory(rates=rates, oscillates=oscillates, discriminants=discriminants)
+
+
+def _discriminants(eigenvalues: NDArray[np.complex128], dominant: NDArray[np.complex128]) -> Array:
+    """``(z₁ − z₂)²/4`` for the eigenvalue nearest to the dominant one, or its conjugate, ``(trials,)``."""
+    if eigenvalues.shape[1] == 1:
+        return np.ones(len(dominant))
+    gaps = eigenvalues - dominant[:, np.newaxis]
+    np.put_along_axis(gaps, np.abs(gaps).argmin(axis=1)[:, np.newaxis], np.inf, axis=1)  # itself
+    nearest = np.take_along_axis(gaps, np.abs(gaps).argmin(axis=1)[:, np.newaxis], axis=1)[:, 0]
+    squares: Array = np.where(np.abs(dominant.imag) > 0, -(dominant.imag**2), np.abs(nearest) ** 2 / 4)
+    return squares

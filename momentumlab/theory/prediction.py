@@ -126,19 +126,16 @@ def lr_limit(optimizer: Optimizer[Any], curvature: float) -> float:
         return 0.0
     # What is smooth alone is bounded by its eps, many orders of magnitude below the reach of what is linear.
     is_exact = linear_map(optimizer, np.array([1 / curvature]), np.array([curvature])).is_exact
-    rates = np.geomspace(1e-3 if is_exact else 1e-15, 1e3, 601 if is_exact else 1801) / curvature
-    unstable = spectral_radii(optimizer, rates, np.full_like(rates, curvature)) > 1 + 1e-9
-    if not unstable.any():
-        return math.inf
-    first = int(unstable.argmax())
-    if first == 0:
-        return 0.0
-    low, high = float(rates[first - 1]), float(rates[first])
-    for _ in range(50):
-        middle = (low + high) / 2
-        radius = spectral_radii(optimizer, np.array([middle]), np.array([curvature]))[0]
-        low, high = (low, middle) if radius > 1 else (middle, high)
-    return high
+    rates = np.geomspace(1e-3 if is_exact else 1e-15, 1e3, 601 if is_exact else 901) / curvature
+    for slack in (1e-9, 0.0, 0.0, 0.0, 0.0):  # a grid, and finer ones between its last stable and first unstable
+        unstable = spectral_radii(optimizer, rates, np.full_like(rates, curvature)) > 1 + slack
+        if not unstable.any():
+            return math.inf
+        first = int(unstable.argmax())
+        if first == 0:
+            return 0.0
+        rates = np.linspace(rates[first - 1], rates[first], 201)
+    return float(rates[-1])
 
 
 def _best(

@@ -10,6 +10,7 @@ from momentumlab.report.figures.contest import (
 )
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
 from momentumlab.report.figures.portrait import surface_figure, thumbnail
+from momentumlab.report.figures.replicates import replicated_loss_figure, replicated_velocity_figure
 from momentumlab.report.figures.response import response_figure
 from momentumlab.report.figures.trajectory import trajectory_figure
 
@@ -19,6 +20,8 @@ __all__ = [
     "contest_velocity_figure",
     "loss_figure",
     "profile_figure",
+    "replicated_loss_figure",
+    "replicated_velocity_figure",
     "response_figure",
     "search_figure",
     "sensitivity_figure",

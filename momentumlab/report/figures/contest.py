@@ -19,7 +19,7 @@ from momentumlab.report.figures.curves import WIDE, finish, head_height, loss_fi
 from momentumlab.report.figures.selection import MOST_SHOWN, Curve, Panelled, Shown, join
 from momentumlab.report.figures.style import VALUES
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
-from momentumlab.report.labels import Labels, axis_name, point
+from momentumlab.report.labels import Labels, axis_name, point, repeats
 from momentumlab.result import Status
 from momentumlab.surfaces.base import Intervals
 
@@ -46,7 +46,7 @@ def contest_loss_figure(result: ComparisonResult, match: Match) -> Figure:
         return loss_figure(match.result, shown, headline(result, match), _remark(result), "gradient evaluations")
     bands = {one.number: _band(match, one) for one in shown}
     above = not math.isnan(match.yardstick.known)
-    remark = join(f"median and quartiles of {match.starts} starts", _remark(result))
+    remark = join(f"median and quartiles of {repeats(match.experiment)}", _remark(result))
     with style.styled():
         margins = style.Margins(left=0.95, top=head_height(shown, 1, remark) + 0.15)
         figure, (panel,) = style.panels(1, 1, 6.4, 3.6, margins)
@@ -281,7 +281,7 @@ def _outcome(match: Match, standing: Standing) -> str:
     """How it went, in a line above a panel."""
     if match.starts > 1:
         reached = int(np.isfinite(match.evaluations_to_target[standing.number]).sum())
-        return f"{reached} of {match.starts} starts reach the target"
+        return f"{reached} of {match.starts} paths reach the target"
     number = match.trials_of(standing.number)[0]
     status = match.result.status_of(number)
     verb = "diverged after " if status is Status.DIVERGED else ""

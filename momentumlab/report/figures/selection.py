@@ -8,6 +8,7 @@ import numpy as np
 from momentumlab.plan import Trial
 from momentumlab.report.figures import style
 from momentumlab.report.labels import Labels
+from momentumlab.report.luck import settings_by_rank, worst
 from momentumlab.result import Result, Status
 
 MOST_SHOWN = 12
@@ -54,7 +55,7 @@ def selection(result: Result) -> list[Shown]:
         Shown(
             trial=trial,
             label=labels.of(trial),
-            diverged=result.status_of(trial.number) is Status.DIVERGED,
+            diverged=worst(result, trial.number) is Status.DIVERGED,
             color=style.color(i),
             line_style=style.line_style(i),
         )
@@ -63,18 +64,23 @@ def selection(result: Result) -> list[Shown]:
 
 
 def selected_numbers(result: Result) -> Sequence[int]:
-    """The numbers of the shown trials."""
-    if result.trials <= MOST_SHOWN:
-        return range(result.trials)
-    ranks = np.linspace(0, result.trials - 1, MOST_SHOWN).round().astype(int)
-    return sorted(result.ranking()[ranks].tolist())
+    """The numbers of the shown trials; of replicates that of the first."""
+    replicates = result.experiment.replicates
+    count = result.trials // replicates
+    if count <= MOST_SHOWN:
+        return range(0, result.trials, replicates)
+    ranks = np.linspace(0, count - 1, MOST_SHOWN).round().astype(int)
+    ranking = result.ranking() if replicates == 1 else settings_by_rank(result)
+    return sorted(ranking[ranks].tolist())
 
 
 def selection_remark(result: Result) -> str:
     """Says that not all trials are shown, where that is so."""
-    if result.trials <= MOST_SHOWN:
+    count = result.trials // result.experiment.replicates
+    if count <= MOST_SHOWN:
         return ""
-    return f"{MOST_SHOWN} of {result.trials:,} trials: the best, the worst and an even choice between (by final loss)"
+    what = "trials" if result.experiment.replicates == 1 else "settings"
+    return f"{MOST_SHOWN} of {count:,} {what}: the best, the worst and an even choice between (by final loss)"
 
 
 def title(result: Result) -> str:

@@ -40,11 +40,11 @@ def draw_theory(panels: Sequence[Axes], sheets: Sequence[Sheet], theories: Theor
         x, y = Scale(sheet.x).positions, Scale(sheet.y).positions
         rates = sheet.cut(said.rates)
         panel.contour(x, y, rates, levels=[1.0], colors="#D55E00", linewidths=1.6)
-        for number, oscillates in enumerate(said.oscillates.values()):
+        for number, discriminants in enumerate(said.discriminants.values()):
             line = "--" if number == 0 else ":"
-            flags = sheet.cut(oscillates.astype(np.float64))
-            if 0 < flags.mean() < 1:
-                panel.contour(x, y, flags, levels=[0.5], colors="black", linewidths=1.2, linestyles=line)
+            signed = sheet.cut(discriminants)
+            if signed.min() < 0 < signed.max():
+                panel.contour(x, y, signed, levels=[0.0], colors="black", linewidths=1.2, linestyles=line)
         row, column = np.unravel_index(rates.argmin(), rates.shape)
         panel.plot(x[[column]], y[[row]], marker="P", markersize=9, color="#D55E00", markeredgecolor="black", zorder=7)
         drawn = (

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ from momentumlab.report.figures.landscape import (
     principal_plane,
 )
 from momentumlab.report.figures.selection import Panelled, Shown, join, selection, selection_remark, title
+from momentumlab.report.luck import final_losses, replicates_of
 from momentumlab.result import Result, Status
 from momentumlab.surfaces.base import Intervals
 
@@ -27,6 +29,9 @@ MOST_POINTS = 200
 
 FAR = 1e20
 """Coordinates beyond this are drawn there."""
+
+MOST_REPLICATES = 8
+"""More paths in one panel would hide each other."""
 
 FEW_POINTS = 60
 """Longer paths are drawn with a thinner line."""
@@ -89,10 +94,28 @@ def arrangement(count: int) -> tuple[int, int]:
 
 def _alone(result: Result, one: Shown) -> Panelled:
     """A trial in a panel of its own, and how it went."""
+    if result.experiment.replicates > 1:
+        return _replicated(result, one)
     verbs = {Status.DIVERGED: "diverged after ", Status.CONVERGED: "converged in ", Status.MAX_ITERATIONS: ""}
     verb = verbs[result.status_of(one.number)]
     told = f"{verb}{result.iterations[one.number]:,} iterations, loss {result.final_losses[one.number]:.3g}"
     return Panelled(label=one.label, told=told, color=one.color, trials=[one])
+
+
+def _replicated(result: Result, one: Shown) -> Panelled:
+    """The first replicates of a setting in one panel."""
+    numbers = replicates_of(result, one.number)
+    trials = [
+        replace(
+            one,
+            trial=result.plan.trial(number),
+            diverged=result.status_of(number) is Status.DIVERGED,
+        )
+        for number in numbers[:MOST_REPLICATES].tolist()
+    ]
+    more = f", {len(trials)} of them shown" if len(numbers) > len(trials) else ""
+    told = f"{len(numbers)} replicates{more}, median loss {final_losses(result, one.number).split(' ')[0]}"
+    return Panelled(label=one.label, told=told, color=one.color, trials=trials)
 
 
 def _draw_maps(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes], view: Intervals | None) -> str:
