@@ -158,6 +158,8 @@ def compare_runs(
         from momentumlab.archive.loading import load_run
         from momentumlab.report.data import json_text, table_text
 
+        if figure is not None and figure.suffix != ".png":
+            raise ConfigError([Problem(place=f"--figure {figure}", message="write a name that ends in .png")])
         loaded = [load_run(run) for run in find(runs, out)]
         together = sides.side_by_side(loaded)
         drawn = {} if figure is None else sides.joined_drawings(together, figure.name.removesuffix(".png"))
