@@ -26,6 +26,7 @@ from momentumlab.errors import (
     TerminatedSweepError,
 )
 from momentumlab.experiment import Comparison, Experiment
+from momentumlab.folders import PARTIAL
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
 from momentumlab.sweep import best_trials, is_mapped, planes
@@ -293,7 +294,7 @@ def _sweep(
         reason = "a worker process was killed, perhaps for want of memory"
         raise OutputError(f"{reason}; what is finished is kept: {_how_to_resume(folder)}") from error
     except OutputError as error:
-        if folder is None or not (folder / store.PARTIAL).exists():
+        if folder is None or not (folder / PARTIAL).exists():
             raise
         raise OutputError(f"{error}; once that is mended: {_how_to_resume(folder)}") from error
 

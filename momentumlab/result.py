@@ -17,6 +17,8 @@ from momentumlab.plan import Plan, Trial
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from momentumlab.surfaces.base import Intervals
+
 
 class Status(Enum):
     """How a trial ended, with the sentence that says so."""
@@ -258,11 +260,14 @@ class Result:
     # The figures and the table belong to the outer layer `report`; a notebook expects them as methods, so they are
     # looked up there when they are called.
 
-    def plot_trajectories(self) -> "Figure":
-        """The paths over the contours of the surface (in one dimension, over its graph)."""
+    def plot_trajectories(self, *, view: "Intervals | None" = None) -> "Figure":
+        """The paths over the contours of the surface (in one dimension, over its graph).
+
+        ``view`` is the window to draw, an interval for each coordinate; else it is chosen to hold the paths.
+        """
         from momentumlab.report.figures import trajectory_figure
 
-        return trajectory_figure(self)
+        return trajectory_figure(self, view=view)
 
     def plot_velocities(self, *, theory: bool = False) -> "Figure":
         """The velocity against the iteration, a panel per coordinate; with ``theory``, how it predicts their swings."""

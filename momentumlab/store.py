@@ -13,7 +13,7 @@ import re
 import shutil
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,9 +28,13 @@ from momentumlab.config import load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
 from momentumlab.errors import ConfigError, OutputError, PluginWarning
-from momentumlab.experiment import Experiment
+from momentumlab.experiment import Comparison, Experiment
+from momentumlab.folders import BLOCKS, FORMAT, PARTIAL, RESULT, point_latest
 from momentumlab.plugins import blame, described, loaded_plugins
 from momentumlab.report.data import csv_text, json_document
+from momentumlab.report.drawings import Drawings, comparison_drawings, endings, run_drawings, sweep_drawings
+from momentumlab.report.header import COMPARISON, RUN, SWEEP, header
+from momentumlab.report.stamp import stamp
 from momentumlab.result import Result, Status
 from momentumlab.sweep import arrays, best_trials, planes
 
@@ -40,9 +44,6 @@ if TYPE_CHECKING:
     from momentumlab.comparison import ComparisonResult
 
 NAME_BYTES = 100
-PARTIAL = "partial.json"
-"""The file that says of a run folder without ``result.json`` that it is not complete, and who works on it."""
-
 PARTIAL_BYTES = 20_000_000
 """The largest ``partial.json`` that is read."""
 
@@ -114,19 +115,13 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
         if result.history is not None:
             files.write(folder / "trajectories.npz", functools.partial(_save_history, result))
         if plots and result.history is not None:
-            training = {} if result.experiment.first_surface.is_formula else {"training": result.plot_training}
-            _write_figures(
-                folder,
-                {
-                    **training,
-                    "trajectory": result.plot_trajectories,
-                    "velocity": functools.partial(result.plot_velocities, theory=theory),
-                    "loss": functools.partial(result.plot_losses, theory=theory),
-                },
-            )
+            texts = _stamp(folder, RUN, result.experiment, [result], provenance)
+            _write_figures(folder, run_drawings(result, theory=theory), texts)
         settings = to_dict(result.experiment)
         document = json_document(result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
-        _complete(folder, document)
+        recorded = [] if result.history is None else [result]
+        head = header(RUN, result.experiment, [result], recorded, started=provenance.started, folder=folder)
+        _complete(folder, head, document)
     return result
 
 
@@ -141,7 +136,8 @@ def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_tria
     with _output_errors(out):
         folder = make_folder(out, experiment.name, started)
     with _output_errors(folder):
-        partial = {"complete": False, "block_trials": block_trials, "experiment": to_dict(experiment)}
+        settings, trials = to_dict(experiment), experiment.trials
+        partial = {"complete": False, "block_trials": block_trials, "trials": trials, "experiment": settings}
         files.write_text(folder / PARTIAL, json.dumps(partial) + "\n")
         files.write_text(folder / "experiment.yaml", to_yaml(experiment))
         _blocks(folder).mkdir()
@@ -336,10 +332,8 @@ def write_sweep(
         if recorded is not None:
             files.write(folder / "trajectories.npz", functools.partial(_save_history, recorded))
         if plots:
-            from momentumlab.report.figures.maps import map_figures
-
-            paths = {} if recorded is None else {"trajectory": recorded.plot_trajectories}
-            _write_figures(folder, {**map_figures(every, theory=theory), **paths})
+            texts = _stamp(folder, SWEEP, result.experiment, [result], provenance)
+            _write_figures(folder, sweep_drawings(result, recorded, theory=theory), texts)
         document = json_document(
             result,
             numbers=best,
@@ -347,13 +341,15 @@ def write_sweep(
             provenance=provenance.as_dict(),
             notes=list(result.notes),
         )
-        _complete(folder, {**document, "trials_in_all": result.trials})
+        kept = [] if recorded is None else [recorded]
+        head = header(SWEEP, result.experiment, [result], kept, started=provenance.started, folder=folder)
+        _complete(folder, head, {**document, "trials_in_all": result.trials})
         shutil.rmtree(_blocks(folder), ignore_errors=True)
     return result
 
 
 def _blocks(folder: Path) -> Path:
-    return folder / "blocks"
+    return folder / BLOCKS
 
 
 def write_comparison(
@@ -373,41 +369,22 @@ def write_comparison(
         files.write_text(folder / "ranking.csv", contest_data.ranking_csv_text([result]))
         files.write_text(folder / "tuning.csv", contest_data.tuning_csv_text(result))
         files.write_text(folder / "summary.csv", csv_text(result.results))
-        for ending, each in zip(_endings(result), result.results, strict=True):
+        searched: dict[str, Any] = contest_data.search_arrays(result)
+        files.write(folder / "search.npz", lambda file: np.savez(file, **searched))
+        for ending, each in zip(endings(result), result.results, strict=True):
             files.write_text(folder / f"best{ending}.yaml", to_yaml(each.experiment))
             files.write(folder / f"trajectories{ending}.npz", functools.partial(_save_history, each))
         if plots:
-            _write_figures(folder, _comparison_figures(result))
+            texts = _stamp(folder, COMPARISON, result.comparison, result.results, provenance)
+            _write_figures(folder, comparison_drawings(result), texts)
         settings = to_dict(result.comparison)
         document = contest_data.json_document(
             result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes)
         )
-        _complete(folder, document)
+        results = result.results
+        head = header(COMPARISON, result.comparison, results, results, started=provenance.started, folder=folder)
+        _complete(folder, head, document)
     return result
-
-
-def _endings(result: "ComparisonResult") -> list[str]:
-    """What the names of the files of each surface end in: nothing where there is one alone."""
-    if len(result.matches) == 1:
-        return [""]
-    names = [re.sub(r"\W+", "-", match.experiment.surface.name).strip("-")[:40] for match in result.matches]
-    return [f"-{name}" if names.count(name) == 1 else f"-{name}-{i + 1}" for i, name in enumerate(names)]
-
-
-def _comparison_figures(result: "ComparisonResult") -> dict[str, Callable[[], "Figure"]]:
-    """Every figure that a comparison has, by the name of its file."""
-    figures: dict[str, Callable[[], Figure]] = {}
-    for i, ending in enumerate(_endings(result)):
-        figures[f"trajectory{ending}"] = functools.partial(result.plot_trajectories, i)
-        figures[f"velocity{ending}"] = functools.partial(result.plot_velocities, i)
-        figures[f"loss{ending}"] = functools.partial(result.plot_losses, i)
-    if result.searched_planes:
-        figures["search"] = result.plot_search
-    if result.searched_rates:
-        figures["sensitivity"] = result.plot_sensitivity
-    if result.costs.shape[1] > 1:
-        figures["profiles"] = result.plot_profiles
-    return figures
 
 
 def write_new_files(texts: Mapping[Path, str], *, force: bool = False) -> None:
@@ -439,6 +416,51 @@ def write_figure(path: Path, figure: "Figure") -> None:
         files.write(path, lambda file: _save_figure(figure, file))
 
 
+def write_figures(
+    folder: Path, drawings: Drawings, texts: Mapping[str, str], *, kinds: Sequence[str] = ("png",), dpi: int | None
+) -> list[Path]:
+    """Draw figures into a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    drawings
+        The figures by the names of their files.
+    texts
+        What each PNG carries, by keyword.
+    kinds
+        ``png``, ``svg``, ``pdf``: each figure is written as all of these.
+    dpi
+        Dots per inch of a PNG, if they are not the usual ones.
+
+    Returns
+    -------
+    paths
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written. What was written before remains.
+    """
+    with _output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _write_figures(folder, drawings, texts, kinds=kinds, dpi=dpi)
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file of which another part of the package knows the content.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with _output_errors(path):
+        files.write(path, write)
+
+
 def make_folder(out: Path, name: str, when: datetime) -> Path:
     """A new folder ``<YYYYMMDD-HHMMSS>-<name>``, with ``-2``, ``-3`` … where that is taken: making it claims it."""
     base = f"{when:%Y%m%d-%H%M%S}-{file_name(name)}"
@@ -459,8 +481,41 @@ def file_name(name: str) -> str:
     return safe.encode()[:NAME_BYTES].decode(errors="ignore")
 
 
-def _write_figures(folder: Path, figures: Mapping[str, Callable[[], "Figure"]]) -> None:
-    for name, draw in figures.items():
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[None]:
+    """The time in which a run folder that is written in one go says that it is not complete."""
+    files.write_text(folder / PARTIAL, '{"complete": false}\n')
+    with only_one(folder):
+        yield
+
+
+def _complete(folder: Path, head: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    """Write ``result.json``, once all else is on the disk: now the folder is complete."""
+    files.settle(folder)
+    text = json.dumps({"format": FORMAT, "run": head, **document}, allow_nan=False, ensure_ascii=False) + "\n"
+    files.write_text(folder / RESULT, text, settled=True)
+    files.settle_names(folder)
+    files.settle_names(folder.parent)
+    (folder / PARTIAL).unlink()
+    point_latest(folder)
+
+
+def _stamp(
+    folder: Path, kind: str, experiment: Experiment | Comparison, results: Sequence[Result], provenance: Provenance
+) -> dict[str, str]:
+    return stamp(experiment, results, folder=folder.name, kind=kind, provenance=provenance.as_dict())
+
+
+def _write_figures(
+    folder: Path,
+    drawings: Drawings,
+    texts: Mapping[str, str],
+    *,
+    kinds: Sequence[str] = ("png",),
+    dpi: int | None = None,
+) -> list[Path]:
+    paths = []
+    for name, draw in drawings.items():
         try:
             figure = draw()
         except Exception as error:
@@ -470,30 +525,30 @@ def _write_figures(folder: Path, figures: Mapping[str, Callable[[], "Figure"]]) 
             message = f"{name}.png is left out: {where}: {described(error)}"
             warnings.warn(message, PluginWarning, stacklevel=2)
             continue
-        files.write(folder / f"{name}.png", functools.partial(_save_figure, figure))
+        for kind in kinds:
+            paths.append(folder / f"{name}.{kind}")
+            files.write(paths[-1], functools.partial(_save_figure, figure, texts=texts, kind=kind, dpi=dpi))
+    return paths
 
 
-@contextmanager
-def _unfinished(folder: Path) -> Iterator[None]:
-    """The time in which a run folder that is written in one go says that it is not complete."""
-    files.write_text(folder / PARTIAL, '{"complete": false}\n')
-    with only_one(folder):
-        yield
+def _save_figure(
+    figure: "Figure",
+    file: BinaryIO,
+    *,
+    texts: Mapping[str, str] | None = None,
+    kind: str = "png",
+    dpi: int | None = None,
+) -> None:
+    options: dict[str, Any] = {}
+    if kind == "png":
+        from PIL.PngImagePlugin import PngInfo  # what matplotlib writes PNG with
 
-
-def _complete(folder: Path, document: dict[str, Any]) -> None:
-    """Write ``result.json``, once all else is on the disk."""
-    files.settle(folder)
-    text = json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n"
-    files.write_text(folder / "result.json", text, settled=True)
-    files.settle_names(folder)
-    files.settle_names(folder.parent)
-    (folder / PARTIAL).unlink()
-
-
-def _save_figure(figure: "Figure", file: BinaryIO) -> None:
+        info = PngInfo()
+        for keyword, text in (texts or {}).items():
+            info.add_itxt(keyword, text, zip=True)
+        options["pil_kwargs"] = {"compress_level": PNG_COMPRESSION, "pnginfo": info}
     with np.errstate(all="ignore"):
-        figure.savefig(file, format="png", pil_kwargs={"compress_level": PNG_COMPRESSION})
+        figure.savefig(file, format=kind, dpi=dpi or "figure", **options)
 
 
 def _save_history(result: Result, file: BinaryIO) -> None:

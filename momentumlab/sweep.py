@@ -268,11 +268,8 @@ def arrays(every: Sequence[Plane]) -> dict[str, NDArray[Any]]:
     are a further axis, ``start``, and so are several replicates.
     """
     result = every[0].result
-    names = [plane.choice.name for plane in every]  # a number tells those of the same name apart
     found: dict[str, NDArray[Any]] = {}
-    for number, plane in enumerate(every):
-        own = names[number] if names.count(names[number]) == 1 else f"{names[number]}-{number + 1}"
-        prefix = f"{own}." if len(every) > 1 else ""
+    for plane, prefix in zip(every, array_prefixes(result.experiment), strict=True):
         replicates = result.experiment.replicates
         repeated = [("start", plane.starts // replicates), ("replicate", replicates)]
         repeated = [(name, count) for name, count in repeated if count > 1]
@@ -290,6 +287,14 @@ def arrays(every: Sequence[Plane]) -> dict[str, NDArray[Any]]:
         found[f"{prefix}status"] = plane.status_codes.reshape(shape)
         found[f"{prefix}final_point"] = plane.final_points.reshape(*shape, -1)
     return found
+
+
+def array_prefixes(experiment: Experiment) -> list[str]:
+    """With what the names of each optimizer's `arrays` begin."""
+    names = [choice.name for choice in experiment.optimizers]  # a number tells those of the same name apart
+    if len(names) == 1:
+        return [""]
+    return [f"{name}." if names.count(name) == 1 else f"{name}-{number + 1}." for number, name in enumerate(names)]
 
 
 def is_mapped(experiment: Experiment) -> bool:

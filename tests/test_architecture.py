@@ -19,6 +19,7 @@ ROOMS = [
     "errors",
     "stopping",
     "files",
+    "folders",
     "catalogue",
     "schedules",
     "surfaces",
@@ -38,6 +39,7 @@ ROOMS = [
     "report",
     "store",
     "api",
+    "archive",
     "testing",
     "cli",
     "__main__",
@@ -86,7 +88,9 @@ def test_importing_the_package_loads_nothing_of_weight() -> None:
     assert not loaded("import momentumlab") & {"numpy", "yaml", "typer", "rich", "matplotlib", "pydantic"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["translate", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["translate", "--help"], ["runs", "--help"], ["--version"]]
+)
 def test_help_loads_neither_numpy_nor_matplotlib(arguments: list[str]) -> None:
     program = f"""
 from momentumlab.cli import app
@@ -94,6 +98,18 @@ try:
     app({arguments!r})
 except SystemExit:
     pass
+"""
+    assert not loaded(program) & {"numpy", "matplotlib", "yaml"}
+
+
+def test_a_list_of_runs_loads_neither_numpy_nor_yaml() -> None:
+    folder = ROOT / "tests" / "data" / "runs" / "format1"
+    program = f"""
+from momentumlab.cli import app
+try:
+    app(["runs", "--out", {str(folder)!r}])
+except SystemExit as end:
+    assert end.code == 0
 """
     assert not loaded(program) & {"numpy", "matplotlib", "yaml"}
 

@@ -70,7 +70,8 @@ def test_summary_and_result_say_the_same_at_full_precision(result: momentumlab.R
 
 def test_result_json_tells_how_it_was_made(result: momentumlab.Result) -> None:
     document = json.loads((folder_of(result) / "result.json").read_text())
-    assert list(document) == ["experiment", "run_folder", "trials", "settings", "provenance", "notes"]
+    told = ["experiment", "run_folder", "trials", "settings", "provenance", "notes"]
+    assert list(document) == ["format", "run", *told]
     provenance = document["provenance"]
     assert provenance["momentumlab"] == momentumlab.__version__
     assert provenance["numpy"] == np.__version__

@@ -10,6 +10,7 @@ module         part
 `output`       results, notes and errors
 `running`      ``run``, ``sweep``, ``compare``, ``tune``
 `looking`      ``predict``, ``translate``, ``list``, ``show``
+`archive`      ``runs``
 `preparing`    ``validate``, ``new``
 `checking`     ``check``
 =============  ==============================================================
@@ -26,13 +27,13 @@ from momentumlab.cli import running
 
 # isort: split
 # Commands enter in the order in which --help shows them.
-from momentumlab.cli import checking, looking, preparing
+from momentumlab.cli import archive, checking, looking, preparing
 from momentumlab.cli.application import app
 from momentumlab.errors import PluginWarning
 
 _with_place = warnings.formatwarning
 
-__all__ = ["app", "checking", "looking", "main", "preparing", "running"]
+__all__ = ["app", "archive", "checking", "looking", "main", "preparing", "running"]
 
 
 def _as_a_line(

@@ -15,6 +15,7 @@ from momentumlab.stopping import end
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from momentumlab.archive.loading import Loaded
     from momentumlab.comparison import ComparisonResult
     from momentumlab.result import Failure, Result
 
@@ -131,6 +132,23 @@ def print_comparison(result: "ComparisonResult", output: Format, *, quiet: bool)
 
         show(rich_tables(result))
         print(result.run_folder)
+
+
+def print_loaded(loaded: "Loaded", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
+    """Print what was read from a run folder as it was printed when it was run."""
+    if loaded.comparison is not None:
+        print_comparison(loaded.comparison, output, quiet=quiet)
+        if output is Format.CSV:
+            print_csv([], [loaded.comparison], steps=False, all_rows=False)
+        return
+    if len(loaded.results) > 1 or loaded.kind == "comparison":
+        print_notes(
+            ["this comparison was written before all that it had searched was kept: here are the chosen settings"]
+        )
+    for result in loaded.results[:1] if quiet else loaded.results:
+        print_result(result, output, steps=steps, quiet=quiet, all_rows=all_rows)
+    if output is Format.CSV:
+        print_csv(loaded.results, [], steps=steps, all_rows=all_rows)
 
 
 def print_notes(notes: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from momentumlab.cli.options import (
     MaxHistory,
     MaxTrials,
     Name,
+    Needed,
     Noise,
     NoPlots,
     ObjectiveName,
@@ -51,12 +52,13 @@ from momentumlab.cli.settings import (
     settings_among,
     starts_or,
 )
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError, OutputError, Problem
 
 LONG = 60
 
 if TYPE_CHECKING:
     from momentumlab.api import Execution
+    from momentumlab.archive.loading import Loaded
     from momentumlab.comparison import ComparisonResult
     from momentumlab.experiment import Comparison, Experiment
     from momentumlab.plan import Plan
@@ -88,6 +90,7 @@ def run(
     steps: Annotated[bool, typer.Option("--steps", help="Print every iteration of every trial, too.")] = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
+    needed: Needed = False,
     max_trials: MaxTrials = None,
     max_history: MaxHistory = 1.0,
 ) -> None:
@@ -112,7 +115,7 @@ def run(
             command_line=typed(),
         )
         loaded = load_experiments(configs, flags, settings, max_trials)
-        execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet)
+        execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet, needed=needed)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -144,6 +147,7 @@ def sweep(
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Do what is missing in this run folder.")] = None,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
+    needed: Needed = False,
     max_trials: MaxTrials = None,
 ) -> None:
     """Run whole planes of hyperparameters or starts at once, and draw the map.
@@ -153,6 +157,8 @@ def sweep(
     """
     refuse_beside_quiet(quiet, output)
     flags = settings_among(locals())
+    if needed and resume is not None:
+        raise typer.BadParameter("does what is missing in one run folder; leave out --needed", param_hint="--resume")
     with reported():
         from momentumlab.api import Execution
 
@@ -168,7 +174,7 @@ def sweep(
             command_line=typed(),
         )
         loaded = load_resumed(resume, configs, flags, settings, max_trials)
-        execute_all(loaded, out, how, resume=resume, output=output, quiet=quiet)
+        execute_all(loaded, out, how, resume=resume, output=output, quiet=quiet, needed=needed)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -217,6 +223,7 @@ def compare(
     no_plots: NoPlots = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
+    needed: Needed = False,
     max_trials: MaxTrials = None,
 ) -> None:
     """Compare optimizers fairly: each gets the same search for its lr, then all are ranked.
@@ -246,7 +253,7 @@ def compare(
         default_name = joined_words("compare", *(surfaces or ["ravine"]))
         loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
         how = Execution(plots=not no_plots, command_line=typed())
-        execute_all(loaded, out, how, output=output, quiet=quiet)
+        execute_all(loaded, out, how, output=output, quiet=quiet, needed=needed)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -285,6 +292,7 @@ def tune(
     no_plots: NoPlots = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
+    needed: Needed = False,
     max_trials: MaxTrials = None,
 ) -> None:
     """Find the best hyperparameters: a coarse grid, then zooms into its best cells; the same budget for all.
@@ -306,7 +314,7 @@ def tune(
         load = functools.partial(load_comparison, defaults={"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS})
         loaded = load_all(configs, nodes, load, max_trials, default_name=name_)
         how = Execution(plots=not no_plots, command_line=typed())
-        execute_all(loaded, out, how, output=output, quiet=quiet)
+        execute_all(loaded, out, how, output=output, quiet=quiet, needed=needed)
 
 
 def typed() -> str:
@@ -349,8 +357,12 @@ def execute_all(
     steps: bool = False,
     output: Format,
     quiet: bool,
+    needed: bool = False,
 ) -> None:
-    """Run all that was loaded, and print each as soon as it is there; CSV as one table at the end."""
+    """Run all that was loaded, and print each as soon as it is there; CSV as one table at the end.
+
+    With ``needed``, what a complete run folder holds already is not run, but read from there.
+    """
     from momentumlab.api import execute, execute_comparison
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
@@ -363,16 +375,22 @@ def execute_all(
             message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
             raise ConfigError([Problem(place=one.name, message=message)])
         try:
+            there = existing(one, out, how) if needed else None
             if isinstance(one, Comparison):
-                warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
-                compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
+                compared = None if there is None else there.comparison
+                if compared is None:
+                    warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
+                    compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
                 print_comparison(compared, output, quiet=quiet)
                 sys.stdout.flush()
                 comparisons.append(compared)
                 continue
             plan = make_plan(one, max_trials=one.trials)
-            warn_of_length([plan], how, is_sweep=not how.keeps_all(plan))
-            if how.keeps_all(plan):
+            if there is None:
+                warn_of_length([plan], how, is_sweep=not how.keeps_all(plan))
+            if there is not None:
+                (result,) = there.results
+            elif how.keeps_all(plan):
                 result = execute(plan, how, out=out)
             else:
                 from momentumlab.report.progress import progress
@@ -391,3 +409,30 @@ def execute_all(
     failures = [failure for each in (results, comparisons) for result in each for failure in result.failures]
     if has_failed or failures:
         raise typer.Exit(1)
+
+
+def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "Loaded | None":
+    """The complete run folder in ``out`` that has all that running this would give, as it was read; else ``None``."""
+    from momentumlab.archive.finding import complete_run
+    from momentumlab.archive.loading import load_run
+    from momentumlab.config.identity import identity
+    from momentumlab.experiment import Comparison
+    from momentumlab.plan import make_plan
+    from momentumlab.report.header import COMPARISON, RUN, SWEEP
+
+    if isinstance(one, Comparison):
+        kind, recorded = COMPARISON, 0
+    else:
+        keeps_all = how.keeps_all(make_plan(one, max_trials=one.trials))
+        kind, recorded = (RUN, one.trials) if keeps_all else (SWEEP, min(how.best, one.trials))
+    try:
+        run = complete_run(out, identity(one), kind=kind, recorded=recorded)
+        loaded = None if run is None else load_run(run)
+    except OSError as error:
+        raise OutputError(f"{out}: {(error.strerror or str(error)).lower()}") from error
+    except OutputError as error:  # nothing that one could rely on
+        print_notes([f"{error}; it is run again"])
+        return None
+    if run is not None and how.plots and not any(name.endswith(".png") for name in run.files):
+        print_notes([f"{run.path} has no figures; 'momentumlab runs plot {run.path}' draws them"])
+    return loaded

@@ -1,6 +1,6 @@
 """The whole comparison: search for every optimizer, choose its best setting, run the chosen ones, rank them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,8 @@ from momentumlab.result import Failure, Result, Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from momentumlab.surfaces.base import Intervals
 
 ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED, Status.FAILED)
 
@@ -214,11 +216,11 @@ class ComparisonResult:
 
         return profile_figure(self)
 
-    def plot_trajectories(self, surface: int = 0) -> "Figure":
-        """The paths on one of the surfaces, a panel per optimizer."""
+    def plot_trajectories(self, surface: int = 0, *, view: "Intervals | None" = None) -> "Figure":
+        """The paths on one of the surfaces, a panel per optimizer; ``view`` is the window, an interval per axis."""
         from momentumlab.report.figures import contest_trajectory_figure
 
-        return contest_trajectory_figure(self, self.matches[surface])
+        return contest_trajectory_figure(self, self.matches[surface], view=view)
 
     def plot_losses(self, surface: int = 0) -> "Figure":
         """The loss against gradient evaluations on one of the surfaces, a curve per optimizer."""
@@ -251,18 +253,37 @@ def compare(comparison: Comparison) -> ComparisonResult:
     matches = []
     notes: dict[str, None] = {}
     for experiment in comparison.experiments:
-        match, own = _match(comparison, experiment)
+        yardstick = yardstick_of(experiment, comparison.objective)
+        searched = search(experiment, yardstick, zooms=comparison.zooms)
+        match = judged(comparison, experiment, searched, lambda chosen: engine.run(make_plan(chosen)))
         matches.append(match)
-        notes.update(dict.fromkeys(own))
+        notes.update(dict.fromkeys([*match.result.notes, *_notes(match)]))
     return ComparisonResult(comparison=comparison, matches=tuple(matches), notes=tuple(notes))
 
 
-def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[str]]:
+def judged(
+    comparison: Comparison,
+    experiment: Experiment,
+    searched: tuple[Searched, ...],
+    run: Callable[[Experiment], Result],
+) -> Match:
+    """Choose the best settings of what was searched on one surface, run them, and rank the optimizers.
+
+    Parameters
+    ----------
+    comparison
+        What is judged.
+    experiment
+        That of the surface.
+    searched
+        What was tried for each optimizer.
+    run
+        Gives the result of the experiment of the chosen settings, with its history.
+    """
     yardstick = yardstick_of(experiment, comparison.objective)
-    searched = search(experiment, yardstick, zooms=comparison.zooms)
     cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
     chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))
-    result = engine.run(make_plan(replace(experiment, optimizers=chosen)))
+    result = run(replace(experiment, optimizers=chosen))
     targets = _targets(comparison, yardstick, experiment, searched)
     if comparison.objective is Objective.ITERATIONS:
         shape = (len(chosen), len(targets))
@@ -270,7 +291,7 @@ def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[
         evaluations = yardstick.results(losses, result.iterations.reshape(shape), codes)
     else:
         evaluations = _evaluations_to_target(result, targets)
-    match = Match(
+    return Match(
         yardstick=yardstick,
         searched=searched,
         standings=_standings(comparison, yardstick, searched, cells, result, evaluations),
@@ -278,7 +299,6 @@ def _match(comparison: Comparison, experiment: Experiment) -> tuple[Match, list[
         targets=targets,
         evaluations_to_target=evaluations,
     )
-    return match, [*result.notes, *_notes(match)]
 
 
 def _targets(

@@ -17,12 +17,20 @@ module         step
 """
 
 from momentumlab.config.dump import to_dict, to_yaml
-from momentumlab.config.load import load_comparison, load_either, load_experiment, settings_from_text, starter
+from momentumlab.config.load import (
+    load_comparison,
+    load_either,
+    load_experiment,
+    load_text,
+    settings_from_text,
+    starter,
+)
 
 __all__ = [
     "load_comparison",
     "load_either",
     "load_experiment",
+    "load_text",
     "settings_from_text",
     "starter",
     "to_dict",

@@ -64,6 +64,21 @@ def load_either(source: Source, settings: Iterable[Node] = ()) -> Experiment | C
         return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name)
 
 
+def load_text(text: str, place: str) -> Experiment | Comparison:
+    """Check the text of a configuration that comes from elsewhere than a file of its own; ``place`` is where from.
+
+    Raises
+    ------
+    ConfigError
+        With every problem that was found.
+    """
+    if len(text.encode(errors="replace")) > MAX_BYTES:
+        raise ConfigError([Problem(place=place, message=f"its experiment is larger than {MAX_BYTES:,} bytes")])
+    root = parse_yaml(text, place)
+    with _naming_plugins(read_needs(text, place)):
+        return resolve_comparison(root, "experiment") if is_comparison(root) else resolve(root, "experiment")
+
+
 @contextmanager
 def _naming_plugins(needed: list[Need]) -> Iterator[None]:
     """Among the problems of a source, those plug-ins that it says it needs and that are not there."""

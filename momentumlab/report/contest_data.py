@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.comparison import ComparisonResult, Match
 from momentumlab.comparison.judgement import finished, quantile
@@ -40,6 +41,24 @@ def tuning_csv_text(result: ComparisonResult) -> str:
         for number, one in enumerate(match.searched):
             rows += _searched_rows(match, one, chosen[number])
     return table_text(rows)
+
+
+def search_arrays(result: ComparisonResult) -> dict[str, NDArray[Any]]:
+    """All that was searched, for each surface and optimizer, counted from 0, as in ``0.2.final_loss``.
+
+    ``final_loss``, ``iterations`` and ``status`` are ``(cells, starts)``; each hyperparameter that was searched is
+    ``(cells,)``, as text where it is no number.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for i, match in enumerate(result.matches):
+        for j, one in enumerate(match.searched):
+            found[f"{i}.{j}.final_loss"] = one.final_losses
+            found[f"{i}.{j}.iterations"] = one.iterations
+            found[f"{i}.{j}.status"] = one.status_codes
+            for name, column in one.columns.items():
+                texts = np.array([str(value) for value in column]) if column.dtype.kind not in "fib" else column
+                found[f"{i}.{j}.{name}"] = texts
+    return found
 
 
 def _searched_rows(match: Match, one: Searched, chosen: int) -> Iterator[dict[str, Any]]:

@@ -134,7 +134,17 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table_text(rows: list[dict[str, Any]]) -> str:
-    """CSV with every column that a row has; the columns of later rows take their place among the earlier ones."""
+    """CSV with every column that a row has."""
+    columns = columns_of(rows)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def columns_of(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Every column that a row has; the columns of later rows take their place among the earlier ones."""
     columns: list[str] = []
     for row in rows:
         position = 0
@@ -144,8 +154,4 @@ def table_text(rows: list[dict[str, Any]]) -> str:
             else:
                 columns.insert(position, key)
                 position += 1
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return columns

@@ -205,7 +205,7 @@ def make_sweep(out: Path) -> Path:
     run.mkdir()
     (run / "blocks").mkdir()
     partial = {"complete": False, "block_trials": 12, "experiment": to_dict(experiment)}
-    (run / store.PARTIAL).write_text(json.dumps(partial))
+    (run / folders.PARTIAL).write_text(json.dumps(partial))
     (run / "experiment.yaml").write_text(json.dumps(to_dict(experiment)))
     store.save_block(run, run_trials(make_plan(experiment, max_trials=99), 0, 12))
     return run

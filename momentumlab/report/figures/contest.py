@@ -21,6 +21,7 @@ from momentumlab.report.figures.style import VALUES
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
 from momentumlab.report.labels import Labels, axis_name, point, repeats
 from momentumlab.result import LOST, are_lost
+from momentumlab.surfaces.base import Intervals
 
 CUT = 100.0
 """Results this many times higher than the start are cut."""
@@ -28,14 +29,14 @@ CUT = 100.0
 CAUTION = "a performance profile tells who is best; the order of the others depends on who takes part"
 
 
-def contest_trajectory_figure(result: ComparisonResult, match: Match) -> Figure:
+def contest_trajectory_figure(result: ComparisonResult, match: Match, *, view: Intervals | None = None) -> Figure:
     """The paths of the chosen settings on one surface, a panel per optimizer, in order of rank."""
     groups = []
     for standing in _drawn_standings(result, match):
         trials = _shown(result, match, standing)
         told = f"rank {standing.rank}: {_outcome(match, standing)}"
         groups.append(Panelled(label=trials[0].label, told=told, color=trials[0].color, trials=trials))
-    return trajectory_figure(match.result, groups, headline(result, match), _remark(result))
+    return trajectory_figure(match.result, groups, headline(result, match), _remark(result), view=view)
 
 
 def contest_loss_figure(result: ComparisonResult, match: Match) -> Figure:

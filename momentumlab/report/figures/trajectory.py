@@ -38,13 +38,19 @@ FEW_POINTS = 60
 
 
 def trajectory_figure(
-    result: Result, groups: Sequence[Panelled] | None = None, heading: str | None = None, remark: str = ""
+    result: Result,
+    groups: Sequence[Panelled] | None = None,
+    heading: str | None = None,
+    remark: str = "",
+    *,
+    view: Intervals | None = None,
 ) -> Figure:
     """The path of each trial, with the start, the end and the known minima marked.
 
     A panel per trial, or per group of trials; all have the same window, contour levels and scale. The window grows to
     hold the paths of trials that did not diverge, up to a limit; a panel whose path leaves it says so. In more than
-    two dimensions the paths are drawn on the plane of their two principal directions.
+    two dimensions the paths are drawn on the plane of their two principal directions. A ``view``, an interval for
+    each coordinate of the picture, is the window instead.
 
     Raises
     ------
@@ -69,7 +75,7 @@ def trajectory_figure(
         for panel in panels[::columns]:
             panel.set_ylabel("loss" if result.plan.dimension == 1 else "y")
         draw = _draw_graphs if result.plan.dimension == 1 else _draw_maps
-        style.headline(figure, heading or title(result), join(draw(result, groups, panels), remark))
+        style.headline(figure, heading or title(result), join(draw(result, groups, panels, view), remark))
         kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
         if any(_shows_minimum(panel) for panel in panels):
             known = f"{result.experiment.first_surface.minima_are} minimum"
@@ -113,13 +119,15 @@ def _replicated(result: Result, one: Shown) -> Panelled:
     return Panelled(label=one.label, told=told, color=one.color, trials=trials)
 
 
-def _draw_maps(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes]) -> str:
+def _draw_maps(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes], view: Intervals | None) -> str:
     """Paths over contours; returns what must be said about the plane."""
     shown = [one for group in groups for one in group.trials]
     plane = _plane(result, shown)
     paths = [plane.project(_finite_path(result, one)) for one in shown]
     holding = _worth_holding(shown, paths)
-    if plane.is_surface:
+    if view is not None:
+        window = view
+    elif plane.is_surface:
         window = framed(result.experiment.first_surface, holding)
     else:
         window = bounding_box(holding)
@@ -147,11 +155,11 @@ def _draw_maps(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes
     return plane.remark
 
 
-def _draw_graphs(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes]) -> str:
+def _draw_graphs(result: Result, groups: Sequence[Panelled], panels: Sequence[Axes], view: Intervals | None) -> str:
     """Iterates on the graph of a loss of one coordinate."""
     shown = [one for group in groups for one in group.trials]
     paths = [_finite_path(result, one) for one in shown]
-    window = framed(result.experiment.first_surface, _worth_holding(shown, paths))
+    window = view or framed(result.experiment.first_surface, _worth_holding(shown, paths))
     ((left, right),) = window
     line = np.linspace(left, right, 400)
     low, high = np.inf, -np.inf
