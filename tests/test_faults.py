@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from momentumlab import folders, stopping
+from momentumlab import stopping
 from momentumlab.config import load_either
+from momentumlab.folders import PARTIAL
 from tests.conftest import ROOT
 from tests.fuzz.judge import run_in_process
 from tests.test_cli import ALL_FILES, RAVINE
@@ -134,8 +135,8 @@ def test_kill_9_at_any_moment_leaves_no_half_file_and_no_folder_that_claims_to_b
         if is_complete(folder):
             assert names >= ALL_FILES
         else:
-            assert not names or folders.PARTIAL in names
-            assert names < ALL_FILES | {folders.PARTIAL}
+            assert not names or PARTIAL in names
+            assert names < ALL_FILES | {PARTIAL}
     last = begin("run", RAVINE, "--quiet", cwd=tmp_path)
     printed, errors = last.communicate()
     assert (last.returncode, errors) == (0, "")
@@ -176,7 +177,7 @@ def test_a_signal_at_any_moment_is_one_line_and_the_right_exit_code(
         assert not [file for file in folder.iterdir() if file.name.startswith(".")], "half-written files are removed"
         for path in visible(folder):
             assert_whole(path)
-        assert is_complete(folder) or folders.PARTIAL in {file.name for file in visible(folder)}
+        assert is_complete(folder) or PARTIAL in {file.name for file in visible(folder)}
 
 
 @ON_LINUX
@@ -237,7 +238,7 @@ def test_a_file_that_outgrows_its_limit_is_one_line_and_the_next_run_is_unharmed
     (folder,) = tmp_path.glob("runs/*")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr == f"error: runs/{folder.name}/trajectory.png: file too large\n"
-    assert {path.name for path in folder.iterdir()} == WITHOUT_FIGURES - {"result.json"} | {folders.PARTIAL}
+    assert {path.name for path in folder.iterdir()} == WITHOUT_FIGURES - {"result.json"} | {PARTIAL}
     for path in visible(folder):
         assert_whole(path)
     assert finished("run", RAVINE, "--no-plots", cwd=tmp_path).returncode == 0

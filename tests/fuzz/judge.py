@@ -21,6 +21,7 @@ import numpy as np
 from momentumlab.cli import app
 from momentumlab.config import load_either, settings_from_text
 from momentumlab.errors import ConfigError
+from momentumlab.folders import PARTIAL
 from tests.fuzz.inputs import Case, damaged
 
 SECONDS = 2
@@ -205,7 +206,7 @@ def make_sweep(out: Path) -> Path:
     run.mkdir()
     (run / "blocks").mkdir()
     partial = {"complete": False, "block_trials": 12, "experiment": to_dict(experiment)}
-    (run / folders.PARTIAL).write_text(json.dumps(partial))
+    (run / PARTIAL).write_text(json.dumps(partial))
     (run / "experiment.yaml").write_text(json.dumps(to_dict(experiment)))
     store.save_block(run, run_trials(make_plan(experiment, max_trials=99), 0, 12))
     return run
