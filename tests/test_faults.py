@@ -114,10 +114,10 @@ def test_kill_9_at_any_moment_leaves_no_half_file_and_no_folder_that_claims_to_b
     chance = random.Random(7)
     reader = Reader(tmp_path / "runs")
     for number in range(moments):
-        before = set(tmp_path.glob("runs/*"))
+        before = set(tmp_path.glob("runs/[0-9]*"))
         process = begin("run", RAVINE, cwd=tmp_path)
         if number % 4:  # most of them while it writes
-            while set(tmp_path.glob("runs/*")) == before and process.poll() is None:
+            while set(tmp_path.glob("runs/[0-9]*")) == before and process.poll() is None:
                 time.sleep(0.001)
             time.sleep(chance.uniform(0, min(0.6 * duration, 0.5)))
         else:
@@ -125,7 +125,7 @@ def test_kill_9_at_any_moment_leaves_no_half_file_and_no_folder_that_claims_to_b
         process.kill()
         process.communicate()
     assert not reader.end()
-    folders = list(tmp_path.glob("runs/*"))
+    folders = list(tmp_path.glob("runs/[0-9]*"))
     interrupted = [folder for folder in folders if not is_complete(folder)]
     assert interrupted
     for folder in folders:
@@ -151,7 +151,7 @@ def test_a_crowd_that_starts_together_gets_a_folder_each(count: int, tmp_path: P
     assert {errors for _, errors in done} == {""}
     folders = {tmp_path / path.strip() for path, _ in done}
     assert len(folders) == count
-    assert folders == set(tmp_path.glob("runs/*"))
+    assert folders == set(tmp_path.glob("runs/[0-9]*"))
     assert all({file.name for file in folder.iterdir()} == WITHOUT_FIGURES for folder in folders)
     numbers = {
         json.dumps(json.loads((folder / "result.json").read_text())["trials"], sort_keys=True) for folder in folders
@@ -173,7 +173,7 @@ def test_a_signal_at_any_moment_is_one_line_and_the_right_exit_code(
         _, errors = process.communicate(timeout=30)
         expected = (128 + number, f"{stopping.WORDS[number]}\n")
         assert (process.returncode, errors) in (expected, (0, "")), moment
-    for folder in tmp_path.glob("runs/*"):
+    for folder in tmp_path.glob("runs/[0-9]*"):
         assert not [file for file in folder.iterdir() if file.name.startswith(".")], "half-written files are removed"
         for path in visible(folder):
             assert_whole(path)
@@ -203,9 +203,9 @@ def test_a_sweep_that_is_terminated_says_how_to_go_on(whole_group: bool, tmp_pat
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*/blocks/[0-9]*.npz")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("runs/[0-9]*/blocks/[0-9]*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    (folder,) = tmp_path.glob("runs/*")
+    (folder,) = tmp_path.glob("runs/[0-9]*")
     if whole_group:
         os.killpg(process.pid, signal.SIGTERM)
     else:
@@ -235,7 +235,7 @@ def test_a_file_that_outgrows_its_limit_is_one_line_and_the_next_run_is_unharmed
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     done = finished("run", RAVINE, cwd=tmp_path, prepare=limit)
-    (folder,) = tmp_path.glob("runs/*")
+    (folder,) = tmp_path.glob("runs/[0-9]*")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr == f"error: runs/{folder.name}/trajectory.png: file too large\n"
     assert {path.name for path in folder.iterdir()} == WITHOUT_FIGURES - {"result.json"} | {PARTIAL}
@@ -253,7 +253,7 @@ def test_a_full_file_system_is_one_line(tmp_path: Path) -> None:
         pytest.skip("file systems cannot be mounted here")
     try:
         done = finished("run", RAVINE, "--out", small, cwd=tmp_path)
-        (folder,) = small.iterdir()
+        (folder,) = small.glob("[0-9]*")
         assert done.returncode == 1
         assert done.stderr == f"error: {folder}/trajectory.png: no space left on device\n"
         assert not is_complete(folder)
@@ -271,7 +271,7 @@ def test_a_folder_that_is_removed_in_mid_run_is_one_line(tmp_path: Path) -> None
     process = begin("run", RAVINE, cwd=tmp_path)
     while not list(tmp_path.glob("runs/*/experiment.yaml")) and process.poll() is None:
         time.sleep(0.001)
-    (folder,) = tmp_path.glob("runs/*")
+    (folder,) = tmp_path.glob("runs/[0-9]*")
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
     _, errors = process.communicate()
@@ -294,7 +294,7 @@ def test_a_runs_folder_may_be_a_symlink(tmp_path: Path) -> None:
     (tmp_path / "runs").symlink_to("elsewhere", target_is_directory=True)
     done = finished("run", RAVINE, "--no-plots", "--quiet", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    (folder,) = (tmp_path / "elsewhere").iterdir()
+    (folder,) = (tmp_path / "elsewhere").glob("[0-9]*")
     assert is_complete(folder)
 
 
@@ -313,7 +313,7 @@ def test_a_name_cannot_leave_the_output_folder(name: str, tmp_path: Path) -> Non
     assert code in (0, 2), errors
     assert {path.name for path in tmp_path.iterdir()} == {"inner"}
     assert {path.name for path in inner.iterdir()} <= {"out"}
-    for folder in (inner / "out").iterdir() if code == 0 else ():
+    for folder in (inner / "out").glob("[0-9]*") if code == 0 else ():
         assert folder.name[0].isdigit()  # no reserved name does
         assert folder.name.isprintable()
         assert not folder.name.endswith((".", " "))
@@ -343,7 +343,7 @@ def test_closed_pipes_and_full_devices(script: str, code: int, errors: str, tmp_
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, errors)
-    for folder in tmp_path.glob("runs/*"):
+    for folder in tmp_path.glob("runs/[0-9]*"):
         assert {path.name for path in folder.iterdir()} == WITHOUT_FIGURES
 
 

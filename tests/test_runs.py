@@ -159,9 +159,8 @@ def test_the_best_paths_of_a_sweep_are_read(made: dict[str, Result | ComparisonR
         assert recorded.path(number).tobytes() == alone.positions[0].tobytes()
 
 
-def test_a_history_with_gaps_keeps_its_stride(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("momentumlab.engine.run.__kwdefaults__", {"history": True, "history_bytes": 500})
-    written = momentumlab.run({**RAVINE, "iterations": 11}, out=tmp_path, plots=False)
+def test_a_history_with_gaps_keeps_its_stride(tmp_path: Path) -> None:
+    written = momentumlab.run({**RAVINE, "iterations": 11}, out=tmp_path, plots=False, history_bytes=500)
     assert written.history is not None
     assert written.history.stride > 1
     assert_same(written, load_run(run_of(folder_of(written))).results[0])

@@ -170,7 +170,7 @@ def test_every_result_is_as_its_schema_says(settings: dict[str, Any], tmp_path: 
         momentumlab.compare(settings, out=tmp_path, plots=False)
     else:
         momentumlab.run(settings, out=tmp_path, plots=False)
-    (path,) = tmp_path.glob("*/result.json")
+    (path,) = tmp_path.glob("[0-9]*/result.json")
     document = json.loads(path.read_text())
     validator = jsonschema.Draft202012Validator(result_schema())
     assert [error.message for error in validator.iter_errors(document)] == []

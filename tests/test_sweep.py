@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 import momentumlab
 from momentumlab import engine, store, workers
@@ -317,7 +318,7 @@ def test_run_and_sweep_are_one_road(command: Command, tmp_path: Path) -> None:
              "map_status.png"}  # fmt: skip
     for folder in folders:
         assert {path.name for path in folder.iterdir()} == names
-        assert (folder / "map_loss.png").read_bytes() == (folders[0] / "map_loss.png").read_bytes()
+        assert np.array_equal(imread(folder / "map_loss.png"), imread(folders[0] / "map_loss.png"))
 
 
 def test_the_run_folder_repeats_to_the_same_numbers(command: Command, tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ SEVERAL = (1, 2, 7)
 
 POINTS = 40
 
+MOST_ROWS = 10
+"""Of a larger Hessian only so many rows are held against differences of gradients."""
+
 NEAR_ZERO = 1e-8
 """A gradient is zero that is at most this share of what is usual in the view; a loss is met to such a share."""
 
@@ -90,7 +93,8 @@ def has_the_hessian_of_its_gradient(name: str) -> None:
                     f"the Hessian is not symmetric: [{i}, {j}] is {one[worst]:g} and [{j}, {i}] is {other[worst]:g} "
                     f"at {tuple(x[:, worst].round(4).tolist())}"
                 )
-        for i in range(dim):
+        some = np.random.default_rng(SEED).permutation(dim)[:MOST_ROWS].tolist()
+        for i in sorted(some):
             slope = functools.partial(_component, surface, i)
             widths = widths_of(surface, dim)
             wrong = disagreement(f"row {i} of the Hessian", slope, hessian[i], x, widths, "the gradient says")
@@ -147,8 +151,10 @@ def takes_parameters_that_differ(name: str) -> None:
 
 
 def has_no_idle_parameter(name: str) -> None:
-    """Every parameter changes the value."""
+    """Every parameter of a formula changes the value; problems on data have others, for reading and sampling."""
     cls = SURFACES[name]
+    if not cls.is_formula:
+        return
     x = points_in(cls(), cls().default_dimension)
     for parameter in cls.parameters():
         changed = cls(**{parameter.name: another(parameter)})
@@ -229,7 +235,7 @@ def variants_of(name: str) -> Iterator[tuple[Surface, int]]:
     cls = SURFACES[name]
     surface = cls()
     yield from ((surface, dim) for dim in dimensions_of(surface))
-    moved = {p.name: another(p) for p in cls.parameters() if isinstance(p.default, float)}
+    moved = {p.name: another(p) for p in cls.parameters() if isinstance(p.default, float) and not p.shared}
     if moved:
         yield cls(**moved), surface.default_dimension
 

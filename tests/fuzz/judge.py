@@ -60,7 +60,9 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         ):
             return
         paths = [path]
-    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate"):
+    elif event == "os.symlink":  # where it is made, and where it leads
+        paths = [arguments[1], Path(arguments[1]).parent / arguments[0]]
+    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.link", "os.truncate"):
         paths = [arguments[0]]
         if event in ("os.remove", "os.rmdir") and arguments[1] >= 0:  # beside that open folder
             paths = [Path(f"/proc/self/fd/{arguments[1]}") / arguments[0]]
