@@ -1,12 +1,17 @@
 """What several test modules share."""
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.zygote import write_client
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "configs").glob("**/*.yaml"))
@@ -17,15 +22,35 @@ CONFIGS = [path for path in SHIPPED if path not in COMPARISONS + SWEEPS]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """A folder with a ``momentumlab`` that starts at once; see `tests.zygote`."""
+    real = Path(sys.executable).with_name("momentumlab")
+    if not hasattr(socket, "AF_UNIX") or not hasattr(os, "fork"):
+        yield real.parent
+        return
+    with tempfile.TemporaryDirectory(prefix="lab") as folder:
+        address = f"{folder}/socket"
+        write_client(Path(folder) / "momentumlab", address)
+        process = subprocess.Popen([sys.executable, Path(__file__).with_name("zygote.py"), address])
+        try:
+            while not Path(address).exists() and process.poll() is None:
+                time.sleep(0.01)
+            yield Path(folder)
+        finally:
+            process.kill()
+            process.wait()
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """Runs the real ``momentumlab`` in an empty folder, without a terminal."""
+def command(tmp_path: Path, programs: Path) -> Command:
+    """Runs ``momentumlab`` in an empty folder, without a terminal."""
 
     own = {key: value for key, value in os.environ.items() if key != "COLUMNS"}  # pytest-xdist sets it
 
     def run(*arguments: str | Path, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [Path(sys.executable).with_name("momentumlab"), *map(str, arguments)],
+            [programs / "momentumlab", *map(str, arguments)],
             capture_output=True,
             text=True,
             encoding="utf-8",

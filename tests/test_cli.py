@@ -452,3 +452,15 @@ def test_help_groups_the_commands(command: Command) -> None:
     text = command("--help").stdout
     for heading in ("Run experiments", "Look things up", "Prepare experiments"):
         assert heading in text
+
+
+@pytest.mark.parametrize("arguments", [["run", RAVINE, "--no-plots"], ["show", "surface", "nowhere"], ["--help"]])
+def test_the_command_of_the_tests_is_the_real_one(arguments: list[str], command: Command, tmp_path: Path) -> None:
+    real = subprocess.run(
+        [Path(sys.executable).with_name("momentumlab"), *map(str, arguments)], capture_output=True, text=True,
+        cwd=tmp_path, env={**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}, check=False,
+    )  # fmt: skip
+    quick = command(*arguments, COLUMNS="80")
+    without_time = [re.sub(r"runs/\d{8}-\d{6}", "runs/", text) for text in (quick.stdout, real.stdout)]
+    assert without_time[0].replace("_sweep-2", "_sweep") == without_time[1].replace("_sweep-2", "_sweep")
+    assert (quick.returncode, quick.stderr) == (real.returncode, real.stderr)

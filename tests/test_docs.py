@@ -34,17 +34,17 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment() -> dict[str, str]:
-    return {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONIOENCODING": "utf-8"}
+def environment(programs: Path) -> dict[str, str]:
+    return {"PATH": f"{programs}:{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONIOENCODING": "utf-8"}
 
 
 @pytest.mark.parametrize("block", blocks("sh"))
-def test_commands_run(block: str, clone: Path) -> None:
+def test_commands_run(block: str, clone: Path, programs: Path) -> None:
     if "python3 -m venv" in block:  # the two set-up lines: those that .ci/run and a fresh clone try
         assert block.count("\n") == 1
         return
     done = subprocess.run(
-        ["sh", "-e", "-c", block], cwd=clone, capture_output=True, text=True, env=environment(), check=False
+        ["sh", "-e", "-c", block], cwd=clone, capture_output=True, text=True, env=environment(programs), check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 
