@@ -77,6 +77,7 @@ def _called(request: dict[str, Any], descriptors: list[int]) -> int:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = request["argv"]
+    sys.path[:0] = [folder for folder in request["env"].get("PYTHONPATH", "").split(os.pathsep) if folder]
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
