@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import zipfile
@@ -29,7 +30,7 @@ from momentumlab.config.identity import identity
 from momentumlab.errors import ConfigError, OutputError
 from momentumlab.report.header import digest
 from momentumlab.result import Result
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Command
 
 FORMATS = sorted((ROOT / "tests" / "data" / "runs").glob("format*/*"))
 
@@ -622,3 +623,35 @@ def test_a_comparison_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 def test_needed_prints_the_table_of_the_folder(tmp_path: Path) -> None:
     arguments = ["run", "--surface", "booth", "--optimizer", "sgd", "--no-plots", "--out", tmp_path]
     assert typed(*arguments) == typed(*arguments, "--needed")
+
+
+def test_other_data_in_the_same_file_are_another_experiment(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    settings = {"surface": {"name": "least_squares", "data": str(table), "target": "y"}, "optimizer": "sgd", "lr": 0.1}
+    identities = []
+    for last in (3, 4):
+        table.write_text(f"x,y\n1,2\n2,3\n3,{last}\n")
+        identities.append(identity(momentumlab.load(settings)))
+    assert identities[0] != identities[1]
+
+
+def test_another_plugin_is_another_experiment(tmp_path: Path, command: Command) -> None:
+    assert command("new", "--optimizer-plugin", "lab.py").returncode == 0
+    source = (tmp_path / "lab.py").read_text()
+    (name,) = re.findall(r'@optimizer\("(\w+)"', source)
+    arguments = (
+        "run",
+        "--plugin",
+        "lab.py",
+        "--surface",
+        "ravine",
+        "--optimizer",
+        name,
+        "--no-plots",
+        "--quiet",
+        "--needed",
+    )
+    first, again = (command(*arguments).stdout for _ in range(2))
+    (tmp_path / "lab.py").write_text(source + "\n# changed\n")
+    other = command(*arguments).stdout
+    assert first == again != other

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from momentumlab import __version__
 from momentumlab.experiment import Axis, Comparison, Experiment
 from momentumlab.folders import FORMAT
+from momentumlab.plugins import loaded_plugins
+from momentumlab.surfaces import SURFACES
 
 WITHOUT = {Experiment: ("name",), Comparison: ("name",), Axis: ("spelling",)}
 """What does not determine any number."""
@@ -20,14 +23,29 @@ WITHOUT = {Experiment: ("name",), Comparison: ("name",), Axis: ("spelling",)}
 def identity(experiment: Experiment | Comparison) -> str:
     """A hash of everything that determines the numbers, as 64 hexadecimal digits.
 
-    It is the SHA-256 of the resolved experiment, field by field, with every default, of momentumlab's version, and of
-    the format of run folders. Not of the experiment's name, nor of how its axes are spelled: ``arange(0, 1, 0.5)`` is
-    ``[0, 0.5]``. Floats count by their shortest exact decimals.
+    It is the SHA-256 of the resolved experiment, field by field, with every default, of momentumlab's version, of the
+    format of run folders, and of the content of data files and of the plug-ins that are loaded. Not of the experiment's
+    name, nor of how its axes are spelled: ``arange(0, 1, 0.5)`` is ``[0, 0.5]``. Floats count by their shortest exact
+    decimals.
     """
     digest = hashlib.sha256(f"momentumlab {__version__}, format {FORMAT}\n".encode())
     for piece in _pieces(experiment):
         digest.update(piece.encode())
+    for content in sorted(_contents(experiment)):
+        digest.update(content.encode())
     return digest.hexdigest()
+
+
+def _contents(experiment: Experiment | Comparison) -> Iterator[str]:
+    """The SHA-256 of every file of data or code on which the numbers depend; of a file that is gone, nothing."""
+    yield from (plugin.sha256 for plugin in loaded_plugins())
+    experiments = experiment.experiments if isinstance(experiment, Comparison) else (experiment,)
+    for surface in (each.surface for each in experiments):
+        for parameter in SURFACES[surface.name].parameters():
+            for value in surface.axes[parameter.name].values if parameter.is_path else ():
+                path = Path(str(value))
+                if path.is_file():
+                    yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _pieces(value: Any) -> Iterator[str]:
