@@ -63,6 +63,13 @@ class Noise(ABC):
         return f"{self.name}({', '.join(map(repr, self.numbers))})"
 
 
+class _Normal(Noise):
+    """With a normal number for each coordinate of each gradient."""
+
+    def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
+        return rng.standard_normal((len(iterations), dimension))
+
+
 NOISES: dict[str, type[Noise]] = {}
 
 NoiseClass = TypeVar("NoiseClass", bound=type[Noise])
@@ -81,15 +88,12 @@ def noise(name: str) -> Callable[[NoiseClass], NoiseClass]:
 
 @noise("gaussian")
 @dataclass(frozen=True, kw_only=True)
-class Gaussian(Noise):
+class Gaussian(_Normal):
     """The same spread everywhere: what is left of a gradient at the minimum is noise alone."""
 
     deviation: float
 
     formula = "g + s n,  n normal in each coordinate"
-
-    def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
-        return rng.standard_normal((len(iterations), dimension))
 
     def disturbed(self, g: Array, draw: Array) -> Array:
         return g + self.deviation * draw
@@ -125,15 +129,12 @@ class HeavyTailed(Noise):
 
 @noise("relative")
 @dataclass(frozen=True, kw_only=True)
-class Relative(Noise):
+class Relative(_Normal):
     """In proportion to the length of the gradient, in any direction: it vanishes at the minimum."""
 
     share: float
 
     formula = "g + s |g| n / √dim,  n normal in each coordinate"
-
-    def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
-        return rng.standard_normal((len(iterations), dimension))
 
     def disturbed(self, g: Array, draw: Array) -> Array:
         squares: Array = np.add.accumulate(g * g, axis=0)[-1]  # the same for any number of lanes
@@ -142,15 +143,12 @@ class Relative(Noise):
 
 @noise("multiplicative")
 @dataclass(frozen=True, kw_only=True)
-class Multiplicative(Noise):
+class Multiplicative(_Normal):
     """Each coordinate of the gradient times a random factor: it vanishes where the gradient does."""
 
     share: float
 
     formula = "g (1 + s n),  n normal in each coordinate"
-
-    def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
-        return rng.standard_normal((len(iterations), dimension))
 
     def disturbed(self, g: Array, draw: Array) -> Array:
         return g * (1 + self.share * draw)
