@@ -11,7 +11,7 @@ from rich.text import Text
 
 from momentumlab.plan import Plan
 from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, short
-from momentumlab.surfaces import CriticalPoint
+from momentumlab.surfaces import CriticalPoint, Tag
 from momentumlab.theory import Mode, Prediction, Regime, TheoryDoesNotApplyError, predict, predicted_floor
 
 MOST_EXPLAINED = 6
@@ -70,6 +70,8 @@ def rich_predictions(plan: Plan) -> RenderableType:
             words += [Text(""), Text(labels.of(trial), style="bold"), *map(Text, explanation(said))]
             if (floor := _floor(plan, number, said)) is not None:
                 words.append(Text(f"With this noise the loss stays {floor:.3g} above the minimum on average."))
+    if words and Tag.QUADRATIC not in plan.experiment.first_surface.tags:
+        words += [Text(""), Text(_how_far(plan), style="dim")]
     title = Text(f"{plan.experiment.name}: {labels.common(plan.trial(0))}: before it is run", style="bold")
     left = len(settings) - MOST_ROWS
     rest = [Text(f"and {left:,} more; --format json has all", style="dim")] if left > 0 else []
@@ -97,6 +99,15 @@ def _row(said: list[tuple[CriticalPoint, Said]]) -> Iterator[Text]:
     yield Text(", ".join(f"{SYMBOLS.get(name, name)} = {value:.4g}" for name, value in prediction.best.items()))
     slowest = prediction.slowest
     yield Text(slowest.regime.label, style=REGIME_STYLES.get(slowest.regime, ""))
+
+
+def _how_far(plan: Plan) -> str:
+    """That theory is local, and how far from its points the first trial starts."""
+    trial = plan.trial(0)
+    points = plan.surface_of(0).critical_points(plan.dimension)
+    distances = [float(np.linalg.norm(np.array(trial.start) - np.array(each.point))) for each in points]
+    nearest = f"; the start is {min(distances):.3g} away from the nearest" if distances else ""
+    return f"All of this holds near these points alone{nearest}: farther out the run may do something else first."
 
 
 def _floor(plan: Plan, number: int, said: list[tuple[CriticalPoint, Said]]) -> float | None:
