@@ -68,7 +68,7 @@ def complain(*lines: object) -> None:
     """Print to stderr; where nobody can read it, the exit code alone must do."""
     try:
         for line in lines:
-            print(line, file=sys.stderr)
+            sys.stderr.write(f"{line}\n")  # in one go: a signal may come between a line and its end
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)
