@@ -92,7 +92,7 @@ import json, resource, sys, time
 import numpy as np
 import momentumlab
 from momentumlab.plan import make_plan
-from momentumlab.workers import block_size, pool, run_blocks
+from momentumlab.executor import block_size, pool, run_blocks
 plan = make_plan(momentumlab.load(json.loads(sys.argv[1])), max_trials=10**9)
 workers = int(sys.argv[2])
 with pool(workers) as executor:

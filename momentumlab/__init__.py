@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from momentumlab.api import compare as compare
     from momentumlab.api import load as load
     from momentumlab.api import run as run
-    from momentumlab.comparison import ComparisonResult as ComparisonResult
     from momentumlab.errors import ConfigError as ConfigError
     from momentumlab.errors import MomentumLabError as MomentumLabError
     from momentumlab.experiment import Experiment as Experiment
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from momentumlab.plugins import load_plugin as load_plugin
     from momentumlab.result import Result as Result
     from momentumlab.result import Status as Status
+    from momentumlab.search import ComparisonResult as ComparisonResult
     from momentumlab.surfaces import SURFACES as SURFACES
     from momentumlab.surfaces import Surface as Surface
 
@@ -43,7 +43,7 @@ _HOMES = {
     "load": "api",
     "load_plugin": "plugins",
     "run": "api",
-    "ComparisonResult": "comparison",
+    "ComparisonResult": "search",
     "ConfigError": "errors",
     "MomentumLabError": "errors",
     "Experiment": "experiment",

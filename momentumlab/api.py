@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from momentumlab import engine, stopping, store
+from momentumlab import engine, stopping
 from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.load import Source
 from momentumlab.config.tree import Node, node_of
@@ -26,16 +26,17 @@ from momentumlab.errors import (
     TerminatedSweepError,
 )
 from momentumlab.experiment import Comparison, Experiment
-from momentumlab.folders import PARTIAL
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.result import Result
-from momentumlab.sweep import best_trials, is_mapped, planes
+from momentumlab.runs import write as store
+from momentumlab.runs.layout import PARTIAL
+from momentumlab.search.planes import best_trials, is_mapped, planes
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from momentumlab.comparison import ComparisonResult
-    from momentumlab.workers import OnBlock
+    from momentumlab.executor import OnBlock
+    from momentumlab.search import ComparisonResult
 
 MOST_RECORDED = 100
 """Of up to so many trials, or settings with replicates, the whole paths are kept, unless something else is asked."""
@@ -244,7 +245,7 @@ def _sweep(
     # Most runs need no processes, and not the time that loading their machinery takes.
     from concurrent.futures import BrokenExecutor
 
-    from momentumlab.workers import block_size, pool, run_blocks, workers_for
+    from momentumlab.executor import block_size, pool, run_blocks, workers_for
 
     count = how.workers or (1 if how.executor else workers_for(plan))
     block_trials = block_size(plan.trials, count)
@@ -344,7 +345,7 @@ def execute_comparison(
     command_line: str | None = None,
 ) -> "ComparisonResult":
     """Run a comparison; parameters and errors as those of `compare` and `execute`."""
-    from momentumlab.comparison import compare as compare_
+    from momentumlab.search import compare as compare_
 
     if out is not None:
         store.prepare(Path(out))

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab import plugins
-from momentumlab.catalogue import Array, put_lanes, take_lanes
 from momentumlab.experiment import Experiment, Stopping
 from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Lanes, Plan
+from momentumlab.registry import Array, put_lanes, take_lanes
 from momentumlab.result import Failure, History, Result, Status
 from momentumlab.schedules.course import Course
 from momentumlab.surfaces.base import sum_coordinates

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Parameter, Value
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Array, Parameter, Value
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
 from momentumlab.surfaces.base import Intervals

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 
 PAGE_NUMBERS = 2**16
 LONGEST_PAGE = 256

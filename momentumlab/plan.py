@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, Parameter, Value, parameters_of
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.experiment import Choice, Experiment, Setting, Stopping
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.registry import Array, Parameter, Value, parameters_of
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from momentumlab.catalogue import Catalogue
 from momentumlab.errors import ConfigError, DeclarationError, Problem
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Registry
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 
-CATALOGUES: tuple[Catalogue[Any], ...] = (SURFACES, OPTIMIZERS, SCHEDULES)
+CATALOGUES: tuple[Registry[Any], ...] = (SURFACES, OPTIMIZERS, SCHEDULES)
 """What a plug-in may add to."""
 
 

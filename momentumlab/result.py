@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, Value
 from momentumlab.experiment import Experiment
 from momentumlab.plan import Plan, Trial
+from momentumlab.registry import Array, Value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,9 +18,7 @@ PACKAGE = ROOT / "momentumlab"
 ROOMS = [
     "errors",
     "stopping",
-    "files",
-    "folders",
-    "catalogue",
+    "registry",
     "schedules",
     "surfaces",
     "optimizers",
@@ -31,22 +29,20 @@ ROOMS = [
     "plan",
     "result",
     "engine",
-    "workers",
-    "comparison",
-    "sweep",
+    "executor",
+    "search",
     "theory",
     "config",
     "report",
-    "store",
+    "runs",
     "api",
-    "archive",
     "testing",
     "cli",
     "__main__",
 ]
 
 # A result's figures and its notebook table are methods for the convenience of notebooks.
-LAZY_EXCEPTIONS = {("result", "report"), ("comparison", "report")}
+LAZY_EXCEPTIONS = {("result", "report"), ("search", "report")}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -155,7 +151,7 @@ def test_figures_do_without_pyplot() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_only_the_store_writes_files() -> None:
+def test_only_run_folders_write_files() -> None:
     for room, tree in modules():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in (
@@ -165,7 +161,7 @@ def test_only_the_store_writes_files() -> None:
                 "savefig",
                 "savez",
             ):
-                assert room == "store", f"{room} writes files ({node.attr})"
+                assert room == "runs", f"{room} writes files ({node.attr})"
 
 
 def test_every_public_name_can_be_imported() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from momentumlab import plugins
-from momentumlab.catalogue import Array
 from momentumlab.errors import ConfigError
 from momentumlab.plugins import load_plugin
+from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
 from momentumlab.testing import OPTIMIZER_CONTRACTS, SURFACE_CONTRACTS, check
 from momentumlab.testing.derivatives import central, complex_steps, disagreement

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import momentumlab
-from momentumlab.comparison import ComparisonResult, Match, Standing
-from momentumlab.comparison.judgement import Yardstick, quantile, ranks_of
-from momentumlab.comparison.profiles import performance_ratios, profile
 from momentumlab.config import load_comparison, to_yaml
 from momentumlab.experiment import Objective
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.contest import sheets
 from momentumlab.result import Status
+from momentumlab.search import ComparisonResult, Match, Standing
+from momentumlab.search.profiles import performance_ratios, profile
+from momentumlab.search.ranking import Yardstick, quantile, ranks_of
 from tests.conftest import COMPARISONS, Command
 from tests.test_figures import assert_text_is_clear, told
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.catalogue import Array
 from momentumlab.conventions import CONVENTIONS, Convention, Fidelity, Filter, Shape, prove, translate
 from momentumlab.conventions.forms import (
     Average,
@@ -25,6 +24,7 @@ from momentumlab.conventions.forms import (
     TwoSequence,
 )
 from momentumlab.conventions.proof import COURSES, ITERATIONS, SCHEDULES, gradient_on, walk
+from momentumlab.registry import Array
 from tests.golden import generate_conventions as golden
 from tests.golden.generate import problem
 

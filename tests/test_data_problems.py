@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.data import rows_of
-from momentumlab.report.endings import Ending, endings
 from momentumlab.report.figures.portrait import telling_plane
 from momentumlab.report.figures.training import training_figure
+from momentumlab.report.final_state import Ending, endings
 from momentumlab.surfaces import SURFACES, Tag
 from momentumlab.surfaces.data.base import PANEL
 from tests.conftest import ROOT

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.catalogue import Array
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import build_surface
+from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES, CriticalKind, Surface
 from momentumlab.surfaces.expressions import ExpressionError, expression_class
 from momentumlab.surfaces.expressions.bounds import bounds
@@ -638,8 +638,8 @@ def test_classes_travel_to_other_processes_by_their_names() -> None:
 
 
 def test_sweeps_with_workers_agree_with_one() -> None:
+    from momentumlab.executor import pool, run_blocks
     from momentumlab.plan import make_plan
-    from momentumlab.workers import pool, run_blocks
 
     experiment = momentumlab.load(
         {

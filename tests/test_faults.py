@@ -19,7 +19,7 @@ import pytest
 
 from momentumlab import stopping
 from momentumlab.config import load_either
-from momentumlab.folders import PARTIAL
+from momentumlab.runs.layout import PARTIAL
 from tests.conftest import ROOT
 from tests.fuzz.judge import run_in_process
 from tests.test_cli import ALL_FILES, RAVINE

@@ -76,7 +76,8 @@ def test_a_hostile_folder_is_refused_or_computed_again(changes: dict[str, dict[s
 
 
 def test_a_folder_without_damage_is_resumed_without_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from momentumlab import store, workers
+    from momentumlab import executor as workers
+    from momentumlab.runs import write as store
 
     run = make_sweep(tmp_path / "out")
     partial = store.read_partial(run)

@@ -8,7 +8,7 @@ import momentumlab
 from momentumlab.config import grammar, load_either, schedules, tree, validation
 from momentumlab.engine import HISTORY_BYTES
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, make_plan
-from momentumlab.store import PARTIAL_BYTES
+from momentumlab.runs.write import PARTIAL_BYTES
 from tests.conftest import ROOT, Command
 
 BASE = {"surface": "ravine", "optimizer": "momentum", "tolerance": None}

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import momentumlab
-from momentumlab import engine, workers
+from momentumlab import engine
+from momentumlab import executor as workers
 from momentumlab.config import load_experiment, to_dict
 from momentumlab.config.noise import read_noise
 from momentumlab.errors import ConfigError
 from momentumlab.noise import LONGEST_PAGE, NOISES, Errors, Gaussian, HeavyTailed
 from momentumlab.plan import make_plan
-from momentumlab.report.luck import averages
+from momentumlab.report.replication import averages
 from momentumlab.report.table import rich_table
-from momentumlab.sweep import arrays, planes
+from momentumlab.search.planes import arrays, planes
 from momentumlab.theory import compromises, floor_of, heavy_ball_variance, nesterov_variance
 from tests.conftest import Command
 from tests.test_figures import assert_text_is_clear, told

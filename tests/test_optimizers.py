@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
+from momentumlab.registry import Array, Real, parameter
 from momentumlab.surfaces.base import CriticalPoint, minimum
 from momentumlab.surfaces.quadratics import Ravine
 from momentumlab.testing.optimizers import (

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.catalogue import Parameter
 from momentumlab.config.schedules import parse_schedule
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Parameter
 from tests.golden.cases import CASES
 from tests.golden.references import reference_path
 from tests.golden.schedules import CASES as SCHEDULE_CASES

@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from momentumlab.catalogue import parameter
+from momentumlab.registry import parameter
 from momentumlab.optimizers import Optimizer, optimizer
 from momentumlab.schedules import Kind, Schedule, argument, schedule
 from momentumlab.surfaces import Surface, surface
@@ -271,7 +271,7 @@ def processes(method: str) -> Executor:
 )
 def test_workers_know_plugins(load: Load, executor: Callable[[], Executor], monkeypatch: pytest.MonkeyPatch) -> None:
     load()
-    monkeypatch.setattr("momentumlab.workers.SMALLEST_BLOCK", 16)
+    monkeypatch.setattr("momentumlab.executor.SMALLEST_BLOCK", 16)
     axes: dict[str, Any] = {"beta": "linspace(0, 0.9, 10)", "lr": ["stairs(0.1)", 0.01, 0.02, 0.05, 0.1]}
     with executor() as pool:
         swept = momentumlab.run(RUN, **axes, record="none", executor=pool)

@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import momentumlab
-from momentumlab.archive import listing
-from momentumlab.archive.finding import complete_run, find
-from momentumlab.archive.loading import load_run
-from momentumlab.archive.runs import HEAD, Run, RunStatus, read_run, runs_in
-from momentumlab.archive.side_by_side import side_by_side
 from momentumlab.cli import app
-from momentumlab.comparison import ComparisonResult
-from momentumlab.config.identity import identity
 from momentumlab.errors import ConfigError, OutputError
-from momentumlab.report.header import digest
 from momentumlab.result import Result
+from momentumlab.runs import listing
+from momentumlab.runs.compare import side_by_side
+from momentumlab.runs.find import complete_run, find
+from momentumlab.runs.header import digest
+from momentumlab.runs.identity import identity
+from momentumlab.runs.read import load_run
+from momentumlab.runs.run import HEAD, Run, RunStatus, read_run, runs_in
+from momentumlab.search import ComparisonResult
 from tests.conftest import ROOT, Command
 
 FORMATS = sorted((ROOT / "tests" / "data" / "runs").glob("format*/*"))
@@ -229,7 +229,7 @@ def test_folders_of_every_format_stay_readable(folder: Path) -> None:
 
 
 def test_there_is_a_folder_of_each_format() -> None:
-    from momentumlab.folders import FORMAT
+    from momentumlab.runs.layout import FORMAT
 
     assert {folder.parent.name for folder in FORMATS} >= {f"format{number}" for number in range(1, FORMAT + 1)}
     for folder in FORMATS:
@@ -569,7 +569,7 @@ def test_what_may_give_other_numbers_is_another_experiment(change: dict[str, obj
 
 def test_another_version_is_another_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     before = identity(momentumlab.load(RAVINE))
-    monkeypatch.setattr("momentumlab.config.identity.__version__", "99")
+    monkeypatch.setattr("momentumlab.runs.identity.__version__", "99")
     assert identity(momentumlab.load(RAVINE)) != before
 
 

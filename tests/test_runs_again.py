@@ -19,18 +19,19 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import momentumlab
-from momentumlab import store
-from momentumlab.archive import export, removing
-from momentumlab.archive.drawing import drawings
-from momentumlab.archive.finding import find
-from momentumlab.archive.loading import Loaded, load_run
-from momentumlab.archive.pictures import LONGEST_TEXT, SIGNATURE, read_picture, texts
-from momentumlab.archive.repetition import Verdict, held_against
-from momentumlab.archive.runs import RunStatus, read_run, runs_in
-from momentumlab.archive.side_by_side import joined_drawings, side_by_side
 from momentumlab.config.dump import to_yaml
 from momentumlab.errors import ConfigError
 from momentumlab.result import Result
+from momentumlab.runs import export
+from momentumlab.runs import remove as removing
+from momentumlab.runs import write as store
+from momentumlab.runs.compare import joined_drawings, side_by_side
+from momentumlab.runs.find import find
+from momentumlab.runs.plot import drawings
+from momentumlab.runs.png import LONGEST_TEXT, SIGNATURE, read_picture, texts
+from momentumlab.runs.read import Loaded, load_run
+from momentumlab.runs.run import RunStatus, read_run, runs_in
+from momentumlab.runs.verdict import Verdict, held_against
 from tests.test_runs import MADE, run_of, typed
 
 NAME = "Σ β 実験"
@@ -435,7 +436,7 @@ def test_removal_needs_a_yes(copy: Path) -> None:
 
 @pytest.mark.parametrize(("answer", "is_gone"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_removal_asks(answer: str, is_gone: bool, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from momentumlab.cli import archive
+    from momentumlab.cli import runs as archive
 
     monkeypatch.setattr(archive, "is_interactive", lambda: True)
     typed("runs", "rm", copy, answer=answer)

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 import momentumlab
 from momentumlab import engine
-from momentumlab.catalogue import Array, Parameter
 from momentumlab.config import to_dict, to_yaml
 from momentumlab.config.schedules import parse_schedule
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.plan import make_plan
+from momentumlab.registry import Array, Parameter
 from momentumlab.report.data import csv_text, json_document, json_text
 from momentumlab.report.labels import Labels
 from momentumlab.report.predictions import rows
 from momentumlab.result import Status
 from momentumlab.schedules import course
+from momentumlab.search.planes import arrays, planes
 from momentumlab.surfaces import SURFACES
-from momentumlab.sweep import arrays, planes
 from momentumlab.testing.optimizers import other_values
 from tests.conftest import ROOT, Command
 from tests.golden.schedules import ARCHIVE, ITERATIONS, PATHS, START, PathCase

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab import store
 from momentumlab.config import load_experiment
 from momentumlab.errors import OutputError
+from momentumlab.runs import write as store
 
 SETTINGS = {
     "surface": "ravine",

@@ -21,16 +21,18 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import momentumlab
-from momentumlab import engine, store, workers
-from momentumlab.catalogue import Array
+from momentumlab import engine
+from momentumlab import executor as workers
 from momentumlab.engine import Outcome
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.plan import Plan, make_plan
+from momentumlab.registry import Array
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.sweep_table import remarks
 from momentumlab.result import Result, Status
+from momentumlab.runs import write as store
+from momentumlab.search.planes import arrays, best_trials, is_mapped, planes
 from momentumlab.surfaces import SURFACES
-from momentumlab.sweep import arrays, best_trials, is_mapped, planes
 from tests.conftest import SWEEPS, Command
 from tests.test_figures import assert_text_is_clear, told
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab import theory
-from momentumlab.catalogue import Array
 from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.plan import make_plan
+from momentumlab.registry import Array
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.figures.response import response_figure
 from momentumlab.report.predictions import explanation, predictions
 from momentumlab.report.responses import responses
+from momentumlab.search.planes import planes
 from momentumlab.surfaces.quadratics import Parabola
-from momentumlab.sweep import planes
 from momentumlab.theory import (
     Prediction,
     Regime,

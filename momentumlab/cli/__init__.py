@@ -8,11 +8,11 @@ module         part
 `settings`     from options to settings of an experiment
 `loading`      from files and settings to experiments
 `output`       results, notes and errors
-`running`      ``run``, ``sweep``, ``compare``, ``tune``
-`looking`      ``predict``, ``translate``, ``list``, ``show``
-`archive`      ``runs``
-`preparing`    ``validate``, ``new``
-`checking`     ``check``
+`execute`      ``run``, ``sweep``, ``compare``, ``tune``
+`lookup`      ``predict``, ``translate``, ``list``, ``show``
+`runs`      ``runs``
+`authoring`    ``validate``, ``new``
+`check`     ``check``
 =============  ==============================================================
 """
 
@@ -23,17 +23,17 @@ import sys
 import warnings
 
 from momentumlab import stopping
-from momentumlab.cli import running
+from momentumlab.cli import execute
 
 # isort: split
 # Commands enter in the order in which --help shows them.
-from momentumlab.cli import archive, checking, looking, preparing
+from momentumlab.cli import authoring, check, lookup, runs
 from momentumlab.cli.application import app
 from momentumlab.errors import PluginWarning
 
 _with_place = warnings.formatwarning
 
-__all__ = ["app", "archive", "checking", "looking", "main", "preparing", "running"]
+__all__ = ["app", "authoring", "check", "execute", "lookup", "main", "runs"]
 
 
 def _as_a_line(

@@ -42,7 +42,7 @@ def load_resumed(
     from momentumlab.config import to_dict
     from momentumlab.config.load import read_text
     from momentumlab.config.needs import check_same
-    from momentumlab.store import read_partial
+    from momentumlab.runs.write import read_partial
 
     if (written := resume / "experiment.yaml").exists():
         check_same(read_text(written), str(written))

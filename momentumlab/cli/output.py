@@ -15,9 +15,9 @@ from momentumlab.stopping import end
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from momentumlab.archive.loading import Loaded
-    from momentumlab.comparison import ComparisonResult
     from momentumlab.result import Failure, Result
+    from momentumlab.runs.read import Loaded
+    from momentumlab.search import ComparisonResult
 
 
 @contextmanager
@@ -81,11 +81,11 @@ def silence(stream: TextIO) -> None:
 
 def shown_trials(result: "Result", *, all_rows: bool) -> "Sequence[int] | None":
     """Which trials data formats print: all of a run, of a sweep the best unless all are asked for."""
-    from momentumlab.store import BEST_ROWS
+    from momentumlab.runs.write import BEST_ROWS
 
     if result.history is not None or all_rows or result.trials <= BEST_ROWS:
         return None
-    from momentumlab.sweep import best_trials, planes
+    from momentumlab.search.planes import best_trials, planes
 
     print_notes([f"the best {BEST_ROWS:,} of {result.trials:,} trials; 'sweep --all-rows' prints all"])
     return best_trials(planes(result), BEST_ROWS)

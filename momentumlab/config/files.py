@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from momentumlab.catalogue import Parameter
 from momentumlab.config.tree import Node
+from momentumlab.registry import Parameter
 from momentumlab.surfaces import SURFACES
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Parameter
 from momentumlab.config.schedules import called_name, schedules_hint
 from momentumlab.config.tree import read_scalar
 from momentumlab.experiment import Grid, Random, Starts
+from momentumlab.registry import Array, Parameter
 
 MAX_VALUES = 1_000_000
 """The most values that one axis may have."""

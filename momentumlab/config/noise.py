@@ -1,8 +1,8 @@
 """From a number or text to a noise: ``0.1``, ``relative(0.2)``, ``heavy_tailed(0.1, freedom=3)``, ``cycle(2, -1)``."""
 
-from momentumlab.catalogue import did_you_mean
 from momentumlab.config import grammar
 from momentumlab.noise import NOISES, Cycle, Gaussian, HeavyTailed, Multiplicative, Noise, Relative
+from momentumlab.registry import did_you_mean
 
 HINT = "write a number, gaussian(0.1), relative(0.1), multiplicative(0.1), heavy_tailed(0.1, freedom=3) or cycle(1, -1)"
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from momentumlab.catalogue import Parameter
 from momentumlab.config.tree import Node
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Parameter
 
 ALTERNATIVES = {
     "optimizer": "optimizers",

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from momentumlab.catalogue import Catalogue, Parameter, did_you_mean
 from momentumlab.config import expressions, grammar
 from momentumlab.config.noise import read_noise
 from momentumlab.config.schedules import is_schedule, parse_schedule, read_listed, schedule_problem
@@ -28,6 +27,7 @@ from momentumlab.experiment import (
 )
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Parameter, Registry, did_you_mean
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 
@@ -261,7 +261,7 @@ class _Resolver:
                 hint = did_you_mean(key, {*(words or every_word), *SETTINGS, *COMPONENTS, *COMPARING})
                 self.problems.append(node.key_problem(f"unknown key '{key}'{hint}"))
 
-    def component(self, catalogue: Catalogue[Any], node: Node) -> _Component | None:
+    def component(self, catalogue: Registry[Any], node: Node) -> _Component | None:
         """Look up what a node chooses: ``ravine`` or ``{name: ravine, …}``."""
         named = node.value.get("name") if isinstance(node.value, dict) else node
         if named is None or not isinstance(named.value, str):

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.catalogue import Parameter, did_you_mean
 from momentumlab.config.tree import read_scalar
 from momentumlab.errors import UnknownNameError
 from momentumlab.experiment import Stopping
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Parameter, did_you_mean
 from momentumlab.schedules import SCHEDULES, Argument, Kind, Schedule, within
 
 MAX_DEPTH = 10

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from momentumlab.catalogue import Catalogue, Parameter, title_of
 from momentumlab.config.comparison import DEFAULT_OPTIMIZERS
 from momentumlab.config.resolve import COMPARING
 from momentumlab.config.schedules import AXIS_NAMES
@@ -16,6 +15,7 @@ from momentumlab.config.validation import ComparisonSettings, Settings
 from momentumlab.experiment import Objective
 from momentumlab.noise import NOISES
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Parameter, Registry, title_of
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import PLAIN_NAME, VARIABLE
@@ -124,7 +124,7 @@ def _call(*names: str) -> Schema:
     return {"type": "string", "pattern": rf"^\s*({'|'.join(names)})\s*\([^()]*\)\s*$"}
 
 
-def _axis(parameter: Parameter, owner: Catalogue[Any], used: dict[str, Schema]) -> Schema:
+def _axis(parameter: Parameter, owner: Registry[Any], used: dict[str, Schema]) -> Schema:
     """The values of a parameter, as a reference to a definition that alike ones share."""
     bounds = {"minimum": parameter.ge, "exclusiveMinimum": parameter.gt}
     bounds |= {"maximum": parameter.le, "exclusiveMaximum": parameter.lt}
@@ -165,7 +165,7 @@ def _by_word(used: dict[str, Schema]) -> dict[str, dict[str, Schema]]:
     return found
 
 
-def _choice(catalogue: Catalogue[Any], used: dict[str, Schema]) -> Schema:
+def _choice(catalogue: Registry[Any], used: dict[str, Schema]) -> Schema:
     """An entry of a catalogue by name, alone or with its parameters."""
     words = {name: [name, *catalogue.aliases(name)] for name in catalogue}
     every_word = [word for each in words.values() for word in each]
@@ -198,7 +198,7 @@ def _choice(catalogue: Catalogue[Any], used: dict[str, Schema]) -> Schema:
     return {"anyOf": [named, {**unnamed, "allOf": known}]}
 
 
-def _parameters(catalogue: Catalogue[Any], name: str, used: dict[str, Schema]) -> dict[str, Schema]:
+def _parameters(catalogue: Registry[Any], name: str, used: dict[str, Schema]) -> dict[str, Schema]:
     return {
         word: {"description": parameter.doc, **_nullable(_axis(parameter, catalogue, used))}
         for parameter in catalogue[name].parameters()
@@ -238,7 +238,7 @@ def _not_both(one: str, other: str) -> Schema:
     return {"not": {"required": [one, other], "properties": {one: NOT_NULL, other: NOT_NULL}}}
 
 
-def _synonyms(catalogue: Catalogue[Any]) -> list[tuple[str, str]]:
+def _synonyms(catalogue: Registry[Any]) -> list[tuple[str, str]]:
     """Pairs of names of the same parameter, which are not given together."""
     pairs = [
         (one, other)

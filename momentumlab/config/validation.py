@@ -18,10 +18,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from momentumlab.catalogue import Parameter, did_you_mean
 from momentumlab.config.tree import Node
 from momentumlab.errors import Problem
 from momentumlab.experiment import DEFAULT_ACCURACY, DEFAULT_BUDGET, DEFAULT_ITERATIONS, Objective
+from momentumlab.registry import Parameter, did_you_mean
 from momentumlab.schedules import Schedule
 
 STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)

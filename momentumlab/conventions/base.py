@@ -16,8 +16,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from momentumlab.catalogue import Array, Catalogue, Parameter, parameter, parameters_of
 from momentumlab.errors import Problem
+from momentumlab.registry import Array, Parameter, Registry, parameter, parameters_of
 
 
 def complement(beta: float) -> float:
@@ -235,7 +235,7 @@ class Convention(ABC, Generic[State]):
         raise NotImplementedError(f"{self.name} has no velocity that could be multiplied alone")
 
 
-CONVENTIONS: Catalogue[Convention[Any]] = Catalogue("convention")
+CONVENTIONS: Registry[Convention[Any]] = Registry("convention")
 
 ConventionClass = TypeVar("ConventionClass", bound=type[Convention[Any]])
 

@@ -5,9 +5,9 @@ from typing import Self
 
 import numpy as np
 
-from momentumlab.catalogue import Array, parameter
 from momentumlab.conventions.base import Convention, Filter, Moving, Pair, Shape, complement, convention
 from momentumlab.errors import Problem
+from momentumlab.registry import Array, parameter
 
 
 def nesterov_parameter() -> bool:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Array
 from momentumlab.conventions.base import Convention
 from momentumlab.conventions.translation import Fidelity, Obstacle, Translation
+from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
 
 ITERATIONS = 200

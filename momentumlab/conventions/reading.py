@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from momentumlab.catalogue import Parameter
 from momentumlab.conventions.base import CONVENTIONS, Convention
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
+from momentumlab.registry import Parameter
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 EVERY = "all"

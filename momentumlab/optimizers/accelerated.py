@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers.base import Here, Optimizer, momentum_parameter, optimizer, per_lane
+from momentumlab.registry import Array, Real, parameter
 from momentumlab.surfaces.base import sum_coordinates
 
 SCHEMES = ("function", "gradient")

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers.base import (
     Here,
     Optimizer,
@@ -16,6 +15,7 @@ from momentumlab.optimizers.base import (
     per_lane,
     weight_decay_parameter,
 )
+from momentumlab.registry import Array, Real, parameter
 
 
 class Moments(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Catalogue, Parameter, Real, parameter, parameters_of
+from momentumlab.registry import Array, Parameter, Real, Registry, parameter, parameters_of
 from momentumlab.surfaces import Surface
 
 State = TypeVar("State", bound=tuple[object, ...])
@@ -42,7 +42,7 @@ class Optimizer(ABC, Generic[State]):
     So *velocity* means the same for every optimizer: minus the displacement per unit of lr.
 
     A new optimizer is one frozen dataclass below the decorator `optimizer`, with ``init`` and ``step``. Its
-    hyperparameters are declared with `momentumlab.catalogue.parameter`; inside the methods each is a number or has
+    hyperparameters are declared with `momentumlab.registry.parameter`; inside the methods each is a number or has
     shape ``(lanes,)``, and broadcasts against ``(dim, lanes)`` as it is. The learning rate is not among them.
     Both methods are pure, and lanes never mix.
 
@@ -102,7 +102,7 @@ class Stateless(NamedTuple):
     """The state of an optimizer that remembers nothing."""
 
 
-OPTIMIZERS: Catalogue[Optimizer[Any]] = Catalogue(
+OPTIMIZERS: Registry[Optimizer[Any]] = Registry(
     "optimizer", demands=("equation", "source"), group="momentumlab.optimizers"
 )
 

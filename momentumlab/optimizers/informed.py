@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers.base import Here, Optimizer, Stateless, dialect_parameter, optimizer
+from momentumlab.registry import Array, Real, parameter
 from momentumlab.surfaces.base import sum_coordinates
 
 

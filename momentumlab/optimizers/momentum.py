@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers.base import (
     Here,
     Optimizer,
@@ -17,6 +16,7 @@ from momentumlab.optimizers.base import (
     optimizer,
     weight_decay_parameter,
 )
+from momentumlab.registry import Array, Real, parameter
 
 
 class Velocity(NamedTuple):

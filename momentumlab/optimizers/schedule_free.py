@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Real, parameter
 from momentumlab.optimizers.base import Here, Optimizer, decayed, optimizer, per_lane, weight_decay_parameter
+from momentumlab.registry import Array, Real, parameter
 
 NO_SCHEDULE = "its average of the iterates takes the place of a schedule, and weighs them alike"
 ONE_MEAN = "y is a mean of x and z with one weight"

@@ -9,15 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.catalogue import Catalogue, Parameter, Value, did_you_mean, explanation_of, title_of
 from momentumlab.conventions import CONVENTIONS
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Parameter, Registry, Value, did_you_mean, explanation_of, title_of
 from momentumlab.report.labels import point, short
 from momentumlab.schedules import SCHEDULES, Argument
 from momentumlab.surfaces import SURFACES, Tag
 
-CATALOGUES: dict[str, Catalogue[Any]] = {
+CATALOGUES: dict[str, Registry[Any]] = {
     "surfaces": SURFACES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
@@ -61,7 +61,7 @@ def _known(tags: Iterable[str]) -> set[str]:
     return set(tags)
 
 
-def describe(catalogue: Catalogue[Any], name: str) -> dict[str, Any]:
+def describe(catalogue: Registry[Any], name: str) -> dict[str, Any]:
     """All that is declared of one entry, as data."""
     cls = catalogue[name]
     description: dict[str, Any] = {

@@ -9,14 +9,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.catalogue import Value
-from momentumlab.comparison import ComparisonResult, Match, Standing
-from momentumlab.comparison.judgement import STALLED, WITHIN
-from momentumlab.comparison.search import ZOOM_CELLS, Searched
 from momentumlab.experiment import Comparison, Objective, method_names
+from momentumlab.registry import Value
 from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, repeats, short
 from momentumlab.report.table import RATES, STATUS_STYLES, Justify, rate_text
 from momentumlab.result import Status
+from momentumlab.search import ComparisonResult, Match, Standing
+from momentumlab.search.ranking import STALLED, WITHIN
+from momentumlab.search.tuning import ZOOM_CELLS, Searched
 from momentumlab.theory import agreements
 
 

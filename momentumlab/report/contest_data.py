@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.comparison import ComparisonResult, Match
-from momentumlab.comparison.judgement import finished, quantile
-from momentumlab.comparison.search import Searched
 from momentumlab.report.data import flat, rows_of, strict, table_text
 from momentumlab.result import Status
+from momentumlab.search import ComparisonResult, Match
+from momentumlab.search.ranking import finished, quantile
+from momentumlab.search.tuning import Searched
 
 
 def json_document(result: ComparisonResult, **extra: Any) -> dict[str, Any]:

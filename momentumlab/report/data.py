@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from momentumlab.report.endings import endings
-from momentumlab.report.luck import averages
+from momentumlab.report.final_state import endings
+from momentumlab.report.replication import averages
 from momentumlab.report.steps import Step, steps_of
 from momentumlab.result import Result
 from momentumlab.theory import agreements

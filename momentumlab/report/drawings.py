@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from momentumlab.result import Result
-from momentumlab.sweep import planes
+from momentumlab.search.planes import planes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumlab.comparison import ComparisonResult
+    from momentumlab.search import ComparisonResult
     from momentumlab.surfaces.base import Intervals
 
 Drawings = Mapping[str, Callable[[], "Figure"]]

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from momentumlab.catalogue import Value
 from momentumlab.experiment import Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Trial
+from momentumlab.registry import Value
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from momentumlab.engine import Outcome
-from momentumlab.workers import OnBlock
+from momentumlab.executor import OnBlock
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from momentumlab.experiment import Setting
 from momentumlab.report.labels import Labels, axis_name, point, repeats, short
 from momentumlab.report.table import STATUS_STYLES
 from momentumlab.result import STATUS_OF_CODE, Result, Status
-from momentumlab.sweep import MUCH_WORSE, GridAxis, Plane, planes
+from momentumlab.search.planes import MUCH_WORSE, GridAxis, Plane, planes
 
 BEST_CELLS = 10
 

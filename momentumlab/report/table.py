@@ -13,8 +13,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.report import luck
-from momentumlab.report.endings import Ending, endings
+from momentumlab.report import replication
+from momentumlab.report.final_state import Ending, endings
 from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.steps import steps_of
 from momentumlab.result import Result, Status
@@ -76,7 +76,7 @@ class ResultTable:
         if not Labels(self.result.experiment).optimizers:
             yield ("optimizer",)
         yield RATES
-        yield (*RATES, *luck.FLOORS)
+        yield (*RATES, *replication.FLOORS)
 
     def _table(self, shown_columns: Sequence[Column]) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -85,7 +85,7 @@ class ResultTable:
             table.add_column(Text(column.heading), justify=column.justify, no_wrap=not is_point, overflow="fold")
         for row, number in enumerate(shown(self.result)):
             *cells, status = (column.cells[row] for column in shown_columns)
-            table.add_row(*map(Text, cells), Text(status, style=STATUS_STYLES[luck.worst(self.result, number)]))
+            table.add_row(*map(Text, cells), Text(status, style=STATUS_STYLES[replication.worst(self.result, number)]))
         return table
 
 
@@ -116,7 +116,7 @@ def shown(result: Result) -> Sequence[int]:
     replicates = result.experiment.replicates
     if result.trials <= MOST_ROWS * replicates:
         return range(0, result.trials, replicates)
-    ranking = result.ranking() if replicates == 1 else luck.settings_by_rank(result)
+    ranking = result.ranking() if replicates == 1 else replication.settings_by_rank(result)
     best: list[int] = ranking[:BEST_ROWS].tolist()
     return best
 
@@ -139,7 +139,7 @@ def remarks(result: Result, rates: Sequence[Agreement]) -> Iterator[str]:
         yield _remark_on_the_rest(result)
     if result.experiment.replicates > 1:
         yield f"over {result.experiment.replicates:,} replicates: the median and [the quartiles]"
-    yield from luck.meanings([heading for heading, _ in luck.floor_columns(result, shown(result)[:1])])
+    yield from replication.meanings([heading for heading, _ in replication.floor_columns(result, shown(result)[:1])])
     labels = Labels(result.experiment)
     differing: dict[str, list[str]] = {}
     for number, rate in zip(shown(result), rates, strict=False):
@@ -174,21 +174,22 @@ def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
         told.append(Column(heading=f"surface.{name}", justify="right", cells=[*map(_cell, values)]))
     if labels.starts:
         told.append(Column(heading="start", justify="left", cells=[point(trial.start) for trial in trials]))
-    iterations = [luck.iterations(result, number) for number in numbers]
+    iterations = [replication.iterations(result, number) for number in numbers]
     told.append(Column(heading="iterations", justify="right", cells=iterations))
     if result.experiment.replicates == 1:
         final_points = [point(result.final_points[number]) for number in numbers]
         told.append(Column(heading="final point", justify="left", cells=final_points))
-    final_losses = [luck.final_losses(result, number) for number in numbers]
+    final_losses = [replication.final_losses(result, number) for number in numbers]
     told.append(Column(heading="final loss", justify="right", cells=final_losses))
     told += _ending_columns(result, numbers)
     told += [
-        Column(heading=heading, justify="right", cells=cells) for heading, cells in luck.floor_columns(result, numbers)
+        Column(heading=heading, justify="right", cells=cells)
+        for heading, cells in replication.floor_columns(result, numbers)
     ]
     if any(rate.measured is not None for rate in rates):
         told.append(Column(heading=RATES[0], justify="right", cells=[rate_text(rate.measured) for rate in rates]))
         told.append(Column(heading=RATES[1], justify="right", cells=[rate_text(rate.predicted) for rate in rates]))
-    labels_of_status = [luck.statuses(result, number) for number in numbers]
+    labels_of_status = [replication.statuses(result, number) for number in numbers]
     told.append(Column(heading="status", justify="left", cells=labels_of_status))
     return told
 
@@ -196,7 +197,7 @@ def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
 def _ending_columns(result: Result, numbers: Sequence[int]) -> list[Column]:
     """Accuracy and condition number, of which trials on data have one; of replicates the median accuracy alone."""
     replicates = result.experiment.replicates
-    every = [int(each) for number in numbers for each in luck.replicates_of(result, number)]
+    every = [int(each) for number in numbers for each in replication.replicates_of(result, number)]
     ends = endings(result, every, curved=replicates == 1)
     accuracies = [
         [-math.inf if end.accuracy is None else end.accuracy for end in ends[i : i + replicates]]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Catalogue, Parameter
+from momentumlab.registry import Array, Parameter, Registry
 
 
 class Kind(Enum):
@@ -197,7 +197,7 @@ def spelled(value: object) -> str:
     return str(value)
 
 
-SCHEDULES: Catalogue[Schedule] = Catalogue("schedule", demands=("formula", "source"))
+SCHEDULES: Registry[Schedule] = Registry("schedule", demands=("formula", "source"))
 
 ScheduleClass = TypeVar("ScheduleClass", bound=type[Schedule])
 

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.schedules.base import Schedule
 
 PAGE = 2**16

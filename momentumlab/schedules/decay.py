@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.schedules.base import (
     Kind,
     Schedule,

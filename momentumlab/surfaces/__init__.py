@@ -14,7 +14,9 @@ module         surfaces
 =============  ====================================================================================================
 """
 
-from momentumlab.surfaces import classics, data, polynomials, quadratics, walls, waves
+from momentumlab.surfaces import classics, data, polynomials, quadratics
+from momentumlab.surfaces import multimodal as waves
+from momentumlab.surfaces import valleys as walls
 from momentumlab.surfaces.base import SURFACES, CriticalKind, CriticalPoint, Surface, Tag, surface
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, Catalogue, Parameter, parameters_of
 from momentumlab.errors import DeclarationError
+from momentumlab.registry import Array, Parameter, Registry, parameters_of
 
 Intervals = tuple[tuple[float, float], ...]
 
@@ -75,7 +75,7 @@ class Surface(ABC):
 
     A new surface is one frozen dataclass below the decorator `surface`: the class attributes, ``value`` and
     ``gradient``; ``hessian`` and ``critical_points`` where they are known. Its parameters are declared with
-    `momentumlab.catalogue.parameter`; inside the methods each is a number or has shape ``(lanes,)``.
+    `momentumlab.registry.parameter`; inside the methods each is a number or has shape ``(lanes,)``.
 
     Lanes never mix, and the result of a lane does not depend on how many there are: so no BLAS and no NumPy
     reduction over coordinates (both round differently for other shapes); see `sum_coordinates`.
@@ -206,7 +206,7 @@ PLAIN_NAME = re.compile(r"\s*[A-Za-z_]\w*([- ][A-Za-z_]\w*)*\s*", re.ASCII)
 VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
 
 
-class SurfaceCatalogue(Catalogue[Surface]):
+class SurfaceCatalogue(Registry[Surface]):
     """The surfaces by name; what is no plain name is an expression in x, y, …, and names the surface it describes."""
 
     def register(self, name: str, cls: type[Surface], aliases: tuple[str, ...] = ()) -> None:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Real, parameter
+from momentumlab.registry import Array, Real, parameter
 from momentumlab.surfaces.base import (
     CriticalKind,
     CriticalPoint,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 
 STEP = 2e-3
 """Of a central difference of sixth order, as a share of the view's width: an error of about 1e-12 of a smooth value."""

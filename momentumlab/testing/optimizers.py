@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from momentumlab.api import run
-from momentumlab.catalogue import Parameter, put_lanes, take_lanes
 from momentumlab.errors import ConfigError, PluginWarning
 from momentumlab.optimizers import OPTIMIZERS, Here
+from momentumlab.registry import Parameter, put_lanes, take_lanes
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
 from momentumlab.testing.words import assert_texts, assert_titled

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Parameter
+from momentumlab.registry import Array, Parameter
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface
 from momentumlab.testing.derivatives import disagreement
 from momentumlab.testing.words import assert_texts, assert_titled

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from momentumlab.catalogue import Catalogue
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Registry
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import VARIABLE
 
@@ -28,7 +28,7 @@ def plugin_files(noun: str, path: Path) -> dict[Path, str]:
     ConfigError
         If the file's name does not end in .py, or is no name for an entry of the catalogue.
     """
-    catalogues: dict[str, Catalogue[Any]] = {"surface": SURFACES, "optimizer": OPTIMIZERS}
+    catalogues: dict[str, Registry[Any]] = {"surface": SURFACES, "optimizer": OPTIMIZERS}
     name, catalogue = path.stem, catalogues[noun]
     problem = ""
     if path.suffix != ".py":

@@ -1,6 +1,6 @@
 """What is asked of the words in which a class describes itself."""
 
-from momentumlab.catalogue import title_of
+from momentumlab.registry import title_of
 
 
 def assert_titled(cls: type) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
 from momentumlab.plan import Group, Plan
 from momentumlab.plugins import is_foreign
+from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan
 from momentumlab.plugins import is_foreign
+from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_constant, check_decoupled, check_steady

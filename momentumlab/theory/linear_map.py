@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Array
 from momentumlab.errors import MomentumLabError
 from momentumlab.optimizers import Here, Optimizer
+from momentumlab.registry import Array
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.surfaces.quadratics import Parabola
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Array
 from momentumlab.optimizers import Optimizer
+from momentumlab.registry import Array
 from momentumlab.theory.linear_map import linear_map
 
 EQUAL = 1e-6

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Value
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.registry import Array, Value
 from momentumlab.theory.linear_map import linear_map, spectral_radii
 
 

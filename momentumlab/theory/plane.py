@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
 from momentumlab.plan import Plan
+from momentumlab.registry import Array
 from momentumlab.theory.linear_map import (
     TheoryDoesNotApplyError,
     check_constant,

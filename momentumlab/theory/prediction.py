@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Value
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
 from momentumlab.plan import Plan
+from momentumlab.registry import Value
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (
     TheoryDoesNotApplyError,

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Array
 from momentumlab.optimizers import Optimizer
+from momentumlab.registry import Array
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_steady, full_map
 
 FREQUENCIES = 1201

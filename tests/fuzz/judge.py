@@ -21,7 +21,7 @@ import numpy as np
 from momentumlab.cli import app
 from momentumlab.config import load_either, settings_from_text
 from momentumlab.errors import ConfigError
-from momentumlab.folders import PARTIAL
+from momentumlab.runs.layout import PARTIAL
 from tests.fuzz.inputs import Case, damaged
 
 SECONDS = 2
@@ -197,10 +197,10 @@ def _judge_sweep(changes: Mapping[str, Mapping[str, Any]], out: Path) -> str:
 
 def make_sweep(out: Path) -> Path:
     """The folder of a sweep that was interrupted after its only block."""
-    from momentumlab import store
     from momentumlab.config import load_experiment, to_dict
     from momentumlab.engine import run_trials
     from momentumlab.plan import make_plan
+    from momentumlab.runs import write as store
 
     out.mkdir(parents=True)
     experiment = load_experiment({**SWEEP, "iterations": 5})

@@ -8,12 +8,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.selection import join
 from momentumlab.report.figures.sheets import UNFINISHED, draw_image, finish_maps, map_panels, sheets_of_all
 from momentumlab.result import Result, are_lost
-from momentumlab.sweep import Plane
+from momentumlab.search.planes import Plane
 
 
 def has_basins(plane: Plane) -> bool:

@@ -8,11 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from momentumlab.catalogue import Array
-from momentumlab.comparison import ComparisonResult, Match, Standing
-from momentumlab.comparison.judgement import FLOOR, quantile
-from momentumlab.comparison.profiles import performance_ratios, profile
 from momentumlab.experiment import Objective, method_names
+from momentumlab.registry import Array
 from momentumlab.report.contest import headline, target_words
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import WIDE, finish, head_height, loss_figure, velocity_figure
@@ -21,6 +18,9 @@ from momentumlab.report.figures.style import VALUES
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
 from momentumlab.report.labels import Labels, axis_name, point, repeats
 from momentumlab.result import LOST, are_lost
+from momentumlab.search import ComparisonResult, Match, Standing
+from momentumlab.search.profiles import performance_ratios, profile
+from momentumlab.search.ranking import FLOOR, quantile
 from momentumlab.surfaces.base import Intervals
 
 CUT = 100.0

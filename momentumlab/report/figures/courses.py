@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.selection import Shown
 from momentumlab.report.labels import axis_name

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
 from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark, title

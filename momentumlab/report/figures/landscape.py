@@ -10,7 +10,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.contour import ContourSet
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.surfaces import Surface
 from momentumlab.surfaces.base import Intervals

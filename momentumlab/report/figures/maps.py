@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.basins import basin_figure, has_basins, known_minima
 from momentumlab.report.figures.selection import join
@@ -27,7 +27,7 @@ from momentumlab.report.figures.sheets import (
 from momentumlab.report.figures.sweep_curves import curve_figure
 from momentumlab.report.figures.theory_lines import Theories, draw_theory
 from momentumlab.result import Status
-from momentumlab.sweep import Plane
+from momentumlab.search.planes import Plane
 
 CONTOUR_CELLS = 100
 """Contours are drawn from medians over blocks of cells, at most so many along an axis."""

@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
-from momentumlab.comparison.judgement import quantile
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
 from momentumlab.report.figures.curves import FAR, FLOOR, MOST_COORDINATES, coordinate_name, finish, head_height
 from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
-from momentumlab.report.luck import replicates_of
+from momentumlab.report.replication import replicates_of
 from momentumlab.result import LOST, Result
+from momentumlab.search.ranking import quantile
 from momentumlab.theory import floor_of
 
 SINGLES = 3

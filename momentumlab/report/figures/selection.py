@@ -8,7 +8,7 @@ import numpy as np
 from momentumlab.plan import Trial
 from momentumlab.report.figures import style
 from momentumlab.report.labels import Labels
-from momentumlab.report.luck import settings_by_rank, worst
+from momentumlab.report.replication import settings_by_rank, worst
 from momentumlab.result import LOST, Result
 
 MOST_SHOWN = 12

@@ -15,14 +15,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
 from momentumlab.experiment import Setting
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.trajectory import arrangement
 from momentumlab.report.labels import axis_name, short
 from momentumlab.report.sweep_table import headline
 from momentumlab.result import LOST, are_lost
-from momentumlab.sweep import GridAxis, Plane
+from momentumlab.search.planes import GridAxis, Plane
 
 LONG = 12
 """Longer words on an axis are set smaller, in several lines."""

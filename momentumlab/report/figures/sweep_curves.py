@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
 from momentumlab.report.figures.selection import Curve
 from momentumlab.report.figures.sheets import Scale
 from momentumlab.report.labels import axis_name
 from momentumlab.report.sweep_table import headline
-from momentumlab.sweep import GridAxis, Plane
+from momentumlab.search.planes import GridAxis, Plane
 
 
 def curve_figure(planes: Sequence[Plane]) -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from momentumlab.report.figures.sheets import Scale, Sheet
-from momentumlab.sweep import Plane
+from momentumlab.search.planes import Plane
 from momentumlab.theory import PlaneTheory, TheoryDoesNotApplyError, plane_theory
 
 

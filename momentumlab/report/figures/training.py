@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
 from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.landscape import (
     Plane,
@@ -19,7 +19,7 @@ from momentumlab.report.figures.landscape import (
     principal_plane,
 )
 from momentumlab.report.figures.selection import Panelled, Shown, join, selection, selection_remark, title
-from momentumlab.report.luck import final_losses, replicates_of
+from momentumlab.report.replication import final_losses, replicates_of
 from momentumlab.result import LOST, Result, Status
 from momentumlab.surfaces.base import Intervals
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.surfaces.data.table import MOST_BYTES, Table, Words, bad_file
 
 LONGEST_HEADER = 2**16

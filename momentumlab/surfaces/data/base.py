@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, parameter
 from momentumlab.errors import ConfigError, Problem
+from momentumlab.registry import Array, parameter
 from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
 from momentumlab.surfaces.data.design import Design, Wishes, design
 from momentumlab.surfaces.data.sets import BUILT_IN

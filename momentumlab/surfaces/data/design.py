@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from momentumlab.catalogue import Array, did_you_mean
 from momentumlab.errors import ConfigError, Problem
+from momentumlab.registry import Array, did_you_mean
 from momentumlab.surfaces.data import sets
 from momentumlab.surfaces.data.table import MOST_BYTES, NUMBER, Table, Words, bad_file, complaint, raise_any
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array, parameter
+from momentumlab.registry import Array, parameter
 from momentumlab.surfaces.base import CriticalPoint, Tag, absolute, minimum, surface
 from momentumlab.surfaces.data.base import NO_CURVATURE, DataSurface
 from momentumlab.surfaces.data.design import Design

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.catalogue import Array
 from momentumlab.errors import ConfigError, Problem
+from momentumlab.registry import Array
 
 MOST_BYTES = 2**28
 """The largest file, and the largest table in memory: 256 MiB."""

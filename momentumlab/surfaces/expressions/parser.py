@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn
 
-from momentumlab.catalogue import did_you_mean
 from momentumlab.errors import ConfigError, Problem
+from momentumlab.registry import did_you_mean
 from momentumlab.surfaces.expressions.tree import (
     CONSTANTS,
     FUNCTIONS,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.catalogue import Array
+from momentumlab.registry import Array
 from momentumlab.surfaces.expressions.tree import (
     CONSTANTS,
     Call,

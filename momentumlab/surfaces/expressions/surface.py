@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from momentumlab.catalogue import Array, Real, parameter
+from momentumlab.registry import Array, Real, parameter
 from momentumlab.surfaces.base import CriticalKind, CriticalPoint, Intervals, Surface
 from momentumlab.surfaces.expressions.bounds import bounds
 from momentumlab.surfaces.expressions.critical import Field, critical_points

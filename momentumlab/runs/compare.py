@@ -1,0 +1,301 @@
+"""Several runs in one table and one figure: what a shell loop left behind, as if it were one experiment."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.plan import Plan
+from momentumlab.registry import Array
+from momentumlab.report.data import flat, rows_of, strict
+from momentumlab.report.labels import ALWAYS_TOLD, SYMBOLS, brief, point, short
+from momentumlab.result import History, Result, Status
+from momentumlab.runs.listing import shown
+from momentumlab.runs.read import Loaded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+MOST_ROWS = 20
+"""Of more trials the table for people has the best by final loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A trial of one of the runs.
+
+    Attributes
+    ----------
+    folder
+        The name of its run folder.
+    number
+        Its number in the result.
+    settings
+        Everything that it was set to, by name: ``surface``, ``optimizer``, ``beta``, ``surface.a``, ``at most`` …
+    """
+
+    folder: str
+    result: Result
+    number: int
+    settings: dict[str, Any]
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+        return self.result.status_of(self.number)
+
+    @property
+    def final_loss(self) -> float:
+        """Its final loss."""
+        return float(self.result.final_losses[self.number])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideBySide:
+    """The trials of several runs, in the order in which the runs were named."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def differing(self) -> list[str]:
+        """The settings by which trials can be told apart: of those that have one at all, not all have the same."""
+        values: dict[str, set[Any]] = {}
+        for entry in self.entries:
+            for name, value in entry.settings.items():
+                values.setdefault(name, set()).add(value)
+        return [name for name, own in values.items() if len(own) > 1]
+
+    @cached_property
+    def common(self) -> dict[str, Any]:
+        """The settings that all trials share."""
+        first = self.entries[0].settings
+        return {
+            name: value
+            for name, value in first.items()
+            if all(name in entry.settings and entry.settings[name] == value for entry in self.entries)
+        }
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """What tells each trial from the others; where that is not enough, with its run folder."""
+        found = [self._label(entry) for entry in self.entries]
+        counts = Counter(found)
+        return [
+            label if counts[label] == 1 else ", ".join(filter(None, (label, shown(entry.folder))))
+            for label, entry in zip(found, self.entries, strict=True)
+        ]
+
+    def _label(self, entry: Entry) -> str:
+        own = [(name, entry.settings[name]) for name in self.differing if name in entry.settings]
+        return ", ".join(_phrase(name, value) for name, value in own)
+
+    @property
+    def title(self) -> str:
+        """What all trials have in common: the surface, the optimizer, lr and β."""
+        told = [_phrase(name, self.common[name]) for name in ("surface", "optimizer") if name in self.common]
+        told += [_phrase(name, self.common[name]) for name in ALWAYS_TOLD if name in self.common]
+        folders = len({entry.folder for entry in self.entries})
+        return " · ".join([*told, f"{folders} runs" if folders > 1 else "1 run"])
+
+    def ranking(self) -> list[int]:
+        """The numbers of all entries, lowest final loss first; diverged ones last."""
+        losses = [np.inf if entry.status is Status.DIVERGED else entry.final_loss for entry in self.entries]
+        return [int(number) for number in np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")]
+
+
+def _phrase(name: str, value: Any) -> str:
+    if name in ("surface", "optimizer"):
+        return brief(str(value))
+    return f"{SYMBOLS.get(name, name)} = {_text(name, value)}"
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "start":
+        return point(value)
+    return "off" if value is None else short(value)
+
+
+def side_by_side(runs: Sequence[Loaded]) -> SideBySide:
+    """The trials of all runs; of a comparison those of its chosen settings."""
+    return SideBySide(
+        entries=tuple(
+            Entry(folder=loaded.run.path.name, result=result, number=number, settings=_settings(result, number))
+            for loaded in runs
+            for result in loaded.results
+            for number in range(result.trials)
+        )
+    )
+
+
+def _settings(result: Result, number: int) -> dict[str, Any]:
+    trial, stopping = result.plan.trial(number), result.plan.stopping
+    return {
+        "surface": trial.surface,
+        **{f"surface.{name}": value for name, value in trial.surface_parameters.items()},
+        "optimizer": trial.optimizer,
+        **trial.hyperparameters,
+        "start": trial.start,
+        "replicate": trial.replicate,
+        **_luck(result),
+        "at most": stopping.iterations,
+        "tolerance": stopping.tolerance,
+        "gradient_tolerance": stopping.gradient_tolerance,
+        "target_loss": stopping.target_loss,
+    }
+
+
+def _luck(result: Result) -> dict[str, Any]:
+    """The noise of gradients, and which: only where there is any."""
+    experiment = result.experiment
+    noise = {} if experiment.noise is None else {"noise": str(experiment.noise)}
+    return {**noise, "seed": experiment.seed} if noise or experiment.is_random else {}
+
+
+def rich_side_by_side(sides: SideBySide) -> "RenderableType":
+    """The table for a terminal; of many trials the best."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from momentumlab.report.table import STATUS_STYLES
+
+    numbers = range(len(sides.entries)) if len(sides.entries) <= MOST_ROWS else sides.ranking()[:MOST_ROWS]
+    table = Table(box=None, pad_edge=False)
+    for name in sides.differing:
+        justify = "left" if name in ("surface", "optimizer", "start") else "right"
+        table.add_column(Text(SYMBOLS.get(name, name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("iterations", "final loss"):
+        table.add_column(Text(name), justify="right")
+    table.add_column(Text("final point"), overflow="fold")
+    table.add_column(Text("status"))
+    table.add_column(Text("run"), overflow="fold")
+    for number in numbers:
+        entry = sides.entries[number]
+        cells = [
+            *(_text(name, entry.settings[name]) if name in entry.settings else "" for name in sides.differing),
+            f"{entry.result.iterations[entry.number]}",
+            f"{entry.final_loss:.5g}",
+            point(entry.result.final_points[entry.number]),
+        ]
+        status = Text(entry.status.label, style=STATUS_STYLES[entry.status])
+        table.add_row(*map(Text, cells), status, Text(shown(entry.folder)))
+    parts: list[RenderableType] = [Text(sides.title, style="bold"), table]
+    if len(sides.entries) > MOST_ROWS:
+        remark = f"the best {MOST_ROWS} of {len(sides.entries):,} trials by final loss; --format csv has all"
+        parts.append(Text(remark, style="dim"))
+    return Group(*parts)
+
+
+def rows(runs: Iterable[Loaded]) -> Iterator[dict[str, Any]]:
+    """The rows for programs: those of each run's summary, with the run folder in front."""
+    for loaded in runs:
+        for result in loaded.results:
+            for number, row in enumerate(rows_of(result)):
+                yield {"run_folder": str(loaded.run.path), "experiment": loaded.run.name, "trial": number, **row}
+
+
+def csv_rows(runs: Iterable[Loaded]) -> list[dict[str, Any]]:
+    """The same with a column for each number."""
+    return [flat(row) for row in rows(runs)]
+
+
+def document(sides: SideBySide, runs: Sequence[Loaded]) -> dict[str, Any]:
+    """The same as strict JSON, with what differs."""
+    return {
+        "run_folders": [str(loaded.run.path) for loaded in runs],
+        "differing": sides.differing,
+        "trials": [strict(row) for row in rows(runs)],
+    }
+
+
+def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Figure]]":
+    """The curves of all trials whose paths were kept, the loss as ``name`` and the velocity as ``name-velocity``.
+
+    Raises
+    ------
+    ConfigError
+        If no paths were kept, or they cannot share an axis.
+    """
+    kept = [number for number, entry in enumerate(sides.entries) if entry.result.history is not None]
+    results = list({id(sides.entries[number].result): sides.entries[number].result for number in kept}.values())
+    reason = ""
+    if not results:
+        reason = "no paths were kept in these runs, so that there are no curves"
+    elif len({result.plan.dimension for result in results}) > 1:
+        reason = "these runs have different numbers of coordinates"
+    elif len({result.history.stride for result in results if result.history is not None}) > 1:
+        reason = "of these runs not the same iterations were kept"
+    if reason:
+        raise ConfigError([Problem(place="--figure", message=reason)])
+    result = joined(results)
+    labels = [sides.labels[number] for number in kept]
+
+    def draw(figure_of: "Callable[..., Figure]") -> "Figure":
+        from momentumlab.report.figures import style
+        from momentumlab.report.figures.selection import Shown, join, selected_numbers, selection_remark
+
+        shown_trials = [
+            Shown(
+                trial=result.plan.trial(number),
+                label=labels[number] or result.plan.trial(number).optimizer,
+                diverged=result.status_of(number) is Status.DIVERGED,
+                color=style.color(i),
+                line_style=style.line_style(i),
+            )
+            for i, number in enumerate(selected_numbers(result))
+        ]
+        missing = len(sides.entries) - len(kept)
+        remark = join(f"of {missing} trials no paths were kept" if missing else "", selection_remark(result))
+        return figure_of(result, shown_trials, sides.title, remark)
+
+    def loss() -> "Figure":
+        from momentumlab.report.figures import loss_figure
+
+        return draw(loss_figure)
+
+    def velocity() -> "Figure":
+        from momentumlab.report.figures import velocity_figure
+
+        return draw(velocity_figure)
+
+    return {name: loss, f"{name}-velocity": velocity}
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """The trials of several results with the same number of coordinates as one result, its experiment the first's.
+
+    Each replicate is a trial of its own there: other runs may have fewer, or none.
+    """
+    groups = []
+    first = 0
+    for result in results:
+        groups += [replace(group, first=first + group.first) for group in result.plan.groups]
+        first += result.trials
+    histories = [result.history for result in results if result.history is not None]
+    entries = max(history.losses.shape[1] for history in histories)
+
+    def padded(arrays: Iterable[Array]) -> Array:
+        longer = [
+            np.pad(each, [(0, 0), (0, entries - each.shape[1]), *[(0, 0)] * (each.ndim - 2)], constant_values=np.nan)
+            for each in arrays
+        ]
+        return np.concatenate(longer)
+
+    return Result(
+        plan=Plan(experiment=replace(results[0].experiment, noise=None, replicates=1), groups=tuple(groups)),
+        final_points=np.concatenate([result.final_points for result in results]),
+        final_losses=np.concatenate([result.final_losses for result in results]),
+        iterations=np.concatenate([result.iterations for result in results]),
+        status_codes=np.concatenate([result.status_codes for result in results]),
+        history=History(
+            positions=padded(history.positions for history in histories),
+            velocities=padded(history.velocities for history in histories),
+            losses=padded(history.losses for history in histories),
+            stride=histories[0].stride,
+        ),
+    )

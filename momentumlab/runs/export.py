@@ -1,0 +1,117 @@
+"""A run as one table in long form: a row per trial and iteration."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from itertools import chain
+from typing import Any, BinaryIO
+
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.report.data import columns_of, flat
+from momentumlab.result import Result
+from momentumlab.runs.read import Loaded
+
+OUTCOME = ("iterations", "gradient_evaluations", "final_point", "final_loss", "status")
+"""What a trial's row has at its end, not from its beginning."""
+
+
+def columns(results: Sequence[Result]) -> list[str]:
+    """The names of all columns: what the trials are set to, the iteration, the state after it, the status."""
+    settings = columns_of(_settings(row) for result in results for row in result.rows(_telling(result)))
+    dimension = max(result.plan.dimension for result in results)
+    points, velocities = ([f"{name}_{i}" for i in range(dimension)] for name in ("point", "velocity"))
+    return ["experiment", "trial", *settings, "iteration", *points, *velocities, "loss", "status"]
+
+
+def _telling(result: Result) -> list[int]:
+    """A trial of each group: together they have every column."""
+    return [group.first for group in result.plan.groups]
+
+
+def _settings(row: dict[str, Any]) -> dict[str, Any]:
+    return flat({key: value for key, value in row.items() if key not in OUTCOME})
+
+
+def rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    """A row per recorded iteration of every trial; of a sweep, whose paths were not kept, one for each trial's end.
+
+    The status stands in the last row of a trial.
+    """
+    for result in results:
+        for number, row in enumerate(result.rows()):
+            head = {"experiment": result.experiment.name, "trial": number, **_settings(row)}
+            if result.history is None:
+                point = {f"point_{i}": each for i, each in enumerate(row["final_point"])}
+                yield {
+                    **head,
+                    "iteration": row["iterations"],
+                    **point,
+                    "loss": row["final_loss"],
+                    "status": row["status"],
+                }
+                continue
+            recorded = result.recorded(number).tolist()
+            positions, velocities = result.positions[number].tolist(), result.velocities[number].tolist()
+            losses = result.losses[number].tolist()
+            for entry, iteration in enumerate(recorded):
+                yield {
+                    **head,
+                    "iteration": iteration,
+                    **{f"point_{i}": each for i, each in enumerate(positions[entry])},
+                    **{f"velocity_{i}": each for i, each in enumerate(velocities[entry])},
+                    "loss": losses[entry],
+                    "status": row["status"] if entry == len(recorded) - 1 else None,
+                }
+
+
+def csv_lines(loaded: Loaded) -> Iterator[str]:
+    """The table as CSV, line by line; floats read back exactly."""
+    names = columns(loaded.results)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    for row in chain([dict(zip(names, names, strict=True))], rows(loaded.results)):
+        writer.writerow(row)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def write_csv(loaded: Loaded, file: BinaryIO) -> None:
+    """The table as CSV, into a file."""
+    for line in csv_lines(loaded):
+        file.write(line.encode())
+
+
+def check_parquet() -> None:
+    """Refuse to write Parquet where that cannot be done.
+
+    Raises
+    ------
+    ConfigError
+        If pyarrow is not installed.
+    """
+    if find_spec("pyarrow") is None:
+        message = "Parquet needs pyarrow: pip install pyarrow, or write a .csv"
+        raise ConfigError([Problem(place="--to", message=message)])
+
+
+def write_parquet(loaded: Loaded, file: BinaryIO) -> None:
+    """The table as Parquet, into a file: needs pyarrow."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = columns(loaded.results)
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for row in rows(loaded.results):
+        for name in names:
+            found[name].append(row.get(name))
+    parquet.write_table(pa.table({name: _uniform(column) for name, column in found.items()}), file)
+
+
+def _uniform(column: list[Any]) -> list[Any]:
+    """The values of a column of one kind: texts, where schedules stand beside numbers."""
+    kinds = {type(value) for value in column if value is not None}
+    if kinds <= {int, float} or len(kinds) <= 1:
+        return [float(value) for value in column] if kinds == {int, float} and None not in column else column
+    return [None if value is None else str(value) for value in column]

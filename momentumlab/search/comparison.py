@@ -1,0 +1,415 @@
+"""The whole comparison: search for every optimizer, choose its best setting, run the chosen ones, rank them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from momentumlab import engine
+from momentumlab.experiment import Choice, Comparison, Experiment, Objective
+from momentumlab.plan import make_plan
+from momentumlab.registry import Array, Value
+from momentumlab.result import Failure, Result, Status
+from momentumlab.search.ranking import Yardstick, finished, quantile, ranks_of, yardstick_of
+from momentumlab.search.tuning import Searched, at_edges, search
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from momentumlab.surfaces.base import Intervals
+
+ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED, Status.FAILED)
+
+SAME_PATH = 1e-10
+"""Paths that differ by less than this share of their scale are made by the same method."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How one optimizer came out on one surface. Over several starts the numbers are medians and quartiles.
+
+    Attributes
+    ----------
+    number
+        The optimizer's place in the list of those that are compared.
+    choice
+        The optimizer with its chosen setting.
+    rank
+        From 1; equals share one.
+    cell
+        Its chosen setting among those that were searched.
+    setting
+        The hyperparameters that were chosen, where there was a choice.
+    evaluations_to_target
+        Gradient evaluations until the target was reached, infinite where it was not: quartiles.
+    final_loss
+        Quartiles; infinite for starts that diverge.
+    counts
+        How many of its trials ended in each status.
+    always_diverged
+        Whether all trials of all its settings diverged.
+    robustness
+        The share of the searched learning rates with a result within ten times the best; ``None`` if there was one,
+        and of a search that zooms in, where most are near the best.
+    same_as
+        The other optimizers that made the same paths.
+    """
+
+    number: int
+    choice: Choice
+    rank: int
+    cell: int
+    setting: Mapping[str, Value]
+    evaluations_to_target: tuple[float, float, float]
+    final_loss: tuple[float, float, float]
+    counts: Mapping[Status, int]
+    always_diverged: bool
+    robustness: float | None
+    same_as: tuple[int, ...]
+
+    @property
+    def mostly_diverged(self) -> bool:
+        """Whether its best setting still diverges from half of the starts."""
+        return bool(np.isinf(self.final_loss[1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """All optimizers on one surface.
+
+    Attributes
+    ----------
+    searched
+        What was tried for each optimizer.
+    standings
+        In order of rank.
+    result
+        The trials of the chosen settings with their history: optimizer by optimizer, the starts fastest.
+    targets
+        The loss that counts as arrived, ``(starts,)``.
+    evaluations_to_target
+        ``(optimizers, starts)``; infinite where the target was not reached. Where the objective are the iterations to a
+        tolerance, to convergence.
+    """
+
+    yardstick: Yardstick
+    searched: tuple[Searched, ...]
+    standings: tuple[Standing, ...]
+    result: Result
+    targets: Array
+    evaluations_to_target: Array
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment of the chosen settings."""
+        return self.result.experiment
+
+    @property
+    def starts(self) -> int:
+        """How many starts there are, times the replicates."""
+        return self.experiment.repeats
+
+    def trials_of(self, number: int) -> range:
+        """The trials of one optimizer in the result."""
+        return range(number * self.starts, (number + 1) * self.starts)
+
+    def standing(self, number: int) -> Standing:
+        """How one optimizer came out."""
+        return next(standing for standing in self.standings if standing.number == number)
+
+    @cached_property
+    def same_methods(self) -> list[tuple[int, ...]]:
+        """The groups of optimizers that made the same paths."""
+        groups = {(standing.number, *standing.same_as) for standing in self.standings if standing.same_as}
+        return sorted({tuple(sorted(group)) for group in groups})
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class ComparisonResult:
+    """What came out of a comparison: a `Match` per surface."""
+
+    comparison: Comparison
+    matches: tuple[Match, ...]
+    notes: tuple[str, ...] = ()
+    run_folder: Path | None = None
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """The trials of the chosen settings, a result per surface."""
+        return tuple(match.result for match in self.matches)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Why trials failed, in the search or with what was chosen, if some did."""
+        searched = (failure for match in self.matches for one in match.searched for failure in one.failures)
+        return Failure.merged([*searched, *(failure for result in self.results for failure in result.failures)])
+
+    @property
+    def costs(self) -> Array:
+        """Gradient evaluations to the target, ``(optimizers, problems)``; a problem is a surface and a start."""
+        return np.concatenate([match.evaluations_to_target for match in self.matches], axis=1)
+
+    @property
+    def searched_planes(self) -> bool:
+        """Whether lr and another number were searched together for some optimizer."""
+        return any(one.second_axes for match in self.matches for one in match.searched)
+
+    @property
+    def searched_rates(self) -> bool:
+        """Whether there is a learning rate of which several values were tried."""
+        return any(standing.robustness is not None for match in self.matches for standing in match.standings)
+
+    def summary(self) -> list[dict[str, Any]]:
+        """A row per surface and optimizer, in order of rank; what is not finite is so here, too."""
+        return list(self.rows())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of `summary`, one by one."""
+        for match in self.matches:
+            names = [choice.name for choice in match.experiment.optimizers]
+            parameters = {name: axis.values[0] for name, axis in match.experiment.surface.axes.items()}
+            for standing in match.standings:
+                low, median, high = standing.final_loss
+                evaluations = dict(zip(("q1", "median", "q3"), standing.evaluations_to_target, strict=True))
+                trial = match.result.plan.trial(match.trials_of(standing.number)[0])
+                idle = match.experiment.idle_hyperparameters(trial.optimizer)
+                yield {
+                    "surface": trial.surface,
+                    "surface_parameters": parameters,
+                    "rank": standing.rank,
+                    "optimizer": trial.optimizer,
+                    "hyperparameters": {k: v for k, v in trial.hyperparameters.items() if k not in idle},
+                    "searched": match.searched[standing.number].cells,
+                    "starts": match.starts,
+                    "evaluations_to_target": evaluations,
+                    "final_loss": {"q1": low, "median": median, "q3": high},
+                    "robustness": standing.robustness,
+                    "statuses": {status.label: standing.counts.get(status, 0) for status in ENDS},
+                    "same_as": [names[number] for number in standing.same_as],
+                }
+
+    def written_to(self, folder: Path) -> "ComparisonResult":
+        """The same result, knowing its run folder."""
+        matches = tuple(replace(match, result=match.result.written_to(folder)) for match in self.matches)
+        return replace(self, matches=matches, run_folder=folder)
+
+    # As with `Result`, figures and table are looked up in the outer layer when a notebook asks for them.
+
+    def plot_sensitivity(self) -> "Figure":
+        """The result against the learning rate, a panel per surface and a curve per optimizer."""
+        from momentumlab.report.figures import sensitivity_figure
+
+        return sensitivity_figure(self)
+
+    def plot_search(self) -> "Figure":
+        """Every setting that was tried, by lr and one more hyperparameter, coloured by its result."""
+        from momentumlab.report.figures import search_figure
+
+        return search_figure(self)
+
+    def plot_profiles(self) -> "Figure":
+        """The performance and the data profile over all problems."""
+        from momentumlab.report.figures import profile_figure
+
+        return profile_figure(self)
+
+    def plot_trajectories(self, surface: int = 0, *, view: "Intervals | None" = None) -> "Figure":
+        """The paths on one of the surfaces, a panel per optimizer; ``view`` is the window, an interval per axis."""
+        from momentumlab.report.figures import contest_trajectory_figure
+
+        return contest_trajectory_figure(self, self.matches[surface], view=view)
+
+    def plot_losses(self, surface: int = 0) -> "Figure":
+        """The loss against gradient evaluations on one of the surfaces, a curve per optimizer."""
+        from momentumlab.report.figures import contest_loss_figure
+
+        return contest_loss_figure(self, self.matches[surface])
+
+    def plot_velocities(self, surface: int = 0) -> "Figure":
+        """The velocity against the iteration on one of the surfaces, from its first start."""
+        from momentumlab.report.figures import contest_velocity_figure
+
+        return contest_velocity_figure(self, self.matches[surface])
+
+    def __repr__(self) -> str:
+        winners = []
+        for match in self.matches:
+            first = [standing.choice.name for standing in match.standings if standing.rank == 1]
+            winners.append(f"{match.experiment.surface.name}: {', '.join(first)} first")
+        count = len(self.comparison.experiments[0].optimizers)
+        return f"<ComparisonResult of {self.comparison.name}: {count} optimizers; {'; '.join(winners)}>"
+
+    def _repr_html_(self) -> str:
+        from momentumlab.report.contest import html_tables
+
+        return html_tables(self)
+
+
+def compare(comparison: Comparison) -> ComparisonResult:
+    """Search, choose, run and rank, surface by surface."""
+    matches = []
+    notes: dict[str, None] = {}
+    for experiment in comparison.experiments:
+        yardstick = yardstick_of(experiment, comparison.objective)
+        searched = search(experiment, yardstick, zooms=comparison.zooms)
+        match = judged(comparison, experiment, searched, lambda chosen: engine.run(make_plan(chosen)))
+        matches.append(match)
+        notes.update(dict.fromkeys([*match.result.notes, *_notes(match)]))
+    return ComparisonResult(comparison=comparison, matches=tuple(matches), notes=tuple(notes))
+
+
+def judged(
+    comparison: Comparison,
+    experiment: Experiment,
+    searched: tuple[Searched, ...],
+    run: Callable[[Experiment], Result],
+) -> Match:
+    """Choose the best settings of what was searched on one surface, run them, and rank the optimizers.
+
+    Parameters
+    ----------
+    comparison
+        What is judged.
+    experiment
+        That of the surface.
+    searched
+        What was tried for each optimizer.
+    run
+        Gives the result of the experiment of the chosen settings, with its history.
+    """
+    yardstick = yardstick_of(experiment, comparison.objective)
+    cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
+    chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))
+    result = run(replace(experiment, optimizers=chosen))
+    targets = _targets(comparison, yardstick, experiment, searched)
+    if comparison.objective is Objective.ITERATIONS:
+        shape = (len(chosen), len(targets))
+        losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
+        evaluations = yardstick.results(losses, result.iterations.reshape(shape), codes)
+    else:
+        evaluations = _evaluations_to_target(result, targets)
+    return Match(
+        yardstick=yardstick,
+        searched=searched,
+        standings=_standings(comparison, yardstick, searched, cells, result, evaluations),
+        result=result,
+        targets=targets,
+        evaluations_to_target=evaluations,
+    )
+
+
+def _targets(
+    comparison: Comparison, yardstick: Yardstick, experiment: Experiment, searched: tuple[Searched, ...]
+) -> Array:
+    """The target loss; else, for each start, the accuracy above the lowest loss that is known or was found."""
+    if experiment.stopping.target_loss is not None:
+        return np.full_like(yardstick.start_losses, experiment.stopping.target_loss)
+    found = [finished(one.final_losses, one.status_codes).min(axis=0) for one in searched]
+    lowest = np.fmin(np.min(found, axis=0), yardstick.known)
+    lowest = np.minimum(lowest, yardstick.start_losses)
+    targets: Array = lowest + comparison.accuracy * (yardstick.start_losses - lowest)
+    return targets
+
+
+def _evaluations_to_target(result: Result, targets: Array) -> Array:
+    """How many gradients each trial took until its loss was first at or below the target, ``(optimizers, starts)``."""
+    with np.errstate(invalid="ignore"):
+        reached = result.losses <= np.tile(targets, result.trials // len(targets))[:, np.newaxis]
+    evaluations = np.full(result.trials, np.inf)
+    for number in np.flatnonzero(reached.any(axis=1)).tolist():
+        evaluations[number] = result.recorded(number)[reached[number].argmax()]
+    return evaluations.reshape(-1, len(targets))
+
+
+def _standings(
+    comparison: Comparison,
+    yardstick: Yardstick,
+    searched: tuple[Searched, ...],
+    cells: list[int],
+    result: Result,
+    evaluations: Array,
+) -> tuple[Standing, ...]:
+    shape = evaluations.shape
+    losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
+    places = ranks_of(yardstick.keys(losses, result.iterations.reshape(shape), codes))
+    same = _same_paths(result, shape)
+    valid = finished(losses, codes)
+    standings = [
+        Standing(
+            number=i,
+            choice=result.experiment.optimizers[i],
+            rank=int(places[i]),
+            cell=cell,
+            setting=one.setting(cell),
+            evaluations_to_target=_quartiles(evaluations[i]),
+            final_loss=_quartiles(valid[i]),
+            counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
+            always_diverged=bool((one.status_codes == Status.DIVERGED.code).all()),
+            robustness=None if comparison.zooms else _robustness(yardstick, one, cell),
+            same_as=tuple(j for j in range(len(same)) if same[j] == same[i] and j != i),
+        )
+        for i, (one, cell) in enumerate(zip(searched, cells, strict=True))
+    ]
+    return tuple(sorted(standings, key=lambda standing: (standing.rank, standing.number)))
+
+
+def _robustness(yardstick: Yardstick, one: Searched, cell: int) -> float | None:
+    line = one.along_lr(cell)
+    if len(line) == 1:
+        return None
+    results, *_ = yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
+    if np.isnan(one.lr[line]).any():  # schedules among them are in no order
+        return None
+    return yardstick.robustness(results, float(results[np.flatnonzero(line == cell)[0]]))
+
+
+def _quartiles(values: Array) -> tuple[float, float, float]:
+    return float(quantile(values, 0.25)), float(quantile(values, 0.5)), float(quantile(values, 0.75))
+
+
+def _same_paths(result: Result, shape: tuple[int, ...]) -> list[int]:
+    """For each optimizer the first one that took the same paths from all starts: mostly itself."""
+    positions = result.positions.reshape(*shape, *result.positions.shape[1:])
+    iterations = result.iterations.reshape(shape)
+    first: list[int] = []
+    with np.errstate(invalid="ignore", over="ignore"):
+        for i, path in enumerate(positions):
+            length = np.nanmax(np.abs(path - path[:, :1]))
+            same = [
+                j
+                for j in dict.fromkeys(first)
+                if length > 0
+                and (iterations[i] == iterations[j]).all()
+                and np.nanmax(np.abs(path - positions[j])) <= SAME_PATH * length
+            ]
+            first.append(same[0] if same else i)
+    return first
+
+
+def _notes(match: Match) -> Iterator[str]:
+    """What a person should know beyond the table."""
+    surface = match.experiment.surface.name
+    stride = match.result.history.stride if match.result.history else 1
+    if stride > 1:
+        yield f"gradient evaluations to the target are counted in steps of {stride} on {surface}"
+    if np.isnan(match.yardstick.known):
+        yield f"no global minimum of {surface} is known: the lowest loss that was found is taken for it"
+    below, above = at_edges(match.searched, match.yardstick)
+    for number, one in enumerate(match.searched):
+        standing = match.standing(number)
+        if one.failures:  # of which more is said elsewhere
+            continue
+        if standing.always_diverged:
+            tried = "every setting that was tried" if one.cells > 1 else "its setting"
+            yield f"{one.choice.name} diverges on {surface} with {tried}"
+        elif standing.mostly_diverged:
+            yield f"{one.choice.name} diverges on {surface} from half of the starts or more even with its best setting"
+        elif below[number] or above[number]:
+            edge = "lower" if below[number] else "upper"
+            yield (
+                f"the best lr of {one.choice.name} on {surface} lies at the {edge} edge of what was searched; "
+                "it may do better beyond"
+            )

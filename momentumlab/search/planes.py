@@ -1,0 +1,332 @@
+"""A result as a grid: the axes of each optimizer, its cells, which of them is best, and how far that reaches.
+
+A plane has an axis for every parameter with several values, those of a grid of starts included. Several starts
+that are no grid are no axis: a cell is then judged by the median over them.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.experiment import Choice, Experiment, Grid, Objective, Setting, method_names
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Array
+from momentumlab.result import Result, Status, are_lost
+from momentumlab.schedules import Schedule
+from momentumlab.search.ranking import Yardstick, finished, yardstick_of
+from momentumlab.surfaces import SURFACES
+
+NEAR = 0.01
+"""A trial has reached a minimum where its end is no farther from it than this share of the window's diagonal."""
+
+MUCH_WORSE = 2.0
+"""How far one may move from the best cell is told until results are this many times worse."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridAxis:
+    """One dimension of a plane: ``lr``, ``surface.b``, or a coordinate of the start."""
+
+    name: str
+    values: tuple[Setting, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def numbers(self) -> Array | None:
+        """The values if they are numbers, all different."""
+        if any(isinstance(value, (bool, str, tuple, Schedule)) for value in self.values):
+            return None
+        numbers = np.array(self.values, dtype=np.float64)
+        return numbers if len(set(self.values)) == len(self.values) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """All trials of one optimizer as a grid.
+
+    Attributes
+    ----------
+    axes
+        Those with several values, slowest first.
+    first
+        The plane's first trial.
+    shape
+        The lengths of the axes.
+    starts
+        How many trials there are in a cell: the starts, where they are no axis, times the replicates.
+    """
+
+    result: Result
+    name: str
+    choice: Choice
+    axes: tuple[GridAxis, ...]
+    first: int
+    starts: int
+    yardstick: Yardstick
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(map(len, self.axes))
+
+    @property
+    def by_iterations(self) -> bool:
+        """Whether the best cell is the one that converges soonest; else the one with the lowest loss."""
+        return self.yardstick.objective is Objective.ITERATIONS
+
+    @cached_property
+    def cells(self) -> int:
+        """How many cells there are."""
+        return math.prod(self.shape)
+
+    @property
+    def trials(self) -> slice:
+        """The plane's trials in the result."""
+        return slice(self.first, self.first + self.cells * self.starts)
+
+    @property
+    def final_losses(self) -> Array:
+        """The plane's part, ``(cells, starts)``."""
+        return self.result.final_losses[self.trials].reshape(self.cells, self.starts)
+
+    @property
+    def iterations(self) -> NDArray[np.int32]:
+        """The plane's part, ``(cells, starts)``."""
+        return self.result.iterations[self.trials].reshape(self.cells, self.starts)
+
+    @property
+    def status_codes(self) -> NDArray[np.int8]:
+        """The plane's part, ``(cells, starts)``."""
+        return self.result.status_codes[self.trials].reshape(self.cells, self.starts)
+
+    @property
+    def final_points(self) -> Array:
+        """The plane's part, ``(cells, starts, dim)``."""
+        return self.result.final_points[self.trials].reshape(self.cells, self.starts, -1)
+
+    @cached_property
+    def keys(self) -> Array:
+        """By what cells are ordered, ``(3, cells)``; see `Yardstick.keys`."""
+        return self.yardstick.keys(self.final_losses, self.iterations, self.status_codes)
+
+    @cached_property
+    def best(self) -> int:
+        """The best cell."""
+        return self.yardstick.best(self.final_losses, self.iterations, self.status_codes)
+
+    @property
+    def best_result(self) -> float:
+        """What the objective sees of the best cell; infinite if nothing is good for anything."""
+        return float(self.keys[0, self.best])
+
+    def ranking(self, count: int) -> NDArray[np.intp]:
+        """The best cells, in order."""
+        result, height, diverged = self.keys
+        if count < self.cells:
+            some = np.argpartition(result, count)[: count + 1]
+            worst = result[some].max()
+            some = np.flatnonzero(result <= worst) if np.isfinite(worst) else np.arange(self.cells)
+        else:
+            some = np.arange(self.cells)
+        return some[np.lexsort((diverged[some], height[some], result[some]))][:count]
+
+    def setting(self, cell: int) -> dict[str, Setting]:
+        """The value of each axis in a cell."""
+        indices = np.unravel_index(cell, self.shape) if self.axes else ()
+        return {axis.name: axis.values[int(index)] for axis, index in zip(self.axes, indices, strict=True)}
+
+    def reach(self) -> Iterator[tuple[GridAxis, Setting, Setting]]:
+        """How far one may move from the best cell, axis by axis, before results are `MUCH_WORSE`: the two ends."""
+        has_factor = self.by_iterations or not np.isnan(self.yardstick.known)  # a loss of any sign has none
+        limit = MUCH_WORSE * self.best_result
+        if not has_factor or not np.isfinite(limit):
+            return
+        results = self.keys[0].reshape(self.shape)
+        indices = np.unravel_index(self.best, self.shape)
+        for number, axis in enumerate(self.axes):
+            line = results[(*indices[:number], slice(None), *indices[number + 1 :])]
+            good = line <= limit
+            low = high = int(indices[number])
+            while low > 0 and good[low - 1]:
+                low -= 1
+            while high < len(axis) - 1 and good[high + 1]:
+                high += 1
+            yield axis, axis.values[low], axis.values[high]
+
+    def stalled(self) -> int:
+        """How many trials met a tolerance without having come near the minimum."""
+        converged = self.status_codes == Status.CONVERGED.code
+        return int((converged & ~self.yardstick.arrived(self.final_losses, self.status_codes)).sum())
+
+    def basins(self) -> NDArray[np.int64]:
+        """Which of the known minima each trial reached, -1 for none, ``(cells, starts)``.
+
+        It has where its end is no farther from the minimum than `NEAR` of the window's diagonal.
+        """
+        experiment = self.result.experiment
+        surface = experiment.first_surface
+        low, high = np.array(surface.window(experiment.dimension)).T
+        near = NEAR * float(np.sqrt(((high - low) ** 2).sum()))
+        basins = np.full(self.status_codes.shape, -1)
+        for number, minimum in enumerate(experiment.shared_minima):
+            with np.errstate(all="ignore"):
+                distances = np.sqrt(((self.final_points - np.array(minimum.point)) ** 2).sum(axis=2))
+            basins[(distances <= near) & ~are_lost(self.status_codes)] = number
+        return basins
+
+    def counts(self) -> dict[Status, int]:
+        """How many trials ended in each status."""
+        codes = np.bincount(self.status_codes.ravel(), minlength=len(Status))
+        ends = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED, Status.FAILED)
+        return {status: int(codes[status.code]) for status in ends}
+
+    def map(self, values: Array) -> Array:
+        """Values of all cells as an array with a dimension for each axis."""
+        return values.reshape(self.shape)
+
+    def median_iterations(self) -> Array:
+        """The iterations of each cell, infinite where most trials do not converge, ``(cells,)``."""
+        iterations = np.where(self.status_codes == Status.CONVERGED.code, self.iterations, np.inf)
+        return iterations[:, 0] if self.starts == 1 else np.sort(iterations, axis=1)[:, (self.starts - 1) // 2]
+
+    def median_losses(self) -> Array:
+        """The final loss of each cell, infinite where most trials diverge, ``(cells,)``."""
+        losses = finished(self.final_losses, self.status_codes)
+        return losses[:, 0] if self.starts == 1 else np.sort(losses, axis=1)[:, (self.starts - 1) // 2]
+
+    def main_status(self) -> NDArray[np.int8]:
+        """The status of each cell, of several starts the median's, ``(cells,)``."""
+        order = np.array([1, 0, 2, 3], dtype=np.int8)  # converged, max_iterations, diverged, failed
+        codes = np.sort(order[self.status_codes], axis=1)[:, (self.starts - 1) // 2]
+        return order[codes]
+
+
+def planes(result: Result) -> list[Plane]:
+    """The planes of all optimizers, in their order."""
+    experiment = result.experiment
+    objective = Objective.ITERATIONS if experiment.stopping.can_converge else Objective.FINAL_LOSS
+    yardstick = yardstick_of(experiment, objective)
+    start_axes = _start_axes(experiment)
+    found: list[Plane] = []
+    first = 0
+    for name, choice in zip(method_names(experiment), experiment.optimizers, strict=True):
+        axes = [*_parameter_axes(experiment, choice), *start_axes]
+        cells = experiment.surface.combinations * choice.combinations
+        starts = experiment.replicates if start_axes else experiment.repeats
+        if start_axes or experiment.surface.combinations > 1:  # then each cell begins at a height of its own
+            heights = _start_losses(result, first, first + cells * experiment.repeats).reshape(-1, starts)
+        else:
+            heights = yardstick.start_losses
+        plane = Plane(
+            result=result,
+            name=name,
+            choice=choice,
+            axes=tuple(axis for axis in axes if len(axis) > 1),
+            first=first,
+            starts=starts,
+            yardstick=replace(yardstick, start_losses=heights),
+        )
+        found.append(plane)
+        first = plane.trials.stop
+    return found
+
+
+def _start_losses(result: Result, first: int, last: int) -> Array:
+    """The loss at the start of the trials from ``first`` up to ``last``."""
+    losses = []
+    with np.errstate(all="ignore"):
+        for group in result.plan.groups:
+            begin, end = max(first, group.first), min(last, group.first + group.size)
+            if begin < end:
+                lanes = group.lanes(np.arange(begin, end) - group.first)
+                losses.append(lanes.surface.value(np.ascontiguousarray(lanes.start)))
+    return np.concatenate(losses)
+
+
+def best_trials(every: Sequence[Plane], count: int) -> list[int]:
+    """The numbers of the best trials of all planes of a sweep, those of the best cells first."""
+    ranked: list[tuple[float, float, int, list[int]]] = []
+    for plane in every:
+        for cell in plane.ranking(count).tolist():
+            first = plane.first + cell * plane.starts
+            outcome, height, _ = plane.keys[:, cell].tolist()
+            ranked.append((outcome, height, first, list(range(first, first + plane.starts))))
+    return [number for *_, numbers in sorted(ranked) for number in numbers][:count]
+
+
+def arrays(every: Sequence[Plane]) -> dict[str, NDArray[Any]]:
+    """Everything as arrays with a dimension for each axis, and the axes' values by name.
+
+    Where there are several optimizers, each name begins with the optimizer's and a dot. Several starts that are no grid
+    are a further axis, ``start``, and so are several replicates.
+    """
+    result = every[0].result
+    found: dict[str, NDArray[Any]] = {}
+    for plane, prefix in zip(every, array_prefixes(result.experiment), strict=True):
+        replicates = result.experiment.replicates
+        repeated = [("start", plane.starts // replicates), ("replicate", replicates)]
+        repeated = [(name, count) for name, count in repeated if count > 1]
+        shape = (*plane.shape, *(count for _, count in repeated))
+        axes = [axis.name for axis in plane.axes] + [name for name, _ in repeated]
+        found[f"{prefix}axes"] = np.array(axes, dtype=str)
+        for axis in plane.axes:
+            is_plain = not any(isinstance(value, (tuple, Schedule)) for value in axis.values)
+            found[f"{prefix}{axis.name}"] = np.array(axis.values if is_plain else [str(value) for value in axis.values])
+        if "start" in axes:
+            window = result.experiment.first_surface.window(result.plan.dimension)
+            found[f"{prefix}start"] = result.experiment.starts.array(window).T
+        found[f"{prefix}final_loss"] = plane.final_losses.reshape(shape)
+        found[f"{prefix}iterations"] = plane.iterations.reshape(shape)
+        found[f"{prefix}status"] = plane.status_codes.reshape(shape)
+        found[f"{prefix}final_point"] = plane.final_points.reshape(*shape, -1)
+    return found
+
+
+def array_prefixes(experiment: Experiment) -> list[str]:
+    """With what the names of each optimizer's `arrays` begin."""
+    names = [choice.name for choice in experiment.optimizers]  # a number tells those of the same name apart
+    if len(names) == 1:
+        return [""]
+    return [f"{name}." if names.count(name) == 1 else f"{name}-{number + 1}." for number, name in enumerate(names)]
+
+
+def is_mapped(experiment: Experiment) -> bool:
+    """Whether there is anything to draw a map of: a parameter with several values, or a grid of starts."""
+    choices = [experiment.surface, *experiment.optimizers]
+    return any(choice.combinations > 1 for choice in choices) or bool(_start_axes(experiment))
+
+
+def _parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
+    """In the order of the plan: first what lanes share, then what differs from lane to lane."""
+    named = [
+        *(
+            (parameter, f"surface.{parameter.name}", experiment.surface.axes[parameter.name])
+            for parameter in SURFACES[experiment.surface.name].parameters()
+        ),
+        *(
+            (parameter, parameter.name, choice.axes[parameter.name])
+            for parameter in OPTIMIZERS[choice.name].parameters()
+        ),
+    ]
+    ordered = sorted(named, key=lambda each: not each[2].is_shared(each[0]))
+    return [GridAxis(name=name, values=axis.values) for _, name, axis in ordered]
+
+
+def _start_axes(experiment: Experiment) -> list[GridAxis]:
+    """The coordinates of a grid of starts."""
+    if not isinstance(experiment.starts, Grid):
+        return []
+    window = experiment.first_surface.window(experiment.dimension)
+    few = experiment.dimension <= 2
+    names = [("x", "y")[i] if few else f"x{i + 1}" for i in range(experiment.dimension)]
+    return [
+        GridAxis(name=f"start {name}", values=tuple(np.linspace(low, high, count).tolist()))
+        for name, (low, high), count in zip(names, window, experiment.starts.counts, strict=True)
+    ]

@@ -1,0 +1,350 @@
+"""All settings of all optimizers on one surface: a batch for each, and more for all where a best lies at an edge."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab import engine
+from momentumlab.experiment import Axis, Choice, Experiment, Setting
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.plan import Group, make_plan
+from momentumlab.registry import Array, Value
+from momentumlab.result import Failure
+from momentumlab.schedules import Schedule
+from momentumlab.search.ranking import Yardstick
+
+ZOOM_CELLS = 4
+"""How many of the best cells a zoom looks into."""
+
+LEAST_ZOOM = 5
+"""A finer grid has at least so many values on each axis, or there is none."""
+
+ZOOM_REACH = 1.5
+"""How far a zoom reaches to either side of a cell, in distances between neighbours."""
+
+MOST_WIDENINGS = 4
+"""How often a range of learning rates grows; each time by a quarter, of its width on a log scale and of its values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """What was tried for one optimizer on one surface: a cell for each combination of its axes, in order of lr.
+
+    Attributes
+    ----------
+    choice
+        The optimizer with the axes from which the search began.
+    columns
+        The values of every hyperparameter that was searched, ``(cells,)`` each.
+    final_losses, iterations, status_codes
+        ``(cells, starts)``
+    failures
+        Why trials failed.
+    """
+
+    choice: Choice
+    columns: Mapping[str, NDArray[Any]]
+    final_losses: Array
+    iterations: NDArray[np.int32]
+    status_codes: NDArray[np.int8]
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """How many settings were tried."""
+        return len(self.final_losses)
+
+    def setting(self, cell: int) -> dict[str, Value]:
+        """The searched hyperparameters of one cell, as plain Python values; a schedule is its text."""
+        settings = {name: _plain(column[cell]) for name, column in self.columns.items()}
+        return {name: str(value) if isinstance(value, Schedule) else value for name, value in settings.items()}
+
+    def chosen(self, cell: int) -> Choice:
+        """The optimizer with the setting of one cell."""
+        fixed = {name: Axis(values=(_plain(column[cell]),)) for name, column in self.columns.items()}
+        return replace(self.choice, axes={**self.choice.axes, **fixed})
+
+    @cached_property
+    def lr(self) -> Array:
+        """The learning rate of each cell, ``(cells,)``; NaN where it follows a schedule."""
+        column = self.columns.get("lr", np.array([self.choice.axes["lr"].values[0]], dtype=object)).tolist()
+        rates = [math.nan if isinstance(value, Schedule) else value for value in column]
+        return np.broadcast_to(np.array(rates, dtype=np.float64), self.cells)
+
+    @cached_property
+    def second_axes(self) -> list[str]:
+        """The numbers that were searched beside lr, where lr was and is a number itself."""
+        if len(np.unique(self.lr)) == 1 or np.isnan(self.lr).any():
+            return []
+        numbers = {name: column for name, column in self.columns.items() if column.dtype.kind == "f"}
+        return [name for name, column in numbers.items() if name != "lr" and len(np.unique(column)) > 1]
+
+    @property
+    def rates(self) -> int:
+        """With how many learning rates the search began."""
+        return len(self.choice.axes["lr"])
+
+    @property
+    def trials_per_rate(self) -> int:
+        """How many cells there are for each learning rate."""
+        return self.choice.combinations // self.rates
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the range of learning rates may be widened."""
+        return self.choice.axes["lr"].tuned and self.rates > 1
+
+    @property
+    def began_with(self) -> tuple[Setting, Setting]:
+        """The range of learning rates with which the search began."""
+        values = self.choice.axes["lr"].values
+        return values[0], values[-1]
+
+    def began_as(self, other: "Searched") -> bool:
+        """Whether both searches began with the same range and as many trials."""
+        return (self.began_with, self.choice.combinations) == (other.began_with, other.choice.combinations)
+
+    def along_lr(self, cell: int) -> NDArray[np.intp]:
+        """The cells that differ from one in their learning rate alone, that one included."""
+        same = np.ones(self.cells, dtype=bool)
+        for name, column in self.columns.items():
+            if name != "lr":
+                same &= np.array([value == column[cell] for value in column.tolist()])
+        return np.flatnonzero(same)
+
+
+def search(experiment: Experiment, yardstick: Yardstick, *, zooms: int = 0) -> tuple[Searched, ...]:
+    """Try every setting of every optimizer of an experiment.
+
+    Where the best learning rate of one optimizer lies at the edge of its range, the ranges of all that began with the
+    same grow on that side to the same end, at most `MOST_WIDENINGS` times; those that began with as many trials grow by
+    as many.
+
+    Parameters
+    ----------
+    experiment
+        A single surface; the axes of its optimizers are what is tried.
+    yardstick
+        By what the best is found.
+    zooms
+        How often the search then begins anew in finer grids around the best cells, with as many trials as at first.
+    """
+    searched = _widened(experiment, yardstick)
+    spacings = [_spacings(one.choice) for one in searched]
+    for _ in range(zooms):
+        finer = [_zoomed(one, own, yardstick) for one, own in zip(searched, spacings, strict=True)]
+        entries = [choice for choices, _ in finer for choice in choices]
+        if not entries:
+            break
+        tried = iter(_tried(replace(experiment, optimizers=tuple(entries))))
+        searched = tuple(
+            functools.reduce(_joined, (next(tried) for _ in choices), one)
+            for one, (choices, _) in zip(searched, finer, strict=True)
+        )
+        spacings = [own for _, own in finer]
+    return searched
+
+
+def _widened(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]:
+    """The first grids, and what is added to them where the best lie at an edge."""
+    searched = _tried(experiment)
+    for _ in range(MOST_WIDENINGS):
+        below, above = at_edges(searched, yardstick)
+        wider: dict[int, Choice] = {}
+        for i, one in enumerate(searched):
+            if one.may_grow:
+                alike = [other.may_grow and other.began_with == one.began_with for other in searched]
+                if (below | above)[alike].any():
+                    equals = [other for other in searched if other.may_grow and other.began_as(one)]
+                    trials = max(other.trials_per_rate * max(1, other.rates // 4) for other in equals)
+                    count = round(trials / one.trials_per_rate)
+                    wider[i] = _with_rates(one, count, bool(below[alike].any()), bool(above[alike].any()))
+        if not wider:
+            break
+        more = dict(zip(wider, _tried(replace(experiment, optimizers=tuple(wider.values()))), strict=True))
+        searched = tuple(_joined(one, more[i]) if i in more else one for i, one in enumerate(searched))
+    return searched
+
+
+def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whose best learning rate is the lowest, and whose the highest, of those that were tried in a range that may grow.
+
+    An optimizer that diverges for all of them might not with a lower one.
+    """
+    below, above = np.zeros((2, len(searched)), dtype=bool)
+    for i, one in enumerate(searched):
+        if one.may_grow:
+            best = one.lr[yardstick.best(one.final_losses, one.iterations, one.status_codes)]
+            below[i], above[i] = best == one.lr.min(), best == one.lr.max()
+    return below, above
+
+
+def _spacings(choice: Choice) -> dict[str, float]:
+    """The distance between neighbours on each tuned axis, on the scale on which it is even."""
+    spacings = {}
+    for name, axis in choice.axes.items():
+        if axis.tuned:
+            scale = _scale_of(choice, name)
+            ends = scale.forth(np.array([axis.values[0], axis.values[-1]], dtype=np.float64))
+            spacings[name] = abs(float(ends[1] - ends[0])) / max(len(axis) - 1, 1) or math.log(10)
+    return spacings
+
+
+def _zoomed(
+    one: Searched, spacings: Mapping[str, float], yardstick: Yardstick
+) -> tuple[list[Choice], dict[str, float]]:
+    """Finer grids around the best cells of one optimizer, together with as many trials as its search began with.
+
+    Returns
+    -------
+    choices, spacings
+        The optimizer with the axes of each grid, and the distances between neighbours in them.
+    """
+    if not spacings:
+        return [], {}
+    grids = min(ZOOM_CELLS, int(one.choice.combinations / LEAST_ZOOM ** len(spacings)))
+    if grids == 0:  # too few trials for a finer grid
+        return [], {}
+    cells = _best_cells(one, spacings, yardstick, grids)
+    count = int((one.choice.combinations / len(cells)) ** (1 / len(spacings)) + 1e-9)
+    steps = np.linspace(-ZOOM_REACH, ZOOM_REACH, count)
+    choices = []
+    for cell in cells:
+        chosen = one.chosen(cell).axes
+        axes = {name: replace(axis, tuned=name in one.columns) for name, axis in chosen.items()}
+        for name, spacing in spacings.items():
+            scale = _scale_of(one.choice, name)
+            middle = scale.forth(np.array([one.setting(cell)[name]], dtype=np.float64))
+            values = np.unique(scale.back(middle + spacing * steps))
+            axes[name] = Axis(values=tuple(values.tolist()), tuned=True)
+        choices.append(replace(one.choice, axes=axes))
+    finer = {name: spacing * 2 * ZOOM_REACH / (count - 1) for name, spacing in spacings.items()}
+    return choices, finer
+
+
+def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardstick, most: int) -> list[int]:
+    """The best cells that are not neighbours of each other."""
+    keys = yardstick.keys(one.final_losses, one.iterations, one.status_codes)
+    order = np.lexsort(keys[::-1])
+    best = yardstick.best(one.final_losses, one.iterations, one.status_codes)
+    places = {
+        name: _scale_of(one.choice, name).forth(one.columns[name].astype(np.float64)) / spacing
+        for name, spacing in spacings.items()
+    }
+    chosen: list[int] = []
+    for cell in [best, *order.tolist()]:
+        far = all(any(abs(place[cell] - place[other]) > ZOOM_REACH for place in places.values()) for other in chosen)
+        if far and (not chosen or np.isfinite(keys[0, cell])):
+            chosen.append(cell)
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """On which a hyperparameter is searched evenly."""
+
+    forth: Callable[[Array], Array]
+    back: Callable[[Array], Array]
+
+
+_RATES = _Scale(forth=np.log, back=np.exp)
+_SHARES = _Scale(forth=lambda share: np.log1p(-share), back=lambda place: np.clip(-np.expm1(place), 0.0, 1 - 2.0**-40))
+
+
+def _scale_of(choice: Choice, name: str) -> _Scale:
+    """Rates by their logarithm; what lies between 0 and 1 by that of its distance from 1."""
+    (parameter,) = (each for each in OPTIMIZERS[choice.name].parameters() if each.name == name)
+    return _SHARES if parameter.lt == 1 else _RATES
+
+
+def _tried(experiment: Experiment) -> tuple[Searched, ...]:
+    """Run all trials of an experiment; the last axes of its plan are the starts and the replicates."""
+    plan = make_plan(experiment)
+    result = engine.run(plan, history=False)
+    starts = experiment.repeats
+    groups = iter(plan.groups)
+    first = 0
+    searched = []
+    failures = list(result.failures)
+    for choice in experiment.optimizers:
+        own: list[Group] = []
+        while sum(group.size for group in own) < choice.combinations * starts:
+            own.append(next(groups))
+        trials = slice(first, first := first + choice.combinations * starts)
+        searched.append(
+            _sorted(
+                Searched(
+                    choice=choice,
+                    columns={
+                        name: np.concatenate([_column(group, name) for group in own])
+                        for name, axis in choice.axes.items()
+                        if len(axis) > 1 or axis.tuned
+                    },
+                    final_losses=result.final_losses[trials].reshape(-1, starts),
+                    iterations=result.iterations[trials].reshape(-1, starts),
+                    status_codes=result.status_codes[trials].reshape(-1, starts),
+                    failures=tuple(failure for failure in failures if failure.optimizer == choice.name),
+                )
+            )
+        )
+        failures = [failure for failure in failures if failure.optimizer != choice.name]
+    return tuple(searched)
+
+
+def _column(group: Group, name: str) -> NDArray[Any]:
+    """The values of one hyperparameter in all cells of a group, the first start of each."""
+    lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1] * len(group.replicates)))
+    value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
+    value = group.schedules.get(name, value)
+    if isinstance(value, (tuple, Schedule)):  # a vector is one value
+        column = np.empty(len(lanes.lr), dtype=object)
+        column[:] = [value] * len(column)
+        return column
+    return np.broadcast_to(value, lanes.lr.shape)
+
+
+def _with_rates(one: Searched, count: int, below: bool, above: bool) -> Choice:
+    """The optimizer with so many learning rates that follow beyond the ends of those that were tried."""
+    first, *_, last = (float(value) for value in one.choice.axes["lr"].values)  # type: ignore[arg-type]
+    factors = (last / first) ** (0.25 * np.arange(1, count + 1) / count)
+    lower = one.lr.min() / factors[::-1] if below else ()
+    higher = one.lr.max() * factors if above else ()
+    rates = Axis(values=tuple(float(rate) for rate in (*lower, *higher)), tuned=True)
+    return replace(one.choice, axes={**one.choice.axes, "lr": rates})
+
+
+def _joined(one: Searched, more: Searched) -> Searched:
+    return _sorted(
+        replace(
+            one,
+            columns={name: np.concatenate([column, more.columns[name]]) for name, column in one.columns.items()},
+            final_losses=np.concatenate([one.final_losses, more.final_losses]),
+            iterations=np.concatenate([one.iterations, more.iterations]),
+            status_codes=np.concatenate([one.status_codes, more.status_codes]),
+            failures=(*one.failures, *more.failures),
+        )
+    )
+
+
+def _sorted(one: Searched) -> Searched:
+    order = np.argsort(one.lr, kind="stable")
+    return replace(
+        one,
+        columns={name: column[order] for name, column in one.columns.items()},
+        final_losses=one.final_losses[order],
+        iterations=one.iterations[order],
+        status_codes=one.status_codes[order],
+    )
+
+
+def _plain(value: Any) -> Setting:
+    plain: Setting = value.item() if isinstance(value, np.generic) else value
+    return plain

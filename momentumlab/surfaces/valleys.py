@@ -1,0 +1,323 @@
+"""Surfaces told by their gradient: it vanishes far out or early, stays bounded, or bends at a sharp place."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from momentumlab.registry import Array, Real, parameter
+from momentumlab.surfaces.base import (
+    CriticalPoint,
+    Surface,
+    Tag,
+    absolute,
+    diagonal,
+    minimum,
+    sum_coordinates,
+    surface,
+    symmetric,
+)
+
+
+@surface("plateau")
+@dataclass(frozen=True, kw_only=True)
+class Plateau(Surface):
+    """A valley in a high plain, on which the gradient vanishes exponentially.
+
+    A run that starts on the plain hardly moves; one that overshoots onto it stays there. It is what a saturated unit
+    does to training.
+    """
+
+    a: Real = parameter(0.25, gt=0, doc="width of the valley along x: the curvature at the minimum is 2a")
+    b: Real = parameter(1.0, gt=0, doc="and along y, where it is 2b")
+
+    formula = "tanh(a x² + b y²)"
+    latex = r"\tanh(a x^2 + b y^2)"
+    source = "elementary"
+    tags = frozenset({Tag.PLATEAU})
+    view = ((-4.0, 4.0), (-2.0, 2.0))
+    start = (-1.9, 0.7)
+
+    def value(self, x: Array) -> Array:
+        return np.tanh(self._squares(x))
+
+    def gradient(self, x: Array) -> Array:
+        g = np.empty_like(x)
+        slope = 2 * self._slope(x)
+        g[0], g[1] = self.a * x[0] * slope, self.b * x[1] * slope
+        return g
+
+    def hessian(self, x: Array) -> Array:
+        slope = 2 * self._slope(x)
+        bend = -4 * slope * np.tanh(self._squares(x))
+        ax, by = self.a * x[0], self.b * x[1]
+        return symmetric(self.a * slope + bend * ax * ax, bend * ax * by, self.b * slope + bend * by * by, like=x)
+
+    def _squares(self, x: Array) -> Array:
+        squares = x * x
+        return self.a * squares[0] + self.b * squares[1]
+
+    def _slope(self, x: Array) -> Array:
+        """1 − tanh², which would lose all digits out on the plain."""
+        fading = np.exp(-2 * self._squares(x))
+        return 4 * fading / ((1 + fading) * (1 + fading))
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(0.0, 0.0),)
+
+
+@surface("easom")
+@dataclass(frozen=True, kw_only=True)
+class Easom(Surface):
+    """A plain with one narrow hole.
+
+    Outside the hole there is next to no gradient, so that a run from there goes nowhere, at whatever learning rate.
+    Around the hole there are traces of further minima, none lower than −0.0001.
+    """
+
+    formula = "−cos(x) cos(y) exp(−(x − π)² − (y − π)²)"
+    latex = r"-\cos x\,\cos y\ e^{-(x - \pi)^2 - (y - \pi)^2}"
+    source = "Easom (1990), A survey of global optimization techniques, thesis, University of Louisville"
+    tags = frozenset({Tag.PLATEAU, Tag.MULTIMODAL})
+    view = ((0.0, 6.0), (0.0, 6.0))
+    start = (2.2, 2.5)
+    lists_all_minima = False
+
+    # −cos x = cos(x − π): the hole of each coordinate is cos(t) exp(−t²) around t = 0.
+    def value(self, x: Array) -> Array:
+        holes = self._hole(x - math.pi)
+        return -(holes[0] * holes[1])
+
+    def gradient(self, x: Array) -> Array:
+        g = np.empty_like(x)
+        holes, slopes = self._hole(x - math.pi), self._slope(x - math.pi)
+        g[0], g[1] = -(slopes[0] * holes[1]), -(holes[0] * slopes[1])
+        return g
+
+    def hessian(self, x: Array) -> Array:
+        t = x - math.pi
+        holes, slopes = self._hole(t), self._slope(t)
+        bends = ((4 * t * t - 3) * np.cos(t) + 4 * t * np.sin(t)) * np.exp(-t * t)
+        return symmetric(-bends[0] * holes[1], -slopes[0] * slopes[1], -holes[0] * bends[1], like=x)
+
+    @staticmethod
+    def _hole(t: Array) -> Array:
+        return np.cos(t) * np.exp(-t * t)
+
+    @staticmethod
+    def _slope(t: Array) -> Array:
+        return -(np.sin(t) + 2 * t * np.cos(t)) * np.exp(-t * t)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(math.pi, math.pi, loss=-1.0),)
+
+
+@surface("logistic_bowl")
+@dataclass(frozen=True, kw_only=True)
+class LogisticBowl(Surface):
+    """The cross-entropy of a logistic model with a label that is true with probability p, in any dimension.
+
+    Far out the gradient is constant, −p on one side and 1 − p on the other, and the curvature is gone: the way in is
+    linear, and a step of Newton's method from there leads astray. The minimum is at the log-odds.
+    """
+
+    p: Real = parameter(0.25, gt=0, lt=1, doc="the probability of the label")
+
+    formula = "Σ log(1 + exp(xᵢ)) − p xᵢ"
+    latex = r"\sum_i \log(1 + e^{x_i}) - p\,x_i"
+    source = "Cox (1958), The regression analysis of binary sequences, Journal of the Royal Statistical Society B 20"
+    dimension = None
+    tags = frozenset({Tag.CONVEX})
+    view = ((-8.0, 8.0),)
+    start = (6.0, -6.0)
+
+    def value(self, x: Array) -> Array:
+        softplus = np.where(x.real > 0, x, 0) + np.log1p(np.exp(-absolute(x)))
+        return sum_coordinates(softplus - self.p * x)
+
+    def gradient(self, x: Array) -> Array:
+        fading = np.exp(-absolute(x))
+        return np.where(x.real > 0, 1, fading) / (1 + fading) - self.p
+
+    def hessian(self, x: Array) -> Array:
+        fading = np.exp(-absolute(x))
+        return diagonal(fading / ((1 + fading) * (1 + fading)))
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        truth, lie = np.log(self.p), np.log1p(-self.p)
+        entropy = -self.p * truth - (1 - self.p) * lie
+        return (minimum(*(truth - lie,) * dim, loss=dim * entropy),)
+
+
+@surface("huber_valley")
+@dataclass(frozen=True, kw_only=True)
+class HuberValley(Surface):
+    """A ravine whose walls are straight from a distance of delta on.
+
+    There the gradient no longer tells how far the floor is: a learning rate that suits the floor is slow on the walls.
+    The curvature jumps where the walls begin; there the Hessian given is that of the inside.
+    """
+
+    a: Real = parameter(0.125, gt=0, doc="curvature along x, inside")
+    b: Real = parameter(16.0, gt=0, doc="curvature along y, inside")
+    delta: Real = parameter(0.5, gt=0, doc="where the walls begin, in both coordinates")
+
+    formula = "a h(x) + b h(y),  h(t) = t²/2 where |t| ≤ delta, else delta (|t| − delta/2)"
+    latex = r"a\,h(x) + b\,h(y),\ h(t) = t^2/2 \ \mathrm{or}\ \delta\,(|t| - \delta/2)"
+    source = "Huber (1964), Robust estimation of a location parameter, Annals of Mathematical Statistics 35"
+    tags = frozenset({Tag.CONVEX, Tag.RAVINE, Tag.ILL_CONDITIONED, Tag.KINK})
+    view = ((-3.0, 3.0), (-1.5, 1.5))
+    start = (-2.5, 1.2)
+
+    def value(self, x: Array) -> Array:
+        size = absolute(x)
+        heights = np.where(size.real <= self.delta, x * x / 2, self.delta * (size - self.delta / 2))
+        return self.a * heights[0] + self.b * heights[1]
+
+    def gradient(self, x: Array) -> Array:
+        slopes = np.where(absolute(x).real <= self.delta, x, self.delta * np.sign(x.real))
+        g = np.empty_like(x)
+        g[0], g[1] = self.a * slopes[0], self.b * slopes[1]
+        return g
+
+    def hessian(self, x: Array) -> Array:
+        inside = absolute(x).real <= self.delta
+        return symmetric(self.a * inside[0], 0, self.b * inside[1], like=x)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(0.0, 0.0),)
+
+
+@surface("log_sum_exp")
+@dataclass(frozen=True, kw_only=True)
+class LogSumExp(Surface):
+    """Three slanting planes with rounded edges: convex, and smooth, where the largest of the planes has kinks.
+
+    Out on a plane there is a slope and hardly any curvature, at the edges there is curvature. It is the logarithm of
+    the example by which Boyd and Vandenberghe show descent methods, at b = 3, without its constant.
+    """
+
+    b: Real = parameter(3.0, gt=0, doc="slope of two of the planes along y")
+
+    formula = "log(exp(x + b y) + exp(x − b y) + exp(−x))"
+    latex = r"\log(e^{x + b y} + e^{x - b y} + e^{-x})"
+    source = "Boyd & Vandenberghe (2004), Convex Optimization, section 9.3.2"
+    tags = frozenset({Tag.CONVEX})
+    view = ((-3.0, 3.0), (-1.5, 1.5))
+    start = (2.6, 1.1)
+
+    def value(self, x: Array) -> Array:
+        largest, parts = self._parts(x)
+        return largest + np.log(parts[0] + parts[1] + parts[2])
+
+    def gradient(self, x: Array) -> Array:
+        up, down, back = self._shares(x)
+        g = np.empty_like(x)
+        g[0], g[1] = up + down - back, self.b * (up - down)
+        return g
+
+    def hessian(self, x: Array) -> Array:
+        up, down, back = self._shares(x)
+        forth = up + down
+        yy = self.b * self.b * (forth * back + 4 * up * down)
+        return symmetric(4 * forth * back, 2 * back * self.b * (up - down), yy, like=x)
+
+    def _parts(self, x: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        """The largest exponent, and the exponentials divided by its own."""
+        up, down, back = x[0] + self.b * x[1], x[0] - self.b * x[1], -x[0]
+        largest = np.where(up.real > down.real, up, down)
+        largest = np.where(largest.real > back.real, largest, back)
+        return largest, (np.exp(up - largest), np.exp(down - largest), np.exp(back - largest))
+
+    def _shares(self, x: Array) -> tuple[Array, Array, Array]:
+        """The share of each exponential in their sum."""
+        _, (up, down, back) = self._parts(x)
+        total = up + down + back
+        return up / total, down / total, back / total
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(-math.log(2) / 2, 0.0, loss=1.5 * math.log(2)),)
+
+
+@surface("lessard")
+@dataclass(frozen=True, kw_only=True)
+class Lessard(Surface):
+    """A strongly convex bowl in one dimension on which the heavy ball, tuned as quadratics want it, never arrives.
+
+    The curvature is 25, or 1 between 1 and 2. With lr = 1/9 and β = 4/9, optimal for a quadratic of curvatures from 1
+    to 25, a run from 3.3 ends in a cycle through three points. At 1 and at 2 the Hessian given is that to the right.
+    """
+
+    formula = "25x²/2 where x < 1,  x²/2 + 24x − 12 where 1 ≤ x < 2,  25x²/2 − 24x + 36 from 2 on"
+    latex = r"f'(x) = 25x\ (x < 1),\quad x + 24\ (1 \leq x < 2),\quad 25x - 24\ (x \geq 2)"
+    source = "Lessard, Recht & Packard (2016), SIAM Journal on Optimization 26, arXiv 1408.3595, section 4.6"
+    dimension = 1
+    tags = frozenset({Tag.CONVEX, Tag.KINK})
+    view = ((-3.0, 4.0),)
+    start = (3.3,)
+
+    def value(self, x: Array) -> Array:
+        x = x[0]
+        half = x * x / 2
+        return np.where(x.real < 1, 25 * half, np.where(x.real < 2, half + 24 * x - 12, 25 * half - 24 * x + 36))
+
+    def gradient(self, x: Array) -> Array:
+        return np.where(x.real < 1, 25 * x, np.where(x.real < 2, x + 24, 25 * x - 24))
+
+    def hessian(self, x: Array) -> Array:
+        return diagonal(np.where((x.real >= 1) & (x.real < 2), 1, 25).astype(x.dtype))
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(0.0),)
+
+
+@surface("sum_of_powers")
+@dataclass(frozen=True, kw_only=True)
+class SumOfPowers(Surface):
+    """Every coordinate in a higher power than the one before: at the minimum only the first one curves.
+
+    So no method with a fixed learning rate comes in geometrically along the others; each digit costs more than the one
+    before.
+    """
+
+    formula = "Σ |xᵢ|ⁱ⁺¹"
+    latex = r"\sum_i |x_i|^{i+1}"
+    source = "Bingham & Surjanovic, Virtual Library of Simulation Experiments: sum of different powers"
+    dimension = None
+    tags = frozenset({Tag.CONVEX, Tag.FLAT_MINIMUM})
+    view = ((-1.0, 1.0),)
+    start = (-0.9, 0.8)
+
+    def value(self, x: Array) -> Array:
+        return sum_coordinates(self._powers(absolute(x), 1))
+
+    def gradient(self, x: Array) -> Array:
+        powers = np.arange(2.0, len(x) + 2)[:, np.newaxis]
+        return powers * np.sign(x.real) * self._powers(absolute(x), 0)
+
+    def hessian(self, x: Array) -> Array:
+        powers = np.arange(2.0, len(x) + 2)[:, np.newaxis]
+        return diagonal(powers * (powers - 1) * self._powers(absolute(x), -1))
+
+    @staticmethod
+    def _powers(sizes: Array, more: int) -> Array:
+        """Each coordinate to the power of its number, counted from 1, and ``more``."""
+        powers = np.empty_like(sizes)
+        for i, size in enumerate(sizes):
+            powers[i] = _power(size, i + 1 + more)
+        return powers
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return (minimum(*(0.0,) * dim),)
+
+
+def _power(x: Array, exponent: int) -> Array:
+    """A whole power of x, by products alone, which unlike the library's power round the same everywhere."""
+    power = np.ones_like(x)
+    while exponent:
+        if exponent % 2:
+            power = power * x
+        exponent //= 2
+        if exponent:
+            x = x * x
+    return power
