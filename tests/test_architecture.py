@@ -42,7 +42,7 @@ ROOMS = [
 ]
 
 # A result's figures and its notebook table are methods for the convenience of notebooks.
-LAZY_EXCEPTIONS = {("result", "report"), ("search", "report")}
+LAZY_EXCEPTIONS = {("result", "report"), ("search", "report"), ("runs", "api")}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
