@@ -21,7 +21,7 @@ from momentumlab.plan import make_plan
 from momentumlab.report.replication import averages
 from momentumlab.report.table import rich_table
 from momentumlab.search.planes import arrays, planes
-from momentumlab.theory import compromises, floor_of, heavy_ball_variance, nesterov_variance
+from momentumlab.theory import compromises, heavy_ball_variance, nesterov_variance, noise_floor
 from tests.conftest import Command
 from tests.test_figures import assert_text_is_clear, told
 
@@ -167,7 +167,7 @@ def test_the_stationary_variance_is_the_closed_form(name: str, closed: Any) -> N
 @pytest.mark.parametrize("spelled", [0.1, "heavy_tailed(0.05, freedom=6)"])
 def test_the_floor_is_the_predicted_one(spelled: Any) -> None:
     result = momentumlab.run({**NOISY, "noise": spelled, "replicates": 64, "iterations": 2000, "start": [0.0, 0.0]})
-    floor = floor_of(result, np.arange(64))
+    floor = noise_floor(result, np.arange(64))
     assert floor.predicted is not None
     assert floor.measured == pytest.approx(floor.predicted, rel=0.05)
 
@@ -177,7 +177,7 @@ def test_the_floor_is_the_predicted_one(spelled: Any) -> None:
 )
 def test_where_theory_knows_no_floor_it_says_nothing(spelled: str) -> None:
     settings_ = {**NOISY, "noise": spelled, "replicates": 1}
-    assert floor_of(momentumlab.run(settings_), np.arange(1)).predicted is None
+    assert noise_floor(momentumlab.run(settings_), np.arange(1)).predicted is None
 
 
 def test_a_better_rate_costs_noise_in_runs_as_in_theory() -> None:
@@ -186,7 +186,7 @@ def test_a_better_rate_costs_noise_in_runs_as_in_theory() -> None:
         result = momentumlab.run({
             **NOISY, "lr": one.lr, "beta": one.beta, "start": [0.0, 0.0], "iterations": 3000, "replicates": 32,
         })  # fmt: skip
-        assert floor_of(result, np.arange(32)).measured == pytest.approx(one.loss, rel=0.1)
+        assert noise_floor(result, np.arange(32)).measured == pytest.approx(one.loss, rel=0.1)
 
 
 def test_averaged_iterates_are_nearer() -> None:

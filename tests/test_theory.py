@@ -26,17 +26,17 @@ from momentumlab.theory import (
     Prediction,
     Regime,
     TheoryDoesNotApplyError,
-    agreements,
     compromises,
+    filter_response,
     heavy_ball_variance,
     lr_limit,
     measured_rate,
     mode,
     nesterov_variance,
-    plane_theory,
-    response,
+    rate_plane,
     spectral_radii,
     stationary_variances,
+    trial_rates,
 )
 from tests.conftest import CONFIGS, Command
 from tests.test_figures import assert_text_is_clear, told
@@ -233,7 +233,7 @@ def test_the_iterations_to_the_tolerance_are_about_those_that_are_made(
 def test_a_plane_has_the_rates_of_its_trials() -> None:
     settings_ = {"surface": "ravine", "optimizer": "nesterov", "lr": "geomspace(1e-3, 1, 9)", "beta": [0.0, 0.5, 0.9]}
     plan = make_plan(momentumlab.load(settings_))
-    said = plane_theory(plan, 0, plan.trials)
+    said = rate_plane(plan, 0, plan.trials)
     for number in range(plan.trials):
         ((_, alone),) = predictions(plan, number)
         assert isinstance(alone, Prediction)
@@ -344,7 +344,7 @@ def test_the_rate_in_the_table_is_the_predicted_one(name: str, step: float, beta
     surface = {"name": "quadratic", "eigenvalues": [curvature]}
     optimizer = {"name": name, **({"beta": beta} if has_beta else {})}
     result = momentumlab.run(surface=surface, optimizer=optimizer, lr=lr, start=[1.0], iterations=3000)
-    (said,) = agreements(result)
+    (said,) = trial_rates(result)
     assert said.predicted is not None
     if 0.5 < said.predicted < 1.5 and abs(said.predicted - 1) > 2e-3:
         assert said.measured == pytest.approx(said.predicted, rel=0.01)
@@ -381,14 +381,14 @@ def test_what_is_too_short_has_no_rate() -> None:
     ],
 )  # fmt: skip
 def test_disagreement_has_its_reason(settings_: dict[str, Any], reason: str) -> None:
-    (said,) = agreements(momentumlab.run(settings_))
-    assert reason in str(said.note)
+    (said,) = trial_rates(momentumlab.run(settings_))
+    assert reason in str(said.reason)
 
 
 @pytest.mark.parametrize("settings_", [{"lr": 0.1, "beta1": 0.5}, {"lr": 2.0, "beta1": 0.9}])
 def test_adam_with_a_large_eps_has_its_predicted_rate(settings_: dict[str, Any]) -> None:
     result = momentumlab.run(surface="ravine", optimizer={"name": "adam", "eps": 1.0, **settings_}, iterations=4000)
-    (said,) = agreements(result)
+    (said,) = trial_rates(result)
     assert said.predicted is not None
     assert said.measured == pytest.approx(said.predicted, rel=0.01)
 
@@ -408,7 +408,7 @@ def test_adam_is_said_to_hover_and_does() -> None:
     result = momentumlab.run(surface="ravine", optimizer="adam", lr=0.1, iterations=20_000)
     assert np.abs(result.positions[0, -2000:]).max() > 1e-9
     assert "cannot settle" in " ".join(explanation([(prediction.point, prediction)]))
-    assert agreements(result)[0].predicted is None
+    assert trial_rates(result)[0].predicted is None
 
 
 def test_envelopes_touch_their_curves_from_above() -> None:
@@ -483,7 +483,7 @@ def test_no_compromise_is_better_than_another() -> None:
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.99])
 def test_momentum_is_a_low_pass_filter(beta: float) -> None:
     """H(z) = 1 / (1 − β/z)."""
-    said = response(made("momentum", beta=beta), 0.1, iterations=50)
+    said = filter_response(made("momentum", beta=beta), 0.1, iterations=50)
     exact = 1 / (1 - beta * np.exp(-2j * math.pi * said.frequencies))
     assert said.gain_at_rest == pytest.approx(1 / (1 - beta))
     assert said.gain_alternating == pytest.approx(1 / (1 + beta))
@@ -497,7 +497,7 @@ def test_momentum_is_a_low_pass_filter(beta: float) -> None:
 @pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo"])
 def test_responses_are_those_of_the_step_itself(name: str) -> None:
     optimizer = made(name)
-    said = response(optimizer, 0.1, iterations=40)
+    said = filter_response(optimizer, 0.1, iterations=40)
     surface, x, lr = Parabola(), np.zeros((1, 1)), np.array([0.1])
     state, velocities = optimizer.init(x), []
     for t in range(1, 41):
@@ -510,7 +510,7 @@ def test_responses_are_those_of_the_step_itself(name: str) -> None:
 @pytest.mark.parametrize("name", ["adam", "lion", "nesterov_convex", "schedule_free_sgd", "newton"])
 def test_what_is_no_filter_has_no_response(name: str) -> None:
     with pytest.raises(TheoryDoesNotApplyError, match=name):
-        response(made(name), 0.1)
+        filter_response(made(name), 0.1)
 
 
 def test_the_command_draws_the_filter(command: Command, tmp_path: Path) -> None:

@@ -359,7 +359,7 @@ class QHAdam(_TwoMoments[Moments]):
         return numerator / (np.sqrt(square) + self.eps), state
 
 
-class Momentum(NamedTuple):
+class FirstMoment(NamedTuple):
     """Lion's state: the average of gradients."""
 
     m: Array
@@ -367,7 +367,7 @@ class Momentum(NamedTuple):
 
 @optimizer("lion", lr=1e-4)
 @dataclass(frozen=True, kw_only=True)
-class Lion(Optimizer[Momentum]):
+class Lion(Optimizer[FirstMoment]):
     """Lion: the sign of a mix of momentum and gradient; found by a search over programs.
 
     Every coordinate moves by lr. At a constant lr it ends in a cycle of about that size.
@@ -380,13 +380,13 @@ class Lion(Optimizer[Momentum]):
     equation = "x ← x − lr·(sign(β₁ m + (1 − β₁) g) + weight_decay·x),  m ← β₂ m + (1 − β₂) g"
     source = "Chen et al. (2023), arXiv 2302.06675; agrees with optax.lion"
 
-    def init(self, x: Array) -> Momentum:
-        return Momentum(np.zeros_like(x))
+    def init(self, x: Array) -> FirstMoment:
+        return FirstMoment(np.zeros_like(x))
 
-    def step(self, state: Momentum, g: Array, here: Here) -> tuple[Array, Momentum]:
+    def step(self, state: FirstMoment, g: Array, here: Here) -> tuple[Array, FirstMoment]:
         direction = np.sign(self.beta1 * state.m + (1 - self.beta1) * g)
         m = self.beta2 * state.m + (1 - self.beta2) * g
-        return decayed(direction, here.x, self.weight_decay), Momentum(m)
+        return decayed(direction, here.x, self.weight_decay), FirstMoment(m)
 
 
 @optimizer("adan", lr=1e-3)

@@ -17,7 +17,7 @@ from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match, Standing
 from momentumlab.search.ranking import STALLED, WITHIN
 from momentumlab.search.tuning import ZOOM_CELLS, Searched
-from momentumlab.theory import agreements
+from momentumlab.theory import trial_rates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str])
     columns += [("to target", "right"), ("final loss", "right")]
     columns += [("final point", "left")] if match.starts == 1 else []
     numbers = [match.trials_of(standing.number)[0] for standing in match.standings]
-    rates = agreements(match.result, numbers) if match.starts == 1 else []
+    rates = trial_rates(match.result, numbers) if match.starts == 1 else []
     has_rates = any(rate.measured is not None for rate in rates)
     columns += [(heading, "right") for heading in RATES] if has_rates else []
     columns += [("robust", "right")] if has_robustness else []

@@ -11,7 +11,7 @@ from momentumlab.report.final_state import endings
 from momentumlab.report.replication import averages
 from momentumlab.report.steps import Step, steps_of
 from momentumlab.result import Result
-from momentumlab.theory import agreements
+from momentumlab.theory import trial_rates
 
 
 def json_document(
@@ -68,7 +68,7 @@ def rows_of(result: Result, numbers: Sequence[int] | None = None) -> Iterator[di
         yield from rows
         return
     every = range(result.trials) if numbers is None else numbers
-    for number, row, rate in zip(every, rows, agreements(result, numbers), strict=True):
+    for number, row, rate in zip(every, rows, trial_rates(result, numbers), strict=True):
         rated = {**row, "rate": rate.measured, "predicted_rate": rate.predicted}
         if result.experiment.noise is not None or result.experiment.is_random:
             rated["averaged_loss"], rated["ema_loss"] = averages(result, number)

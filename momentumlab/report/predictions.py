@@ -12,7 +12,7 @@ from rich.text import Text
 from momentumlab.plan import Plan
 from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, short
 from momentumlab.surfaces import CriticalPoint, Tag
-from momentumlab.theory import Mode, Prediction, Regime, TheoryDoesNotApplyError, predict, predicted_floor
+from momentumlab.theory import Mode, Prediction, Regime, TheoryDoesNotApplyError, predict, predicted_noise_floor
 
 MOST_EXPLAINED = 6
 """Of up to so many trials each is explained in words."""
@@ -112,7 +112,7 @@ def _how_far(plan: Plan) -> str:
 
 def _floor(plan: Plan, number: int, said: list[tuple[CriticalPoint, Said]]) -> float | None:
     """The loss above the nearest minimum at which noise keeps a trial, if there is noise."""
-    return predicted_floor(plan, number, said[0][0]) if said and said[0][0].kind.is_minimum else None
+    return predicted_noise_floor(plan, number, said[0][0]) if said and said[0][0].kind.is_minimum else None
 
 
 def explanation(said: list[tuple[CriticalPoint, Said]]) -> Iterator[str]:

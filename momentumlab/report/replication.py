@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.search.ranking import finished, quantile
-from momentumlab.theory import floor_of, running_average, tail_average
+from momentumlab.theory import noise_floor, running_average, tail_average
 
 Cells = tuple[str, list[str]]
 """A heading, and a cell for each row."""
@@ -67,7 +67,7 @@ def floor_columns(result: Result, numbers: Sequence[int]) -> Iterator[Cells]:
     """Where noise keeps each setting: the loss above the minimum, the predicted one, and that of averaged iterates."""
     if result.history is None or (result.experiment.noise is None and not result.experiment.is_random):
         return
-    floors = [floor_of(result, replicates_of(result, number)) for number in numbers]
+    floors = [noise_floor(result, replicates_of(result, number)) for number in numbers]
     if any(floor.measured is not None for floor in floors):
         yield FLOORS[0], ["" if floor.measured is None else f"{floor.measured:.3g}" for floor in floors]
     if any(floor.predicted is not None for floor in floors):

@@ -12,7 +12,7 @@ from rich.text import Text
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.plan import Plan, Trial
 from momentumlab.report.labels import Labels
-from momentumlab.theory import Response, check_constant, response
+from momentumlab.theory import FilterResponse, check_constant, filter_response
 from momentumlab.theory.prediction import optimizer_of
 
 MOST = 12
@@ -25,7 +25,7 @@ class Labelled:
 
     label: str
     trial: Trial
-    response: Response
+    response: FilterResponse
 
 
 def responses(plan: Plan) -> list[Labelled]:
@@ -47,7 +47,7 @@ def responses(plan: Plan) -> list[Labelled]:
         check_constant(plan.group_of(trial.number).schedules)
         hyperparameters = dict(trial.hyperparameters)
         lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
-        answer = response(optimizer_of(trial.optimizer, hyperparameters), lr)
+        answer = filter_response(optimizer_of(trial.optimizer, hyperparameters), lr)
         found.append(Labelled(label=labels.of(trial), trial=trial, response=answer))
     return found
 

@@ -18,7 +18,7 @@ from momentumlab.report.final_state import Ending, endings
 from momentumlab.report.labels import SYMBOLS, Labels, point, short
 from momentumlab.report.steps import steps_of
 from momentumlab.result import Result, Status
-from momentumlab.theory import Agreement, agreements
+from momentumlab.theory import TrialRate, trial_rates
 
 Justify = Literal["left", "right"]
 
@@ -121,9 +121,9 @@ def shown(result: Result) -> Sequence[int]:
     return best
 
 
-def rates_of(result: Result) -> list[Agreement]:
+def rates_of(result: Result) -> list[TrialRate]:
     """The rates, measured and predicted, of the trials that have a row; empty where no paths were kept."""
-    return [] if result.history is None else agreements(result, shown(result))
+    return [] if result.history is None else trial_rates(result, shown(result))
 
 
 def rate_text(rate: float | None) -> str:
@@ -133,7 +133,7 @@ def rate_text(rate: float | None) -> str:
     return f"{rate:.4f}" if abs(rate - 1) > 1e-3 or rate == 1 else f"1{rate - 1:+.1e}".replace("e-0", "e-")
 
 
-def remarks(result: Result, rates: Sequence[Agreement]) -> Iterator[str]:
+def remarks(result: Result, rates: Sequence[TrialRate]) -> Iterator[str]:
     """What must be said below the table."""
     if result.trials > MOST_ROWS * result.experiment.replicates:
         yield _remark_on_the_rest(result)
@@ -143,8 +143,8 @@ def remarks(result: Result, rates: Sequence[Agreement]) -> Iterator[str]:
     labels = Labels(result.experiment)
     differing: dict[str, list[str]] = {}
     for number, rate in zip(shown(result), rates, strict=False):
-        if rate.note is not None:
-            differing.setdefault(rate.note, []).append(labels.of(result.plan.trial(number)))
+        if rate.reason is not None:
+            differing.setdefault(rate.reason, []).append(labels.of(result.plan.trial(number)))
     for note, names in differing.items():
         others = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         yield f"rate is not as predicted for {'; '.join(names[:MOST_NAMED])}{others}: {note}"
@@ -160,7 +160,7 @@ def _remark_on_the_rest(result: Result) -> str:
     return f"the best {BEST_ROWS} of {count:,} {what} by final loss; {ended}; all of them: {where}"
 
 
-def columns(result: Result, rates: Sequence[Agreement]) -> list[Column]:
+def columns(result: Result, rates: Sequence[TrialRate]) -> list[Column]:
     """Every column; those of the rates, where any trial has one."""
     labels = Labels(result.experiment)
     numbers = shown(result)

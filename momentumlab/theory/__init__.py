@@ -7,22 +7,21 @@ grow) per iteration in the long run; a complex pair ρ e^{±iφ} oscillates with
 B. T. Polyak, *Some methods of speeding up the convergence of iteration methods* (1964); L. Lessard, B. Recht and
 A. Packard, arXiv 1408.3595; B. O'Donoghue and E. Candès, arXiv 1204.3982.
 
-=============  ==============================================================
-module         what
-=============  ==============================================================
-`linear_map`   the map, from the optimizer's own step; where there is none
-`modes`        one eigenvector: regime, rate, period, overshoot, growth
-`prediction`   a whole trial: the limit and the best of lr, iterations needed
-`plane`        rates over planes of hyperparameters
-`agreement`    the rate that a path really has, beside the predicted one
-`noise`        the variance at which noisy gradients keep a method
-`floor`        the loss at which they keep it, measured beside predicted
-`response`     the method as a filter: gain and phase against frequency
-=============  ==============================================================
+================  ============================================================
+module            content
+================  ============================================================
+`linear_map`      the linear map, computed from the optimizer's own step
+`modes`           one eigenvector: regime, rate, period, overshoot, growth
+`prediction`      one trial: lr limit, best lr, iterations to the tolerance
+`rate_planes`     rates over planes of hyperparameters
+`rates`           the measured rate of each trial beside the predicted one
+`variances`       the stationary variance of the iterates under gradient noise
+`noise_floors`    the noise floor of the loss, measured beside predicted
+`filters`         the method as a filter: gain and phase over frequency
+================  ============================================================
 """
 
-from momentumlab.theory.agreement import Agreement, agreements, coordinate_rates, measured_rate
-from momentumlab.theory.floor import Floor, floor_of, predicted_floor, running_average, tail_average
+from momentumlab.theory.filters import FilterResponse, filter_response
 from momentumlab.theory.linear_map import (
     LinearMap,
     TheoryDoesNotApplyError,
@@ -33,48 +32,55 @@ from momentumlab.theory.linear_map import (
     spectral_radii,
 )
 from momentumlab.theory.modes import EQUAL, Mode, Regime, mode
-from momentumlab.theory.noise import (
+from momentumlab.theory.noise_floors import (
+    NoiseFloor,
+    noise_floor,
+    predicted_noise_floor,
+    running_average,
+    tail_average,
+)
+from momentumlab.theory.prediction import Prediction, lr_limit, predict
+from momentumlab.theory.rate_planes import RatePlane, rate_plane
+from momentumlab.theory.rates import TrialRate, coordinate_rates, measured_rate, trial_rates
+from momentumlab.theory.variances import (
     Compromise,
     compromises,
     heavy_ball_variance,
     nesterov_variance,
     stationary_variances,
 )
-from momentumlab.theory.plane import PlaneTheory, plane_theory
-from momentumlab.theory.prediction import Prediction, lr_limit, predict
-from momentumlab.theory.response import Response, response
 
 __all__ = [
     "EQUAL",
-    "Agreement",
     "Compromise",
-    "Floor",
+    "FilterResponse",
     "LinearMap",
     "Mode",
-    "PlaneTheory",
+    "NoiseFloor",
     "Prediction",
+    "RatePlane",
     "Regime",
-    "Response",
     "TheoryDoesNotApplyError",
-    "agreements",
+    "TrialRate",
     "check_constant",
     "check_decoupled",
     "check_steady",
     "compromises",
     "coordinate_rates",
-    "floor_of",
+    "filter_response",
     "heavy_ball_variance",
     "linear_map",
     "lr_limit",
     "measured_rate",
     "mode",
     "nesterov_variance",
-    "plane_theory",
+    "noise_floor",
     "predict",
-    "predicted_floor",
-    "response",
+    "predicted_noise_floor",
+    "rate_plane",
     "running_average",
     "spectral_radii",
     "stationary_variances",
     "tail_average",
+    "trial_rates",
 ]

@@ -14,7 +14,7 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
 from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark, title
 from momentumlab.result import Result
-from momentumlab.theory import agreements, coordinate_rates
+from momentumlab.theory import coordinate_rates, trial_rates
 
 MOST_COORDINATES = 4
 AXIS_NAMES = ("x", "y")
@@ -146,7 +146,7 @@ def loss_figure(
         for one, curve in zip(shown, curves, strict=True):
             _draw(panel, result, one, curve, limit)
         for one, curve in zip(shown if theory and above else [], curves, strict=False):
-            rate = agreements(result, [one.number])[0].predicted
+            rate = trial_rates(result, [one.number])[0].predicted
             if rate is not None:
                 envelope = _envelope(np.where(curve > floor, curve, 0.0), result.recorded(one.number), rate**2)
                 bounds = (float(curve.min()), 3 * float(curve.max()))
@@ -181,7 +181,7 @@ def _envelope(heights: Array, iterations: NDArray[np.int64], rate: float) -> Arr
 
 def _theory_remark(result: Result, shown: Sequence[Shown], formula: str) -> str:
     """What dotted lines mean, and for whom there are none."""
-    if any(rate.predicted is not None for rate in agreements(result, [one.number for one in shown])):
+    if any(rate.predicted is not None for rate in trial_rates(result, [one.number for one in shown])):
         return f"dotted: {formula} as theory predicts"
     return "theory does not apply"
 

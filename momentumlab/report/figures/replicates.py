@@ -15,7 +15,7 @@ from momentumlab.report.figures.selection import Shown, join, selection, selecti
 from momentumlab.report.replication import replicates_of
 from momentumlab.result import LOST, Result
 from momentumlab.search.ranking import quantile
-from momentumlab.theory import floor_of
+from momentumlab.theory import noise_floor
 
 SINGLES = 3
 """So many single paths are drawn behind each median."""
@@ -83,7 +83,7 @@ def replicated_loss_figure(result: Result, *, theory: bool = False) -> Figure:
     shown = selection(result)
     lowest = [_lowest_minimum(result, one) for one in shown]
     above = all(np.isfinite(lowest))
-    floors = [floor_of(result, replicates_of(result, one.number)).predicted for one in shown] if theory else []
+    floors = [noise_floor(result, replicates_of(result, one.number)).predicted for one in shown] if theory else []
     has_floor = any(floor is not None for floor in floors)
     told = "dotted: the mean loss that theory predicts" if has_floor else "theory does not apply"
     remark = join(TOLD, told if theory else "", selection_remark(result))

@@ -7,22 +7,22 @@ from matplotlib.axes import Axes
 
 from momentumlab.report.figures.sheets import Scale, Sheet
 from momentumlab.search.planes import Plane
-from momentumlab.theory import PlaneTheory, TheoryDoesNotApplyError, plane_theory
+from momentumlab.theory import RatePlane, TheoryDoesNotApplyError, rate_plane
 
 
 class Theories:
     """What theory says of each plane, computed once for all figures."""
 
     def __init__(self) -> None:
-        self._said: dict[int, PlaneTheory | str] = {}
+        self._said: dict[int, RatePlane | str] = {}
 
-    def of(self, plane: Plane) -> PlaneTheory | str:
+    def of(self, plane: Plane) -> RatePlane | str:
         """What there is to draw, or the reason why there is nothing."""
         if plane.first not in self._said:
             try:
                 if plane.starts > 1 or any(axis.name.startswith("start") for axis in plane.axes):
                     raise TheoryDoesNotApplyError("starts differ from trial to trial")
-                said: PlaneTheory | str = plane_theory(plane.result.plan, plane.trials.start, plane.trials.stop)
+                said: RatePlane | str = rate_plane(plane.result.plan, plane.trials.start, plane.trials.stop)
             except TheoryDoesNotApplyError as error:
                 said = str(error)
             self._said[plane.first] = said

@@ -13,15 +13,15 @@ from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_constant, check_decoupled, check_steady
-from momentumlab.theory.noise import stationary_variances
 from momentumlab.theory.prediction import optimizer_of
+from momentumlab.theory.variances import stationary_variances
 
 EMA_DECAY = 0.99
 """Of the running average of iterates."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Floor:
+class NoiseFloor:
     """Where one setting settles.
 
     Attributes
@@ -37,21 +37,21 @@ class Floor:
     predicted: float | None
 
 
-def floor_of(result: Result, numbers: NDArray[np.int64]) -> Floor:
+def noise_floor(result: Result, numbers: NDArray[np.int64]) -> NoiseFloor:
     """The floor of the trials of one setting, which differ by their replicates alone; the result has its history."""
     surface = result.plan.surface_of(int(numbers[0]))
     middle = np.median(result.final_points[numbers], axis=0)
     minima = surface.minima(result.plan.dimension)
     nearest = min(minima, key=lambda each: float(np.linalg.norm(middle - np.array(each.point))), default=None)
     if nearest is None:
-        return Floor(measured=None, predicted=None)
+        return NoiseFloor(measured=None, predicted=None)
     ended = any(result.status_of(int(number)) is not Status.MAX_ITERATIONS for number in numbers)
     losses = result.losses[numbers]
     measured = None if ended else float(losses[:, losses.shape[1] // 2 :].mean()) - nearest.loss
-    return Floor(measured=measured, predicted=predicted_floor(result.plan, int(numbers[0]), nearest))
+    return NoiseFloor(measured=measured, predicted=predicted_noise_floor(result.plan, int(numbers[0]), nearest))
 
 
-def predicted_floor(plan: Plan, number: int, minimum: CriticalPoint) -> float | None:
+def predicted_noise_floor(plan: Plan, number: int, minimum: CriticalPoint) -> float | None:
     """½ Σ λ · variance of a trial at a minimum; ``None`` where theory does not apply."""
     surface, noise = plan.surface_of(number), plan.experiment.noise
     if noise is None or noise.variance is None or not math.isfinite(noise.variance):

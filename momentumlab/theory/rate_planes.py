@@ -20,7 +20,7 @@ from momentumlab.theory.prediction import directions, optimizer_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneTheory:
+class RatePlane:
     """What theory says of a whole plane of trials on a surface with one minimum.
 
     Attributes
@@ -39,7 +39,7 @@ class PlaneTheory:
     discriminants: Mapping[float, Array]
 
 
-def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
+def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
     """Rates of the trials from ``first`` up to ``last``, all of one optimizer, near the surface's only minimum.
 
     Raises
@@ -78,7 +78,7 @@ def plane_theory(plan: Plan, first: int, last: int) -> PlaneTheory:
         ]
         oscillates[curvature] = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
         discriminants[curvature] = _discriminants(eigenvalues, dominant)
-    return PlaneTheory(rates=rates, oscillates=oscillates, discriminants=discriminants)
+    return RatePlane(rates=rates, oscillates=oscillates, discriminants=discriminants)
 
 
 def _discriminants(eigenvalues: NDArray[np.complex128], dominant: NDArray[np.complex128]) -> Array:

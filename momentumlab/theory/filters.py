@@ -24,7 +24,7 @@ SLOW = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
-class Response:
+class FilterResponse:
     """The velocity of a method as a filter of the gradients.
 
     Attributes
@@ -63,7 +63,7 @@ class Response:
         return float(self.frequencies[weak[0]]) if len(weak) else math.inf
 
 
-def response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 60) -> Response:
+def filter_response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 60) -> FilterResponse:
     """A method's response.
 
     Parameters
@@ -100,7 +100,7 @@ def response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 60) -> R
     for k in range(iterations):
         impulse[k] = d if k == 0 else float(c @ state)
         state = state if k == 0 else a @ state
-    return Response(
+    return FilterResponse(
         impulse=impulse,
         step=np.cumsum(impulse),
         frequencies=frequencies,

@@ -46,7 +46,7 @@ MOST_COORDINATES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
+class TrialRate:
     """The rates of one trial.
 
     Attributes
@@ -57,27 +57,27 @@ class Agreement:
         The rate of its path; ``None`` where the path is too short, or has no minimum to come to.
     predicted
         The spectral radius at that minimum; ``None`` where theory does not apply.
-    note
+    reason
         Why the two differ, where they do.
     """
 
     minimum: CriticalPoint | None = None
     measured: float | None = None
     predicted: float | None = None
-    note: str | None = None
+    reason: str | None = None
 
 
-def agreements(result: Result, numbers: Sequence[int] | None = None) -> list[Agreement]:
+def trial_rates(result: Result, numbers: Sequence[int] | None = None) -> list[TrialRate]:
     """The rates of some trials of a result, or of all; it must have its history."""
     numbers = range(result.trials) if numbers is None else numbers
     if result.experiment.noise is not None or result.experiment.is_random:  # then nothing settles at any rate
-        return [Agreement() for _ in numbers]
+        return [TrialRate() for _ in numbers]
     with np.errstate(all="ignore"):  # what diverges may overflow here, too
         sound = [number for number in numbers if result.status_of(number) is not Status.FAILED]
         minima = {number: minimum for number in sound if (minimum := _approached(result, number)) is not None}
         predicted = _predicted_rates(result, minima)
         return [
-            _agreement(result, number, minima[number], predicted.get(number)) if number in minima else Agreement()
+            _agreement(result, number, minima[number], predicted.get(number)) if number in minima else TrialRate()
             for number in numbers
         ]
 
@@ -87,7 +87,7 @@ def coordinate_rates(result: Result, number: int) -> Array | None:
 
     Where the axes of the bowl are not those of the coordinates, the slowest direction decides for all of them.
     """
-    (agreement,) = agreements(result, [number])
+    (agreement,) = trial_rates(result, [number])
     if agreement.predicted is None or agreement.minimum is None:
         return None
     plan = result.plan
@@ -204,15 +204,15 @@ def _radii(plan: Plan, group: Group, numbers: list[int], points: Array) -> tuple
     return radii, reach(one, lr, float(curvatures[0, -1]), found)
 
 
-def _agreement(result: Result, number: int, minimum: CriticalPoint, predicted: float | None) -> Agreement:
+def _agreement(result: Result, number: int, minimum: CriticalPoint, predicted: float | None) -> TrialRate:
     point = np.array(minimum.point)
     distances = np.sqrt(((result.path(number) - point) ** 2).sum(axis=1))
     floor = max(ROUNDING * float(np.abs(point).max()), UNDERFLOW)
     measured = measured_rate(distances, result.recorded(number), floor)
-    note = None
+    reason = None
     if measured is not None and predicted is not None and not _agrees(measured, predicted):
-        note = _reason(result, number, minimum, (measured, predicted), distances, floor)
-    return Agreement(minimum=minimum, measured=measured, predicted=predicted, note=note)
+        reason = _reason(result, number, minimum, (measured, predicted), distances, floor)
+    return TrialRate(minimum=minimum, measured=measured, predicted=predicted, reason=reason)
 
 
 def _agrees(measured: float, predicted: float) -> bool:
