@@ -20,6 +20,7 @@ ROOMS = [
     "stopping",
     "registry",
     "schedules",
+    "datasets",
     "surfaces",
     "optimizers",
     "plugins",

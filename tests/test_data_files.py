@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
+from momentumlab.datasets import builtin, data_table
+from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
 from momentumlab.errors import ConfigError
 from momentumlab.surfaces import SURFACES
-from momentumlab.surfaces.data import archive, sets, table
-from momentumlab.surfaces.data.design import Design, Wishes, design
 from tests.conftest import Command
 
 WORDS = "a,b,label\n1,2,x\n3,4,y\n5,7,x\n0,1,y\n"
@@ -27,9 +27,9 @@ def written(tmp_path: Path, content: str | bytes, name: str = "t.csv") -> str:
     return str(path)
 
 
-def of(path: str, **wishes: Any) -> Design:
+def of(path: str, **options: Any) -> DesignMatrix:
     usual = {"target": "", "ignore": "", "standardise": False, "intercept": False, "outputs": "classes"}
-    return design(Wishes(data=path, **{**usual, **wishes}))
+    return design_matrix(DesignOptions(data=path, **{**usual, **options}))
 
 
 def archived(tmp_path: Path, **arrays: Any) -> str:
@@ -132,12 +132,12 @@ def test_a_bad_file_gives_one_clear_error_with_its_line(tmp_path: Path, case: st
 def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         of(written(tmp_path, "a,b\n" + "red,x\n" * 1000 + "1,y\n"))
-    assert len(error.value.problems) == table.MOST_PROBLEMS + 1
+    assert len(error.value.problems) == data_table.MOST_PROBLEMS + 1
     assert str(error.value.problems[-1]).endswith("and 990 more problems of this kind")
 
 
 @pytest.mark.parametrize(
-    ("wishes", "expected"),
+    ("options", "expected"),
     [
         ({"target": "lable"}, "target: t.csv has no column 'lable' (did you mean 'label'?)"),
         ({"target": "zzz"}, "target: t.csv has no column 'zzz'; it has a, b, label"),
@@ -157,10 +157,10 @@ def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Pa
         ({"data": "two_moons(5, n=6)"}, "data: 'two_moons(5, n=6)': 'n=6' is not understood; write two_moons(n=200, noise=0.2, seed=0)"),  # noqa: E501
     ],
 )  # fmt: skip
-def test_a_setting_that_does_not_fit_the_file_is_told(tmp_path: Path, wishes: dict[str, str], expected: str) -> None:
-    path = wishes.pop("data", None) or written(tmp_path, WORDS)
+def test_a_setting_that_does_not_fit_the_file_is_told(tmp_path: Path, options: dict[str, str], expected: str) -> None:
+    path = options.pop("data", None) or written(tmp_path, WORDS)
     with pytest.raises(ConfigError) as error:
-        of(path, **wishes)
+        of(path, **options)
     assert str(error.value).splitlines()[0].replace(f"{tmp_path}/", "") == expected
 
 
@@ -196,7 +196,7 @@ def test_an_archive_that_declares_ten_gigabytes_is_refused_before_anything_is_al
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(npz_files, "MOST_BYTES", 10_000)
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, X=np.zeros((1001, 1), dtype=np.int8), y=np.zeros(1001))
     assert path.stat().st_size < 1000
@@ -256,14 +256,14 @@ def test_a_table_is_read_anew_when_its_file_has_changed(tmp_path: Path) -> None:
 def test_shipped_tables_are_there_with_their_licence(name: str, shape: tuple[int, int], classes: int) -> None:
     read = of(name, standardise=True)
     assert (read.features.shape, len(read.classes)) == (shape, classes)
-    readme = (sets.FOLDER / "README.md").read_text()
+    readme = (builtin.FOLDER / "README.md").read_text()
     assert f"`{name}.csv`" in readme
     assert "creativecommons.org/licenses/by/4.0" in readme
 
 
 def test_shipped_tables_are_the_published_ones() -> None:
     """Means that UCI's documentation and R's manual have."""
-    iris, wine = (sets.load(name, numeric=False).columns for name in ("iris", "wine"))
+    iris, wine = (builtin.load(name, numeric=False).columns for name in ("iris", "wine"))
     means = [iris[name].astype(float).mean() for name in ("sepal_length", "sepal_width", "petal_length", "petal_width")]
     assert means == pytest.approx([5.843333, 3.057333, 3.758, 1.199333], abs=1e-6)
     assert wine["alcohol"].astype(float).mean() == pytest.approx(13.0, abs=0.05)
@@ -272,19 +272,19 @@ def test_shipped_tables_are_the_published_ones() -> None:
 
 
 def test_moons_are_two_half_circles_with_the_noise_that_was_asked_for() -> None:
-    x, y, moon = sets.two_moons(301, 0).columns.values()
+    x, y, moon = builtin.two_moons(301, 0).columns.values()
     upper = moon == "upper"
     assert upper.sum() == 150
     assert np.hypot(x[upper], y[upper]) == pytest.approx(1)
     assert np.hypot(x[~upper] - 1, y[~upper] - 0.5) == pytest.approx(1)
     assert (y[upper] >= 0).all()
     assert (y[~upper] <= 0.5).all()
-    noisy: Any = sets.two_moons(20_001, 0.3, seed=5).columns
-    clean: Any = sets.two_moons(20_001, 0).columns
+    noisy: Any = builtin.two_moons(20_001, 0.3, seed=5).columns
+    clean: Any = builtin.two_moons(20_001, 0).columns
     for name in ("x", "y"):
         assert (noisy[name] - clean[name]).std() == pytest.approx(0.3, rel=0.02)
-    assert (sets.two_moons(50, 0.1, 1).columns["x"] == sets.two_moons(50, 0.1, 1).columns["x"]).all()
-    assert (sets.two_moons(50, 0.1, 1).columns["x"] != sets.two_moons(50, 0.1, 2).columns["x"]).all()
+    assert (builtin.two_moons(50, 0.1, 1).columns["x"] == builtin.two_moons(50, 0.1, 1).columns["x"]).all()
+    assert (builtin.two_moons(50, 0.1, 1).columns["x"] != builtin.two_moons(50, 0.1, 2).columns["x"]).all()
 
 
 def test_paths_start_from_the_folder_of_the_configuration_and_else_from_the_current_one(

@@ -1,16 +1,12 @@
-"""Problems on data: a loss over the rows of a table, in as many dimensions as the model has weights.
+"""Problems on data: losses over the rows of a table, with one coordinate per weight of the model.
 
-=========  ======================================================================================================
-module     what it has
-=========  ======================================================================================================
+=========  =================================================================
+module     content
+=========  =================================================================
 `linear`   least_squares, logistic, softmax
 `network`  mlp
-`base`     what they have in common: parameters, lanes in panels, batches of rows
-`design`   from a table to features and targets: columns chosen, standardised, classes coded
-`sets`     the sets that come with the package, and two moons
-`table`    files to tables; CSV
-`archive`  NPZ
-=========  ======================================================================================================
+`base`     what they share: parameters, panels of lanes, mini-batches
+=========  =================================================================
 """
 
 from momentumlab.surfaces.data import linear, network

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumlab.datasets.builtin import BUILT_IN
+from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.registry import Array, parameter
 from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
-from momentumlab.surfaces.data.design import Design, Wishes, design
-from momentumlab.surfaces.data.sets import BUILT_IN
 
 PANEL = 8
 """The lanes of a panel, where a lane is one column of a matrix product."""
@@ -56,16 +56,16 @@ class DataSurface(Surface):
     start = (0.0,)
 
     @cached_property
-    def design(self) -> Design:
+    def design(self) -> DesignMatrix:
         """The data, read and checked.
 
         Raises
         ------
         ConfigError
-            With everything that is wrong with the settings or the file (see `momentumlab.surfaces.data.design.design`).
+            With everything that is wrong with the settings or the file (see `momentumlab.datasets.design_matrix`).
         """
-        return design(
-            Wishes(
+        return design_matrix(
+            DesignOptions(
                 data=self.data,
                 target=self.target,
                 ignore=self.ignore,

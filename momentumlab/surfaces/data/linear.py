@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumlab.datasets.builtin import BUILT_IN
+from momentumlab.datasets.design_matrix import DesignMatrix
 from momentumlab.registry import Array, parameter
 from momentumlab.surfaces.base import CriticalPoint, Tag, absolute, minimum, surface
 from momentumlab.surfaces.data.base import NO_CURVATURE, DataSurface
-from momentumlab.surfaces.data.design import Design
-from momentumlab.surfaces.data.sets import BUILT_IN
 
 MOST_STEPS = 100
 
@@ -170,7 +170,7 @@ def cross_entropies(scores: Array, targets: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=64)
-def _lowest(model: LinearModel, data: Design) -> tuple[CriticalPoint, ...]:
+def _lowest(model: LinearModel, data: DesignMatrix) -> tuple[CriticalPoint, ...]:
     """The minimum of a convex loss; ``data`` are the model's, and tell apart what a file had at different times."""
     if model.outputs == "number":
         w = _shortest_solution(model)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from momentumlab.datasets import builtin
+from momentumlab.datasets.data_table import MOST_BYTES, NUMBER, DataTable, Words, bad_file, complaint, raise_any
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.registry import Array, did_you_mean
-from momentumlab.surfaces.data import sets
-from momentumlab.surfaces.data.table import MOST_BYTES, NUMBER, Table, Words, bad_file, complaint, raise_any
 
 MOST_CLASSES = 1000
 
@@ -18,7 +18,7 @@ CONSTANT = 1e-13
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Design:
+class DesignMatrix:
     """A problem's data.
 
     Attributes
@@ -46,7 +46,7 @@ class Design:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class DesignOptions:
     """What a person says of the data.
 
     Attributes
@@ -73,7 +73,7 @@ class Wishes:
     outputs: str
 
 
-def design(wishes: Wishes) -> Design:
+def design_matrix(options: DesignOptions) -> DesignMatrix:
     """The data of a problem; read anew only where its file has changed.
 
     Raises
@@ -83,25 +83,25 @@ def design(wishes: Wishes) -> Design:
         its path and line.
     """
     try:
-        status = None if sets.is_built_in(wishes.data) else Path(wishes.data).stat()
+        status = None if builtin.is_built_in(options.data) else Path(options.data).stat()
     except (OSError, ValueError):  # told when it is read
         status = None
-    return _design(wishes, None if status is None else (status.st_mtime_ns, status.st_size))
+    return _design_matrix(options, None if status is None else (status.st_mtime_ns, status.st_size))
 
 
 @functools.lru_cache(maxsize=16)
-def _design(wishes: Wishes, stamp: tuple[int, int] | None) -> Design:
-    table = sets.load(wishes.data, numeric=wishes.outputs == "number")
-    target, names = _chosen(table, wishes)
+def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -> DesignMatrix:
+    table = builtin.load(options.data, numeric=options.outputs == "number")
+    target, names = _chosen(table, options)
     problems: list[Problem] = []
     columns = [table.numbers(name, problems) for name in names]
     classes: tuple[str, ...] = ()
-    if wishes.outputs == "number":
+    if options.outputs == "number":
         targets = table.numbers(target, problems)[:, np.newaxis]
     else:
         labels = _labels(table, target, problems)
         raise_any(problems, table.place)
-        classes, targets = _coded(table, target, labels, wishes.outputs)
+        classes, targets = _coded(table, target, labels, options.outputs)
     raise_any(problems, table.place)
     if 8 * table.rows * (len(names) + 1 + targets.shape[1]) > MOST_BYTES:
         raise bad_file(
@@ -110,22 +110,22 @@ def _design(wishes: Wishes, stamp: tuple[int, int] | None) -> Design:
     if table.rows < 2:
         raise bad_file(table.place, "there is one row: nothing can be learned from it")
     features = np.stack(columns, axis=1)
-    if wishes.standardise:
+    if options.standardise:
         features = _standardised(features, names, table.place)
-    if wishes.intercept:
+    if options.intercept:
         features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
         names = [*names, "intercept"]
     with np.errstate(all="ignore"):
         if not np.isfinite(features.T @ features).all() or not np.isfinite(targets.T @ targets).all():
             raise bad_file(table.place, "the numbers are so large that their squares overflow: choose other units")
-    return Design(features=np.ascontiguousarray(features), targets=targets, names=tuple(names), classes=classes)
+    return DesignMatrix(features=np.ascontiguousarray(features), targets=targets, names=tuple(names), classes=classes)
 
 
-def _chosen(table: Table, wishes: Wishes) -> tuple[str, list[str]]:
+def _chosen(table: DataTable, options: DesignOptions) -> tuple[str, list[str]]:
     """The target and the features."""
     problems = []
-    ignored = [name.strip() for name in wishes.ignore.split(",") if name.strip()]
-    target = wishes.target.strip() or table.target
+    ignored = [name.strip() for name in options.ignore.split(",") if name.strip()]
+    target = options.target.strip() or table.target
     for setting, name in [("target", target), *(("ignore", name) for name in ignored)]:
         if name not in table.columns:
             hint = did_you_mean(name, table.columns) or f"; it has {_listed(list(table.columns))}"
@@ -144,7 +144,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:10])} and {len(names) - 10} more"
 
 
-def _labels(table: Table, target: str, problems: list[Problem]) -> Words:
+def _labels(table: DataTable, target: str, problems: list[Problem]) -> Words:
     """The class of each row, as a word; numbers that are equal are the same class however they are written."""
     column = table.columns[target]
     if column.dtype.kind != "U":
@@ -163,7 +163,7 @@ def _labels(table: Table, target: str, problems: list[Problem]) -> Words:
     return column.astype(np.str_)
 
 
-def _coded(table: Table, target: str, labels: Words, outputs: str) -> tuple[tuple[str, ...], Array]:
+def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[tuple[str, ...], Array]:
     """The classes, numbers in their order and words by the alphabet, and what each row is of them."""
     found = np.unique(labels).tolist()
     classes = sorted(found, key=float) if all(NUMBER.fullmatch(word) for word in found) else found

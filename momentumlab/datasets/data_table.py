@@ -31,7 +31,7 @@ Words = NDArray[np.str_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class DataTable:
     """Columns of equal length, in the order of the file.
 
     Attributes
@@ -105,7 +105,7 @@ def raise_any(problems: Sequence[Problem], place: str) -> None:
     raise ConfigError(told)
 
 
-def read(path: str) -> Table:
+def read(path: str) -> DataTable:
     """Read a file of data.
 
     Raises
@@ -116,7 +116,7 @@ def read(path: str) -> Table:
     """
     content = _content(path)
     if content.startswith(b"PK"):
-        from momentumlab.surfaces.data.archive import parse_npz
+        from momentumlab.datasets.npz_files import parse_npz
 
         return parse_npz(content, path)
     if content.startswith(b"\x93NUMPY"):
@@ -153,7 +153,7 @@ def _text(content: bytes, path: str) -> str:
         raise bad_file(f"{path}:{line}", f"byte {error.start} is not UTF-8: save the file as UTF-8") from None
 
 
-def parse_csv(text: str, place: str) -> Table:
+def parse_csv(text: str, place: str) -> DataTable:
     """Read a table with a line of names first; its separator is the one that makes most columns of these.
 
     Raises
@@ -184,7 +184,7 @@ def parse_csv(text: str, place: str) -> Table:
     columns: dict[str, Array | Words] = {
         name: np.array(each) for name, each in zip(names, zip(*rows, strict=True), strict=True)
     }
-    return Table(place=place, columns=columns, lines=np.array(lines), target=names[-1])
+    return DataTable(place=place, columns=columns, lines=np.array(lines), target=names[-1])
 
 
 def _separator(text: str, place: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from momentumlab.datasets.data_table import MOST_BYTES, DataTable, Words, bad_file
 from momentumlab.registry import Array
-from momentumlab.surfaces.data.table import MOST_BYTES, Table, Words, bad_file
 
 LONGEST_HEADER = 2**16
 TARGET = "y"
@@ -24,7 +24,7 @@ DAMAGE = (
 """What the library raises where an archive is damaged or encrypted."""
 
 
-def parse_npz(content: bytes, place: str) -> Table:
+def parse_npz(content: bytes, place: str) -> DataTable:
     """Read the arrays of an archive: each of one dimension is a column, each of two has a column ``name_i`` for each i.
 
     Numbers of any kind, flags, and text (for labels) are read; objects never are, since pickles can run programs.
@@ -55,7 +55,9 @@ def parse_npz(content: bytes, place: str) -> Table:
             columns[column] = np.ascontiguousarray(values)
     if not columns or not next(iter(lengths.values())):
         raise bad_file(place, "the arrays are empty")
-    return Table(place=place, columns=columns, lines=None, target=TARGET if TARGET in columns else list(columns)[-1])
+    return DataTable(
+        place=place, columns=columns, lines=None, target=TARGET if TARGET in columns else list(columns)[-1]
+    )
 
 
 def _arrays(archive: zipfile.ZipFile, place: str) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from momentumlab.surfaces.data.table import Table, bad_file, read
+from momentumlab.datasets.data_table import DataTable, bad_file, read
 
-FOLDER = Path(__file__).parent.parent.parent / "data"
+FOLDER = Path(__file__).parent / "files"
 
 MOST_ROWS = 10**6
 CALL = re.compile(r"\s*([a-z_]+)\s*(?:\((.*)\))?\s*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shipped:
+class BundledTable:
     """A table that comes with the package.
 
     Attributes
@@ -33,14 +33,14 @@ class Shipped:
     number: str
 
 
-SHIPPED = {
-    "iris": Shipped(label="species", number="petal_width"),
-    "wine": Shipped(label="cultivar", number="alcohol"),
-    "digits": Shipped(label="digit", number="digit"),
+BUNDLED = {
+    "iris": BundledTable(label="species", number="petal_width"),
+    "wine": BundledTable(label="cultivar", number="alcohol"),
+    "digits": BundledTable(label="digit", number="digit"),
 }
 
 
-def two_moons(n: float = 200, noise: float = 0.2, seed: float = 0) -> Table:
+def two_moons(n: float = 200, noise: float = 0.2, seed: float = 0) -> DataTable:
     """Two half circles, one around the end of the other: classes that no straight line parts.
 
     Parameters
@@ -59,21 +59,21 @@ def two_moons(n: float = 200, noise: float = 0.2, seed: float = 0) -> Table:
     y = np.concatenate([np.sin(upper), 0.5 - np.sin(lower)])
     x, y = np.stack([x, y]) + noise * np.random.default_rng(int(seed)).standard_normal((2, int(n)))
     moons = np.array(["upper"] * above + ["lower"] * below)
-    return Table(place="two_moons", columns={"x": x, "y": y, "moon": moons}, lines=None, target="moon")
+    return DataTable(place="two_moons", columns={"x": x, "y": y, "moon": moons}, lines=None, target="moon")
 
 
-MADE: dict[str, Callable[..., Table]] = {"two_moons": two_moons}
+GENERATORS: dict[str, Callable[..., DataTable]] = {"two_moons": two_moons}
 
-BUILT_IN = (*MADE, *SHIPPED)
+BUILT_IN = (*GENERATORS, *BUNDLED)
 
 
 def is_built_in(data: str) -> bool:
     """Whether a text names a set of the package, and no file."""
     match = CALL.fullmatch(data)
-    return match is not None and (match[1] in MADE or data.strip() in SHIPPED)
+    return match is not None and (match[1] in GENERATORS or data.strip() in BUNDLED)
 
 
-def load(data: str, *, numeric: bool) -> Table:
+def load(data: str, *, numeric: bool) -> DataTable:
     """The table that a text names: a set of the package, or a file.
 
     Parameters
@@ -91,17 +91,17 @@ def load(data: str, *, numeric: bool) -> Table:
     if not is_built_in(data):
         return read(data)
     match = CALL.fullmatch(data)
-    if match is not None and match[1] in MADE:
-        return MADE[match[1]](**_arguments(MADE[match[1]], match[2] or "", data))
+    if match is not None and match[1] in GENERATORS:
+        return GENERATORS[match[1]](**_arguments(GENERATORS[match[1]], match[2] or "", data))
     name = data.strip()
-    table, shipped = read(str(FOLDER / f"{name}.csv")), SHIPPED[name]
-    if not numeric or shipped.number == shipped.label:
-        return Table(place=name, columns=table.columns, lines=None, target=shipped.label)
-    columns = {key: column for key, column in table.columns.items() if key != shipped.label}
-    return Table(place=name, columns=columns, lines=None, target=shipped.number)
+    table, bundled = read(str(FOLDER / f"{name}.csv")), BUNDLED[name]
+    if not numeric or bundled.number == bundled.label:
+        return DataTable(place=name, columns=table.columns, lines=None, target=bundled.label)
+    columns = {key: column for key, column in table.columns.items() if key != bundled.label}
+    return DataTable(place=name, columns=columns, lines=None, target=bundled.number)
 
 
-def _arguments(make: Callable[..., Table], text: str, data: str) -> dict[str, float]:
+def _arguments(make: Callable[..., DataTable], text: str, data: str) -> dict[str, float]:
     """The arguments of a call such as ``500, noise=0.1``, checked."""
     names = list(inspect.signature(make).parameters)
     arguments: dict[str, float] = {}
@@ -122,7 +122,7 @@ def _arguments(make: Callable[..., Table], text: str, data: str) -> dict[str, fl
     return arguments
 
 
-def _defaults(make: Callable[..., Table]) -> list[tuple[str, inspect.Parameter]]:
+def _defaults(make: Callable[..., DataTable]) -> list[tuple[str, inspect.Parameter]]:
     return list(inspect.signature(make).parameters.items())
 
 
