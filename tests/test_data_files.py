@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.datasets import builtin, data_table
+from momentumlab.datasets import builtin, data_table, npz_files
 from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
 from momentumlab.errors import ConfigError
 from momentumlab.surfaces import SURFACES
