@@ -11,6 +11,17 @@ class MomentumLabError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+def printable(text: str) -> str:
+    r"""Return a text of unknown origin with everything escaped that a terminal would obey or could not show.
+
+    Control characters, escape sequences, line breaks, invisible and bidirectional formatting characters and bytes that
+    are not UTF-8 are written as in Python: ``\x1b``, ``\n``, ``\u202e``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing that is wrong with an experiment, and the place where a person can mend it."""
