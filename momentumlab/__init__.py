@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from momentumlab.api import run as run
     from momentumlab.errors import ConfigError as ConfigError
     from momentumlab.errors import MomentumLabError as MomentumLabError
+    from momentumlab.errors import PluginError as PluginError
     from momentumlab.experiment import Experiment as Experiment
     from momentumlab.optimizers import OPTIMIZERS as OPTIMIZERS
     from momentumlab.optimizers import Optimizer as Optimizer
@@ -46,6 +47,7 @@ _HOMES = {
     "ComparisonResult": "search",
     "ConfigError": "errors",
     "MomentumLabError": "errors",
+    "PluginError": "errors",
     "Experiment": "experiment",
     "OPTIMIZERS": "optimizers",
     "Optimizer": "optimizers",
@@ -63,6 +65,7 @@ __all__ = [
     "Experiment",
     "MomentumLabError",
     "Optimizer",
+    "PluginError",
     "Result",
     "Status",
     "Surface",

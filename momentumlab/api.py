@@ -4,13 +4,12 @@ import os
 import re
 import shlex
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from momentumlab import engine, stopping
 from momentumlab.config import load_comparison, load_experiment
@@ -21,12 +20,13 @@ from momentumlab.errors import (
     ConfigError,
     InterruptedSweepError,
     OutputError,
-    PluginWarning,
+    PluginError,
     Problem,
     TerminatedSweepError,
 )
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
+from momentumlab.plugins import attribute_errors, loaded_plugins, shown_path
 from momentumlab.result import Result
 from momentumlab.runs import write as store
 from momentumlab.runs.layout import PARTIAL
@@ -106,25 +106,12 @@ def run(
         With every problem of the source and the overrides.
     OutputError
         If the run folder cannot be written.
-
-    Warns
-    -----
-    PluginWarning
-        If the code of a plug-in raised an exception; the result has its trials as ``failed``.
+    PluginError
+        If a user's surface, optimizer or schedule raises an exception.
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
     how = Execution(plots=plots, theory=theory, record=record, executor=executor, history_bytes=history_bytes)
-    return _warned(execute(plan, how, out=None if out is None else Path(out)))
-
-
-Outcomes = TypeVar("Outcomes", Result, "ComparisonResult")
-
-
-def _warned(result: Outcomes) -> Outcomes:
-    """The same, after a warning for each plug-in whose code raised an exception."""
-    for failure in result.failures:
-        warnings.warn(f"{failure} (result.failures has the traceback)", PluginWarning, stacklevel=3)
-    return result
+    return execute(plan, how, out=None if out is None else Path(out))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +184,7 @@ def check_record(record: str) -> str:
     return record
 
 
+@attribute_errors()
 def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path | None = None) -> Result:
     """Run a plan, and write it into a run folder if there is to be one.
 
@@ -217,6 +205,8 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         If the run folder cannot be written.
     InterruptedSweepError
         If somebody interrupts a sweep that has a run folder.
+    PluginError
+        If a user's code raises an exception.
     """
     if out is not None:
         store.prepare(out)
@@ -261,7 +251,7 @@ def _sweep(
         folder = store.begin_sweep(plan.experiment, out, started, block_trials)
 
     def keep(block: Outcome) -> None:
-        if folder is not None and not block.failures:  # those are computed again: resumed, they fail with their message
+        if folder is not None:
             store.save_block(folder, block)
         if how.on_block is not None:
             how.on_block(block)
@@ -294,6 +284,12 @@ def _sweep(
     except BrokenExecutor as error:
         reason = "a worker process was killed, perhaps for want of memory"
         raise OutputError(f"{reason}; what is finished is kept: {_how_to_resume(folder)}") from error
+    except PluginError as error:
+        if folder is None:
+            raise
+        store.record_plugin_error(folder, str(error))
+        message = f"{error}; finished trials are kept, once that is mended: {_how_to_resume(folder)}"
+        raise PluginError(message, error.original) from error.original
     except OutputError as error:
         if folder is None or not (folder / PARTIAL).exists():
             raise
@@ -305,7 +301,8 @@ def _alone(folder: Path | None) -> AbstractContextManager[None]:
 
 
 def _how_to_resume(folder: Path | None) -> str:
-    return f"momentumlab sweep --resume {shlex.quote(str(folder))}"
+    plugins = [f"--plugin {shlex.quote(shown_path(str(plugin.path)))}" for plugin in loaded_plugins()]
+    return " ".join(["momentumlab sweep", *plugins, "--resume", shlex.quote(str(folder))])
 
 
 def compare(
@@ -334,9 +331,10 @@ def compare(
     loaded = load_comparison({} if source is None else source, _nodes(overrides))
     for experiment in loaded.experiments:
         check_size(experiment, max_trials, place=loaded.name)
-    return _warned(execute_comparison(loaded, out=out, plots=plots))
+    return execute_comparison(loaded, out=out, plots=plots)
 
 
+@attribute_errors()
 def execute_comparison(
     loaded: Comparison,
     *,

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab import plugins
+from momentumlab.errors import PluginError
 from momentumlab.experiment import Experiment, Stopping
 from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Lanes, Plan
 from momentumlab.registry import Array, put_lanes, take_lanes
-from momentumlab.result import Failure, History, Result, Status
+from momentumlab.result import History, Result, Status
 from momentumlab.schedules.course import Course
 from momentumlab.surfaces.base import sum_coordinates
 
@@ -70,7 +71,6 @@ def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES)
         status_codes=outcome.codes,
         history=recorder.history(outcome.iterations) if recorder else None,
         notes=recorder.notes if recorder else (),
-        failures=Failure.merged(outcome.failures),
     )
 
 
@@ -129,8 +129,6 @@ class _Batch:
         self.x = np.ascontiguousarray(lanes.start)
         self.velocity = np.zeros_like(self.x)
         self.loss = self.surface.value(self.x)
-        if np.shape(self.loss) != self.x.shape[1:]:
-            raise ValueError(f"value gives the shape {np.shape(self.loss)}, not (lanes,) = {self.x.shape[1:]}")
         self.previous_loss = np.full_like(self.loss, np.inf)
         self.state = self.optimizer.init(self.x)
         self.running = np.ones(len(self.trials), dtype=bool)
@@ -215,73 +213,69 @@ class _Batch:
 def _work_off(
     queue: _Queue, width: int, experiment: Experiment, outcome: "Outcome", recorder: "_Recorder | None"
 ) -> None:
-    """Take all trials of a queue to their ends, or to where somebody's own code raises an exception."""
+    """Take all trials of a queue to their ends.
+
+    Raises
+    ------
+    PluginError
+        If a user's code raises an exception.
+    """
+    classes = (queue.group.surface_class, queue.group.optimizer_class)
     first, last = queue.next, queue.last
     batch: _Batch | None = None
     try:
         batch = _Batch(queue, width, experiment)
-        if plugins.is_foreign(queue.group.surface_class) or plugins.is_foreign(queue.group.optimizer_class):
+        if any(map(plugins.is_foreign, classes)):
             _check_shapes(batch)
         _advance(batch, experiment.stopping, outcome, recorder)
-    except Exception as error:
-        group = queue.group
-        if not (plugins.is_foreign(group.surface_class) or plugins.is_foreign(group.optimizer_class)):
+    except BaseException as error:
+
+        def where() -> str:
+            if batch is None or not batch.running.any():
+                return _place(queue.group, np.arange(first, last), 0)
+            lanes = np.flatnonzero(batch.running)
+            return _place(queue.group, batch.trials[lanes], batch.ages(batch.tick, lanes) + 1)
+
+        found = plugins.plugin_error(error, classes=classes, context=where)
+        if found is None:
             raise
-        trials, ages = _fail(np.arange(first, last), group, batch, outcome, recorder)
-        failure = Failure(
-            surface=group.surface_class.name,
-            optimizer=group.optimizer_class.name,
-            error=plugins.described(error),
-            where=plugins.blame(error),
-            iteration=0 if batch is None else ages + 1,
-            trials=trials,
-            traceback=plugins.traceback_of(error),
-        )
-        outcome.failures.append(failure)
+        raise found from error
+
+
+def _place(group: Group, trials: NDArray[np.int64], iterations: Array | int) -> str:
+    """Describe where the engine was when an exception was raised: ``ball on ravine, trials 0 to 3, iteration 18``."""
+
+    def span(noun: str, numbers: Array | NDArray[np.int64] | int) -> str:
+        low, high = int(np.min(numbers)), int(np.max(numbers))
+        return f"{noun} {low:,}" if low == high else f"{noun}s {low:,} to {high:,}"
+
+    when = span("iteration", iterations) if np.any(iterations) else "before the first iteration"
+    return f"{group.optimizer_class.name} on {group.surface_class.name}, {span('trial', trials)}, {when}"
 
 
 def _check_shapes(batch: _Batch) -> None:
-    """Refuse what NumPy would take in silence, and spread over lanes that it does not belong to."""
-    g = batch.surface.gradient(batch.x)
-    if np.shape(g) != batch.x.shape:
-        raise ValueError(f"gradient gives the shape {np.shape(g)}, not (dim, lanes) = {batch.x.shape}")
-    here = Here(batch.x, 1, batch.loss, batch.lr, batch.surface)
-    velocity, _ = batch.optimizer.step(batch.state, g, here)
-    if np.shape(velocity) != batch.x.shape:
-        raise ValueError(f"step gives a velocity of the shape {np.shape(velocity)}, not (dim, lanes) = {batch.x.shape}")
+    """Refuse results of a user's code that NumPy would broadcast to lanes they do not belong to.
 
-
-def _fail(
-    trials: NDArray[np.int64],
-    group: Group,
-    batch: "_Batch | None",
-    outcome: "Outcome",
-    recorder: "_Recorder | None",
-) -> tuple[int, int]:
-    """End what has not ended: trials under way as they are, others where they start, without a loss.
-
-    Returns
-    -------
-    trials, iterations
-        How many trials that are, and the most iterations that one of them has made.
+    Raises
+    ------
+    PluginError
+        If the value, the gradient or the step has a wrong shape.
     """
-    trials = trials[outcome.codes[trials - outcome.first] == UNSETTLED]
-    *_, start, _ = np.unravel_index(trials - group.first, group.shape)
-    x, loss = group.starts[:, start], np.full(len(trials), np.nan)
-    velocity, ages = np.zeros_like(x), np.zeros(len(trials))
-    if batch is not None and (np.shape(batch.x), np.shape(batch.loss)) == (batch.velocity.shape, batch.running.shape):
-        lanes = np.flatnonzero(batch.running)
-        made = np.broadcast_to(batch.ages(batch.tick, lanes), lanes.shape)
-        if isinstance(batch.births, np.ndarray):  # it may have been raised while others began
-            lanes, made = lanes[made > 0], made[made > 0]
-        places = np.searchsorted(trials, batch.trials[lanes])
-        x[:, places], velocity[:, places] = batch.x[:, lanes], batch.velocity[:, lanes]
-        loss[places], ages[places] = batch.loss[lanes], made
-    outcome.settle(trials, ages, x, loss, Status.FAILED)
-    most = int(ages.max(initial=0))
-    if recorder is not None:  # then all began together
-        recorder.record_failure(most, trials, x, velocity, loss)
-    return len(trials), most
+    lanes = batch.x.shape[1:]
+    g = batch.surface.gradient(batch.x)
+    here = Here(batch.x, 1, batch.loss, batch.lr, batch.surface)
+    _require_shape(batch.loss, lanes, "(lanes,)", type(batch.surface).value)
+    _require_shape(g, batch.x.shape, "(dim, lanes)", type(batch.surface).gradient)
+    step = batch.optimizer.step(batch.state, g, here)
+    if not (isinstance(step, tuple) and len(step) == 2):
+        raise PluginError(f"{plugins.defined_at(type(batch.optimizer).step)}: returns no pair (velocity, state)")
+    _require_shape(step[0], batch.x.shape, "(dim, lanes)", type(batch.optimizer).step, "a velocity of ")
+
+
+def _require_shape(array: Any, shape: tuple[int, ...], meaning: str, function: Any, what: str = "") -> None:
+    if np.shape(array) != shape:
+        message = f"returns {what}shape {np.shape(array)}, expected {meaning} = {shape}"
+        raise PluginError(f"{plugins.defined_at(function)}: {message}")
 
 
 def _advance(batch: _Batch, stopping: Stopping, outcome: "Outcome", recorder: "_Recorder | None") -> None:
@@ -387,8 +381,6 @@ class Outcome:
         ``(trials, dim)``
     losses, iterations, codes
         ``(trials,)``; the code of a trial that has not ended is `UNSETTLED`.
-    failures
-        Why trials failed.
     """
 
     def __init__(self, first: int, trials: int, dimension: int) -> None:
@@ -397,14 +389,12 @@ class Outcome:
         self.losses = np.empty(trials)
         self.iterations = np.empty(trials, dtype=np.int32)
         self.codes = np.full(trials, UNSETTLED, dtype=np.int8)
-        self.failures: list[Failure] = []
 
     def include(self, part: "Outcome") -> None:
         """Take over the final states of some of the trials."""
         places = slice(part.first - self.first, part.first - self.first + len(part.losses))
         self.points[places], self.losses[places] = part.points, part.losses
         self.iterations[places], self.codes[places] = part.iterations, part.codes
-        self.failures += part.failures
 
     def settle(self, trials: NDArray[np.int64], ages: Array | int, x: Array, loss: Array, status: Status) -> None:
         """Note how these trials have ended, after ``ages`` updates each."""
@@ -444,10 +434,6 @@ class _Recorder:
         """Keep the final state of trials that end after ``t`` updates."""
         if t % self.stride != 0:
             self._write(t // self.stride + 1, trials, x, velocity, loss)
-
-    def record_failure(self, t: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
-        """Keep the final state of trials that failed after ``t`` updates, whether or not it was kept before."""
-        self._write(-(-t // self.stride), trials, x, velocity, loss)
 
     def _write(self, entry: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
         # Batches begin with consecutive trials; as long as none has ended, a slice serves, which is much faster.

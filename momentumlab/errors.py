@@ -54,7 +54,21 @@ class DeclarationError(ValueError):
 
 
 class PluginWarning(UserWarning):
-    """A plug-in cannot be used, or its code raised an exception."""
+    """A plug-in cannot be used, or a figure of it cannot be drawn."""
+
+
+class PluginError(MomentumLabError):
+    """A user's surface, optimizer, schedule or function raised an exception, which is the ``__cause__``.
+
+    Attributes
+    ----------
+    original
+        The same exception; unlike ``__cause__`` it survives the way from a worker process.
+    """
+
+    def __init__(self, message: str, original: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.original = original
 
 
 class OutputError(MomentumLabError):

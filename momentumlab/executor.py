@@ -5,6 +5,7 @@ The numbers of a trial do not depend on the block it is in, nor on who computes 
 
 import math
 import os
+import pickle
 import signal
 import threading
 import time
@@ -13,10 +14,11 @@ from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 
 from momentumlab.engine import Outcome, run_trials
+from momentumlab.errors import PluginError
 from momentumlab.experiment import Experiment
 from momentumlab.plan import Plan, make_plan
-from momentumlab.plugins import Plugins
-from momentumlab.result import Failure, Result
+from momentumlab.plugins import Plugins, described
+from momentumlab.result import Result
 from momentumlab.stopping import Terminated
 
 LARGEST_BLOCK = 2**18
@@ -70,7 +72,6 @@ def run_blocks(
         iterations=whole.iterations,
         status_codes=whole.codes,
         history=None,
-        failures=Failure.merged(whole.failures),
     )
 
 
@@ -120,10 +121,6 @@ def pool(workers: int) -> Iterator[Executor | None]:
         executor.shutdown(cancel_futures=True)
 
 
-class _StoppedError(Exception):
-    """Ends the computation of a block."""
-
-
 class _Duty:
     """Whether a worker is computing, and whether it has been told to stop."""
 
@@ -145,7 +142,7 @@ def _stop(signal_number: int, frame: object) -> None:
     """Stop computing; but never in the middle of sending a result, for the rest of which the parent would wait."""
     _Duty.is_over = True
     if _Duty.is_computing:
-        raise _StoppedError
+        raise Terminated
 
 
 def _end_with(parent: int) -> None:
@@ -160,13 +157,19 @@ def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | No
             yield run_trials(plan, first, last)
         return
     futures: set[Future[Outcome]] = {executor.submit(_compute, Plugins(), plan.experiment, *each) for each in ranges}
-    for future in as_completed(futures):
-        futures.discard(future)  # or every block would be kept until the end
-        try:
-            outcome = future.result()
-        except _StoppedError:  # SIGTERM to all processes of a job may reach a worker first
-            raise Terminated from None
-        yield outcome
+    try:
+        for future in as_completed(futures):
+            futures.discard(future)  # or every block would be kept until the end
+            try:
+                outcome = future.result()
+            except PluginError as error:
+                raise error from error.original
+            except Terminated:  # SIGTERM to all processes of a job may reach a worker first
+                raise Terminated from None
+            yield outcome
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _compute(plugins: Plugins, experiment: Experiment, first: int, last: int) -> Outcome:
@@ -176,7 +179,19 @@ def _compute(plugins: Plugins, experiment: Experiment, first: int, last: int) ->
     _Duty.is_computing = True
     try:
         if _Duty.is_over:
-            raise _StoppedError
+            raise Terminated
         return run_trials(plan, first, last)
+    except PluginError as error:
+        error.original = _portable(error.original)
+        raise
     finally:
         _Duty.is_computing = False
+
+
+def _portable(error: BaseException | None) -> BaseException | None:
+    """Return an exception that survives the way to the parent: a pool breaks if a user's own cannot be unpickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return None if error is None else RuntimeError(described(error))
+    return error

@@ -1,13 +1,14 @@
-"""Surfaces, optimizers and schedules in a Python file of somebody's own: how it is loaded, and what it is blamed for.
+"""Load surfaces, optimizers and schedules from a user's Python file, and report errors in it.
 
-A plug-in is Python that a person chose to run: by ``--plugin`` or by `load_plugin`, never by a configuration.
+A plug-in is Python that a user chose to run, by ``--plugin`` or `load_plugin`; a configuration cannot name one.
 """
 
 import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,7 +16,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from momentumlab.errors import ConfigError, DeclarationError, Problem
+from momentumlab import stopping
+from momentumlab.errors import ConfigError, DeclarationError, MomentumLabError, PluginError, Problem
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Registry
 from momentumlab.schedules import SCHEDULES
@@ -152,7 +154,9 @@ def _execute(plugin: Plugin, content: bytes, *, shown: str) -> None:
         place = shown if place == str(plugin.path) else place
         line = f"{place}:{error.lineno or 1}:{error.offset or 1}"
         raise ConfigError([Problem(place=line, message=f"{error.msg}{f': {text}' if text else ''}")]) from None
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if stopping.is_signal(error):
+            raise
         lines = [number for frame, number in _frames(error) if frame.f_code.co_filename == str(plugin.path)]
         what = str(error) if isinstance(error, DeclarationError) else described(error)
         raise ConfigError([Problem(place=f"{shown}:{lines[-1]}" if lines else shown, message=what)]) from None
@@ -231,21 +235,76 @@ def is_foreign(cls: type) -> bool:
     return any(module.split(".")[0] not in ("momentumlab", "abc", "typing", "builtins") for module in modules)
 
 
-def blame(error: BaseException) -> str | None:
-    """Where a plug-in's own code raised an exception, ``my_lab.py:12 in Valley.gradient``; ``None`` if none did.
+def raised_at(error: BaseException) -> str | None:
+    """Return the line of a user's code that raised an exception, ``my_lab.py:12 in Valley.gradient``.
 
-    A plug-in's code is what classes of the catalogues that were written elsewhere have in their modules.
+    Users' code is what belongs neither to this package nor, unless a class in a registry comes from it, to Python's
+    library or an installed package. ``None`` if the traceback holds no such code.
     """
-    modules = {base.__module__ for catalogue in CATALOGUES for cls in catalogue.values() for base in cls.__mro__}
-    foreign = {
-        getattr(sys.modules.get(name), "__file__", None) for name in modules if name.split(".")[0] != "momentumlab"
-    }
-    foreign -= {getattr(sys.modules.get(name), "__file__", None) for name in ("abc", "typing", "builtins")}
-    places = [(frame.f_code, line) for frame, line in _frames(error) if frame.f_code.co_filename in foreign]
+    places = [(frame.f_code, line) for frame, line in _frames(error) if _is_users(frame)]
     if not places:
         return None
     code, line = places[-1]
     return f"{shown_path(code.co_filename)}:{line} in {code.co_qualname}"
+
+
+def _is_users(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    package = module.partition(".")[0]
+    if package == "momentumlab":
+        return False
+    if any(package == cls.__module__.partition(".")[0] for registry in CATALOGUES for cls in registry.values()):
+        return True
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    file = frame.f_code.co_filename
+    return not file.startswith(("<frozen", *(f"{library}{os.sep}" for library in libraries)))
+
+
+def plugin_error(
+    error: BaseException, *, classes: Iterable[type] = (), context: Callable[[], str] | None = None
+) -> PluginError | None:
+    """Return what to raise instead of an exception that a user's code caused; ``None`` if it did not.
+
+    Parameters
+    ----------
+    error
+        Any exception, SystemExit and a KeyboardInterrupt that no signal raised included.
+    classes
+        Classes of which one is responsible even if the exception was raised in this package, if it is a user's class.
+    context
+        Returns where the program was, such as ``trial 3, iteration 18``.
+    """
+    if isinstance(error, MomentumLabError) or stopping.is_signal(error):
+        return None
+    place = raised_at(error)
+    if place is None:
+        foreign = [cls for cls in classes if is_foreign(cls)]
+        if not foreign:
+            return None
+        place = " and ".join(map(defined_at, foreign))
+    where = f" ({context()})" if context is not None else ""
+    return PluginError(f"{place}: {described(error)}{where}", error)
+
+
+@contextlib.contextmanager
+def attribute_errors() -> Iterator[None]:
+    """Turn exceptions of users' code into `PluginError`."""
+    try:
+        yield
+    except BaseException as error:
+        found = plugin_error(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def defined_at(code: Any) -> str:
+    """Return the place of a user's class or method, ``my_lab.py:12 in Valley.gradient``."""
+    if isinstance(code, type):
+        module = sys.modules.get(code.__module__)
+        return f"{shown_path(getattr(module, '__file__', None) or code.__module__)} in {code.__qualname__}"
+    code = code.__code__
+    return f"{shown_path(code.co_filename)}:{code.co_firstlineno} in {code.co_qualname}"
 
 
 def shown_path(path: str) -> str:
@@ -260,10 +319,3 @@ def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
     while step is not None:
         yield step.tb_frame, step.tb_lineno
         step = step.tb_next
-
-
-def traceback_of(error: BaseException) -> str:
-    """The whole story of an exception, for whoever wants to mend its cause."""
-    import traceback
-
-    return "".join(traceback.format_exception(error))

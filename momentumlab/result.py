@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ class Status(Enum):
     MAX_ITERATIONS = (0, "made all its iterations")
     CONVERGED = (1, "reached a tolerance or the target loss")
     DIVERGED = (2, "left every bound, or met a number that is not finite")
-    FAILED = (3, "the code of a plug-in raised an exception")
 
     def __init__(self, code: int, message: str) -> None:
         self.code = code
@@ -42,66 +41,6 @@ class Status(Enum):
 
 
 STATUS_OF_CODE = {status.code: status for status in Status}
-
-
-LOST = (Status.DIVERGED, Status.FAILED)
-"""What came to nothing: the losses of such trials do not count."""
-
-
-def are_lost(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Which trials came to nothing."""
-    return np.isin(codes, [status.code for status in LOST])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """An exception that somebody's own surface or optimizer raised in the middle of a run.
-
-    The trials that were under way, and those that waited behind them, keep the last state that they had.
-
-    Attributes
-    ----------
-    surface, optimizer
-        On what, and of what, the trials are.
-    error
-        The exception, ``ZeroDivisionError: division by zero``.
-    where
-        ``my_lab.py:12 in Valley.gradient``; ``None`` where it was not raised in its own code, but by what that gave.
-    iteration
-        The iteration, from 1, in which it was raised: the latest of those that were under way. With 0 there was none.
-    trials
-        How many trials ended by it.
-    traceback
-        The whole story.
-    """
-
-    surface: str
-    optimizer: str
-    error: str
-    where: str | None
-    iteration: int
-    trials: int
-    traceback: str
-
-    def __str__(self) -> str:
-        where = self.where or "what it gave does not fit"
-        when = f"in iteration {self.iteration:,}" if self.iteration else "before the first iteration"
-        trials = "1 trial" if self.trials == 1 else f"{self.trials:,} trials"
-        return f"{self.optimizer} on {self.surface} failed {when}: {where}: {self.error} (status of {trials}: failed)"
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
-
-    @staticmethod
-    def merged(failures: "Iterable[Failure]") -> "tuple[Failure, ...]":
-        """Those of the same cause as one."""
-        found: dict[tuple[str, ...], Failure] = {}
-        for each in failures:
-            cause = (each.surface, each.optimizer, each.error, each.where or "")
-            earlier = found.get(cause)
-            found[cause] = each if earlier is None else replace(earlier, trials=earlier.trials + each.trials)
-        return tuple(found.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +89,6 @@ class Result:
         What a person should know about this result beyond its numbers.
     run_folder
         Where it was written, if it was.
-    failures
-        Why trials failed, if some did.
     """
 
     plan: Plan
@@ -162,7 +99,6 @@ class Result:
     history: History | None
     notes: tuple[str, ...] = ()
     run_folder: Path | None = None
-    failures: tuple[Failure, ...] = ()
 
     @property
     def experiment(self) -> Experiment:
@@ -219,8 +155,8 @@ class Result:
         return self._kept.iterations(int(self.iterations[number]))
 
     def ranking(self) -> NDArray[np.intp]:
-        """The numbers of all trials, lowest final loss first; diverged and failed ones last, whatever their loss."""
-        losses = np.where(are_lost(self.status_codes), np.inf, self.final_losses)
+        """The numbers of all trials, lowest final loss first and diverged trials last."""
+        losses = np.where(self.status_codes == Status.DIVERGED.code, np.inf, self.final_losses)
         return np.argsort(losses, kind="stable")
 
     def summary(self) -> list[dict[str, Any]]:

@@ -19,7 +19,11 @@ unfinished: set[Path] = set()
 """The files that are being written, under the names from which they are to be renamed."""
 
 
-class Terminated(KeyboardInterrupt):
+class Interrupted(KeyboardInterrupt):
+    """SIGINT arrived."""
+
+
+class Terminated(Interrupted):
     """SIGTERM arrived."""
 
 
@@ -27,17 +31,25 @@ class _Unwinding:
     """How many parts of the program that are under way ask for an exception."""
 
     depth = 0
+    handled = False
+    """Whether `obey_signals` was called: then every signal raises `Interrupted`, and never plain KeyboardInterrupt."""
+
+
+def is_signal(error: BaseException) -> bool:
+    """Return whether a signal raised this exception, as opposed to code that raises KeyboardInterrupt itself."""
+    return isinstance(error, Interrupted) or (isinstance(error, KeyboardInterrupt) and not _Unwinding.handled)
 
 
 def obey_signals() -> None:
     """Let signals end this process as they should; to be called as early as possible, in the main thread."""
     own = os.getpid()
+    _Unwinding.handled = True
 
     def stop(number: int, frame: object) -> None:
         if os.getpid() != own:  # a worker that was forked a moment ago
             os._exit(exit_code(number))
         if _Unwinding.depth:
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            raise Terminated if number == signal.SIGTERM else Interrupted
         end_by(number)
 
     def unraisable(problem: "sys.UnraisableHookArgs") -> None:
@@ -73,7 +85,7 @@ def end_by(number: int) -> NoReturn:
 
 @contextmanager
 def unwinding() -> Iterator[None]:
-    """Within it, a signal raises `KeyboardInterrupt` or `Terminated`."""
+    """Let a signal raise `Interrupted` or `Terminated` within the block."""
     _Unwinding.depth += 1
     try:
         yield

@@ -191,7 +191,7 @@ MIXED = {
 
 def test_a_batch_equals_its_trials_one_at_a_time() -> None:
     batch = momentumlab.run(MIXED)
-    assert set(batch.status) == set(Status) - {Status.FAILED}, "the batch is meant to end in every status"
+    assert set(batch.status) == set(Status), "the batch is meant to end in every status"
     for trial in batch.plan:
         alone = momentumlab.run(
             {
@@ -341,5 +341,5 @@ def test_axes_of_vectors_make_groups_of_their_own() -> None:
 
 
 def test_statuses_carry_their_message() -> None:
-    assert {status.label for status in Status} == {"converged", "diverged", "max_iterations", "failed"}
+    assert {status.label for status in Status} == {"converged", "diverged", "max_iterations"}
     assert all(status.message for status in Status)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from typer.main import get_command
 import momentumlab
 from momentumlab import engine, plugins
 from momentumlab.cli import app
-from momentumlab.errors import ConfigError, PluginWarning
+from momentumlab.errors import ConfigError, PluginError
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.result import Status
 from momentumlab.schedules import SCHEDULES
@@ -27,8 +28,6 @@ from momentumlab.surfaces.quadratics import Ravine
 from tests.conftest import ROOT, Command
 
 Load = Callable[..., Path]
-
-failing = pytest.mark.filterwarnings("ignore:.*failed:momentumlab.errors.PluginWarning")
 
 LAB = '''
 from dataclasses import dataclass
@@ -301,138 +300,147 @@ def test_a_plugin_that_changes_while_it_is_running_does_not_mix_numbers(
 # Exceptions in the middle of a run
 
 
-def test_from_python_a_failure_is_a_warning(load: Load) -> None:
+def test_an_exception_in_a_plugin_is_raised_with_its_place_trial_and_iteration(load: Load) -> None:
     load(FAILING)
-    with pytest.warns(PluginWarning, match=r"ball on gully failed in iteration 18: .*my_lab\.py"):
-        momentumlab.run(RUN)
+    with pytest.raises(PluginError) as caught:
+        momentumlab.run(RUN, lr=[0.01, 0.05])
+    message = r".*my_lab\.py:{} in Ball\.step: ZeroDivisionError: division by zero \({}\)"
+    where = "ball on gully, trials 0 to 1, iteration 18"
+    assert re.fullmatch(message.format(RAISED_IN, where), str(caught.value))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert isinstance(caught.value, momentumlab.MomentumLabError)
 
 
-@failing
-def test_trials_of_a_plugin_that_raises_keep_what_they_had(load: Load) -> None:
+@pytest.mark.parametrize("executor", [nullcontext, lambda: ThreadPoolExecutor(2), lambda: processes("fork")])
+def test_in_a_sweep_the_exception_comes_from_any_executor(load: Load, executor: Callable[[], Any]) -> None:
     load(FAILING)
-    result = momentumlab.run(RUN, optimizers=["ball", "sgd"], optimizer=None, lr=[0.01, 0.05])
-    assert [status.label for status in result.status] == ["failed"] * 2 + ["max_iterations"] * 2
-    assert result.iterations.tolist() == [17, 17, 40, 40]
-    shorter = momentumlab.run({**BUILT_IN, "lr": [0.01, 0.05], "iterations": 17})
-    for lane in range(2):
-        assert result.path(lane).tobytes() == shorter.path(lane).tobytes()
-        assert result.velocities[lane, :18].tobytes() == shorter.velocities[lane].tobytes()
-        assert result.final_points[lane].tobytes() == shorter.final_points[lane].tobytes()
-    assert result.final_losses[:2].tobytes() == shorter.final_losses.tobytes()
-    others = momentumlab.run({**BUILT_IN, "optimizer": "sgd", "lr": [0.01, 0.05]})
-    assert result.positions[2:].tobytes() == others.positions.tobytes()
-    (failure,) = result.failures
-    assert failure.where is not None
-    assert failure.where.endswith(f"my_lab.py:{RAISED_IN} in Ball.step")
-    assert (failure.error, failure.iteration, failure.trials) == ("ZeroDivisionError: division by zero", 18, 2)
-    assert "1 / 0" in failure.traceback
+    axes: dict[str, Any] = {"lr": "geomspace(1e-4, 0.1, 12)", "record": "none"}
+    with executor() as pool, pytest.raises(PluginError, match=r"trials 0 to 11, iteration 18") as caught:
+        momentumlab.run(RUN, **axes, executor=pool)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("return State(np.zeros_like(x))", "raise KeyError('init')"),
-        ("return np.stack([0.125 * x[0], 2 * self.b * x[1]])", "raise KeyError('gradient')"),
-        ("return 0.0625 *", "raise KeyError('value'); return 0.0625 *"),
-        ("        return 0.0625 * (x[0] * x[0]) + self.b * (x[1] * x[1])", "        return np.sum(x * x)"),
-        ("return np.stack([0.125 * x[0], 2 * self.b * x[1]])", "return np.stack([0.125 * x[0]])"),
-        ("return v, State(v)", "return v[:, :1], State(v)"),
-        ("return v, State(v)", "return v"),
-    ],
-)
-@pytest.mark.parametrize("record", ["all", "none"])
-@failing
-def test_a_plugin_that_fails_at_once_fails_from_the_start(load: Load, old: str, new: str, record: str) -> None:
-    assert old in LAB
-    load(LAB.replace(old, new))
-    result = momentumlab.run(RUN, lr=[0.01, 0.05], record=record)
-    assert set(result.status) == {Status.FAILED}
-    assert result.iterations.tolist() == [0, 0]
-    assert result.final_points.tolist() == [[-2.4, 0.2], [-2.4, 0.2]]
-    assert sum(failure.trials for failure in result.failures) == 2
-    if record == "all":
-        assert result.positions.tolist() == [[[-2.4, 0.2]], [[-2.4, 0.2]]]
+def test_an_exception_that_cannot_be_pickled_comes_from_a_process_as_text(load: Load) -> None:
+    own = "class Odd(Exception):\n    def __init__(self, a, b):\n        super().__init__(f'{a} {b}')\n\n\n"
+    load(FAILING.replace("1 / 0", "raise Odd(1, 2)").replace("class State(", own + "class State("))
+    with processes("fork") as pool, pytest.raises(PluginError, match=r"Ball\.step: Odd: 1 2 \(") as caught:
+        momentumlab.run(RUN, lr="geomspace(1e-4, 0.1, 12)", record="none", executor=pool)
+    assert str(caught.value.__cause__) == "Odd: 1 2"
 
 
-@failing
-def test_in_a_sweep_what_was_finished_is_kept(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials that converge before the exception keep their numbers; with few lanes, some trials never begin."""
+def test_trials_that_start_at_different_times_are_named_with_their_iterations(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load(FAILING)
     monkeypatch.setattr(engine, "BATCH_BYTES", 8 * 2 * 4)
     monkeypatch.setattr(engine, "IDLE_SHARE", 0.0)
     axes: dict[str, Any] = {"lr": "geomspace(1e-4, 0.1, 12)", "beta": [0.0], "tolerance": 2e-3}
-    failed = momentumlab.run(RUN, **axes, record="none")
-    whole = momentumlab.run({**BUILT_IN, **axes}, record="none")
-    early = failed.status_codes != Status.FAILED.code
-    assert 0 < early.sum() < 12
-    assert (whole.iterations[early] < 18).all()
-    for name in ("final_points", "final_losses", "iterations", "status_codes"):
-        assert getattr(failed, name)[early].tobytes() == getattr(whole, name)[early].tobytes()
-    under_way = ~early & (failed.iterations > 0)
-    for number in np.flatnonzero(under_way).tolist():
-        iterations, lr = int(failed.iterations[number]), failed.plan.trial(number).hyperparameters["lr"]
-        shorter = momentumlab.run(BUILT_IN, lr=lr, beta=0.0, iterations=iterations)
-        assert shorter.final_points[0].tobytes() == failed.final_points[number].tobytes()
-        assert shorter.final_losses[0] == failed.final_losses[number]
-    waiting = ~early & (failed.iterations == 0)
-    assert waiting.any()
-    assert (failed.final_points[waiting] == [-2.4, 0.2]).all()
+    with pytest.raises(PluginError, match=r"trials \d+ to \d+, iterations \d+ to 18\)"):
+        momentumlab.run(RUN, **axes, record="none")
+
+
+@pytest.mark.parametrize("kind", ["SystemExit(3)", "KeyboardInterrupt", "type('Own', (BaseException,), {})()"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_plugin_cannot_end_the_program(command: Command, lab: Path, kind: str, workers: str) -> None:
+    lab.write_text(FAILING.replace("1 / 0", f"raise {kind}"))
+    arguments = ["--surface", "gully", "--optimizer", "ball", "--lr", "linspace(0.01,0.1,60)", "--workers", workers]
+    done = command("sweep", "--plugin", lab, *arguments)
+    assert done.returncode == 1
+    name = kind.replace("type('", "").split("(")[0].split("'")[0]
+    assert done.stderr.startswith(f"error: my_lab.py:{RAISED_IN} in Ball.step: {name}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("return State(np.zeros_like(x))", "raise KeyError('init')", "Ball.init: KeyError: 'init'"),
+        ("return np.stack([0.125 * x[0], 2 * self.b * x[1]])", "raise KeyError('a')", "Gully.gradient: KeyError: 'a'"),
+        ("return 0.0625 *", "raise KeyError('value'); return 0.0625 *", "Gully.value: KeyError: 'value'"),
+        (
+            "        return 0.0625 * (x[0] * x[0]) + self.b * (x[1] * x[1])",
+            "        return np.sum(x * x)",
+            "Gully.value: returns shape (), expected (lanes,) = (2,)",
+        ),
+        (
+            "return np.stack([0.125 * x[0], 2 * self.b * x[1]])",
+            "return np.stack([0.125 * x[0]])",
+            "Gully.gradient: returns shape (1, 2), expected (dim, lanes) = (2, 2)",
+        ),
+        (
+            "return v, State(v)",
+            "return v[:, :1], State(v)",
+            "Ball.step: returns a velocity of shape (2, 1), expected (dim, lanes) = (2, 2)",
+        ),
+        ("return v, State(v)", "return v", "Ball.step: returns no pair (velocity, state)"),
+        (
+            "return v, State(v)",
+            "return (v if here.t == 1 else np.zeros(7)), State(v)",
+            "my_lab.py in Gully and ",
+        ),
+    ],
+)
+@pytest.mark.parametrize("record", ["all", "none"])
+def test_a_plugin_that_breaks_a_contract_is_named(load: Load, old: str, new: str, message: str, record: str) -> None:
+    assert old in LAB
+    load(LAB.replace(old, new))
+    with pytest.raises(PluginError, match=re.escape(message)) as caught:
+        momentumlab.run(RUN, lr=[0.01, 0.05], record=record)
+    assert "my_lab.py" in str(caught.value)
 
 
 def test_a_fault_of_the_package_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Ravine, x: Any) -> Any:
-        raise KeyError("a fault")
-
-    monkeypatch.setattr(Ravine, "gradient", broken)
-    with pytest.raises(KeyError):
+    monkeypatch.setattr(Ravine, "gradient", {}.__getitem__)
+    with pytest.raises(TypeError, match="unhashable"):
         momentumlab.run(BUILT_IN)
 
 
-def test_a_failed_run_is_saved_told_and_exit_1(command: Command, lab: Path, tmp_path: Path) -> None:
+def test_an_interrupt_from_the_keyboard_is_not_a_plugin_error(load: Load) -> None:
+    """In a notebook, where the package does not handle signals."""
+    load(FAILING.replace("1 / 0", "raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        momentumlab.run(RUN)
+
+
+def test_a_plugin_error_ends_the_command(command: Command, lab: Path, tmp_path: Path) -> None:
     lab.write_text(FAILING)
     config = tmp_path / "both.yaml"
     config.write_text("surface: ravine\noptimizers: [{name: ball, lr: 0.05}, {name: sgd, lr: 0.05}]\niterations: 30\n")
-    done = command("run", "--plugin", lab, config, config)
-    assert done.returncode == 1
-    expected = (
-        f"error: ball on ravine failed in iteration 18: my_lab.py:{RAISED_IN} in Ball.step: "
-        "ZeroDivisionError: division by zero (status of 1 trial: failed)\n"
+    for subcommand in ("run", "compare", "tune"):
+        done = command(subcommand, "--plugin", lab, config, config)
+        assert (done.returncode, done.stdout) == (1, "")
+        place = f"error: my_lab.py:{RAISED_IN} in Ball.step: ZeroDivisionError: division by zero (ball on ravine, trial"
+        assert done.stderr.startswith(place)
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_sweep_keeps_finished_blocks_and_is_resumed_after_the_fix(
+    command: Command, lab: Path, tmp_path: Path, workers: str
+) -> None:
+    lab.write_text(FAILING.replace("if np.any(here.t == 18)", "if np.any(here.lr > 0.09)"))
+    words = "--surface ravine --optimizer ball --lr linspace(0.01,0.1,70000) --iterations 20 --no-plots"
+    arguments = words.split()
+    done = command("sweep", "--plugin", lab, *arguments, "--workers", workers)
+    assert (done.returncode, done.stdout) == (1, "")
+    resume = re.fullmatch(
+        r"error: my_lab\.py:\d+ in Ball\.step: ZeroDivisionError: division by zero "
+        r"\(ball on ravine, trials [\d,]+ to [\d,]+, iteration 1\); "
+        r"finished trials are kept, once that is mended: momentumlab (sweep \S+ \S+ --resume \S+)\n",
+        done.stderr,
     )
-    assert done.stderr == 2 * expected
-    assert [line.split()[-1] for line in done.stdout.splitlines() if line.startswith(("ball", "sgd"))] == [
-        "failed",
-        "max_iterations",
-    ] * 2
-    folder = tmp_path / done.stdout.splitlines()[-1]
-    assert {"result.json", "summary.csv", "trajectories.npz", "trajectory.png"} <= {f.name for f in folder.iterdir()}
-    written = json.loads((folder / "result.json").read_text())
-    assert [trial["status"] for trial in written["trials"]] == ["failed", "max_iterations"]
-    assert written["failures"][0]["error"] == "ZeroDivisionError: division by zero"
-
-
-def test_a_failed_sweep_is_saved_and_exit_1(command: Command, lab: Path, tmp_path: Path) -> None:
-    lab.write_text(FAILING)
-    arguments = ["--surface", "ravine", "--optimizer", "ball,sgd", "--lr", "linspace(0.01,0.1,60)"]
-    done = command("sweep", "--plugin", lab, *arguments, "--workers", "2")
-    assert done.returncode == 1
-    assert done.stderr.count("error: ball on ravine failed in iteration 18") == 1
-    assert "60 failed (100.0%)" in done.stdout
-    folder = tmp_path / done.stdout.splitlines()[-1]
-    with np.load(folder / "sweep.npz") as arrays:
-        assert set(arrays["ball.status"].tolist()) == {Status.FAILED.code}
-        assert Status.FAILED.code not in arrays["sgd.status"]
-
-
-@failing
-def test_in_a_comparison_who_fails_comes_last_and_the_others_are_ranked(load: Load) -> None:
-    load(FAILING)
-    result = momentumlab.compare(optimizers=["ball", "momentum", "sgd"], surface="ravine", iterations=30)
-    assert [row["optimizer"] for row in result.summary()] == ["momentum", "sgd", "ball"]
-    assert result.summary()[-1]["statuses"]["failed"] == 1
-    alone = momentumlab.compare(optimizers=["momentum", "sgd"], surface="ravine", iterations=30)
-    assert [row["final_loss"] for row in alone.summary()] == [row["final_loss"] for row in result.summary()[:2]]
-    assert {failure.optimizer for failure in result.failures} == {"ball"}
-    assert not any("ball diverges" in note for note in result.notes)
+    assert resume
+    folder = tmp_path / resume[1].split()[-1]
+    finished = len(list((folder / "blocks").iterdir()))
+    assert finished > 0
+    lab.write_text(LAB)
+    again = command(*resume[1].split())
+    assert (again.returncode, again.stderr) == (0, "")
+    whole = command("sweep", "--plugin", lab, *arguments)
+    with (
+        np.load(folder / "sweep.npz") as resumed,
+        np.load(tmp_path / whole.stdout.splitlines()[-1] / "sweep.npz") as own,
+    ):
+        assert all(resumed[name].tobytes() == own[name].tobytes() for name in own)
 
 
 def test_a_surface_that_cannot_be_drawn_costs_a_picture_alone(command: Command, lab: Path, tmp_path: Path) -> None:
@@ -455,27 +463,13 @@ def test_a_plugin_that_theory_cannot_use_is_an_error_in_a_line(command: Command,
     assert re.fullmatch(r"error: my_lab\.py:\d+ in Ball\.step: AssertionError\n", done.stderr)
 
 
-def test_a_surface_that_fails_where_it_is_judged_does_not_stop_what_comes_after_it(
+def test_a_surface_that_raises_outside_the_engine_is_an_error_in_a_line(
     command: Command, lab: Path, tmp_path: Path
 ) -> None:
     lab.write_text(LAB.replace("        return 0.0625 *", "        1 / 0\n        return 0.0625 *"))
-    for surface in ("gully", "ravine"):
-        (tmp_path / f"{surface}.yaml").write_text(f"surface: {surface}\noptimizers: [sgd, momentum]\niterations: 9\n")
-    done = command("compare", "--plugin", lab, "gully.yaml", "ravine.yaml", "--no-plots", "--quiet")
-    assert done.returncode == 1
+    done = command("compare", "--plugin", lab, "--surface", "gully", "--optimizers", "sgd,momentum")
+    assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"error: my_lab\.py:\d+ in Gully\.value: ZeroDivisionError: division by zero\n", done.stderr)
-    assert re.fullmatch(r"runs/\S+-ravine\n", done.stdout)
-
-
-def test_replicates_of_a_plugin_that_raises_are_shown(command: Command, lab: Path) -> None:
-    lab.write_text(FAILING)
-    arguments = ["--surface", "ravine", "--optimizer", "ball,sgd", "--noise", "0.1", "--replicates", "3"]
-    done = command("run", "--plugin", lab, *arguments)
-    assert done.returncode == 1
-    assert [line.split()[-1] for line in done.stdout.splitlines() if line.startswith(("ball", "sgd"))] == [
-        "failed",
-        "max_iterations",
-    ]
 
 
 # Installed packages

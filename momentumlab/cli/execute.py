@@ -43,7 +43,7 @@ from momentumlab.cli.options import (
     Theory,
     Tolerance,
 )
-from momentumlab.cli.output import print_comparison, print_csv, print_notes, print_result, reported, told_of_plugin
+from momentumlab.cli.output import print_comparison, print_csv, print_notes, print_result, reported
 from momentumlab.cli.settings import (
     joined_words,
     overriding,
@@ -369,46 +369,37 @@ def execute_all(
 
     results: list[Result] = []
     comparisons: list[ComparisonResult] = []
-    has_failed = False
     for one in loaded:
         if isinstance(one, Comparison) and (how.best or how.all_rows):
             message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
             raise ConfigError([Problem(place=one.name, message=message)])
-        try:
-            there = existing(one, out, how) if needed else None
-            if isinstance(one, Comparison):
-                compared = None if there is None else there.comparison
-                if compared is None:
-                    warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
-                    compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
-                print_comparison(compared, output, quiet=quiet)
-                sys.stdout.flush()
-                comparisons.append(compared)
-                continue
-            plan = make_plan(one, max_trials=one.trials)
-            if there is None:
-                warn_of_length([plan], how, is_sweep=not how.keeps_all(plan))
-            if there is not None:
-                (result,) = there.results
-            elif how.keeps_all(plan):
-                result = execute(plan, how, out=out)
-            else:
-                from momentumlab.report.progress import progress
+        there = existing(one, out, how) if needed else None
+        if isinstance(one, Comparison):
+            compared = None if there is None else there.comparison
+            if compared is None:
+                warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
+                compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
+            print_comparison(compared, output, quiet=quiet)
+            sys.stdout.flush()
+            comparisons.append(compared)
+            continue
+        plan = make_plan(one, max_trials=one.trials)
+        if there is None:
+            warn_of_length([plan], how, is_sweep=not how.keeps_all(plan))
+        if there is not None:
+            (result,) = there.results
+        elif how.keeps_all(plan):
+            result = execute(plan, how, out=out)
+        else:
+            from momentumlab.report.progress import progress
 
-                with progress(plan.trials, wanted=not quiet) as on_block:
-                    result = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
-            print_result(result, output, steps=steps, quiet=quiet, all_rows=how.all_rows)
-            sys.stdout.flush()  # what is finished is not lost if the next one is interrupted
-            results.append(result)
-        except Exception as error:  # a plug-in's, outside the loop of the engine: what comes after it goes on
-            if not told_of_plugin(error):
-                raise
-            has_failed = True
+            with progress(plan.trials, wanted=not quiet) as on_block:
+                result = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
+        print_result(result, output, steps=steps, quiet=quiet, all_rows=how.all_rows)
+        sys.stdout.flush()  # what is finished is not lost if the next one is interrupted
+        results.append(result)
     if output is Format.CSV:
         print_csv(results, comparisons, steps=steps, all_rows=how.all_rows)
-    failures = [failure for each in (results, comparisons) for result in each for failure in result.failures]
-    if has_failed or failures:
-        raise typer.Exit(1)
 
 
 def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "Loaded | None":

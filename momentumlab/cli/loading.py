@@ -42,10 +42,10 @@ def load_resumed(
     from momentumlab.config import to_dict
     from momentumlab.config.load import read_text
     from momentumlab.config.needs import check_same
-    from momentumlab.runs.write import read_partial
+    from momentumlab.runs.write import ended_by_plugin, read_partial
 
     if (written := resume / "experiment.yaml").exists():
-        check_same(read_text(written), str(written))
+        check_same(read_text(written), str(written), may_change=ended_by_plugin(resume))
     kept = read_partial(resume).experiment
     written = resume / "experiment.yaml"
     own = written if written.exists() else to_dict(kept)  # a sweep that was killed at once has written none

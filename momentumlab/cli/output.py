@@ -15,17 +15,24 @@ from momentumlab.stopping import end
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from momentumlab.result import Failure, Result
+    from momentumlab.result import Result
     from momentumlab.runs.read import Loaded
     from momentumlab.search import ComparisonResult
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turns the errors that a person can do something about into a line on stderr and an exit code."""
+    """Report the errors that a user can fix in a line on stderr, with their exit code."""
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+            sys.stdout.flush()
+        except BaseException as error:
+            plugins = sys.modules.get("momentumlab.plugins")  # not loaded: no user's code has run
+            found = plugins.plugin_error(error) if plugins else None
+            if found is None:
+                raise
+            raise found from error
     except ConfigError as error:
         complain(*error.problems)
         raise typer.Exit(error.exit_code) from None
@@ -41,27 +48,9 @@ def reported() -> Iterator[None]:
         silence(sys.stdout)
         raise typer.Exit(0) from None
     except OSError as error:
-        if told_of_plugin(error):
-            raise typer.Exit(1) from None
         silence(sys.stdout)
         complain(f"error: cannot print the result: {(error.strerror or str(error)).lower()}")
         raise typer.Exit(1) from None
-    except typer.Exit:
-        raise
-    except Exception as error:
-        if not told_of_plugin(error):
-            raise
-        raise typer.Exit(1) from None
-
-
-def told_of_plugin(error: Exception) -> bool:
-    """Whether a plug-in's own code raised an exception; then where and what it is goes to stderr."""
-    plugins = sys.modules.get("momentumlab.plugins")
-    where = plugins.blame(error) if plugins else None
-    if plugins is None or where is None:
-        return False
-    complain(f"error: {where}: {plugins.described(error)}")
-    return True
 
 
 def complain(*lines: object) -> None:
@@ -92,9 +81,8 @@ def shown_trials(result: "Result", *, all_rows: bool) -> "Sequence[int] | None":
 
 
 def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
-    """Print one result; notes and failures go to stderr."""
+    """Print one result; notes go to stderr."""
     print_notes(result.notes)
-    print_failures(result.failures)
     if quiet:
         print(result.run_folder)
     elif output is Format.JSON:
@@ -117,9 +105,8 @@ def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool, 
 
 
 def print_comparison(result: "ComparisonResult", output: Format, *, quiet: bool) -> None:
-    """Print one comparison; notes and failures go to stderr."""
+    """Print one comparison; notes go to stderr."""
     print_notes(result.notes)
-    print_failures(result.failures)
     if quiet:
         print(result.run_folder)
     elif output is Format.JSON:
@@ -154,12 +141,6 @@ def print_loaded(loaded: "Loaded", output: Format, *, steps: bool, quiet: bool, 
 def print_notes(notes: Sequence[str]) -> None:
     """What a person should know goes to stderr."""
     complain(*(f"note: {note}" for note in notes))
-
-
-def print_failures(failures: "Sequence[Failure]") -> None:
-    """What a plug-in did wrong goes to stderr, too."""
-    for failure in failures:
-        complain(f"error: {failure}")
 
 
 def print_csv(

@@ -75,8 +75,15 @@ def unmet(needed: list[Need]) -> list[Problem]:
     ]
 
 
-def check_same(text: str, place: str) -> None:
-    """Refuse to go on with other plug-ins than those with which something was begun.
+def check_same(text: str, place: str, *, may_change: bool = False) -> None:
+    """Refuse to continue with other plug-ins than those with which a sweep was started.
+
+    Parameters
+    ----------
+    text, place
+        The file of the experiment and its name.
+    may_change
+        Whether a plug-in may have changed, since an error in it ended the sweep.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def check_same(text: str, place: str) -> None:
             place=need.place, message=f"{need.file} has changed since this was begun: numbers would not belong together"
         )
         for need in needed
-        if need.is_loaded and not need.is_the_same
+        if need.is_loaded and not need.is_the_same and not may_change
     ]
     if problems := [*unmet(needed), *changed]:
         raise ConfigError(problems)

@@ -21,7 +21,6 @@ def json_document(result: ComparisonResult, **extra: Any) -> dict[str, Any]:
         "objective": result.comparison.objective.label,
         "ranking": [strict(row) for row in result.rows()],
         "trials": [strict(row) for each in result.results for row in rows_of(each)],
-        **({"failures": [failure.as_dict() for failure in result.failures]} if result.failures else {}),
         **extra,
     }
 

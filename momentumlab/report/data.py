@@ -37,7 +37,6 @@ def json_document(
         "experiment": result.experiment.name,
         "run_folder": None if result.run_folder is None else str(result.run_folder),
         "trials": trials,
-        **({"failures": [failure.as_dict() for failure in result.failures]} if result.failures else {}),
         **extra,
     }
 

@@ -59,7 +59,7 @@ def statuses(result: Result, number: int) -> str:
 
 def worst(result: Result, number: int) -> Status:
     """The worst end among the replicates of a setting."""
-    order = [Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED, Status.FAILED]
+    order = [Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED]
     return max((result.status_of(int(each)) for each in replicates_of(result, number)), key=order.index)
 
 

@@ -37,7 +37,6 @@ STATUS_STYLES = {
     Status.CONVERGED: "green",
     Status.MAX_ITERATIONS: "yellow",
     Status.DIVERGED: "red",
-    Status.FAILED: "magenta",
 }
 
 

@@ -29,7 +29,7 @@ from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
 from momentumlab.errors import ConfigError, OutputError, PluginWarning
 from momentumlab.experiment import Comparison, Experiment
-from momentumlab.plugins import blame, described, loaded_plugins
+from momentumlab.plugins import described, loaded_plugins, raised_at
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.report.drawings import Drawings, comparison_drawings, endings, run_drawings, sweep_drawings
 from momentumlab.result import Result, Status
@@ -143,6 +143,27 @@ def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_tria
         files.write_text(folder / "experiment.yaml", to_yaml(experiment))
         _blocks(folder).mkdir()
     return folder
+
+
+def record_plugin_error(folder: Path, message: str) -> None:
+    """Note in an unfinished sweep's folder that a plug-in ended it, so that it can be resumed with another version.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with _output_errors(folder):
+        partial = json.loads(_small_text(folder / PARTIAL))
+        files.write_text(folder / PARTIAL, json.dumps({**partial, "plugin_error": message}) + "\n")
+
+
+def ended_by_plugin(folder: Path) -> bool:
+    """Return whether an error in a plug-in ended the sweep in a folder."""
+    try:
+        return "plugin_error" in json.loads(_small_text(folder / PARTIAL))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def save_block(folder: Path, outcome: Outcome) -> None:
@@ -520,7 +541,7 @@ def _write_figures(
         try:
             figure = draw()
         except Exception as error:
-            where = blame(error)
+            where = raised_at(error)
             if where is None:
                 raise
             message = f"{name}.png is left out: {where}: {described(error)}"

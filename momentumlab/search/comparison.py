@@ -12,7 +12,7 @@ from momentumlab import engine
 from momentumlab.experiment import Choice, Comparison, Experiment, Objective
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
-from momentumlab.result import Failure, Result, Status
+from momentumlab.result import Result, Status
 from momentumlab.search.ranking import Yardstick, finished, quantile, ranks_of, yardstick_of
 from momentumlab.search.tuning import Searched, at_edges, search
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from momentumlab.surfaces.base import Intervals
 
-ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED, Status.FAILED)
+ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
 
 SAME_PATH = 1e-10
 """Paths that differ by less than this share of their scale are made by the same method."""
@@ -140,12 +140,6 @@ class ComparisonResult:
     def results(self) -> tuple[Result, ...]:
         """The trials of the chosen settings, a result per surface."""
         return tuple(match.result for match in self.matches)
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """Why trials failed, in the search or with what was chosen, if some did."""
-        searched = (failure for match in self.matches for one in match.searched for failure in one.failures)
-        return Failure.merged([*searched, *(failure for result in self.results for failure in result.failures)])
 
     @property
     def costs(self) -> Array:
@@ -400,8 +394,6 @@ def _notes(match: Match) -> Iterator[str]:
     below, above = at_edges(match.searched, match.yardstick)
     for number, one in enumerate(match.searched):
         standing = match.standing(number)
-        if one.failures:  # of which more is said elsewhere
-            continue
         if standing.always_diverged:
             tried = "every setting that was tried" if one.cells > 1 else "its setting"
             yield f"{one.choice.name} diverges on {surface} with {tried}"

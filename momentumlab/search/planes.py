@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from momentumlab.experiment import Choice, Experiment, Grid, Objective, Setting, method_names
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Array
-from momentumlab.result import Result, Status, are_lost
+from momentumlab.result import Result, Status
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick, finished, yardstick_of
 from momentumlab.surfaces import SURFACES
@@ -178,13 +178,13 @@ class Plane:
         for number, minimum in enumerate(experiment.shared_minima):
             with np.errstate(all="ignore"):
                 distances = np.sqrt(((self.final_points - np.array(minimum.point)) ** 2).sum(axis=2))
-            basins[(distances <= near) & ~are_lost(self.status_codes)] = number
+            basins[(distances <= near) & (self.status_codes != Status.DIVERGED.code)] = number
         return basins
 
     def counts(self) -> dict[Status, int]:
         """How many trials ended in each status."""
         codes = np.bincount(self.status_codes.ravel(), minlength=len(Status))
-        ends = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED, Status.FAILED)
+        ends = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
         return {status: int(codes[status.code]) for status in ends}
 
     def map(self, values: Array) -> Array:
@@ -203,7 +203,7 @@ class Plane:
 
     def main_status(self) -> NDArray[np.int8]:
         """The status of each cell, of several starts the median's, ``(cells,)``."""
-        order = np.array([1, 0, 2, 3], dtype=np.int8)  # converged, max_iterations, diverged, failed
+        order = np.array([1, 0, 2], dtype=np.int8)  # converged, max_iterations, diverged
         codes = np.sort(order[self.status_codes], axis=1)[:, (self.starts - 1) // 2]
         return order[codes]
 

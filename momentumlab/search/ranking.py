@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from momentumlab.experiment import Experiment, Objective
 from momentumlab.registry import Array
-from momentumlab.result import Status, are_lost
+from momentumlab.result import Status
 from momentumlab.surfaces import CriticalKind
 
 FLOOR = 1e-30
@@ -79,7 +79,7 @@ class Yardstick:
         """
         results = self.results(losses, iterations, codes)
         heights = self.heights(finished(losses, codes))
-        diverged = np.mean(are_lost(codes), axis=1)
+        diverged = np.mean(codes == Status.DIVERGED.code, axis=1)
         return np.stack([quantile(results, 0.5), quantile(heights, 0.5), diverged])
 
     def best(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> int:
@@ -136,8 +136,8 @@ def quantile(values: Array, q: float) -> Array:
 
 
 def finished(losses: Array, codes: NDArray[np.int8]) -> Array:
-    """The final losses, infinite where a trial diverged or failed."""
-    return np.where(are_lost(codes), np.inf, losses)
+    """The final losses, infinite where a trial diverged."""
+    return np.where(codes == Status.DIVERGED.code, np.inf, losses)
 
 
 def ranks_of(keys: Array) -> NDArray[np.int64]:

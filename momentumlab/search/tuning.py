@@ -15,7 +15,6 @@ from momentumlab.experiment import Axis, Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Group, make_plan
 from momentumlab.registry import Array, Value
-from momentumlab.result import Failure
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick
 
@@ -44,8 +43,6 @@ class Searched:
         The values of every hyperparameter that was searched, ``(cells,)`` each.
     final_losses, iterations, status_codes
         ``(cells, starts)``
-    failures
-        Why trials failed.
     """
 
     choice: Choice
@@ -53,7 +50,6 @@ class Searched:
     final_losses: Array
     iterations: NDArray[np.int32]
     status_codes: NDArray[np.int8]
-    failures: tuple[Failure, ...] = ()
 
     @property
     def cells(self) -> int:
@@ -273,7 +269,6 @@ def _tried(experiment: Experiment) -> tuple[Searched, ...]:
     groups = iter(plan.groups)
     first = 0
     searched = []
-    failures = list(result.failures)
     for choice in experiment.optimizers:
         own: list[Group] = []
         while sum(group.size for group in own) < choice.combinations * starts:
@@ -291,11 +286,9 @@ def _tried(experiment: Experiment) -> tuple[Searched, ...]:
                     final_losses=result.final_losses[trials].reshape(-1, starts),
                     iterations=result.iterations[trials].reshape(-1, starts),
                     status_codes=result.status_codes[trials].reshape(-1, starts),
-                    failures=tuple(failure for failure in failures if failure.optimizer == choice.name),
                 )
             )
         )
-        failures = [failure for failure in failures if failure.optimizer != choice.name]
     return tuple(searched)
 
 
@@ -329,7 +322,6 @@ def _joined(one: Searched, more: Searched) -> Searched:
             final_losses=np.concatenate([one.final_losses, more.final_losses]),
             iterations=np.concatenate([one.iterations, more.iterations]),
             status_codes=np.concatenate([one.status_codes, more.status_codes]),
-            failures=(*one.failures, *more.failures),
         )
     )
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.plugins import blame, described
+from momentumlab.errors import PluginError
+from momentumlab.plugins import described, raised_at
 from momentumlab.testing.optimizers import OPTIMIZER_CONTRACTS
 from momentumlab.testing.surfaces import SURFACE_CONTRACTS
 
@@ -64,10 +65,10 @@ def _problem(contract: Callable[[str], None], name: str) -> str | None:
     try:
         with np.errstate(all="ignore"):
             contract(name)
-    except AssertionError as error:
+    except (AssertionError, PluginError) as error:
         return str(error)
     except Exception as error:
-        where = blame(error)
+        where = raised_at(error)
         if where is None:
             return f"what it gives cannot be used: {described(error)}"
         return f"{where}: {described(error)}"

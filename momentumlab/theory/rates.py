@@ -73,8 +73,7 @@ def trial_rates(result: Result, numbers: Sequence[int] | None = None) -> list[Tr
     if result.experiment.noise is not None or result.experiment.is_random:  # then nothing settles at any rate
         return [TrialRate() for _ in numbers]
     with np.errstate(all="ignore"):  # what diverges may overflow here, too
-        sound = [number for number in numbers if result.status_of(number) is not Status.FAILED]
-        minima = {number: minimum for number in sound if (minimum := _approached(result, number)) is not None}
+        minima = {number: minimum for number in numbers if (minimum := _approached(result, number)) is not None}
         predicted = _predicted_rates(result, minima)
         return [
             _agreement(result, number, minima[number], predicted.get(number)) if number in minima else TrialRate()

@@ -12,7 +12,7 @@ from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.selection import join
 from momentumlab.report.figures.sheets import UNFINISHED, draw_image, finish_maps, map_panels, sheets_of_all
-from momentumlab.result import Result, are_lost
+from momentumlab.result import Result, Status
 from momentumlab.search.planes import Plane
 
 
@@ -32,7 +32,7 @@ def basin_figure(every: Sequence[Plane]) -> Figure:
         figure, panels = map_panels(sheets, with_bar=False)
         for panel, sheet, made in zip(panels, sheets, iterations, strict=True):
             basins = sheet.cut(sheet.plane.basins()[:, 0])
-            diverged = sheet.cut(are_lost(sheet.plane.status_codes[:, 0]))
+            diverged = sheet.cut(sheet.plane.status_codes[:, 0] == Status.DIVERGED.code)
             image = np.ones((*made.shape, 4))
             image[..., :3] = to_rgb(UNFINISHED)
             shade = np.clip(np.log(np.maximum(made, fastest) / fastest) / math.log(slowest / fastest), 0, 1)

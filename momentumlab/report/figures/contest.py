@@ -17,7 +17,7 @@ from momentumlab.report.figures.selection import MOST_SHOWN, Curve, Panelled, Sh
 from momentumlab.report.figures.style import VALUES
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
 from momentumlab.report.labels import Labels, axis_name, point, repeats
-from momentumlab.result import LOST, are_lost
+from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match, Standing
 from momentumlab.search.profiles import performance_ratios, profile
 from momentumlab.search.ranking import FLOOR, quantile
@@ -269,7 +269,7 @@ def _shown(result: ComparisonResult, match: Match, standing: Standing) -> list[S
         Shown(
             trial=trial,
             label=labels.method(trial) + remark,
-            diverged=match.result.status_of(trial.number) in LOST,
+            diverged=match.result.status_of(trial.number) is Status.DIVERGED,
             color=style.color(place),
             line_style="--" if has_twin else style.line_style(place),
         )
@@ -284,7 +284,7 @@ def _outcome(match: Match, standing: Standing) -> str:
         return f"{reached} of {match.starts} paths reach the target"
     number = match.trials_of(standing.number)[0]
     status = match.result.status_of(number)
-    verb = f"{status.label} after " if status in LOST else ""
+    verb = f"{status.label} after " if status is Status.DIVERGED else ""
     return f"{verb}{match.result.iterations[number]:,} iterations, loss {match.result.final_losses[number]:.3g}"
 
 
@@ -305,7 +305,7 @@ def _band(match: Match, one: Shown) -> tuple[Array, tuple[Array, Array, Array]]:
     """Quartiles of the losses of one optimizer's trials against the iteration; what has ended stays where it was."""
     numbers = np.arange(one.number, one.number + match.starts)
     losses = match.result.losses[numbers].copy()
-    diverged = are_lost(match.result.status_codes[numbers])
+    diverged = match.result.status_codes[numbers] == Status.DIVERGED.code
     for row, number, has_diverged in zip(losses, numbers, diverged, strict=True):
         length = len(match.result.recorded(int(number)))
         row[length:] = np.inf if has_diverged else row[length - 1]

@@ -13,7 +13,7 @@ from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_na
 from momentumlab.report.figures.curves import FAR, FLOOR, MOST_COORDINATES, coordinate_name, finish, head_height
 from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
 from momentumlab.report.replication import replicates_of
-from momentumlab.result import LOST, Result
+from momentumlab.result import Result, Status
 from momentumlab.search.ranking import quantile
 from momentumlab.theory import noise_floor
 
@@ -128,7 +128,7 @@ def _until_the_longest(result: Result, numbers: NDArray[np.int64], values: Array
     filled = values.copy()
     for line, number in zip(filled, numbers.tolist(), strict=True):
         length = len(result.recorded(number))
-        line[length:] = FAR if result.status_of(number) in LOST else line[length - 1]
+        line[length:] = FAR if result.status_of(number) is Status.DIVERGED else line[length - 1]
     entries = result.recorded(int(numbers[result.iterations[numbers].argmax()]))
     return entries, filled[:, : len(entries)]
 

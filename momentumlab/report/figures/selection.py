@@ -9,7 +9,7 @@ from momentumlab.plan import Trial
 from momentumlab.report.figures import style
 from momentumlab.report.labels import Labels
 from momentumlab.report.replication import settings_by_rank, worst
-from momentumlab.result import LOST, Result
+from momentumlab.result import Result, Status
 
 MOST_SHOWN = 12
 """Figures show up to this many trials or methods."""
@@ -55,7 +55,7 @@ def selection(result: Result) -> list[Shown]:
         Shown(
             trial=trial,
             label=labels.of(trial),
-            diverged=worst(result, trial.number) in LOST,
+            diverged=worst(result, trial.number) is Status.DIVERGED,
             color=style.color(i),
             line_style=style.line_style(i),
         )

@@ -21,7 +21,7 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.trajectory import arrangement
 from momentumlab.report.labels import axis_name, short
 from momentumlab.report.sweep_table import headline
-from momentumlab.result import LOST, are_lost
+from momentumlab.result import Status
 from momentumlab.search.planes import GridAxis, Plane
 
 LONG = 12
@@ -195,7 +195,7 @@ def draw_map(
 ) -> Any:
     """A map of values; where there are none, the cell has diverged or has not converged."""
     if not hatched_gaps:
-        unfinished = sheet.cut(~are_lost(sheet.plane.main_status())) & np.isnan(values)
+        unfinished = sheet.cut(sheet.plane.main_status() != Status.DIVERGED.code) & np.isnan(values)
         layer = np.zeros((*values.shape, 4), dtype=np.float32)
         layer[unfinished] = (*to_rgb(UNFINISHED), 1.0)
         draw_image(panel, sheet, layer)
@@ -271,8 +271,7 @@ def finish_maps(
         kinds.append(Patch(facecolor=CONVERGED, label="converged"))
     if unfinished is not None:
         kinds.append(Patch(facecolor=UNFINISHED, label=unfinished))
-    lost = [status.label for status in LOST if (result.status_codes == status.code).any()]
-    kinds.append(Patch(label=" or ".join(lost) or "diverged", **DIVERGED))
+    kinds.append(Patch(label="diverged", **DIVERGED))
     figure.legend(handles=kinds, loc="lower center", ncols=len(kinds), fontsize=9, borderaxespad=0.3)
 
 
@@ -282,13 +281,7 @@ def best_words(sheet: Sheet) -> str:
     if not has_best(sheet):
         return ""
     if math.isinf(plane.best_result):
-        return (
-            "no cell converges"
-            if plane.by_iterations
-            else "every cell diverges or fails"
-            if plane.result.failures
-            else "every cell diverges"
-        )
+        return "no cell converges" if plane.by_iterations else "every cell diverges"
     where = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(plane.best).items())
     best = (
         f"{plane.best_result:.0f} iterations"

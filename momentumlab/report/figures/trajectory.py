@@ -20,7 +20,7 @@ from momentumlab.report.figures.landscape import (
 )
 from momentumlab.report.figures.selection import Panelled, Shown, join, selection, selection_remark, title
 from momentumlab.report.replication import final_losses, replicates_of
-from momentumlab.result import LOST, Result, Status
+from momentumlab.result import Result, Status
 from momentumlab.surfaces.base import Intervals
 
 MOST_POINTS = 200
@@ -96,7 +96,7 @@ def _alone(result: Result, one: Shown) -> Panelled:
     """A trial in a panel of its own, and how it went."""
     if result.experiment.replicates > 1:
         return _replicated(result, one)
-    verbs = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after ", Status.FAILED: "failed after "}
+    verbs = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after "}
     verbs[Status.MAX_ITERATIONS] = ""
     verb = verbs[result.status_of(one.number)]
     told = f"{verb}{result.iterations[one.number]:,} iterations, loss {result.final_losses[one.number]:.3g}"
@@ -110,7 +110,7 @@ def _replicated(result: Result, one: Shown) -> Panelled:
         replace(
             one,
             trial=result.plan.trial(number),
-            diverged=result.status_of(number) in LOST,
+            diverged=result.status_of(number) is Status.DIVERGED,
         )
         for number in numbers[:MOST_REPLICATES].tolist()
     ]
