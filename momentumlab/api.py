@@ -27,6 +27,7 @@ from momentumlab.errors import (
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.plugins import attribute_errors, loaded_plugins, shown_path
+from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import Result
 from momentumlab.runs import write as store
 from momentumlab.runs.layout import PARTIAL
@@ -111,7 +112,7 @@ def run(
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
     how = Execution(plots=plots, theory=theory, record=record, executor=executor, history_bytes=history_bytes)
-    return execute(plan, how, out=None if out is None else Path(out))
+    return execute(plan, how, out=None if out is None else Path(out)).result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +186,7 @@ def check_record(record: str) -> str:
 
 
 @attribute_errors()
-def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path | None = None) -> Result:
+def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path | None = None) -> Report:
     """Run a plan, and write it into a run folder if there is to be one.
 
     Parameters
@@ -217,8 +218,8 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         return store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
 
     if how.keeps_all(plan) and resume is None:
-        result = engine.run(plan, history_bytes=how.history_bytes)
-        return result if out is None else store.write_run(result, out, provenance(), plots=how.plots, theory=how.theory)
+        report = report_of(engine.run(plan, history_bytes=how.history_bytes))
+        return report if out is None else store.write_run(report, out, provenance(), plots=how.plots, theory=how.theory)
     return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
 
 
@@ -230,7 +231,7 @@ def _sweep(
     started: datetime,
     out: Path | None,
     resume: Path | None,
-) -> Result:
+) -> Report:
     """Run a plan block by block without keeping paths; each block is written as soon as it is there."""
     # Most runs need no processes, and not the time that loading their machinery takes.
     from concurrent.futures import BrokenExecutor
@@ -262,17 +263,10 @@ def _sweep(
                 executor = how.executor or processes
                 result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
             recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
+            report = report_of(result, recorded=recorded, all_rows=how.all_rows)
             if folder is None:
-                return result
-            return store.write_sweep(
-                result,
-                folder,
-                provenance(),
-                recorded=recorded,
-                plots=how.plots,
-                all_rows=how.all_rows,
-                theory=how.theory,
-            )
+                return report
+            return store.write_sweep(report, folder, provenance(), plots=how.plots, theory=how.theory)
     except KeyboardInterrupt as stop:
         if folder is None:
             raise
@@ -331,7 +325,7 @@ def compare(
     loaded = load_comparison({} if source is None else source, _nodes(overrides))
     for experiment in loaded.experiments:
         check_size(experiment, max_trials, place=loaded.name)
-    return execute_comparison(loaded, out=out, plots=plots)
+    return execute_comparison(loaded, out=out, plots=plots).result
 
 
 @attribute_errors()
@@ -341,15 +335,15 @@ def execute_comparison(
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
     command_line: str | None = None,
-) -> "ComparisonResult":
+) -> ComparisonReport:
     """Run a comparison; parameters and errors as those of `compare` and `execute`."""
     from momentumlab.search import compare as compare_
 
     if out is not None:
         store.prepare(Path(out))
     started, clock = datetime.now(), time.perf_counter()
-    result = compare_(loaded)
+    report = ComparisonReport(result=compare_(loaded))
     if out is None:
-        return result
+        return report
     provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
-    return store.write_comparison(result, Path(out), provenance, plots=plots)
+    return store.write_comparison(report, Path(out), provenance, plots=plots)

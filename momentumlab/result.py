@@ -160,11 +160,13 @@ class Result:
         return np.argsort(losses, kind="stable")
 
     def summary(self) -> list[dict[str, Any]]:
-        """A row per trial, as the JSON has it; numbers at full precision, also those that are not finite."""
-        return list(self.rows())
+        """Return a row per trial with the columns of the JSON output; non-finite numbers stay as they are."""
+        from momentumlab.report import report_of
+
+        return list(report_of(self, all_rows=True).rows())
 
     def rows(self, numbers: Iterable[int] | None = None) -> Iterator[dict[str, Any]]:
-        """The rows of `summary`, one by one, or those of some of the trials."""
+        """Iterate over settings and outcome of all trials, or of these."""
         experiment = self.experiment
         idle = {choice.name: experiment.idle_hyperparameters(choice.name) for choice in experiment.optimizers}
         for trial in self.plan if numbers is None else map(self.plan.trial, numbers):
@@ -193,37 +195,40 @@ class Result:
         """The same result, knowing its run folder."""
         return replace(self, run_folder=folder)
 
-    # The figures and the table belong to the outer layer `report`; a notebook expects them as methods, so they are
-    # looked up there when they are called.
+    # Figures and tables belong to the outer package `report`; these aliases for notebooks import it when called.
 
     def plot_trajectories(self, *, view: "Intervals | None" = None) -> "Figure":
-        """The paths over the contours of the surface (in one dimension, over its graph).
+        """Draw the trajectories over the contours of the surface (in one dimension, over its graph).
 
-        ``view`` is the window to draw, an interval for each coordinate; else it is chosen to hold the paths.
+        ``view`` is the window, an interval per coordinate; by default it holds the trajectories.
         """
+        from momentumlab.report import report_of
         from momentumlab.report.figures import trajectory_figure
 
-        return trajectory_figure(self, view=view)
+        return trajectory_figure(report_of(self), view=view)
 
     def plot_velocities(self, *, theory: bool = False) -> "Figure":
-        """The velocity against the iteration, a panel per coordinate; with ``theory``, how it predicts their swings."""
+        """Draw the velocity against the iteration, a panel per coordinate; with ``theory``, the predicted envelope."""
+        from momentumlab.report import report_of
         from momentumlab.report.figures import replicated_velocity_figure, velocity_figure
 
         draw = velocity_figure if self.experiment.replicates == 1 else replicated_velocity_figure
-        return draw(self, theory=theory)
+        return draw(report_of(self), theory=theory)
 
     def plot_losses(self, *, theory: bool = False) -> "Figure":
-        """The loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
+        """Draw the loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
+        from momentumlab.report import report_of
         from momentumlab.report.figures import loss_figure, replicated_loss_figure
 
         draw = loss_figure if self.experiment.replicates == 1 else replicated_loss_figure
-        return draw(self, theory=theory)
+        return draw(report_of(self), theory=theory)
 
     def plot_training(self) -> "Figure":
-        """On data: the loss over all rows and the accuracy, against gradient evaluations and epochs."""
+        """Draw loss and accuracy of a data problem against gradient evaluations and epochs."""
+        from momentumlab.report import report_of
         from momentumlab.report.figures import training_figure
 
-        return training_figure(self)
+        return training_figure(report_of(self))
 
     def __repr__(self) -> str:
         counts = Counter(status.label for status in self.status)
@@ -231,6 +236,6 @@ class Result:
         return f"<Result of {self.experiment.name}: {self.trials} trials ({ends})>"
 
     def _repr_html_(self) -> str:
-        from momentumlab.report.table import html_table
+        from momentumlab.report import report_of
 
-        return html_table(self)
+        return report_of(self)._repr_html_()

@@ -17,7 +17,7 @@ import pytest
 
 from momentumlab import __version__
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.report.catalogue import entries
+from momentumlab.report.entries import entries
 from momentumlab.surfaces import SURFACES, Tag
 from tests.conftest import ROOT, Command
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab.registry import Array
-from momentumlab.report.data import rows_of
+from momentumlab.report import report_of
 from momentumlab.report.figures.portrait import telling_plane
 from momentumlab.report.figures.training import training_figure
-from momentumlab.report.final_state import Ending, endings
+from momentumlab.report.final_state import FinalState, final_states
 from momentumlab.surfaces import SURFACES, Tag
 from momentumlab.surfaces.data.base import PANEL
 from tests.conftest import ROOT
@@ -288,7 +288,7 @@ def test_a_sweep_gives_the_numbers_of_the_recorded_run() -> None:
 def test_rows_tell_accuracy_and_curvatures_at_the_end() -> None:
     result = momentumlab.run(surface="softmax", optimizer="sgd", lr=[0.1, 1.0], iterations=20)
     surface = problem("softmax")
-    for row in rows_of(result):
+    for row in result.summary():
         point = np.array(row["final_point"])[:, np.newaxis]
         scores = surface.design.features @ point.reshape(5, 3)
         told = scores.argmax(axis=1) == surface.design.targets.argmax(axis=1)
@@ -301,17 +301,17 @@ def test_rows_tell_accuracy_and_curvatures_at_the_end() -> None:
 
 def test_what_has_no_accuracy_or_curvature_tells_none() -> None:
     fit = momentumlab.run(surface="least_squares", optimizer="sgd", iterations=3)
-    assert "accuracy" not in next(rows_of(fit))
+    assert "accuracy" not in fit.summary()[0]
     with pytest.raises(NotImplementedError, match="least_squares tells no classes apart"):
         problem("least_squares").accuracy(np.zeros((13, 1)))
     digits = momentumlab.run({"surface": {"name": "softmax", "data": "digits"}, "optimizer": "sgd"}, iterations=1)
-    (large,) = endings(digits, [0])
+    (large,) = final_states(digits, [0])
     assert large.accuracy is not None
     assert large.curvatures is None
     wild = momentumlab.run(surface="least_squares", optimizer="sgd", lr=1e3, iterations=100)
-    assert endings(wild, [0]) == [Ending()]
-    assert endings(momentumlab.run(surface="ravine", optimizer="sgd"), [0]) == []
-    assert Ending(curvatures=(-1.0, 2.0)).condition_number is None
+    assert final_states(wild, [0]) == [FinalState()]
+    assert final_states(momentumlab.run(surface="ravine", optimizer="sgd"), [0]) == []
+    assert FinalState(curvatures=(-1.0, 2.0)).condition_number is None
 
 
 def test_the_table_has_columns_for_accuracy_and_condition() -> None:
@@ -325,7 +325,7 @@ def test_training_draws_loss_and_accuracy_of_every_trial() -> None:
     result = momentumlab.run(
         {"surface": {"name": "softmax", "batch_size": 50}, "optimizers": ["sgd", "adam"]}, lr=0.1, iterations=30
     )
-    losses, accuracies = training_figure(result).axes[:2]
+    losses, accuracies = training_figure(report_of(result)).axes[:2]
     surface = problem("softmax")
     for number in range(2):
         path = np.ascontiguousarray(result.path(number).T)
@@ -342,7 +342,7 @@ def test_training_draws_loss_and_accuracy_of_every_trial() -> None:
 
 def test_training_with_batches_of_several_sizes_counts_epochs() -> None:
     config = {"surface": {"name": "logistic", "batch_size": [0, 50]}, "optimizer": "sgd", "lr": 0.1, "iterations": 8}
-    panel = training_figure(momentumlab.run(config)).axes[0]
+    panel = training_figure(report_of(momentumlab.run(config))).axes[0]
     assert panel.get_xlabel() == "epochs"
     assert [np.asarray(line.get_xdata())[-1] for line in panel.get_lines()] == [8, 2]
 

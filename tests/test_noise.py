@@ -18,8 +18,8 @@ from momentumlab.config.noise import read_noise
 from momentumlab.errors import ConfigError
 from momentumlab.noise import LONGEST_PAGE, NOISES, Errors, Gaussian, HeavyTailed
 from momentumlab.plan import make_plan
-from momentumlab.report.replication import averages
-from momentumlab.report.table import rich_table
+from momentumlab.report import report_of
+from momentumlab.report.result_table import rich_table
 from momentumlab.search.planes import arrays, planes
 from momentumlab.theory import compromises, heavy_ball_variance, nesterov_variance, noise_floor
 from tests.conftest import Command
@@ -192,7 +192,7 @@ def test_a_better_rate_costs_noise_in_runs_as_in_theory() -> None:
 def test_averaged_iterates_are_nearer() -> None:
     result = momentumlab.run({**NOISY, "start": [0.0, 0.0], "iterations": 2000})
     for number in range(4):
-        tail, running = averages(result, number)
+        tail, running = report_of(result).averaged_losses[number]
         path = result.positions[number]
         expected = path[len(path) // 2 :].mean(axis=0)
         assert tail == pytest.approx(expected[0] ** 2 / 16 + 9 * expected[1] ** 2, rel=1e-12)
@@ -254,7 +254,7 @@ def test_the_table_has_a_row_per_setting() -> None:
     result = momentumlab.run({**NOISY, "beta": [0.5, 0.9], "replicates": 16})
     console = Console(width=140)
     with console.capture() as capture:
-        console.print(rich_table(result))
+        console.print(rich_table(report_of(result)))
     heading, columns, *rows = capture.get().splitlines()
     assert "gaussian noise (0.1), 16 replicates" in heading
     for column in ("final loss", "noise floor", "predicted", "averaged"):
@@ -268,7 +268,7 @@ def test_many_settings_are_ranked_by_their_medians() -> None:
     result = momentumlab.run({**NOISY, "lr": "linspace(0.01, 0.15, 30)", "iterations": 60}, record="all")
     console = Console(width=140)
     with console.capture() as capture:
-        console.print(rich_table(result))
+        console.print(rich_table(report_of(result)))
     assert "the best 10 of 30 settings" in capture.get()
 
 

@@ -11,10 +11,11 @@ from rich.console import Console
 import momentumlab
 from momentumlab import engine
 from momentumlab.plan import make_plan
+from momentumlab.report import report_of
 from momentumlab.report.data import json_document, json_text, strict, table_text
 from momentumlab.report.labels import Labels, varying_hyperparameters
+from momentumlab.report.result_table import rich_table
 from momentumlab.report.steps import steps_of
-from momentumlab.report.table import rich_table
 
 RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 20}
 
@@ -22,7 +23,7 @@ RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations":
 def printed(result: momentumlab.Result, width: int = 80) -> list[str]:
     console = Console(width=width, highlight=False)
     with console.capture() as capture:
-        console.print(rich_table(result))
+        console.print(rich_table(report_of(result)))
     return capture.get().splitlines()
 
 
@@ -105,13 +106,13 @@ def test_the_notebook_table_is_html() -> None:
 def test_strict_json_has_null_for_every_number_that_is_not_finite() -> None:
     assert strict({"a": [np.inf, float("nan"), 1.5], "b": (-np.inf,)}) == {"a": [None, None, 1.5], "b": [None]}
     result = momentumlab.run({"surface": "rosenbrock", "optimizer": "sgd", "lr": 1e200, "iterations": 5})
-    assert json.loads(json_text(json_document(result, steps=True)))["trials"][0]["status"] == "diverged"
+    assert json.loads(json_text(json_document(report_of(result), steps=True)))["trials"][0]["status"] == "diverged"
 
 
 def test_surface_parameters_are_in_the_json_where_they_vary() -> None:
-    document = json_document(momentumlab.run({**RAVINE, "surface": {"name": "ravine", "a": [0.1, 0.2]}}))
+    document = json_document(report_of(momentumlab.run({**RAVINE, "surface": {"name": "ravine", "a": [0.1, 0.2]}})))
     assert [trial["surface_parameters"] for trial in document["trials"]] == [{"a": 0.1, "b": 9.0}, {"a": 0.2, "b": 9.0}]
-    assert "surface_parameters" not in json_document(momentumlab.run(RAVINE))["trials"][0]
+    assert "surface_parameters" not in json_document(report_of(momentumlab.run(RAVINE)))["trials"][0]
 
 
 def test_csv_columns_are_the_union_in_a_sensible_order() -> None:

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 import momentumlab
 from momentumlab.cli import app
 from momentumlab.errors import ConfigError, OutputError
+from momentumlab.report import ComparisonReport, report_of
 from momentumlab.result import Result
 from momentumlab.runs import listing
 from momentumlab.runs.compare import side_by_side
@@ -200,13 +201,13 @@ def test_show_prints_what_the_run_printed(
 
     result = made[name]
     if isinstance(result, Result):
-        print_result(result, Format(output), steps=False, quiet=False, all_rows=False)
+        print_result(report_of(result), Format(output), steps=False, quiet=False)
         if output == "csv":
-            print_csv([result], [], steps=False, all_rows=False)
+            print_csv([report_of(result)], [], steps=False)
     else:
-        print_comparison(result, Format(output), quiet=False)
+        print_comparison(ComparisonReport(result=result), Format(output), quiet=False)
         if output == "csv":
-            print_csv([], [result], steps=False, all_rows=False)
+            print_csv([], [ComparisonReport(result=result)], steps=False)
     printed = capsys.readouterr().out
     assert len(printed) > 100
     assert typed("runs", "show", folder_of(result), "--format", output) == printed

@@ -19,9 +19,10 @@ from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Parameter
+from momentumlab.report import report_of
 from momentumlab.report.data import csv_text, json_document, json_text
 from momentumlab.report.labels import Labels
-from momentumlab.report.predictions import rows
+from momentumlab.report.prediction_table import rows
 from momentumlab.result import Status
 from momentumlab.schedules import course
 from momentumlab.search.planes import arrays, planes
@@ -294,10 +295,10 @@ def test_all_problems_of_a_file_come_at_once_each_at_its_place(tmp_path: Path) -
 
 def test_data_have_the_canonical_spelling(tmp_path: Path) -> None:
     result = momentumlab.run(MIXED, lr=["cosine(start=1e-1, end=0.001)", 0.05], out=tmp_path, plots=False)
-    document = json.loads(json_text(json_document(result)))
+    document = json.loads(json_text(json_document(report_of(result))))
     told = [trial["hyperparameters"]["lr"] for trial in document["trials"]]
     assert told == ["cosine(0.1, 0.001)"] * 3 + [0.05] * 3
-    table = list(csv.DictReader(io.StringIO(csv_text([result]))))
+    table = list(csv.DictReader(io.StringIO(csv_text([report_of(result)]))))
     assert [row["lr"] for row in table] == [str(each) for each in told]
     assert result.run_folder is not None
     written = json.loads((result.run_folder / "result.json").read_text())

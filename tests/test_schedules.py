@@ -15,7 +15,7 @@ from momentumlab import load
 from momentumlab.config.schedules import parse_schedule
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.report.catalogue import describe
+from momentumlab.report.entries import describe
 from momentumlab.schedules import SCHEDULES, within
 from momentumlab.schedules.sequences import TABULATED
 from tests.golden.schedules import ARCHIVE, CASES, ITERATIONS, PATHS, Case

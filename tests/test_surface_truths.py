@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array
-from momentumlab.report.predictions import explanation, predictions
+from momentumlab.report.prediction_table import explanation, predictions
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface, Tag
 from tests.formulas import FORMULAS
 from tests.test_surfaces import points_of

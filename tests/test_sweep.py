@@ -27,6 +27,7 @@ from momentumlab.engine import Outcome
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.plan import Plan, make_plan
 from momentumlab.registry import Array
+from momentumlab.report import report_of
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.sweep_table import remarks
 from momentumlab.result import Result, Status
@@ -610,7 +611,7 @@ PICTURED: dict[str, dict[str, Any]] = {
 
 
 def drawn(settings: dict[str, Any]) -> dict[str, Figure]:
-    return {name: draw() for name, draw in map_figures(planes(swept(settings))).items()}
+    return {name: draw() for name, draw in map_figures(report_of(swept(settings))).items()}
 
 
 @pytest.mark.parametrize("experiment", PICTURED.values(), ids=PICTURED)
@@ -622,7 +623,7 @@ def test_no_text_of_a_map_overlaps_or_is_cut_off(experiment: dict[str, Any]) -> 
 
 
 def test_a_map_shows_the_value_of_each_cell_where_it_belongs(plane: Result) -> None:
-    figure = map_figures(planes(plane))["map_loss"]()
+    figure = map_figures(report_of(plane))["map_loss"]()
     panel = figure.axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
     expected = plane.final_losses.reshape(23, 19).T  # lr to the right, β upwards
@@ -635,7 +636,7 @@ def test_a_map_shows_the_value_of_each_cell_where_it_belongs(plane: Result) -> N
 
 def test_a_falling_axis_shows_each_cell_where_it_belongs() -> None:
     result = swept({**PLANE, "lr": [0.3, 0.2, 0.1], "beta": [0.0, 0.5]})
-    panel = map_figures(planes(result))["map_loss"]().axes[0]
+    panel = map_figures(report_of(result))["map_loss"]().axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
     expected = np.where(result.status_codes == Status.DIVERGED.code, np.nan, result.final_losses).reshape(3, 2)
     assert np.array_equal(shown, expected[::-1].T, equal_nan=True)
@@ -644,7 +645,7 @@ def test_a_falling_axis_shows_each_cell_where_it_belongs() -> None:
 def test_what_has_stalled_is_not_drawn_as_the_best() -> None:
     result = swept({**PLANE, "lr": "geomspace(1e-9, 0.3, 30)", "iterations": 400})
     (only,) = planes(result)
-    panel = map_figures(planes(result))["map_iterations"]().axes[0]
+    panel = map_figures(report_of(result))["map_iterations"]().axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
     assert np.nanmin(shown) == only.best_result > 10
     assert "have stalled" in "".join(remarks(only))
@@ -659,7 +660,7 @@ def test_cells_of_several_surfaces_begin_at_their_own_heights() -> None:
 
 def test_the_best_cell_is_marked_with_its_values(plane: Result) -> None:
     (only,) = planes(plane)
-    figure = map_figures(planes(plane))["map_iterations"]()
+    figure = map_figures(report_of(plane))["map_iterations"]()
     (star,) = [line for line in figure.axes[0].get_lines() if line.get_marker() == "*"]
     best = only.setting(only.best)
     assert [np.asarray(star.get_xdata())[0], np.asarray(star.get_ydata())[0]] == [
@@ -671,7 +672,7 @@ def test_the_best_cell_is_marked_with_its_values(plane: Result) -> None:
 
 def test_basins_are_coloured_by_the_minimum_that_is_reached() -> None:
     result = swept(PICTURED["basins"])
-    figure = map_figures(planes(result))["basins"]()
+    figure = map_figures(report_of(result))["basins"]()
     sgd = planes(result)[0]
     image = np.asarray(figure.axes[0].get_images()[-1].get_array())
     minima = [np.array(minimum.point) for minimum in result.experiment.first_surface.minima(2)]
@@ -690,5 +691,5 @@ def test_shipped_sweeps_run_and_are_clear(config: Path) -> None:
     """Cut short: a few of their iterations."""
     result = momentumlab.run(config, iterations=30)
     assert result.trials > 10_000
-    for draw in map_figures(planes(result)).values():
+    for draw in map_figures(report_of(result)).values():
         assert_text_is_clear(draw())

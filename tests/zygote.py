@@ -41,7 +41,7 @@ def serve(address: str) -> None:
     import momentumlab.cli
     import momentumlab.report.figures
     import momentumlab.report.figures.maps
-    import momentumlab.report.table
+    import momentumlab.report.result_table
 
     assert all((matplotlib, rich, sympy, yaml, momentumlab))
     server = socket.socket(socket.AF_UNIX)

@@ -60,9 +60,8 @@ if TYPE_CHECKING:
     from momentumlab.api import Execution
     from momentumlab.experiment import Comparison, Experiment
     from momentumlab.plan import Plan
-    from momentumlab.result import Result
+    from momentumlab.report import ComparisonReport, Report
     from momentumlab.runs.read import Loaded
-    from momentumlab.search import ComparisonResult
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -367,15 +366,15 @@ def execute_all(
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
 
-    results: list[Result] = []
-    comparisons: list[ComparisonResult] = []
+    reports: list[Report] = []
+    comparisons: list[ComparisonReport] = []
     for one in loaded:
         if isinstance(one, Comparison) and (how.best or how.all_rows):
             message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
             raise ConfigError([Problem(place=one.name, message=message)])
         there = existing(one, out, how) if needed else None
         if isinstance(one, Comparison):
-            compared = None if there is None else there.comparison
+            compared = None if there is None else there.comparison_report
             if compared is None:
                 warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
                 compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
@@ -387,19 +386,19 @@ def execute_all(
         if there is None:
             warn_of_length([plan], how, is_sweep=not how.keeps_all(plan))
         if there is not None:
-            (result,) = there.results
+            report = replace(there.reports[0], all_rows=how.all_rows)
         elif how.keeps_all(plan):
-            result = execute(plan, how, out=out)
+            report = execute(plan, how, out=out)
         else:
             from momentumlab.report.progress import progress
 
             with progress(plan.trials, wanted=not quiet) as on_block:
-                result = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
-        print_result(result, output, steps=steps, quiet=quiet, all_rows=how.all_rows)
+                report = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
+        print_result(report, output, steps=steps, quiet=quiet)
         sys.stdout.flush()  # what is finished is not lost if the next one is interrupted
-        results.append(result)
+        reports.append(report)
     if output is Format.CSV:
-        print_csv(results, comparisons, steps=steps, all_rows=how.all_rows)
+        print_csv(reports, comparisons, steps=steps)
 
 
 def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "Loaded | None":

@@ -55,7 +55,7 @@ def predict(
             raise ConfigError([Problem(place="--format", message="predictions are printed as table or json")])
         from momentumlab.experiment import Comparison
         from momentumlab.plan import make_plan
-        from momentumlab.report import predictions
+        from momentumlab.report import prediction_table as predictions
         from momentumlab.report.data import json_text, strict
 
         for one in load_experiments(configs, flags, settings, None):
@@ -95,7 +95,7 @@ def translate(
         from momentumlab.conventions import translate as translated
         from momentumlab.conventions.reading import read_translation
         from momentumlab.report.data import json_text, strict
-        from momentumlab.report.translation import document, rich_translations
+        from momentumlab.report.translation_table import document, rich_translations
 
         given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
         convention, targets = read_translation(source, target, given)
@@ -120,8 +120,8 @@ def list_entries(
     """List the surfaces, the optimizers, the schedules or the conventions of momentum."""
     tags = [word.strip() for words in tag or [] for word in words.split(",")]
     with reported():
-        from momentumlab.report.catalogue import entries, list_table, page
         from momentumlab.report.data import json_text
+        from momentumlab.report.entries import entries, list_table, page
 
         listed = entries(what.value, tags)
         if not listed:
@@ -169,7 +169,7 @@ def show_entry(
         if response:
             _show_response(name, {"lr": lr, "beta": beta}, settings, output, out)
             return
-        from momentumlab.report.catalogue import card
+        from momentumlab.report.entries import card
 
         if out and what is not Noun.SURFACE:
             raise ConfigError([Problem(place="--out", message="nothing is drawn; see --response")])
@@ -194,7 +194,7 @@ def _show_response(
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
     from momentumlab.report.data import json_text, strict
-    from momentumlab.report.responses import responses, rich_responses, rows
+    from momentumlab.report.response_table import responses, rich_responses, rows
     from momentumlab.runs import write as store
 
     (loaded,) = load_experiments(None, {"surface": "parabola", "optimizer": name, **flags}, settings, None)

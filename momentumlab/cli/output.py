@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -15,9 +16,8 @@ from momentumlab.stopping import end
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from momentumlab.result import Result
+    from momentumlab.report import ComparisonReport, Report
     from momentumlab.runs.read import Loaded
-    from momentumlab.search import ComparisonResult
 
 
 @contextmanager
@@ -68,74 +68,72 @@ def silence(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def shown_trials(result: "Result", *, all_rows: bool) -> "Sequence[int] | None":
-    """Which trials data formats print: all of a run, of a sweep the best unless all are asked for."""
-    from momentumlab.runs.write import BEST_ROWS
-
-    if result.history is not None or all_rows or result.trials <= BEST_ROWS:
-        return None
-    from momentumlab.search.planes import best_trials, planes
-
-    print_notes([f"the best {BEST_ROWS:,} of {result.trials:,} trials; 'sweep --all-rows' prints all"])
-    return best_trials(planes(result), BEST_ROWS)
+def warn_of_rest(report: "Report") -> None:
+    """Say so when data formats list only the best trials of a sweep."""
+    if len(report.listed) < report.result.trials:
+        count, trials = len(report.listed), report.result.trials
+        print_notes([f"the best {count:,} of {trials:,} trials; 'sweep --all-rows' prints all"])
 
 
-def print_result(result: "Result", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
+def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool) -> None:
     """Print one result; notes go to stderr."""
-    print_notes(result.notes)
+    print_notes(report.notes)
     if quiet:
-        print(result.run_folder)
+        print(report.run_folder)
     elif output is Format.JSON:
         from momentumlab.report.data import json_document, json_text
 
-        print(json_text(json_document(result, steps=steps, numbers=shown_trials(result, all_rows=all_rows))))
-    elif output is Format.TABLE and result.history is None:
+        warn_of_rest(report)
+        print(json_text(json_document(report, steps=steps)))
+    elif output is Format.TABLE and report.is_sweep:
         from momentumlab.report.sweep_table import sweep_tables
 
-        show(sweep_tables(result))
-        print(result.run_folder)
+        show(sweep_tables(report))
+        print(report.run_folder)
     elif output is Format.TABLE:
-        from momentumlab.report.table import rich_table, steps_table
+        from momentumlab.report.result_table import rich_table, steps_table
 
-        for number in range(result.trials if steps else 0):
-            show(steps_table(result, number))
+        for number in range(report.result.trials if steps else 0):
+            show(steps_table(report, number))
             print()
-        show(rich_table(result))
-        print(result.run_folder)
+        show(rich_table(report))
+        print(report.run_folder)
 
 
-def print_comparison(result: "ComparisonResult", output: Format, *, quiet: bool) -> None:
+def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool) -> None:
     """Print one comparison; notes go to stderr."""
-    print_notes(result.notes)
+    print_notes(report.notes)
     if quiet:
-        print(result.run_folder)
+        print(report.run_folder)
     elif output is Format.JSON:
-        from momentumlab.report.contest_data import json_document
+        from momentumlab.report.comparison_data import json_document
         from momentumlab.report.data import json_text
 
-        print(json_text(json_document(result)))
+        print(json_text(json_document(report)))
     elif output is Format.TABLE:
-        from momentumlab.report.contest import rich_tables
+        from momentumlab.report.comparison_table import rich_tables
 
-        show(rich_tables(result))
-        print(result.run_folder)
+        show(rich_tables(report))
+        print(report.run_folder)
 
 
 def print_loaded(loaded: "Loaded", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
     """Print what was read from a run folder as it was printed when it was run."""
-    if loaded.comparison is not None:
-        print_comparison(loaded.comparison, output, quiet=quiet)
+    comparison = loaded.comparison_report
+    if comparison is not None:
+        print_comparison(comparison, output, quiet=quiet)
         if output is Format.CSV:
-            print_csv([], [loaded.comparison], steps=False, all_rows=False)
+            print_csv([], [comparison], steps=False)
         return
     if len(loaded.results) > 1 or loaded.kind == "comparison":
         print_notes(
             ["this comparison was written before all that it had searched was kept: here are the chosen settings"]
         )
-    for result in loaded.results[:1] if quiet else loaded.results:
-        print_result(result, output, steps=steps, quiet=quiet, all_rows=all_rows)
+    reports = [replace(report, all_rows=all_rows) for report in loaded.reports]
+    for report in reports[:1] if quiet else reports:
+        print_result(report, output, steps=steps, quiet=quiet)
     if output is Format.CSV:
-        print_csv(loaded.results, [], steps=steps, all_rows=all_rows)
+        print_csv(reports, [], steps=steps)
 
 
 def print_notes(notes: Sequence[str]) -> None:
@@ -143,19 +141,18 @@ def print_notes(notes: Sequence[str]) -> None:
     complain(*(f"note: {note}" for note in notes))
 
 
-def print_csv(
-    results: "Sequence[Result]", comparisons: "Sequence[ComparisonResult]", *, steps: bool, all_rows: bool
-) -> None:
+def print_csv(reports: "Sequence[Report]", comparisons: "Sequence[ComparisonReport]", *, steps: bool) -> None:
     """Print all results as one CSV table, and the ranks of all comparisons as another."""
-    from momentumlab.report.contest_data import ranking_csv_text
-    from momentumlab.report.data import csv_rows, steps_csv_text, table_text
+    from momentumlab.report.comparison_data import ranking_csv_text
+    from momentumlab.report.data import csv_text, steps_csv_text
 
-    if results and steps:
-        print(steps_csv_text(results), end="")
-    elif results:
-        rows = [row for result in results for row in csv_rows(result, shown_trials(result, all_rows=all_rows))]
-        print(table_text(rows), end="")
-    if results and comparisons:
+    if reports and steps:
+        print(steps_csv_text(reports), end="")
+    elif reports:
+        for report in reports:
+            warn_of_rest(report)
+        print(csv_text(reports), end="")
+    if reports and comparisons:
         print()
     if comparisons:
         print(ranking_csv_text(comparisons), end="")

@@ -1,16 +1,40 @@
-"""What people and programs get from a `Result`: one module per output, each takes a result and nothing else.
+"""Output: a `Report` is a result plus everything derived from it; each other module renders one.
 
-==============  ================================================================
-module          output
-==============  ================================================================
-`table`         the table in a terminal or a notebook
-`steps`         every iteration of a trial
-`data`          JSON and CSV
-`contest`       the tables of a comparison
-`contest_data`  a comparison as JSON and CSV
-`translation`   ``translate``
-`figures`       all figures; the only part that loads matplotlib
-`catalogue`     ``list`` and ``show``
-`labels`        how trials are called in all of these
-==============  ================================================================
+===================  ============================================================
+module               content
+===================  ============================================================
+`reports`            `Report` and `ComparisonReport`
+`final_state`        accuracy and curvature at the final points of a data problem
+`labels`             names of trials in tables, legends and titles
+`table`              the `Table` type and its renderers
+`result_table`       table of a run, and of all its iterations
+`sweep_table`        table of a sweep
+`comparison_table`   tables of a comparison
+`prediction_table`   ``predict``
+`response_table`     ``show optimizer NAME --response``
+`translation_table`  ``translate``
+`entries`            ``list`` and ``show``
+`data`               JSON and CSV of runs and sweeps
+`comparison_data`    JSON and CSV of comparisons
+`figure_files`       which figures a run folder gets, by file name
+`figures`            all figures; the only part that imports matplotlib
+===================  ============================================================
+
+`Report` and its kin are imported on first use: ``runs list`` needs tables, but not NumPy.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from momentumlab.report.reports import ComparisonReport as ComparisonReport
+    from momentumlab.report.reports import Report as Report
+    from momentumlab.report.reports import report_of as report_of
+
+__all__ = ["ComparisonReport", "Report", "report_of"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'momentumlab.report' has no attribute '{name}'")
+    return getattr(import_module("momentumlab.report.reports"), name)

@@ -7,35 +7,33 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from momentumlab.report.final_state import endings
-from momentumlab.report.replication import averages
+from momentumlab.report.reports import Report
 from momentumlab.report.steps import Step, steps_of
-from momentumlab.result import Result
-from momentumlab.theory import trial_rates
 
 
 def json_document(
-    result: Result, *, steps: bool = False, numbers: Sequence[int] | None = None, **extra: Any
+    report: Report, *, steps: bool = False, numbers: Sequence[int] | None = None, **extra: Any
 ) -> dict[str, Any]:
-    """The result as strict JSON has it: a number that is not finite is null, the status says why.
+    """Return a report as strict JSON: non-finite numbers are null, and the status says why.
 
     Parameters
     ----------
-    result
-        What to write.
+    report
+        What is written.
     steps
-        Whether each trial has its iterations, too.
+        Whether each trial includes its iterations.
     numbers
-        Which trials; all if nothing is said.
+        The trials; by default the listed ones.
     **extra
-        More members of the document.
+        Further members of the document.
     """
-    trials = [strict(row) for row in rows_of(result, numbers)]
-    for number, trial in enumerate(trials if steps else []):
-        trial["steps"] = [strict(_step_row(step)) for step in steps_of(result, number)]
+    numbers = report.listed if numbers is None else numbers
+    trials = [strict(row) for row in report.rows(numbers)]
+    for number, trial in zip(numbers, trials if steps else [], strict=False):
+        trial["steps"] = [strict(_step_row(step)) for step in steps_of(report.result, number)]
     return {
-        "experiment": result.experiment.name,
-        "run_folder": None if result.run_folder is None else str(result.run_folder),
+        "experiment": report.experiment.name,
+        "run_folder": None if report.run_folder is None else str(report.run_folder),
         "trials": trials,
         **extra,
     }
@@ -57,42 +55,25 @@ def strict(value: Any) -> Any:
     return value
 
 
-def rows_of(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a result; on data with what is said of their ends, and where paths were kept with rates."""
-    rows = result.rows(numbers)
-    told = endings(result, range(result.trials) if numbers is None else numbers)
-    if told:
-        rows = ({**row, **ending.as_dict()} for row, ending in zip(rows, told, strict=True))
-    if result.history is None:
-        yield from rows
-        return
-    every = range(result.trials) if numbers is None else numbers
-    for number, row, rate in zip(every, rows, trial_rates(result, numbers), strict=True):
-        rated = {**row, "rate": rate.measured, "predicted_rate": rate.predicted}
-        if result.experiment.noise is not None or result.experiment.is_random:
-            rated["averaged_loss"], rated["ema_loss"] = averages(result, number)
-        yield rated
+def csv_text(reports: Iterable[Report]) -> str:
+    """Return a row per listed trial of all reports, with one header."""
+    return table_text([row for report in reports for row in csv_rows(report)])
 
 
-def csv_text(results: Iterable[Result], numbers: Sequence[int] | None = None) -> str:
-    """A row per trial of all results, or per trial of those numbers, with one header for all of them."""
-    return table_text([row for result in results for row in csv_rows(result, numbers)])
-
-
-def steps_csv_text(results: Iterable[Result]) -> str:
-    """A row per iteration of all trials of all results; trials are counted from 0."""
+def steps_csv_text(reports: Iterable[Report]) -> str:
+    """Return a row per iteration of all trials of all reports; trials are counted from 0."""
     return table_text(
         [
             {
-                "experiment": result.experiment.name,
+                "experiment": report.experiment.name,
                 "trial": number,
                 "optimizer": row["optimizer"],
                 **row["hyperparameters"],
                 **flat(_step_row(step)),
             }
-            for result in results
-            for number, row in enumerate(result.rows())
-            for step in steps_of(result, number)
+            for report in reports
+            for number, row in enumerate(report.result.rows())
+            for step in steps_of(report.result, number)
         ]
     )
 
@@ -107,10 +88,10 @@ def _step_row(step: Step) -> dict[str, Any]:
     }
 
 
-def csv_rows(result: Result, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a result with a column for each number: ``hyperparameters`` by name, points by coordinate."""
-    for number, row in zip(range(result.trials) if numbers is None else numbers, rows_of(result, numbers), strict=True):
-        yield {"experiment": result.experiment.name, "trial": number, **flat(row)}
+def csv_rows(report: Report) -> Iterator[dict[str, Any]]:
+    """Iterate over the rows of a report with a column per number: hyperparameters by name, points by coordinate."""
+    for number, row in zip(report.listed, report.rows(), strict=True):
+        yield {"experiment": report.experiment.name, "trial": number, **flat(row)}
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:

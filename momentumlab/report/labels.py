@@ -5,7 +5,7 @@ from pathlib import Path
 
 from momentumlab.experiment import Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.plan import Trial
+from momentumlab.plan import Plan, Trial
 from momentumlab.registry import Value
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES
@@ -117,6 +117,13 @@ def repeats(experiment: Experiment) -> str:
     """How often each setting was tried: ``20 starts × 32 replicates``; empty if once."""
     counts = ((len(experiment.starts), "starts"), (experiment.replicates, "replicates"))
     return " × ".join(f"{count:,} {what}" for count, what in counts if count > 1)
+
+
+def setup(plan: Plan) -> str:
+    """Return surface, starts and iteration limit: ``ravine, from (-2, 0.4), at most 1,000 iterations``."""
+    trial = plan.trial(0)
+    starts = repeats(plan.experiment) or f"from {point(trial.start)}"
+    return f"{Labels(plan.experiment).surface(trial)}, {starts}, at most {plan.stopping.iterations:,} iterations"
 
 
 def axis_name(name: str) -> str:

@@ -8,30 +8,23 @@ from rich.table import Table
 from rich.text import Text
 
 from momentumlab.experiment import Setting
-from momentumlab.report.labels import Labels, axis_name, point, repeats, short
-from momentumlab.report.table import STATUS_STYLES
-from momentumlab.result import STATUS_OF_CODE, Result, Status
-from momentumlab.search.planes import MUCH_WORSE, GridAxis, Plane, planes
+from momentumlab.report.labels import axis_name, point, setup, short
+from momentumlab.report.reports import Report
+from momentumlab.report.result_table import STATUS_STYLES
+from momentumlab.result import STATUS_OF_CODE, Status
+from momentumlab.search.planes import MUCH_WORSE, GridAxis, Plane
 
 BEST_CELLS = 10
 
 
-def sweep_tables(result: Result) -> RenderableType:
+def sweep_tables(report: Report) -> RenderableType:
     """A table of the best cells for each optimizer, and what there is to say of all."""
-    parts: list[RenderableType] = [Text(f"{result.experiment.name}: {headline(result)}", style="bold")]
-    for plane in planes(result):
+    result = report.result
+    parts: list[RenderableType] = [Text(f"{result.experiment.name}: {setup(result.plan)}", style="bold")]
+    for plane in report.planes:
         parts += [Text(f"{plane.name}: {size(plane)}, {_best_of(plane)}"), _table(plane)]
         parts += [Text(line, style="dim") for line in remarks(plane)]
     return Group(*parts)
-
-
-def headline(result: Result) -> str:
-    """The surface and the start."""
-    trial = result.plan.trial(0)
-    where = repeats(result.experiment) or f"from {point(trial.start)}"
-    return (
-        f"{Labels(result.experiment).surface(trial)}, {where}, at most {result.plan.stopping.iterations:,} iterations"
-    )
 
 
 def size(plane: Plane) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.plan import Plan
 from momentumlab.registry import Array
-from momentumlab.report.data import flat, rows_of, strict
+from momentumlab.report.data import flat, strict
 from momentumlab.report.labels import ALWAYS_TOLD, SYMBOLS, brief, point, short
+from momentumlab.report.reports import report_of
 from momentumlab.result import History, Result, Status
 from momentumlab.runs.listing import shown
 from momentumlab.runs.read import Loaded
@@ -162,7 +163,7 @@ def rich_side_by_side(sides: SideBySide) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from momentumlab.report.table import STATUS_STYLES
+    from momentumlab.report.result_table import STATUS_STYLES
 
     numbers = range(len(sides.entries)) if len(sides.entries) <= MOST_ROWS else sides.ranking()[:MOST_ROWS]
     table = Table(box=None, pad_edge=False)
@@ -194,8 +195,8 @@ def rich_side_by_side(sides: SideBySide) -> "RenderableType":
 def rows(runs: Iterable[Loaded]) -> Iterator[dict[str, Any]]:
     """The rows for programs: those of each run's summary, with the run folder in front."""
     for loaded in runs:
-        for result in loaded.results:
-            for number, row in enumerate(rows_of(result)):
+        for report in loaded.reports:
+            for number, row in enumerate(report.rows(range(report.result.trials))):
                 yield {"run_folder": str(loaded.run.path), "experiment": loaded.run.name, "trial": number, **row}
 
 
@@ -232,7 +233,8 @@ def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Fig
         reason = "of these runs not the same iterations were kept"
     if reason:
         raise ConfigError([Problem(place="--figure", message=reason)])
-    result = joined(results)
+    report = report_of(joined(results))
+    result = report.result
     labels = [sides.labels[number] for number in kept]
 
     def draw(figure_of: "Callable[..., Figure]") -> "Figure":
@@ -247,11 +249,11 @@ def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Fig
                 color=style.color(i),
                 line_style=style.line_style(i),
             )
-            for i, number in enumerate(selected_numbers(result))
+            for i, number in enumerate(selected_numbers(report))
         ]
         missing = len(sides.entries) - len(kept)
-        remark = join(f"of {missing} trials no paths were kept" if missing else "", selection_remark(result))
-        return figure_of(result, shown_trials, sides.title, remark)
+        remark = join(f"of {missing} trials no paths were kept" if missing else "", selection_remark(report))
+        return figure_of(report, shown_trials, sides.title, remark)
 
     def loss() -> "Figure":
         from momentumlab.report.figures import loss_figure

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.report.drawings import (
+from momentumlab.report.figure_files import (
     Drawings,
     comparison_drawings,
+    file_suffixes,
     run_drawings,
-    surface_endings,
     sweep_drawings,
 )
 from momentumlab.runs.png_metadata import stamp
@@ -59,15 +59,15 @@ def drawings(
 
 
 def _every(loaded: Loaded, *, theory: bool, view: Intervals | None) -> Drawings:
-    if loaded.comparison is not None:
-        return comparison_drawings(loaded.comparison, view=view)
+    if loaded.comparison_report is not None:
+        return comparison_drawings(loaded.comparison_report, view=view)
     if loaded.is_sweep:
-        return sweep_drawings(loaded.results[0], loaded.recorded, theory=theory, view=view)
-    endings = surface_endings([result.experiment.surface.name for result in loaded.results])
+        return sweep_drawings(loaded.reports[0], theory=theory, view=view)
+    suffixes = file_suffixes([result.experiment.surface.name for result in loaded.results])
     return {
-        f"{name}{ending}": draw
-        for result, ending in zip(loaded.results, endings, strict=True)
-        for name, draw in run_drawings(result, theory=theory, view=view).items()
+        f"{name}{suffix}": draw
+        for report, suffix in zip(loaded.reports, suffixes, strict=True)
+        for name, draw in run_drawings(report, theory=theory, view=view).items()
     }
 
 

@@ -15,7 +15,8 @@ from momentumlab.engine import HISTORY_BYTES
 from momentumlab.errors import ConfigError, OutputError
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plan import Plan, make_plan
-from momentumlab.report.drawings import surface_endings
+from momentumlab.report.figure_files import file_suffixes
+from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import History, Result, Status
 from momentumlab.runs.arrays import ArrayFile
 from momentumlab.runs.header import COMPARISON, RUN, SWEEP, digest
@@ -55,6 +56,16 @@ class Loaded:
     recorded: Result | None
     comparison: ComparisonResult | None
     provenance: Mapping[str, Any]
+
+    @cached_property
+    def reports(self) -> tuple[Report, ...]:
+        """The report of each result."""
+        return tuple(report_of(result, recorded=self.recorded) for result in self.results)
+
+    @cached_property
+    def comparison_report(self) -> ComparisonReport | None:
+        """The report of the whole comparison, if this is one."""
+        return None if self.comparison is None else ComparisonReport(result=self.comparison)
 
     @cached_property
     def digest(self) -> str:
@@ -238,12 +249,12 @@ def _comparison(
     names = [experiment.surface.name for experiment in comparison.experiments]
     results: list[Result] = []
     first = 0
-    for number, ending in enumerate(surface_endings(names)):
-        best = load_experiment(folder / f"best{ending}.yaml")
+    for number, suffix in enumerate(file_suffixes(names)):
+        best = load_experiment(folder / f"best{suffix}.yaml")
         last = first + best.trials
         codes = _codes(trials[first:last], best.trials)
         stride = strides[number] if number < len(strides) else None
-        result = _with_history(folder / f"trajectories{ending}.npz", best, codes, stride)
+        result = _with_history(folder / f"trajectories{suffix}.npz", best, codes, stride)
         results.append(replace(result, run_folder=folder))
         first = last
     if len(trials) != first:

@@ -118,11 +118,11 @@ def run_again(
         If the run folder cannot be written.
     """
     if isinstance(experiment, Comparison):
-        comparison = api.execute_comparison(experiment, out=out, plots=plots, command_line=command_line)
+        comparison = api.execute_comparison(experiment, out=out, plots=plots, command_line=command_line).result
         return comparison.results, comparison
     is_sweep = kind == SWEEP
     how = api.Execution(plots=plots, record="none" if is_sweep else "all", is_sweep=is_sweep, command_line=command_line)
-    return (api.execute(make_plan(experiment, max_trials=experiment.trials), how, out=out),), None
+    return (api.execute(make_plan(experiment, max_trials=experiment.trials), how, out=out).result,), None
 
 
 def held_against(kept: Loaded, again: Sequence[Result], comparison: ComparisonResult | None) -> Repetition:

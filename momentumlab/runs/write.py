@@ -31,27 +31,30 @@ from momentumlab.errors import ConfigError, OutputError, PluginWarning
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.plugins import described, loaded_plugins, raised_at
 from momentumlab.report.data import csv_text, json_document
-from momentumlab.report.drawings import Drawings, comparison_drawings, endings, run_drawings, sweep_drawings
+from momentumlab.report.figure_files import (
+    Drawings,
+    comparison_drawings,
+    file_suffixes,
+    run_drawings,
+    sweep_drawings,
+)
+from momentumlab.report.reports import ComparisonReport, Report
 from momentumlab.result import Result, Status
 from momentumlab.runs import files
 from momentumlab.runs.header import COMPARISON, RUN, SWEEP, header
 from momentumlab.runs.layout import BLOCKS, FORMAT, PARTIAL, RESULT, point_latest
 from momentumlab.runs.png_metadata import stamp
-from momentumlab.search.planes import arrays, best_trials, planes
+from momentumlab.search.planes import arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumlab.search import ComparisonResult
 
 NAME_BYTES = 100
 PARTIAL_BYTES = 20_000_000
 """The largest ``partial.json`` that is read."""
 
 BLOCK_ARRAYS = ("points", "losses", "iterations", "codes")
-
-BEST_ROWS = 1000
-"""The rows of a sweep that tables for programs have, unless all are asked for."""
 
 PNG_COMPRESSION = 3
 """zlib's level: half the time of the default 6 for files a fifth larger."""
@@ -94,13 +97,13 @@ def prepare(out: Path) -> None:
             raise PermissionError(None, "permission denied", str(out))
 
 
-def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False) -> Result:
-    """Write a result into a run folder of its own; with ``theory``, its curves show what was predicted.
+def write_run(report: Report, out: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False) -> Report:
+    """Write a report into a new run folder; with ``theory``, its figures show what theory predicts.
 
     Returns
     -------
-    Result
-        The same, knowing its run folder.
+    Report
+        The same with its run folder.
 
     Raises
     ------
@@ -108,22 +111,23 @@ def write_run(result: Result, out: Path, provenance: Provenance, *, plots: bool 
         If something cannot be written. What was written before remains.
     """
     with _output_errors(out):
-        folder = make_folder(out, result.experiment.name, provenance.started)
-    result = result.written_to(folder)
+        folder = make_folder(out, report.experiment.name, provenance.started)
+    report = report.written_to(folder)
+    result = report.result
     with _output_errors(folder), _unfinished(folder):
         files.write_text(folder / "experiment.yaml", to_yaml(result.experiment))
-        files.write_text(folder / "summary.csv", csv_text([result]))
+        files.write_text(folder / "summary.csv", csv_text([report]))
         if result.history is not None:
             files.write(folder / "trajectories.npz", functools.partial(_save_history, result))
         if plots and result.history is not None:
             texts = _stamp(folder, RUN, result.experiment, [result], provenance)
-            _write_figures(folder, run_drawings(result, theory=theory), texts)
+            _write_figures(folder, run_drawings(report, theory=theory), texts)
         settings = to_dict(result.experiment)
-        document = json_document(result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
+        document = json_document(report, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
         recorded = [] if result.history is None else [result]
         head = header(RUN, result.experiment, [result], recorded, started=provenance.started, folder=folder)
         _complete(folder, head, document)
-    return result
+    return report
 
 
 def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_trials: int) -> Path:
@@ -309,31 +313,25 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 def write_sweep(
-    result: Result,
+    report: Report,
     folder: Path,
     provenance: Provenance,
     *,
-    recorded: Result | None = None,
     plots: bool = True,
-    all_rows: bool = False,
     theory: bool = False,
-) -> Result:
+) -> Report:
     """Finish the run folder of a sweep.
 
     Parameters
     ----------
-    result
-        All trials.
+    report
+        The sweep.
     folder
         What `begin_sweep` made.
     provenance
         How it was made.
-    recorded
-        The paths of some of the trials, if they were kept.
     plots
         Whether to draw the figures.
-    all_rows
-        Whether ``summary.csv`` has all trials, not the best `BEST_ROWS` alone.
     theory
         Whether the maps show what theory says, too.
 
@@ -342,23 +340,23 @@ def write_sweep(
     OutputError
         If something cannot be written; the sweep can still be resumed, then.
     """
-    result = result.written_to(folder)
-    every = planes(result)
-    best = best_trials(every, BEST_ROWS)
+    report = report.written_to(folder)
+    result = report.result
+    recorded = None if report.recorded is None else report.recorded.result
     with _output_errors(folder):
         if not (folder / "experiment.yaml").exists():  # killed in its first moments
             files.write_text(folder / "experiment.yaml", to_yaml(result.experiment))
-        every_array: dict[str, Any] = arrays(every)
+        every_array: dict[str, Any] = arrays(report.planes)
         files.write(folder / "sweep.npz", lambda file: np.savez(file, **every_array))
-        files.write_text(folder / "summary.csv", csv_text([result], None if all_rows else best))
+        files.write_text(folder / "summary.csv", csv_text([report]))
         if recorded is not None:
             files.write(folder / "trajectories.npz", functools.partial(_save_history, recorded))
         if plots:
             texts = _stamp(folder, SWEEP, result.experiment, [result], provenance)
-            _write_figures(folder, sweep_drawings(result, recorded, theory=theory), texts)
+            _write_figures(folder, sweep_drawings(report, theory=theory), texts)
         document = json_document(
-            result,
-            numbers=best,
+            report,
+            numbers=report.best,
             settings=to_dict(result.experiment),
             provenance=provenance.as_dict(),
             notes=list(result.notes),
@@ -367,7 +365,7 @@ def write_sweep(
         head = header(SWEEP, result.experiment, [result], kept, started=provenance.started, folder=folder)
         _complete(folder, head, {**document, "trials_in_all": result.trials})
         shutil.rmtree(_blocks(folder), ignore_errors=True)
-    return result
+    return report
 
 
 def _blocks(folder: Path) -> Path:
@@ -375,38 +373,40 @@ def _blocks(folder: Path) -> Path:
 
 
 def write_comparison(
-    result: "ComparisonResult", out: Path, provenance: Provenance, *, plots: bool = True
-) -> "ComparisonResult":
+    report: ComparisonReport, out: Path, provenance: Provenance, *, plots: bool = True
+) -> ComparisonReport:
     """Write a comparison into a run folder of its own; return and errors as those of `write_run`.
 
     Where it has several surfaces, the names of their files end in the surface's.
     """
-    from momentumlab.report import contest_data
+    from momentumlab.report import comparison_data
 
     with _output_errors(out):
-        folder = make_folder(out, result.comparison.name, provenance.started)
-    result = result.written_to(folder)
+        folder = make_folder(out, report.result.comparison.name, provenance.started)
+    report = report.written_to(folder)
+    result = report.result
     with _output_errors(folder), _unfinished(folder):
         files.write_text(folder / "experiment.yaml", to_yaml(result.comparison))
-        files.write_text(folder / "ranking.csv", contest_data.ranking_csv_text([result]))
-        files.write_text(folder / "tuning.csv", contest_data.tuning_csv_text(result))
-        files.write_text(folder / "summary.csv", csv_text(result.results))
-        searched: dict[str, Any] = contest_data.search_arrays(result)
+        files.write_text(folder / "ranking.csv", comparison_data.ranking_csv_text([report]))
+        files.write_text(folder / "tuning.csv", comparison_data.tuning_csv_text(result))
+        files.write_text(folder / "summary.csv", csv_text(report.reports))
+        searched: dict[str, Any] = comparison_data.search_arrays(result)
         files.write(folder / "search.npz", lambda file: np.savez(file, **searched))
-        for ending, each in zip(endings(result), result.results, strict=True):
-            files.write_text(folder / f"best{ending}.yaml", to_yaml(each.experiment))
-            files.write(folder / f"trajectories{ending}.npz", functools.partial(_save_history, each))
+        suffixes = file_suffixes([each.experiment.surface.name for each in result.results])
+        for suffix, each in zip(suffixes, result.results, strict=True):
+            files.write_text(folder / f"best{suffix}.yaml", to_yaml(each.experiment))
+            files.write(folder / f"trajectories{suffix}.npz", functools.partial(_save_history, each))
         if plots:
             texts = _stamp(folder, COMPARISON, result.comparison, result.results, provenance)
-            _write_figures(folder, comparison_drawings(result), texts)
+            _write_figures(folder, comparison_drawings(report), texts)
         settings = to_dict(result.comparison)
-        document = contest_data.json_document(
-            result, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes)
+        document = comparison_data.json_document(
+            report, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes)
         )
         results = result.results
         head = header(COMPARISON, result.comparison, results, results, started=provenance.started, folder=folder)
         _complete(folder, head, document)
-    return result
+    return report
 
 
 def write_new_files(texts: Mapping[Path, str], *, force: bool = False) -> None:

@@ -190,43 +190,49 @@ class ComparisonResult:
         matches = tuple(replace(match, result=match.result.written_to(folder)) for match in self.matches)
         return replace(self, matches=matches, run_folder=folder)
 
-    # As with `Result`, figures and table are looked up in the outer layer when a notebook asks for them.
+    # As in `Result`, these aliases for notebooks import the outer package `report` when called.
 
     def plot_sensitivity(self) -> "Figure":
-        """The result against the learning rate, a panel per surface and a curve per optimizer."""
+        """Draw the result against the learning rate, a panel per surface and a curve per optimizer."""
+        from momentumlab.report import ComparisonReport
         from momentumlab.report.figures import sensitivity_figure
 
-        return sensitivity_figure(self)
+        return sensitivity_figure(ComparisonReport(result=self))
 
     def plot_search(self) -> "Figure":
-        """Every setting that was tried, by lr and one more hyperparameter, coloured by its result."""
+        """Draw every setting that was tried, by lr and one more hyperparameter, coloured by its result."""
+        from momentumlab.report import ComparisonReport
         from momentumlab.report.figures import search_figure
 
-        return search_figure(self)
+        return search_figure(ComparisonReport(result=self))
 
     def plot_profiles(self) -> "Figure":
-        """The performance and the data profile over all problems."""
+        """Draw the performance and the data profile over all problems."""
+        from momentumlab.report import ComparisonReport
         from momentumlab.report.figures import profile_figure
 
-        return profile_figure(self)
+        return profile_figure(ComparisonReport(result=self))
 
     def plot_trajectories(self, surface: int = 0, *, view: "Intervals | None" = None) -> "Figure":
-        """The paths on one of the surfaces, a panel per optimizer; ``view`` is the window, an interval per axis."""
+        """Draw the trajectories on one surface, a panel per optimizer; ``view`` is the window, an interval per axis."""
+        from momentumlab.report import ComparisonReport
         from momentumlab.report.figures import contest_trajectory_figure
 
-        return contest_trajectory_figure(self, self.matches[surface], view=view)
+        return contest_trajectory_figure(ComparisonReport(result=self), surface, view=view)
 
     def plot_losses(self, surface: int = 0) -> "Figure":
-        """The loss against gradient evaluations on one of the surfaces, a curve per optimizer."""
+        """Draw the loss against gradient evaluations on one surface, a curve per optimizer."""
+        from momentumlab.report import ComparisonReport
         from momentumlab.report.figures import contest_loss_figure
 
-        return contest_loss_figure(self, self.matches[surface])
+        return contest_loss_figure(ComparisonReport(result=self), surface)
 
     def plot_velocities(self, surface: int = 0) -> "Figure":
-        """The velocity against the iteration on one of the surfaces, from its first start."""
+        """Draw the velocity against the iteration on one surface, from its first start."""
+        from momentumlab.report import ComparisonReport
         from momentumlab.report.figures import contest_velocity_figure
 
-        return contest_velocity_figure(self, self.matches[surface])
+        return contest_velocity_figure(ComparisonReport(result=self), surface)
 
     def __repr__(self) -> str:
         winners = []
@@ -237,9 +243,10 @@ class ComparisonResult:
         return f"<ComparisonResult of {self.comparison.name}: {count} optimizers; {'; '.join(winners)}>"
 
     def _repr_html_(self) -> str:
-        from momentumlab.report.contest import html_tables
+        from momentumlab.report import ComparisonReport
+        from momentumlab.report.comparison_table import html_tables
 
-        return html_tables(self)
+        return html_tables(ComparisonReport(result=self))
 
 
 def compare(comparison: Comparison) -> ComparisonResult:

@@ -81,12 +81,11 @@ def trial_rates(result: Result, numbers: Sequence[int] | None = None) -> list[Tr
         ]
 
 
-def coordinate_rates(result: Result, number: int) -> Array | None:
+def coordinate_rates(result: Result, number: int, agreement: TrialRate) -> Array | None:
     """The predicted rate along each coordinate, ``(dim,)``; ``None`` where theory does not apply to the trial.
 
     Where the axes of the bowl are not those of the coordinates, the slowest direction decides for all of them.
     """
-    (agreement,) = trial_rates(result, [number])
     if agreement.predicted is None or agreement.minimum is None:
         return None
     plan = result.plan

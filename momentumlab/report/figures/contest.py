@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from momentumlab.experiment import Objective, method_names
 from momentumlab.registry import Array
-from momentumlab.report.contest import headline, target_words
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import WIDE, finish, head_height, loss_figure, velocity_figure
 from momentumlab.report.figures.selection import MOST_SHOWN, Curve, Panelled, Shown, join
 from momentumlab.report.figures.style import VALUES
 from momentumlab.report.figures.trajectory import arrangement, trajectory_figure
 from momentumlab.report.labels import Labels, axis_name, point, repeats
+from momentumlab.report.reports import ComparisonReport
 from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match, Standing
 from momentumlab.search.profiles import performance_ratios, profile
@@ -29,21 +29,25 @@ CUT = 100.0
 CAUTION = "a performance profile tells who is best; the order of the others depends on who takes part"
 
 
-def contest_trajectory_figure(result: ComparisonResult, match: Match, *, view: Intervals | None = None) -> Figure:
+def contest_trajectory_figure(report: ComparisonReport, surface: int, *, view: Intervals | None = None) -> Figure:
     """The paths of the chosen settings on one surface, a panel per optimizer, in order of rank."""
+    result, match = report.result, report.result.matches[surface]
     groups = []
     for standing in _drawn_standings(result, match):
         trials = _shown(result, match, standing)
         told = f"rank {standing.rank}: {_outcome(match, standing)}"
         groups.append(Panelled(label=trials[0].label, told=told, color=trials[0].color, trials=trials))
-    return trajectory_figure(match.result, groups, headline(result, match), _remark(result), view=view)
+    return trajectory_figure(report.reports[surface], groups, report.headline(surface), _remark(result), view=view)
 
 
-def contest_loss_figure(result: ComparisonResult, match: Match) -> Figure:
+def contest_loss_figure(report: ComparisonReport, surface: int) -> Figure:
     """The loss against gradient evaluations: a curve per optimizer; over several starts the median and quartiles."""
+    result, match = report.result, report.result.matches[surface]
     shown = [_shown(result, match, standing)[0] for standing in _by_number(_drawn_standings(result, match))]
     if match.starts == 1:
-        return loss_figure(match.result, shown, headline(result, match), _remark(result), "gradient evaluations")
+        return loss_figure(
+            report.reports[surface], shown, report.headline(surface), _remark(result), "gradient evaluations"
+        )
     bands = {one.number: _band(match, one) for one in shown}
     above = not math.isnan(match.yardstick.known)
     remark = join(f"median and quartiles of {repeats(match.experiment)}", _remark(result))
@@ -64,18 +68,19 @@ def contest_loss_figure(result: ComparisonResult, match: Match) -> Figure:
         elif np.ptp(heights) > WIDE:
             style.symmetric_log_scale(panel)
         panel.set_ylabel("loss above the known minimum" if above else "loss")
-        finish(figure, [panel], shown, headline(result, match), remark, "gradient evaluations")
+        finish(figure, [panel], shown, report.headline(surface), remark, "gradient evaluations")
     return figure
 
 
-def contest_velocity_figure(result: ComparisonResult, match: Match) -> Figure:
+def contest_velocity_figure(report: ComparisonReport, surface: int) -> Figure:
     """The velocity against the iteration, a curve per optimizer, from the first start."""
+    result, match = report.result, report.result.matches[surface]
     shown = [_shown(result, match, standing)[0] for standing in _by_number(_drawn_standings(result, match))]
     first = f"from the first start, {point(shown[0].trial.start)}" if match.starts > 1 else ""
-    return velocity_figure(match.result, shown, headline(result, match), join(first, _remark(result)))
+    return velocity_figure(report.reports[surface], shown, report.headline(surface), join(first, _remark(result)))
 
 
-def sensitivity_figure(result: ComparisonResult) -> Figure:
+def sensitivity_figure(report: ComparisonReport) -> Figure:
     """The result against the learning rate, a panel per surface and a curve per optimizer, with the chosen lr marked.
 
     Other hyperparameters are as chosen. A curve has a gap where the optimizer diverges or, by iterations, does not
@@ -86,6 +91,7 @@ def sensitivity_figure(result: ComparisonResult) -> Figure:
     ValueError
         If no learning rate was searched.
     """
+    result = report.result
     if not result.searched_rates:
         raise ValueError("no learning rate was searched")
     curves = _curves(result)
@@ -116,7 +122,7 @@ def sensitivity_figure(result: ComparisonResult) -> Figure:
     return figure
 
 
-def search_figure(result: ComparisonResult) -> Figure:
+def search_figure(report: ComparisonReport) -> Figure:
     """Every setting that was tried, by lr and one more hyperparameter, coloured by its result; the chosen one marked.
 
     Raises
@@ -124,6 +130,7 @@ def search_figure(result: ComparisonResult) -> Figure:
     ValueError
         If no optimizer searched lr and another number.
     """
+    result = report.result
     drawn = _drawn(result)
     names = method_names(result.comparison.experiments[0])
     shown = [
@@ -187,12 +194,13 @@ def _norm(finite: Array) -> Normalize:
     return LogNorm(low, max(high, 1.1 * low)) if low > 0 else Normalize(low, max(high, low + 1e-12))
 
 
-def profile_figure(result: ComparisonResult) -> Figure:
+def profile_figure(report: ComparisonReport) -> Figure:
     """The performance profile (Dolan and Moré) and the data profile (Moré and Wild) over all surfaces and starts."""
+    result = report.result
     curves = _curves(result)
     drawn = _drawn(result)
     costs, ratios = result.costs[drawn], performance_ratios(result.costs)[drawn]
-    remark = f"{costs.shape[1]} problems, solved when {target_words(result.comparison)}"
+    remark = f"{costs.shape[1]} problems, solved when {report.target}"
     caution = join(CAUTION, _remark(result))
     with style.styled():
         margins = style.Margins(left=0.85, bottom=0.85, top=head_height(curves, 2, remark) + 0.35, between_columns=0.5)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
-from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark, title
+from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark
+from momentumlab.report.reports import Report
 from momentumlab.result import Result
-from momentumlab.theory import coordinate_rates, trial_rates
 
 MOST_COORDINATES = 4
 AXIS_NAMES = ("x", "y")
@@ -35,7 +35,7 @@ OUTLIER = 20.0
 
 
 def velocity_figure(
-    result: Result,
+    report: Report,
     shown: Sequence[Shown] | None = None,
     heading: str | None = None,
     remark: str | None = None,
@@ -49,7 +49,7 @@ def velocity_figure(
 
     Parameters
     ----------
-    result
+    report
         What is drawn.
     shown
         Which of its trials; else the usual selection.
@@ -63,7 +63,8 @@ def velocity_figure(
     ValueError
         If the result was made without its history.
     """
-    shown = selection(result) if shown is None else shown
+    result = report.result
+    shown = selection(report) if shown is None else shown
     coordinates = min(result.plan.dimension, MOST_COORDINATES)
     velocities = [_drawable(result.velocities[one.number, : len(result.recorded(one.number))]) for one in shown]
     limits = [_limits(shown, [v[:, coordinate] for v in velocities]) for coordinate in range(coordinates)]
@@ -71,10 +72,10 @@ def velocity_figure(
     remark = join(
         f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else "",
         "curves that leave the scale are cut" if any(limits) else "",
-        _theory_remark(result, shown, "ρᵏ") if theory else "",
-        selection_remark(result) if remark is None else remark,
+        _theory_remark(report, shown, "ρᵏ") if theory else "",
+        selection_remark(report) if remark is None else remark,
     )
-    rates = [coordinate_rates(result, one.number) if theory else None for one in shown]
+    rates = [report.coordinate_rates(one.number) if theory else None for one in shown]
     with style.styled():
         scheduled = scheduled_names(result, shown)
         margins = style.Margins(
@@ -101,13 +102,13 @@ def velocity_figure(
             panel.set_title(f"velocity along {coordinate_name(coordinate, result.plan.dimension)}", loc="left")
         panels[0].set_ylabel("velocity v  (x moves by −lr · v)")
         _until_last(panels, result, shown)
-        finish(figure, panels, shown, heading or title(result), remark)
+        finish(figure, panels, shown, heading or report.title, remark)
         draw_courses(figure, result, shown, scheduled, bottom=0.6)
     return figure
 
 
 def loss_figure(
-    result: Result,
+    report: Report,
     shown: Sequence[Shown] | None = None,
     heading: str | None = None,
     remark: str | None = None,
@@ -125,7 +126,8 @@ def loss_figure(
     ValueError
         If the result was made without its history.
     """
-    shown = selection(result) if shown is None else shown
+    result = report.result
+    shown = selection(report) if shown is None else shown
     losses = [_drawable(result.losses[one.number, : len(result.recorded(one.number))]) for one in shown]
     heights = [curve - _lowest_minimum(result, one) for one, curve in zip(shown, losses, strict=True)]
     highest = max((float(curve[0]) for curve in heights), default=0.0)
@@ -135,10 +137,10 @@ def loss_figure(
     wide = not above and max(float(np.nanmax(np.abs(curve))) for curve in losses) > WIDE
     limit = None if wide else _limits(shown, curves, positive=bool(above))
     remark = join(
-        _theory_remark(result, shown, "ρ²ᵏ") if theory and above else "",
+        _theory_remark(report, shown, "ρ²ᵏ") if theory and above else "",
         f"what is below {floor:.0e} is drawn there" if above and any((c < floor).any() for c in heights) else "",
         "curves that leave the scale are cut" if limit else "",
-        selection_remark(result) if remark is None else remark,
+        selection_remark(report) if remark is None else remark,
     )
     with style.styled():
         margins = style.Margins(left=0.95, top=head_height(shown, 1, remark) + 0.15)
@@ -146,7 +148,7 @@ def loss_figure(
         for one, curve in zip(shown, curves, strict=True):
             _draw(panel, result, one, curve, limit)
         for one, curve in zip(shown if theory and above else [], curves, strict=False):
-            rate = trial_rates(result, [one.number])[0].predicted
+            rate = report.rates[one.number].predicted
             if rate is not None:
                 envelope = _envelope(np.where(curve > floor, curve, 0.0), result.recorded(one.number), rate**2)
                 bounds = (float(curve.min()), 3 * float(curve.max()))
@@ -163,7 +165,7 @@ def loss_figure(
         known = result.experiment.first_surface.minima_are
         panel.set_ylabel(f"loss above the {known} minimum" if above else "loss")
         _until_last([panel], result, shown)
-        finish(figure, [panel], shown, heading or title(result), remark, abscissa)
+        finish(figure, [panel], shown, heading or report.title, remark, abscissa)
     return figure
 
 
@@ -179,9 +181,9 @@ def _envelope(heights: Array, iterations: NDArray[np.int64], rate: float) -> Arr
     return envelope
 
 
-def _theory_remark(result: Result, shown: Sequence[Shown], formula: str) -> str:
+def _theory_remark(report: Report, shown: Sequence[Shown], formula: str) -> str:
     """What dotted lines mean, and for whom there are none."""
-    if any(rate.predicted is not None for rate in trial_rates(result, [one.number for one in shown])):
+    if any(report.rates[one.number].predicted is not None for one in shown):
         return f"dotted: {formula} as theory predicts"
     return "theory does not apply"
 

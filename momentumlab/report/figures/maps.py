@@ -26,6 +26,7 @@ from momentumlab.report.figures.sheets import (
 )
 from momentumlab.report.figures.sweep_curves import curve_figure
 from momentumlab.report.figures.theory_lines import Theories, draw_theory
+from momentumlab.report.reports import Report
 from momentumlab.result import Status
 from momentumlab.search.planes import Plane
 
@@ -39,19 +40,19 @@ CUT = 100.0
 """Losses this many times higher above the minimum than that of the start look alike."""
 
 
-def map_figures(every: Sequence[Plane], *, theory: bool = False) -> dict[str, Callable[[], Figure]]:
+def map_figures(report: Report, *, theory: bool = False) -> dict[str, Callable[[], Figure]]:
     """Every figure that shows all trials of a sweep, by the name of its file.
 
     Parameters
     ----------
-    every
-        The planes of a sweep.
+    report
+        The sweep.
     theory
         Whether to draw what theory says over the maps: the boundary of stability, and for each curvature the line from
         which on it oscillates.
     """
     figures: dict[str, Callable[[], Figure]] = {}
-    result = every[0].result
+    every, result = report.planes, report.result
     theories = Theories() if theory else None
     if any(len(plane.axes) == 1 for plane in every):
         figures["curve"] = lambda: curve_figure(every)

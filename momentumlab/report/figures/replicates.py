@@ -11,11 +11,10 @@ from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
 from momentumlab.report.figures.curves import FAR, FLOOR, MOST_COORDINATES, coordinate_name, finish, head_height
-from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
-from momentumlab.report.replication import replicates_of
+from momentumlab.report.figures.selection import Shown, join, selection, selection_remark
+from momentumlab.report.reports import Report
 from momentumlab.result import Result, Status
 from momentumlab.search.ranking import quantile
-from momentumlab.theory import noise_floor
 
 SINGLES = 3
 """So many single paths are drawn behind each median."""
@@ -25,7 +24,7 @@ NOTHING: Array = np.empty(0)
 TOLD = "lines: medians, bands: quartiles, faint: single paths"
 
 
-def replicated_velocity_figure(result: Result, *, theory: bool = False) -> Figure:
+def replicated_velocity_figure(report: Report, *, theory: bool = False) -> Figure:
     """The velocity against the iteration, a panel per coordinate: for each setting the median and the quartiles.
 
     With ``theory`` it says that it has none of velocities. What follows a schedule has a thin panel of its own below.
@@ -35,14 +34,15 @@ def replicated_velocity_figure(result: Result, *, theory: bool = False) -> Figur
     ValueError
         If the result was made without its history.
     """
-    shown = selection(result)
+    result = report.result
+    shown = selection(report)
     coordinates = min(result.plan.dimension, MOST_COORDINATES)
     more = result.plan.dimension > MOST_COORDINATES
     remark = join(
         TOLD,
         f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else "",
         "theory speaks of losses alone, see loss.png" if theory else "",
-        selection_remark(result),
+        selection_remark(report),
     )
     with style.styled():
         scheduled = scheduled_names(result, shown)
@@ -57,20 +57,20 @@ def replicated_velocity_figure(result: Result, *, theory: bool = False) -> Figur
             panel.axhline(0, color="#999999", linewidth=0.8, zorder=0)
             medians = []
             for one in shown:
-                velocities = result.velocities[replicates_of(result, one.number), :, coordinate]
-                medians.append(_draw_band(panel, result, one, _drawable(velocities)))
+                velocities = result.velocities[report.replicates_of(one.number), :, coordinate]
+                medians.append(_draw_band(panel, report, one, _drawable(velocities)))
             calm = _calm(shown, medians)
             if any(one.diverged for one in shown) and len(calm):
                 panel.set_ylim(1.5 * float(calm.min()), 1.5 * float(calm.max()))
             style.plain_ticks(panel, whole_x=True)
             panel.set_title(f"velocity along {coordinate_name(coordinate, result.plan.dimension)}", loc="left")
         panels[0].set_ylabel("velocity v  (x moves by −lr · v)")
-        finish(figure, panels, shown, title(result), remark)
+        finish(figure, panels, shown, report.title, remark)
         draw_courses(figure, result, shown, scheduled, bottom=0.6)
     return figure
 
 
-def replicated_loss_figure(result: Result, *, theory: bool = False) -> Figure:
+def replicated_loss_figure(report: Report, *, theory: bool = False) -> Figure:
     """The loss against the iteration, above the lowest known minimum if there is one: medians and quartiles.
 
     With ``theory``, dotted lines stand at the mean loss to which theory says that noise keeps each setting.
@@ -80,21 +80,22 @@ def replicated_loss_figure(result: Result, *, theory: bool = False) -> Figure:
     ValueError
         If the result was made without its history.
     """
-    shown = selection(result)
+    result = report.result
+    shown = selection(report)
     lowest = [_lowest_minimum(result, one) for one in shown]
     above = all(np.isfinite(lowest))
-    floors = [noise_floor(result, replicates_of(result, one.number)).predicted for one in shown] if theory else []
+    floors = [report.floors[one.number].predicted for one in shown] if theory and report.floors else []
     has_floor = any(floor is not None for floor in floors)
     told = "dotted: the mean loss that theory predicts" if has_floor else "theory does not apply"
-    remark = join(TOLD, told if theory else "", selection_remark(result))
+    remark = join(TOLD, told if theory else "", selection_remark(report))
     with style.styled():
         margins = style.Margins(left=0.95, top=head_height(shown, 1, remark) + 0.15)
         figure, (panel,) = style.panels(1, 1, 6.4, 3.6, margins)
         medians = []
         for one, base in zip(shown, lowest, strict=True):
-            losses = _drawable(result.losses[replicates_of(result, one.number)])
+            losses = _drawable(result.losses[report.replicates_of(one.number)])
             losses = np.maximum(losses - base, FLOOR * abs(float(losses[0, 0]) - base)) if above else losses
-            medians.append(_draw_band(panel, result, one, losses))
+            medians.append(_draw_band(panel, report, one, losses))
         for one, floor in zip(shown, floors, strict=False):
             if floor is not None and above:
                 panel.axhline(floor, color=one.color, linestyle=":", linewidth=1.2)
@@ -107,14 +108,14 @@ def replicated_loss_figure(result: Result, *, theory: bool = False) -> Figure:
             panel.grid(True, axis="y")
         known = result.experiment.first_surface.minima_are
         panel.set_ylabel(f"loss above the {known} minimum" if above else "loss")
-        finish(figure, [panel], shown, title(result), remark)
+        finish(figure, [panel], shown, report.title, remark)
     return figure
 
 
-def _draw_band(panel: Axes, result: Result, one: Shown, values: Array) -> Array:
+def _draw_band(panel: Axes, report: Report, one: Shown, values: Array) -> Array:
     """Median and quartiles of ``(replicates, entries)``, and the first few of them; the median."""
-    numbers = replicates_of(result, one.number)
-    entries, filled = _until_the_longest(result, numbers, values)
+    numbers = report.replicates_of(one.number)
+    entries, filled = _until_the_longest(report.result, numbers, values)
     low, median, high = (quantile(filled.T, share) for share in (0.25, 0.5, 0.75))
     panel.fill_between(entries, low, high, color=one.color, alpha=0.18, linewidth=0, zorder=1.5)
     for line in values[:SINGLES, : len(entries)]:

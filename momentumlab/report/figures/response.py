@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
 from momentumlab.report.figures.selection import Curve
-from momentumlab.report.responses import Labelled, title
+from momentumlab.report.response_table import Labelled, title
 
 
 def response_figure(found: Sequence[Labelled]) -> Figure:

@@ -7,9 +7,8 @@ import numpy as np
 
 from momentumlab.plan import Trial
 from momentumlab.report.figures import style
-from momentumlab.report.labels import Labels
-from momentumlab.report.replication import settings_by_rank, worst
-from momentumlab.result import Result, Status
+from momentumlab.report.reports import Report
+from momentumlab.result import Status
 
 MOST_SHOWN = 12
 """Figures show up to this many trials or methods."""
@@ -47,15 +46,14 @@ class Panelled:
     trials: Sequence[Shown]
 
 
-def selection(result: Result) -> list[Shown]:
+def selection(report: Report) -> list[Shown]:
     """All trials, or of many the best, the worst and an even choice between them; in the order of the plan."""
-    labels = Labels(result.experiment)
-    trials = [result.plan.trial(number) for number in selected_numbers(result)]
+    trials = [report.result.plan.trial(number) for number in selected_numbers(report)]
     return [
         Shown(
             trial=trial,
-            label=labels.of(trial),
-            diverged=worst(result, trial.number) is Status.DIVERGED,
+            label=report.labels.of(trial),
+            diverged=report.worst_status(trial.number) is Status.DIVERGED,
             color=style.color(i),
             line_style=style.line_style(i),
         )
@@ -63,29 +61,23 @@ def selection(result: Result) -> list[Shown]:
     ]
 
 
-def selected_numbers(result: Result) -> Sequence[int]:
+def selected_numbers(report: Report) -> Sequence[int]:
     """The numbers of the shown trials; of replicates that of the first."""
-    replicates = result.experiment.replicates
-    count = result.trials // replicates
+    replicates = report.experiment.replicates
+    count = report.result.trials // replicates
     if count <= MOST_SHOWN:
-        return range(0, result.trials, replicates)
+        return range(0, report.result.trials, replicates)
     ranks = np.linspace(0, count - 1, MOST_SHOWN).round().astype(int)
-    ranking = result.ranking() if replicates == 1 else settings_by_rank(result)
-    return sorted(ranking[ranks].tolist())
+    return sorted(report.ranking[ranks].tolist())
 
 
-def selection_remark(result: Result) -> str:
+def selection_remark(report: Report) -> str:
     """Says that not all trials are shown, where that is so."""
-    count = result.trials // result.experiment.replicates
+    count = report.result.trials // report.experiment.replicates
     if count <= MOST_SHOWN:
         return ""
-    what = "trials" if result.experiment.replicates == 1 else "settings"
+    what = "trials" if report.experiment.replicates == 1 else "settings"
     return f"{MOST_SHOWN} of {count:,} {what}: the best, the worst and an even choice between (by final loss)"
-
-
-def title(result: Result) -> str:
-    """What all trials have in common."""
-    return Labels(result.experiment).common(result.plan.trial(0))
 
 
 def join(*remarks: str) -> str:

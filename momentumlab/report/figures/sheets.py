@@ -19,8 +19,7 @@ from momentumlab.experiment import Setting
 from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.trajectory import arrangement
-from momentumlab.report.labels import axis_name, short
-from momentumlab.report.sweep_table import headline
+from momentumlab.report.labels import axis_name, setup, short
 from momentumlab.result import Status
 from momentumlab.search.planes import GridAxis, Plane
 
@@ -265,7 +264,7 @@ def finish_maps(
         panel.annotate(
             told, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color="#444444"
         )
-    style.headline(figure, f"{result.experiment.name}: {headline(result)}", remark)
+    style.headline(figure, f"{result.experiment.name}: {setup(result.plan)}", remark)
     kinds = [*handles]
     if converged:
         kinds.append(Patch(facecolor=CONVERGED, label="converged"))

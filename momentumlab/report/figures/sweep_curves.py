@@ -13,8 +13,7 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
 from momentumlab.report.figures.selection import Curve
 from momentumlab.report.figures.sheets import Scale
-from momentumlab.report.labels import axis_name
-from momentumlab.report.sweep_table import headline
+from momentumlab.report.labels import axis_name, setup
 from momentumlab.search.planes import GridAxis, Plane
 
 
@@ -48,7 +47,7 @@ def curve_figure(planes: Sequence[Plane]) -> Figure:
                 panel.grid(True, axis="y")
             panel.set_ylabel(label)
             _label_curves(panel, [plane.axes[0] for plane in every if plane.axes[0].name == name])
-        finish(figure, panels, curves, f"{result.experiment.name}: {headline(result)}", remark, "")
+        finish(figure, panels, curves, f"{result.experiment.name}: {setup(result.plan)}", remark, "")
         for panel, name in zip(panels[-len(names) :], names, strict=True):
             panel.set_xlabel(axis_name(name))
     return figure

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from momentumlab.registry import Array
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import finish, head_height
-from momentumlab.report.figures.selection import Shown, join, selection, selection_remark, title
+from momentumlab.report.figures.selection import Shown, join, selection, selection_remark
+from momentumlab.report.reports import Report
 from momentumlab.result import Result
 from momentumlab.surfaces.data import DataSurface
 
@@ -19,7 +20,7 @@ MOST_POINTS = 400
 FAR = 1e100
 
 
-def training_figure(result: Result) -> Figure:
+def training_figure(report: Report) -> Figure:
     """The loss over all rows and, where classes are told, the accuracy; a curve per trial.
 
     Against gradient evaluations and, where gradients are those of mini-batches, epochs on a second axis above. Where
@@ -30,17 +31,18 @@ def training_figure(result: Result) -> Figure:
     ValueError
         If the result was made without its history, or its surface is no problem on data.
     """
-    surfaces = {one.number: result.plan.surface_of(one.number) for one in selection(result)}
+    result = report.result
+    shown = selection(report)
+    surfaces = {one.number: result.plan.surface_of(one.number) for one in shown}
     if not all(isinstance(surface, DataSurface) for surface in surfaces.values()):
         raise ValueError(f"{result.experiment.surface.name} is no problem on data: there is nothing to train")
     models: dict[int, Any] = surfaces
-    shown = selection(result)
     batches = {model.batches for model in models.values()}
     by_epochs = len(batches) > 1
     classifies = result.experiment.first_surface.is_classifier  # type: ignore[attr-defined]
     remark = join(
         "of diverged trials nothing beyond their first loss is drawn" if any(one.diverged for one in shown) else "",
-        selection_remark(result),
+        selection_remark(report),
     )
     names = ["loss over all rows", *(["accuracy over all rows"] if classifies else [])]
     with style.styled():
@@ -64,7 +66,7 @@ def training_figure(result: Result) -> Figure:
             panel.grid(True, axis="y")
             if above > 0.4:
                 _add_epochs(panel, next(iter(batches)))
-        finish(figure, panels, shown, title(result), remark, "epochs" if by_epochs else "gradient evaluations")
+        finish(figure, panels, shown, report.title, remark, "epochs" if by_epochs else "gradient evaluations")
     return figure
 
 

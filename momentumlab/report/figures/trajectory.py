@@ -18,8 +18,8 @@ from momentumlab.report.figures.landscape import (
     landscapes,
     principal_plane,
 )
-from momentumlab.report.figures.selection import Panelled, Shown, join, selection, selection_remark, title
-from momentumlab.report.replication import final_losses, replicates_of
+from momentumlab.report.figures.selection import Panelled, Shown, join, selection, selection_remark
+from momentumlab.report.reports import Report
 from momentumlab.result import Result, Status
 from momentumlab.surfaces.base import Intervals
 
@@ -38,7 +38,7 @@ FEW_POINTS = 60
 
 
 def trajectory_figure(
-    result: Result,
+    report: Report,
     groups: Sequence[Panelled] | None = None,
     heading: str | None = None,
     remark: str = "",
@@ -57,9 +57,10 @@ def trajectory_figure(
     ValueError
         If the result was made without its history.
     """
+    result = report.result
     if groups is None:
-        groups = [_alone(result, one) for one in selection(result)]
-        remark = selection_remark(result)
+        groups = [_alone(report, one) for one in selection(report)]
+        remark = selection_remark(report)
     with style.styled():
         rows, columns = arrangement(len(groups))
         width = {1: 6.0, 2: 4.6}.get(columns, 3.9)
@@ -75,7 +76,7 @@ def trajectory_figure(
         for panel in panels[::columns]:
             panel.set_ylabel("loss" if result.plan.dimension == 1 else "y")
         draw = _draw_graphs if result.plan.dimension == 1 else _draw_maps
-        style.headline(figure, heading or title(result), join(draw(result, groups, panels, view), remark))
+        style.headline(figure, heading or report.title, join(draw(result, groups, panels, view), remark))
         kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
         if any(_shows_minimum(panel) for panel in panels):
             known = f"{result.experiment.first_surface.minima_are} minimum"
@@ -92,10 +93,11 @@ def arrangement(count: int) -> tuple[int, int]:
     return math.ceil(count / columns), columns
 
 
-def _alone(result: Result, one: Shown) -> Panelled:
+def _alone(report: Report, one: Shown) -> Panelled:
     """A trial in a panel of its own, and how it went."""
-    if result.experiment.replicates > 1:
-        return _replicated(result, one)
+    result = report.result
+    if report.experiment.replicates > 1:
+        return _replicated(report, one)
     verbs = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after "}
     verbs[Status.MAX_ITERATIONS] = ""
     verb = verbs[result.status_of(one.number)]
@@ -103,9 +105,10 @@ def _alone(result: Result, one: Shown) -> Panelled:
     return Panelled(label=one.label, told=told, color=one.color, trials=[one])
 
 
-def _replicated(result: Result, one: Shown) -> Panelled:
+def _replicated(report: Report, one: Shown) -> Panelled:
     """The first replicates of a setting in one panel."""
-    numbers = replicates_of(result, one.number)
+    result = report.result
+    numbers = report.replicates_of(one.number)
     trials = [
         replace(
             one,
@@ -115,7 +118,7 @@ def _replicated(result: Result, one: Shown) -> Panelled:
         for number in numbers[:MOST_REPLICATES].tolist()
     ]
     more = f", {len(trials)} of them shown" if len(numbers) > len(trials) else ""
-    told = f"{len(numbers)} replicates{more}, median loss {final_losses(result, one.number).split(' ')[0]}"
+    told = f"{len(numbers)} replicates{more}, median loss {report.final_losses(one.number).split(' ')[0]}"
     return Panelled(label=one.label, told=told, color=one.color, trials=trials)
 
 

@@ -9,15 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from momentumlab.experiment import Comparison, Objective, method_names
+from momentumlab.experiment import method_names
 from momentumlab.registry import Value
 from momentumlab.report.labels import SYMBOLS, Labels, axis_name, point, repeats, short
-from momentumlab.report.table import RATES, STATUS_STYLES, Justify, rate_text
+from momentumlab.report.reports import ComparisonReport
+from momentumlab.report.result_table import RATES, STATUS_STYLES, Justify, rate_text
 from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match, Standing
-from momentumlab.search.ranking import STALLED, WITHIN
+from momentumlab.search.ranking import WITHIN
 from momentumlab.search.tuning import ZOOM_CELLS, Searched
-from momentumlab.theory import trial_rates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,10 @@ class Sheet:
     remarks: Sequence[str]
 
 
-def rich_tables(result: ComparisonResult) -> RenderableType:
+def rich_tables(report: ComparisonReport) -> RenderableType:
     """All tables of a comparison, for a terminal."""
     parts: list[RenderableType] = []
-    for sheet in sheets(result):
+    for sheet in sheets(report):
         table = Table(box=None, pad_edge=False)
         for heading, justify in sheet.columns:
             table.add_column(Text(heading), justify=justify, no_wrap=heading != "final point", overflow="fold")
@@ -48,10 +48,10 @@ def rich_tables(result: ComparisonResult) -> RenderableType:
     return Group(*parts)
 
 
-def html_tables(result: ComparisonResult) -> str:
+def html_tables(report: ComparisonReport) -> str:
     """The same for a notebook."""
     pieces = []
-    for sheet in sheets(result):
+    for sheet in sheets(report):
         head = "".join(f"<th>{html.escape(heading)}</th>" for heading, _ in sheet.columns)
         rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in sheet.rows)
         body = "".join(f"<tr>{row}</tr>" for row in rows)
@@ -63,25 +63,16 @@ def html_tables(result: ComparisonResult) -> str:
     return "".join(pieces)
 
 
-def sheets(result: ComparisonResult) -> Iterator[Sheet]:
+def sheets(report: ComparisonReport) -> Iterator[Sheet]:
     """A table for each surface, and one over all where there are several."""
+    result = report.result
     several = len(result.matches) > 1
-    for match in result.matches:
+    for surface, match in enumerate(result.matches):
         remarks = [*_same_method_remarks(result, match), *_arrival_remarks(match)]
-        remarks += [] if several else meanings(result)
-        yield _match_sheet(result, match, remarks)
+        remarks += [] if several else meanings(report)
+        yield _match_sheet(report, surface, remarks)
     if several:
-        yield _overall_sheet(result)
-
-
-def headline(result: ComparisonResult, match: Match) -> str:
-    """The surface, the starts and by what is ranked."""
-    trial = match.result.plan.trial(0)
-    starts = repeats(match.experiment) or f"from {point(trial.start)}"
-    by = result.comparison.objective.words
-    iterations = f"at most {match.experiment.stopping.iterations:,} iterations"
-    median = "median " if match.starts > 1 else ""
-    return f"{Labels(match.experiment).surface(trial)}, {starts}, {iterations}, ranked by {median}{by}"
+        yield _overall_sheet(report)
 
 
 def searched_lines(result: ComparisonResult, match: Match) -> Iterator[str]:
@@ -126,24 +117,14 @@ def _zoomed_text(one: Searched, zooms: int) -> str:
     return f"{one.cells:,} settings: {' × '.join(sizes)}, then {zooms} zooms into the best {ZOOM_CELLS} of them"
 
 
-def meanings(result: ComparisonResult) -> Iterator[str]:
+def meanings(report: ComparisonReport) -> Iterator[str]:
     """What the columns mean."""
-    comparison, match = result.comparison, result.matches[0]
-    yield f"to target: gradient evaluations until {target_words(comparison)}"
+    match = report.result.matches[0]
+    yield f"to target: gradient evaluations until {report.target}"
     if any(standing.robustness is not None for standing in match.standings):
         yield f"robust: share of the searched lr whose result is within {WITHIN:g} times the best"
     if match.starts > 1:
         yield f"over {repeats(match.experiment)}: the median and [the quartiles]"
-
-
-def target_words(comparison: Comparison) -> str:
-    """What it is to arrive."""
-    target = comparison.experiments[0].stopping.target_loss
-    if target is not None:
-        return f"the loss was at most {target:g}"
-    if comparison.objective is Objective.ITERATIONS:
-        return f"the tolerance was met, within {STALLED:g} of the start's height above the known minimum"
-    return f"the loss was within {comparison.accuracy:g} of the start's height above the lowest loss known or found"
 
 
 def _same_method_remarks(result: ComparisonResult, match: Match) -> Iterator[str]:
@@ -159,7 +140,8 @@ def _arrival_remarks(match: Match) -> Iterator[str]:
         yield "nobody reached the target: --iterations may be too few"
 
 
-def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str]) -> Sheet:
+def _match_sheet(report: ComparisonReport, surface: int, remarks: Sequence[str]) -> Sheet:
+    result, match = report.result, report.result.matches[surface]
     names = list(dict.fromkeys([*Labels(match.experiment).hyperparameters, *_searched_names(match)]))
     has_robustness = any(standing.robustness is not None for standing in match.standings)
     columns: list[tuple[str, Justify]] = [("rank", "right"), ("optimizer", "left")]
@@ -167,7 +149,7 @@ def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str])
     columns += [("to target", "right"), ("final loss", "right")]
     columns += [("final point", "left")] if match.starts == 1 else []
     numbers = [match.trials_of(standing.number)[0] for standing in match.standings]
-    rates = trial_rates(match.result, numbers) if match.starts == 1 else []
+    rates = [report.reports[surface].rates[number] for number in numbers] if match.starts == 1 else []
     has_rates = any(rate.measured is not None for rate in rates)
     columns += [(heading, "right") for heading in RATES] if has_rates else []
     columns += [("robust", "right")] if has_robustness else []
@@ -191,7 +173,7 @@ def _match_sheet(result: ComparisonResult, match: Match, remarks: Sequence[str])
         worst = max(standing.counts, key=lambda status: max(status.code, Status.CONVERGED.code))
         styles.append(STATUS_STYLES[worst])
     return Sheet(
-        title=f"{result.comparison.name}: {headline(result, match)}",
+        title=f"{result.comparison.name}: {report.headline(surface)}",
         lines=list(searched_lines(result, match)),
         columns=columns,
         rows=rows,
@@ -205,8 +187,9 @@ def _searched_names(match: Match) -> Iterator[str]:
         yield from one.columns
 
 
-def _overall_sheet(result: ComparisonResult) -> Sheet:
+def _overall_sheet(report: ComparisonReport) -> Sheet:
     """Mean ranks and problems solved over all surfaces."""
+    result = report.result
     choices = result.comparison.experiments[0].optimizers
     ranks = np.array([[match.standing(i).rank for match in result.matches] for i in range(len(choices))])
     reached = np.isfinite(result.costs)
@@ -226,7 +209,7 @@ def _overall_sheet(result: ComparisonResult) -> Sheet:
         columns=[("optimizer", "left"), ("mean rank", "right"), ("first on", "right"), ("target reached", "right")],
         rows=rows,
         styles=[""] * len(rows),
-        remarks=list(meanings(result)),
+        remarks=list(meanings(report)),
     )
 
 

@@ -6,29 +6,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.report.data import flat, rows_of, strict, table_text
+from momentumlab.report.data import flat, strict, table_text
+from momentumlab.report.reports import ComparisonReport
 from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match
 from momentumlab.search.ranking import finished, quantile
 from momentumlab.search.tuning import Searched
 
 
-def json_document(result: ComparisonResult, **extra: Any) -> dict[str, Any]:
+def json_document(report: ComparisonReport, **extra: Any) -> dict[str, Any]:
     """The ranks and the trials of the chosen settings as strict JSON has them; ``extra`` are more members."""
+    result = report.result
     return {
         "experiment": result.comparison.name,
         "run_folder": None if result.run_folder is None else str(result.run_folder),
         "objective": result.comparison.objective.label,
         "ranking": [strict(row) for row in result.rows()],
-        "trials": [strict(row) for each in result.results for row in rows_of(each)],
+        "trials": [strict(row) for each in report.reports for row in each.rows()],
         **extra,
     }
 
 
-def ranking_csv_text(results: Iterable[ComparisonResult]) -> str:
+def ranking_csv_text(reports: Iterable[ComparisonReport]) -> str:
     """A row per surface and optimizer, in order of rank, with one header for all comparisons."""
     return table_text(
-        [{"experiment": result.comparison.name, **flat(row)} for result in results for row in result.rows()]
+        [
+            {"experiment": report.result.comparison.name, **flat(row)}
+            for report in reports
+            for row in report.result.rows()
+        ]
     )
 
 

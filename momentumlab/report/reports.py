@@ -1,0 +1,269 @@
+"""Reports: results with everything that tables, figures, JSON and run folders derive from them.
+
+Each derived quantity is a cached property. It is computed when the first renderer asks for it, and only once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.experiment import Experiment, Objective
+from momentumlab.registry import Array
+from momentumlab.report.final_state import FinalState, final_states
+from momentumlab.report.labels import Labels, setup
+from momentumlab.result import Result, Status
+from momentumlab.search import ComparisonResult
+from momentumlab.search.planes import Plane, best_trials, planes
+from momentumlab.search.ranking import STALLED, finished, quantile
+from momentumlab.theory import (
+    NoiseFloor,
+    TrialRate,
+    coordinate_rates,
+    noise_floor,
+    running_average,
+    tail_average,
+    trial_rates,
+)
+
+MAX_TABLE_ROWS = 20
+"""A table with more settings than this shows only the best."""
+
+BEST_TABLE_ROWS = 10
+"""How many settings a table then shows."""
+
+BEST_ROWS = 1000
+"""Trials of a sweep that JSON and CSV list unless all are requested."""
+
+SEVERITY = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Report:
+    """The result of a run or a sweep, with everything derived from it.
+
+    Attributes
+    ----------
+    result
+        All trials.
+    recorded
+        The trials of a sweep whose trajectories were kept, if any.
+    all_rows
+        Whether JSON and CSV list all trials of a sweep instead of the best `BEST_ROWS`.
+    """
+
+    result: Result
+    recorded: "Report | None" = None
+    all_rows: bool = False
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment that was run."""
+        return self.result.experiment
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether only final states were kept, no trajectories."""
+        return self.result.history is None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether gradients are random, by noise or by mini-batches."""
+        return self.experiment.noise is not None or self.experiment.is_random
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The run folder, if there is one."""
+        return self.result.run_folder
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the result beyond its numbers."""
+        return self.result.notes
+
+    def written_to(self, folder: Path) -> "Report":
+        """Return the same report with its run folder."""
+        recorded = None if self.recorded is None else self.recorded.written_to(folder)
+        return replace(self, result=self.result.written_to(folder), recorded=recorded)
+
+    # Which trials are shown
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Names of the trials."""
+        return Labels(self.experiment)
+
+    @cached_property
+    def title(self) -> str:
+        """What all trials have in common."""
+        return self.labels.common(self.result.plan.trial(0))
+
+    @cached_property
+    def planes(self) -> list[Plane]:
+        """The trials as one grid per optimizer."""
+        return planes(self.result)
+
+    @cached_property
+    def best(self) -> list[int]:
+        """The best trials of all planes, at most `BEST_ROWS`."""
+        return best_trials(self.planes, BEST_ROWS)
+
+    @cached_property
+    def listed(self) -> Sequence[int]:
+        """The trials that JSON and CSV list: all of a run, by default the best of a sweep."""
+        if not self.is_sweep or self.all_rows or self.result.trials <= BEST_ROWS:
+            return range(self.result.trials)
+        return self.best
+
+    @cached_property
+    def shown(self) -> Sequence[int]:
+        """The trials with a row in the table: all, or the best of many. The first replicate stands for its setting."""
+        replicates = self.experiment.replicates
+        if self.result.trials <= MAX_TABLE_ROWS * replicates:
+            return range(0, self.result.trials, replicates)
+        best: list[int] = self.ranking[:BEST_TABLE_ROWS].tolist()
+        return best
+
+    @cached_property
+    def ranking(self) -> NDArray[np.intp]:
+        """The first trial of each setting, lowest (median) final loss first, diverged ones last."""
+        replicates = self.experiment.replicates
+        if replicates == 1:
+            return self.result.ranking()
+        losses = finished(self.result.final_losses, self.result.status_codes).reshape(-1, replicates)
+        return np.argsort(quantile(losses, 0.5), kind="stable") * replicates
+
+    def replicates_of(self, number: int) -> NDArray[np.int64]:
+        """Return the trials of one setting, given its first."""
+        return np.arange(number, number + self.experiment.replicates)
+
+    def worst_status(self, number: int) -> Status:
+        """Return the worst status among the replicates of a setting."""
+        statuses = (self.result.status_of(int(each)) for each in self.replicates_of(number))
+        return max(statuses, key=SEVERITY.index)
+
+    def final_losses(self, number: int) -> str:
+        """Return the final loss of a setting as text; for replicates the median and the quartiles."""
+        numbers = self.replicates_of(number)
+        if len(numbers) == 1:
+            return f"{self.result.final_losses[number]:.5g}"
+        losses = finished(self.result.final_losses[numbers], self.result.status_codes[numbers])
+        lost = self.worst_status(number).label
+        low, median, high = (
+            f"{value:.3g}" if np.isfinite(value) else lost
+            for value in (float(quantile(losses, share)) for share in (0.25, 0.5, 0.75))
+        )
+        return f"{median} [{low}, {high}]"
+
+    # What is derived from trajectories
+
+    @cached_property
+    def rates(self) -> Sequence[TrialRate]:
+        """Measured and predicted rate of each trial; empty for a sweep."""
+        return [] if self.is_sweep else trial_rates(self.result)
+
+    def coordinate_rates(self, number: int) -> Array | None:
+        """Return the predicted rate along each coordinate, ``(dim,)``; ``None`` if theory does not apply."""
+        return coordinate_rates(self.result, number, self.rates[number])
+
+    @cached_property
+    def floors(self) -> Mapping[int, NoiseFloor]:
+        """Noise floor of each setting, by its first trial; empty without noise or trajectories."""
+        if self.is_sweep or not self.is_noisy:
+            return {}
+        firsts = range(0, self.result.trials, self.experiment.replicates)
+        return {number: noise_floor(self.result, self.replicates_of(number)) for number in firsts}
+
+    @cached_property
+    def averaged_losses(self) -> Sequence[tuple[float, float]]:
+        """Loss of each trial at two averages of its iterates: over the later half, and exponentially weighted.
+
+        Empty without noise or trajectories.
+        """
+        if self.is_sweep or not self.is_noisy:
+            return []
+        return [self._averaged_losses(number) for number in range(self.result.trials)]
+
+    def _averaged_losses(self, number: int) -> tuple[float, float]:
+        path = self.result.path(number)
+        surface = self.result.plan.surface_of(number)
+        with np.errstate(all="ignore"):
+            points = np.stack([tail_average(path), running_average(path)], axis=1)
+            tail, running = surface.value(points).tolist()
+        return tail, running
+
+    @cached_property
+    def final_states(self) -> Mapping[int, FinalState]:
+        """Accuracy and curvature at the final points of the listed trials; empty unless on data."""
+        return dict(zip(self.listed, final_states(self.result, self.listed), strict=False))
+
+    def rows(self, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over rows for JSON and CSV: of these trials, or of all `listed` ones."""
+        numbers = self.listed if numbers is None else numbers
+        for number, outcome in zip(numbers, self.result.rows(numbers), strict=True):
+            row = dict(outcome)
+            if number in self.final_states:
+                row |= self.final_states[number].as_dict()
+            if self.rates:
+                row |= {"rate": self.rates[number].measured, "predicted_rate": self.rates[number].predicted}
+            if self.averaged_losses:
+                row["averaged_loss"], row["ema_loss"] = self.averaged_losses[number]
+            yield row
+
+    def _repr_html_(self) -> str:
+        from momentumlab.report.result_table import html_table
+
+        return html_table(self)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class ComparisonReport:
+    """The result of a comparison, with everything derived from it."""
+
+    result: ComparisonResult
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The run folder, if there is one."""
+        return self.result.run_folder
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the result beyond its numbers."""
+        return self.result.notes
+
+    @cached_property
+    def reports(self) -> tuple[Report, ...]:
+        """The trials of the chosen settings, one report per surface."""
+        return tuple(Report(result=each) for each in self.result.results)
+
+    def headline(self, surface: int) -> str:
+        """Return surface, starts and objective, for the title of a table or figure."""
+        match = self.result.matches[surface]
+        median = "median " if match.starts > 1 else ""
+        return f"{setup(match.result.plan)}, ranked by {median}{self.result.comparison.objective.words}"
+
+    @cached_property
+    def target(self) -> str:
+        """The condition under which a trial has reached its target."""
+        comparison = self.result.comparison
+        target = comparison.experiments[0].stopping.target_loss
+        if target is not None:
+            return f"the loss was at most {target:g}"
+        if comparison.objective is Objective.ITERATIONS:
+            return f"the tolerance was met, within {STALLED:g} of the initial loss above the known minimum"
+        return f"the loss was within {comparison.accuracy:g} of the initial loss above the lowest loss known or found"
+
+    def written_to(self, folder: Path) -> "ComparisonReport":
+        """Return the same report with its run folder."""
+        return replace(self, result=self.result.written_to(folder))
+
+
+def report_of(result: Result, *, recorded: Result | None = None, all_rows: bool = False) -> Report:
+    """Return the report of a run or a sweep; parameters are the attributes of `Report`."""
+    kept = None if recorded is None else Report(result=recorded)
+    return Report(result=result, recorded=kept, all_rows=all_rows)
