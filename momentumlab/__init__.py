@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from momentumlab.plugins import load_plugin as load_plugin
     from momentumlab.result import Result as Result
     from momentumlab.result import Status as Status
+    from momentumlab.runs.read import open_run as open_run
+    from momentumlab.runs.records import list_runs as list_runs
     from momentumlab.search import ComparisonResult as ComparisonResult
     from momentumlab.surfaces import SURFACES as SURFACES
     from momentumlab.surfaces import Surface as Surface
@@ -41,8 +43,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "compare": "api",
+    "list_runs": "runs.records",
     "load": "api",
     "load_plugin": "plugins",
+    "open_run": "runs.read",
     "run": "api",
     "ComparisonResult": "search",
     "ConfigError": "errors",
@@ -71,8 +75,10 @@ __all__ = [
     "Surface",
     "__version__",
     "compare",
+    "list_runs",
     "load",
     "load_plugin",
+    "open_run",
     "run",
 ]
 

@@ -30,13 +30,14 @@ from momentumlab.plugins import attribute_errors, loaded_plugins, shown_path
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import Result
 from momentumlab.runs import write as store
-from momentumlab.runs.layout import PARTIAL
+from momentumlab.runs.layout import PARTIAL, only_one
 from momentumlab.search.planes import best_trials, is_mapped, planes
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from momentumlab.executor import OnBlock
+    from momentumlab.runs.rerun import Repetition
     from momentumlab.search import ComparisonResult
 
 MOST_RECORDED = 100
@@ -291,7 +292,7 @@ def _sweep(
 
 
 def _alone(folder: Path | None) -> AbstractContextManager[None]:
-    return nullcontext() if folder is None else store.only_one(folder)
+    return nullcontext() if folder is None else only_one(folder)
 
 
 def _how_to_resume(folder: Path | None) -> str:
@@ -347,3 +348,71 @@ def execute_comparison(
         return report
     provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
     return store.write_comparison(report, Path(out), provenance, plots=plots)
+
+
+def rerun(
+    run: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] = "runs",
+    keep: bool = False,
+    plots: bool = True,
+    command_line: str | None = None,
+) -> tuple[str, "Repetition"]:
+    """Repeat a run and compare the numbers with the stored ones.
+
+    Parameters
+    ----------
+    run
+        A run folder, a prefix of its name, ``latest``, or a PNG of a run. A PNG is compared with its run folder if that
+        is beside it or in ``out``, and otherwise by the hash of the final states that it carries.
+    out
+        Folder of the run folders, also for the repetition.
+    keep
+        Whether to write a run folder of the repetition.
+    plots
+        Whether that run folder has figures.
+    command_line
+        Command line that the run folder records.
+
+    Returns
+    -------
+    what, repetition
+        The run folder or PNG that was repeated, and how the numbers compare.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such run or PNG.
+    OutputError
+        If the run folder cannot be read, or the new one cannot be written.
+    """
+    from momentumlab.config import load_text
+    from momentumlab.runs import rerun as repeating
+    from momentumlab.runs.find import find
+    from momentumlab.runs.layout import RUN, SWEEP
+    from momentumlab.runs.read import load_run
+
+    text, folder = os.fspath(run), Path(out)
+    png = repeating.read_png(Path(text)) if repeating.is_png(Path(text)) else None
+    found = find([text], folder)[0] if png is None else repeating.folder_of(png, folder)
+    stored = None if found is None else load_run(found)
+    if stored is not None:
+        what, experiment, kind = str(stored.run.path), stored.experiment, stored.kind
+    else:
+        assert png is not None
+        what, experiment, kind = str(png.path), load_text(png.experiment, text), str(png.summary.get("kind", RUN))
+        is_comparison = isinstance(experiment, Comparison)
+        for each in experiment.experiments if isinstance(experiment, Comparison) else (experiment,):
+            check_size(each, MAX_SEARCHED if is_comparison else MAX_TRIALS, place=text)
+    target = folder if keep else None
+    if isinstance(experiment, Comparison):
+        results = execute_comparison(experiment, out=target, plots=plots, command_line=command_line).result.results
+    else:
+        is_sweep = kind == SWEEP
+        record = "none" if is_sweep else "all"
+        how = Execution(plots=plots, record=record, is_sweep=is_sweep, command_line=command_line)
+        results = (execute(make_plan(experiment, max_trials=experiment.trials), how, out=target).result,)
+    if stored is not None:
+        return what, repeating.compare_with_folder(stored, results)
+    assert png is not None
+    return what, repeating.compare_with_png(png.summary, results)

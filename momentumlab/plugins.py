@@ -57,10 +57,17 @@ def loaded_plugins() -> tuple[Plugin, ...]:
     return tuple(_LOADED.values())
 
 
-def load_plugin(path: str | os.PathLike[str]) -> Plugin:
+def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> Plugin:
     """Add the classes of a file to the catalogues. A file that has changed since it was loaded takes its own place.
 
     What the file prints goes to stderr.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sha256
+        Required SHA-256 of its content; any content is loaded if it is None.
 
     Raises
     ------
@@ -72,7 +79,10 @@ def load_plugin(path: str | os.PathLike[str]) -> Plugin:
 
     full = Path(os.path.abspath(path))  # noqa: PTH100 — without '..', and without following links
     content = _content(path)
-    sha256 = hashlib.sha256(content).hexdigest()
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 not in (None, found):
+        raise ConfigError([Problem(place=os.fspath(path), message="has changed")])
+    sha256 = found
     if full in _LOADED:
         if _LOADED[full].sha256 == sha256:
             return _LOADED[full]

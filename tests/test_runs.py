@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from momentumlab.runs.header import digest
+from momentumlab.runs.run import HEAD, Run, RunStatus, read_run, runs_in
 from typer.testing import CliRunner
 
 import momentumlab
@@ -26,10 +28,8 @@ from momentumlab.result import Result
 from momentumlab.runs import listing
 from momentumlab.runs.compare import side_by_side
 from momentumlab.runs.find import complete_run, find
-from momentumlab.runs.header import digest
 from momentumlab.runs.identity import identity
 from momentumlab.runs.read import load_run
-from momentumlab.runs.run import HEAD, Run, RunStatus, read_run, runs_in
 from momentumlab.search import ComparisonResult
 from tests.conftest import ROOT, Command
 

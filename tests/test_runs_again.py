@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from momentumlab.runs.png import LONGEST_TEXT, SIGNATURE, read_picture, texts
+from momentumlab.runs.run import RunStatus, read_run, runs_in
+from momentumlab.runs.verdict import Verdict, held_against
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -28,10 +31,7 @@ from momentumlab.runs import write as store
 from momentumlab.runs.compare import joined_drawings, side_by_side
 from momentumlab.runs.find import find
 from momentumlab.runs.plot import drawings
-from momentumlab.runs.png import LONGEST_TEXT, SIGNATURE, read_picture, texts
 from momentumlab.runs.read import Loaded, load_run
-from momentumlab.runs.run import RunStatus, read_run, runs_in
-from momentumlab.runs.verdict import Verdict, held_against
 from tests.test_runs import MADE, run_of, typed
 
 NAME = "Σ β 実験"

@@ -75,6 +75,7 @@ def new(
 @app.command(rich_help_panel=PREPARING)
 def schema(
     what: Annotated[SchemaOf, typer.Argument(metavar="[experiment|result]", help="Of what.")] = SchemaOf.EXPERIMENT,
+    plugins: Plugins = None,
 ) -> None:
     """Print the JSON schema of configurations, for editors, or of result.json, for programs that read it."""
     with reported():

@@ -22,7 +22,6 @@ from momentumlab.cli.options import (
     MaxHistory,
     MaxTrials,
     Name,
-    Needed,
     Noise,
     NoPlots,
     ObjectiveName,
@@ -36,6 +35,7 @@ from momentumlab.cli.options import (
     Replicates,
     Seed,
     Settings,
+    SkipExisting,
     Start,
     Starts,
     Surface,
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from momentumlab.experiment import Comparison, Experiment
     from momentumlab.plan import Plan
     from momentumlab.report import ComparisonReport, Report
-    from momentumlab.runs.read import Loaded
+    from momentumlab.runs.read import LoadedRun
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -89,7 +89,7 @@ def run(
     steps: Annotated[bool, typer.Option("--steps", help="Print every iteration of every trial, too.")] = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
-    needed: Needed = False,
+    skip_existing: SkipExisting = False,
     max_trials: MaxTrials = None,
     max_history: MaxHistory = 1.0,
 ) -> None:
@@ -114,7 +114,7 @@ def run(
             command_line=typed(),
         )
         loaded = load_experiments(configs, flags, settings, max_trials)
-        execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet, needed=needed)
+        execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet, skip_existing=skip_existing)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -146,7 +146,7 @@ def sweep(
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Do what is missing in this run folder.")] = None,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
-    needed: Needed = False,
+    skip_existing: SkipExisting = False,
     max_trials: MaxTrials = None,
 ) -> None:
     """Run whole planes of hyperparameters or starts at once, and draw the map.
@@ -156,8 +156,8 @@ def sweep(
     """
     refuse_beside_quiet(quiet, output)
     flags = settings_among(locals())
-    if needed and resume is not None:
-        raise typer.BadParameter("does what is missing in one run folder; leave out --needed", param_hint="--resume")
+    if skip_existing and resume is not None:
+        raise typer.BadParameter("completes one run folder; leave out --skip-existing", param_hint="--resume")
     with reported():
         from momentumlab.api import Execution
 
@@ -173,7 +173,7 @@ def sweep(
             command_line=typed(),
         )
         loaded = load_resumed(resume, configs, flags, settings, max_trials)
-        execute_all(loaded, out, how, resume=resume, output=output, quiet=quiet, needed=needed)
+        execute_all(loaded, out, how, resume=resume, output=output, quiet=quiet, skip_existing=skip_existing)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -222,7 +222,7 @@ def compare(
     no_plots: NoPlots = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
-    needed: Needed = False,
+    skip_existing: SkipExisting = False,
     max_trials: MaxTrials = None,
 ) -> None:
     """Compare optimizers fairly: each gets the same search for its lr, then all are ranked.
@@ -252,7 +252,7 @@ def compare(
         default_name = joined_words("compare", *(surfaces or ["ravine"]))
         loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
         how = Execution(plots=not no_plots, command_line=typed())
-        execute_all(loaded, out, how, output=output, quiet=quiet, needed=needed)
+        execute_all(loaded, out, how, output=output, quiet=quiet, skip_existing=skip_existing)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -291,7 +291,7 @@ def tune(
     no_plots: NoPlots = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
-    needed: Needed = False,
+    skip_existing: SkipExisting = False,
     max_trials: MaxTrials = None,
 ) -> None:
     """Find the best hyperparameters: a coarse grid, then zooms into its best cells; the same budget for all.
@@ -313,7 +313,7 @@ def tune(
         load = functools.partial(load_comparison, defaults={"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS})
         loaded = load_all(configs, nodes, load, max_trials, default_name=name_)
         how = Execution(plots=not no_plots, command_line=typed())
-        execute_all(loaded, out, how, output=output, quiet=quiet, needed=needed)
+        execute_all(loaded, out, how, output=output, quiet=quiet, skip_existing=skip_existing)
 
 
 def typed() -> str:
@@ -356,11 +356,11 @@ def execute_all(
     steps: bool = False,
     output: Format,
     quiet: bool,
-    needed: bool = False,
+    skip_existing: bool = False,
 ) -> None:
     """Run all that was loaded, and print each as soon as it is there; CSV as one table at the end.
 
-    With ``needed``, what a complete run folder holds already is not run, but read from there.
+    With ``skip_existing``, an identical completed run is read instead of computed again.
     """
     from momentumlab.api import execute, execute_comparison
     from momentumlab.experiment import Comparison
@@ -372,7 +372,7 @@ def execute_all(
         if isinstance(one, Comparison) and (how.best or how.all_rows):
             message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
             raise ConfigError([Problem(place=one.name, message=message)])
-        there = existing(one, out, how) if needed else None
+        there = existing(one, out, how) if skip_existing else None
         if isinstance(one, Comparison):
             compared = None if there is None else there.comparison_report
             if compared is None:
@@ -401,13 +401,13 @@ def execute_all(
         print_csv(reports, comparisons, steps=steps)
 
 
-def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "Loaded | None":
+def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "LoadedRun | None":
     """The complete run folder in ``out`` that has all that running this would give, as it was read; else ``None``."""
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
     from momentumlab.runs.find import complete_run
-    from momentumlab.runs.header import COMPARISON, RUN, SWEEP
     from momentumlab.runs.identity import identity
+    from momentumlab.runs.layout import COMPARISON, RUN, SWEEP
     from momentumlab.runs.read import load_run
 
     if isinstance(one, Comparison):
@@ -421,7 +421,7 @@ def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "Lo
     except OSError as error:
         raise OutputError(f"{out}: {(error.strerror or str(error)).lower()}") from error
     except OutputError as error:  # nothing that one could rely on
-        print_notes([f"{error}; it is run again"])
+        print_notes([f"{error}; it is computed again"])
         return None
     if run is not None and how.plots and not any(name.endswith(".png") for name in run.files):
         print_notes([f"{run.path} has no figures; 'momentumlab runs plot {run.path}' draws them"])

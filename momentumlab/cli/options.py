@@ -100,8 +100,9 @@ Out = Annotated[Path, typer.Option(help="The folder for run folders.")]
 NoPlots = Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")]
 Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's path alone.")]
-Needed = Annotated[
-    bool, typer.Option("--needed", help="Run nothing that a complete run folder holds already: print that one.")
+SkipExisting = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Reuse an identical completed run instead of computing it again."),
 ]
 MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trials an experiment may have.")]
 Record = Annotated[

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from momentumlab.cli.options import Format
-from momentumlab.errors import ConfigError, MomentumLabError
+from momentumlab.errors import ConfigError, MomentumLabError, printable
 from momentumlab.stopping import end
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from momentumlab.report import ComparisonReport, Report
-    from momentumlab.runs.read import Loaded
+    from momentumlab.runs.read import LoadedRun
+    from momentumlab.runs.records import RunFolder
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool)
         print(report.run_folder)
 
 
-def print_loaded(loaded: "Loaded", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
+def print_loaded(loaded: "LoadedRun", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
     """Print what was read from a run folder as it was printed when it was run."""
     comparison = loaded.comparison_report
     if comparison is not None:
@@ -125,15 +126,33 @@ def print_loaded(loaded: "Loaded", output: Format, *, steps: bool, quiet: bool, 
         if output is Format.CSV:
             print_csv([], [comparison], steps=False)
         return
-    if len(loaded.results) > 1 or loaded.kind == "comparison":
-        print_notes(
-            ["this comparison was written before all that it had searched was kept: here are the chosen settings"]
-        )
     reports = [replace(report, all_rows=all_rows) for report in loaded.reports]
-    for report in reports[:1] if quiet else reports:
+    for report in reports:
         print_result(report, output, steps=steps, quiet=quiet)
     if output is Format.CSV:
         print_csv(reports, [], steps=steps)
+
+
+def print_stored(run: "RunFolder", output: Format, *, quiet: bool) -> None:
+    """Print the stored numbers of a run whose plug-ins or data files are not available."""
+    from momentumlab.report.data import flat, json_text, table_text
+    from momentumlab.runs.read import stored_document
+
+    document = stored_document(run)
+    trials = [trial for trial in document["trials"] if isinstance(trial, dict)]
+    if quiet:
+        print(run.path)
+    elif output is Format.JSON:
+        print(json_text(document))
+    elif output is Format.CSV:
+        rows = [{"experiment": run.name, "trial": number, **flat(trial)} for number, trial in enumerate(trials)]
+        print(table_text(rows), end="")
+    else:
+        for trial in trials:
+            settings = ", ".join(f"{key} = {value}" for key, value in dict(trial.get("hyperparameters") or {}).items())
+            end = f"{trial.get('status')} after {trial.get('iterations')} iterations, loss {trial.get('final_loss')}"
+            print(printable(f"{trial.get('optimizer')} ({settings}): {end}"))
+        print(run.path)
 
 
 def print_notes(notes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""``momentumlab runs``: the runs that were made. A list loads no NumPy."""
+"""``momentumlab runs``: list, show, compare, repeat and remove runs. The list does not import NumPy."""
 
 import sys
 from datetime import datetime
@@ -10,52 +10,51 @@ import typer
 from typer.core import TyperGroup
 
 from momentumlab.cli.application import LOOKING, app
-from momentumlab.cli.options import RUNS, DataFormat, Format, Output, Quiet, Theory
-from momentumlab.cli.output import print_loaded, print_notes, reported, show
+from momentumlab.cli.options import RUNS, DataFormat, Format, Output, Plugins, Quiet, Theory
+from momentumlab.cli.output import complain, print_loaded, print_notes, print_stored, reported, show
 from momentumlab.cli.settings import refuse_beside_quiet
-from momentumlab.errors import ConfigError, OutputError, Problem
+from momentumlab.errors import ConfigError, OutputError, Problem, printable
 
 if TYPE_CHECKING:
-    from momentumlab.runs.run import Run
+    from momentumlab.runs.records import RunFolder
 
-LOOK, REPEAT, TIDY = "Look at runs", "Repeat and hand on", "Tidy up"
+LOOK, REPEAT, TIDY = "Inspect", "Repeat and export", "Remove"
 
 
 class ListsByDefault(TyperGroup):
-    """``runs`` alone, and ``runs --name …``, are ``runs list``."""
+    """Makes ``runs`` and ``runs --name …`` mean ``runs list``."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Put ``list`` where no command is named."""
+        """Insert ``list`` if no command is named."""
         if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
 
 runs_app = typer.Typer(
-    cls=ListsByDefault, help="Find, show, compare, repeat and remove the runs that were made; alone, it lists them."
+    cls=ListsByDefault,
+    help="List, show, compare, repeat and remove completed and interrupted runs. Without a command: list.",
 )
 app.add_typer(runs_app, name="runs", rich_help_panel=LOOKING)
 
 
 class StatusName(StrEnum):
-    """How whole a run folder is."""
+    """States of a run folder."""
 
     COMPLETE = "complete"
-    PARTIAL = "partial"
+    RUNNING = "running"
     INTERRUPTED = "interrupted"
     DAMAGED = "damaged"
 
 
-OneRun = Annotated[str, typer.Argument(metavar="RUN", help="A path, the beginning of a folder's name, or 'latest'.")]
-SeveralRuns = Annotated[
-    list[str], typer.Argument(metavar="RUN...", help="Paths, beginnings of folders' names, or 'latest'.")
-]
-Where = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The folder in which run folders are.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OneRun = Annotated[str, typer.Argument(metavar="RUN", help="Path, prefix of a folder's name, or 'latest'.")]
+SeveralRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, prefixes of names, or 'latest'.")]
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder of the run folders.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")]
 
 
-def _listed(out: Path) -> "list[Run]":
-    from momentumlab.runs.run import runs_in
+def _runs_in(out: Path) -> "list[RunFolder]":
+    from momentumlab.runs.records import runs_in
 
     try:
         return runs_in(out)
@@ -68,34 +67,35 @@ def _listed(out: Path) -> "list[Run]":
 @runs_app.command("list", rich_help_panel=LOOK)
 def list_runs(
     name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those with this in their name, or a pattern: 'ravine_*'.")
+        str | None, typer.Option(metavar="TEXT", help="Part of the name, or a pattern such as 'ravine_*'.")
     ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Only those begun since: 2d, 36h, 2026-11-20.")
-    ] = None,
-    surface: Annotated[str | None, typer.Option(metavar="NAME", help="Only those with this surface.")] = None,
-    optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="Only those with this optimizer.")] = None,
-    status: Annotated[StatusName | None, typer.Option(help="Only those in this state.", show_default=False)] = None,
+    since: Annotated[str | None, typer.Option(metavar="WHEN", help="Earliest start: 2d, 36h, 2026-11-20.")] = None,
+    surface: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs on this surface.")] = None,
+    optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs of this optimizer.")] = None,
+    status: Annotated[StatusName | None, typer.Option(help="Only runs in this state.", show_default=False)] = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="The newest N alone; 0 for all. (20 in a table, else all)")
+        int | None, typer.Option(metavar="N", min=0, help="Newest N runs; 0 for all. (table: 20, data: all)")
     ] = None,
-    out: Where = RUNS,
-    output: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.TABLE,
+    out: Out = RUNS,
+    plugins: Plugins = None,
+    output: Annotated[Format, typer.Option("--format", help="Format of the list.")] = Format.TABLE,
 ) -> None:
-    """List runs, the newest first: when, name, trials, best loss, status, size."""
+    """List runs, newest first: start, name, trials, best loss, status, size.
+
+    Example: momentumlab runs --since 2d --optimizer adam
+    """
     with reported():
         from momentumlab.runs import listing
 
-        begun = None if since is None else listing.moment(since, datetime.now())
-        wanted = listing.Wanted(
+        conditions = listing.Filter(
             name=name,
-            since=begun,
+            since=None if since is None else listing.moment(since, datetime.now()),
             surface=surface,
             optimizer=optimizer,
             status=None if status is None else status.value,
         )
-        every = _listed(out)
-        chosen = [run for run in every if wanted.includes(run)]
+        every = _runs_in(out)
+        chosen = [run for run in every if conditions.includes(run)]
         if limit is None:
             limit = listing.MOST_ROWS if output is Format.TABLE else 0
         printed = chosen[:limit] if limit else chosen
@@ -106,7 +106,7 @@ def list_runs(
         elif output is Format.CSV:
             print(listing.csv_text(printed), end="")
         elif not chosen:
-            print_notes([f"there are no runs in {out}" if not every else f"none of {len(every):,} runs is asked for"])
+            print_notes([f"there are no runs in {out}" if not every else f"none of {len(every):,} runs matches"])
         else:
             from rich.cells import cell_len
 
@@ -118,42 +118,57 @@ def list_runs(
 @runs_app.command("show", rich_help_panel=LOOK)
 def show_run(
     run: OneRun,
-    out: Where = RUNS,
-    steps: Annotated[bool, typer.Option("--steps", help="Print every iteration of every trial, too.")] = False,
-    all_rows: Annotated[bool, typer.Option("--all-rows", help="Of a sweep, data formats have all trials.")] = False,
+    out: Out = RUNS,
+    plugins: Plugins = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Also print every iteration of every trial.")] = False,
+    all_rows: Annotated[bool, typer.Option("--all-rows", help="Print all trials of a sweep as data.")] = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Print the table of a run again, from its folder."""
+    """Print the table of a run again from its folder.
+
+    Example: momentumlab runs show latest --format csv
+    """
     refuse_beside_quiet(quiet, output)
     if steps:
         refuse_beside_quiet(quiet, output, "--steps and --format")
     with reported():
         from momentumlab.runs.find import find
-        from momentumlab.runs.read import load_run
+        from momentumlab.runs.read import MissingInputError, load_run
 
         (found,) = find([run], out)
-        loaded = load_run(found)
+        try:
+            loaded = load_run(found)
+        except MissingInputError as error:
+            if steps:
+                raise
+            print_notes([*str(error).splitlines(), "these are the stored numbers, without what is derived from them"])
+            print_stored(found, output, quiet=quiet)
+            return
         if steps and any(result.history is None for result in loaded.results):
-            raise ConfigError([Problem(place="--steps", message="the paths of this run were not kept")])
+            raise ConfigError([Problem(place="--steps", message="the histories of this run were not recorded")])
         if steps and loaded.comparison is not None:
-            raise ConfigError([Problem(place="--steps", message="a comparison has no table of steps; see 'export'")])
+            raise ConfigError([Problem(place="--steps", message="does not apply to a comparison; use 'runs export'")])
         print_loaded(loaded, output, steps=steps, quiet=quiet, all_rows=all_rows)
 
 
 @runs_app.command("compare", rich_help_panel=LOOK)
 def compare_runs(
     runs: SeveralRuns,
-    out: Where = RUNS,
+    out: Out = RUNS,
+    plugins: Plugins = None,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw all curves, too: FILE.png, FILE-velocity.png.")
+        Path | None, typer.Option(metavar="FILE", help="Also draw all curves: FILE.png, FILE-velocity.png.")
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Put several runs into one table, and their curves into one figure: what differs becomes columns and labels."""
+    """Compare the trials of several runs in one table and one figure. Settings that differ become columns and labels.
+
+    Example: momentumlab runs compare runs/2026* --figure curves.png
+    """
     with reported():
         from momentumlab.report.data import json_text, table_text
-        from momentumlab.runs import compare as sides
+        from momentumlab.runs import compare as comparing
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
         from momentumlab.runs.read import load_run
@@ -161,14 +176,14 @@ def compare_runs(
         if figure is not None and figure.suffix != ".png":
             raise ConfigError([Problem(place=f"--figure {figure}", message="write a name that ends in .png")])
         loaded = [load_run(run) for run in find(runs, out)]
-        together = sides.side_by_side(loaded)
-        drawn = {} if figure is None else sides.joined_drawings(together, figure.name.removesuffix(".png"))
+        together = comparing.side_by_side(loaded)
+        drawn = {} if figure is None else comparing.joined_drawings(together, figure.name.removesuffix(".png"))
         if output is Format.JSON:
-            print(json_text(sides.document(together, loaded)))
+            print(json_text(comparing.document(together, loaded)))
         elif output is Format.CSV:
-            print(table_text(sides.csv_rows(loaded)), end="")
+            print(table_text(comparing.csv_rows(loaded)), end="")
         else:
-            show(sides.rich_side_by_side(together))
+            show(comparing.rich_side_by_side(together))
         if figure is not None:
             for path in store.write_figures(figure.parent, drawn, {}, dpi=None):
                 print(path, file=sys.stdout if output is Format.TABLE else sys.stderr)
@@ -177,23 +192,27 @@ def compare_runs(
 @runs_app.command("plot", rich_help_panel=LOOK)
 def plot_run(
     run: OneRun,
-    out: Where = RUNS,
+    out: Out = RUNS,
+    plugins: Plugins = None,
     only: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Only these figures: velocity or loss,trajectory.")
+        str | None, typer.Option(metavar="NAMES", help="Figures to draw: velocity or loss,trajectory. (all)")
     ] = None,
     view: Annotated[
-        str | None, typer.Option(metavar="WINDOW", help="The window of the paths: --view=-3,3,-1,1.")
+        str | None, typer.Option(metavar="WINDOW", help="Window of the trajectories: --view=-3,3,-1,1.")
     ] = None,
     theory: Theory = False,
     dpi: Annotated[int | None, typer.Option(metavar="N", min=20, max=600, help="Dots per inch of a PNG. (150)")] = None,
     svg: Annotated[bool, typer.Option("--svg", help="Write SVG instead of PNG.")] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Write PDF instead of PNG.")] = False,
-    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to. (into the run folder)")] = None,
+    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Destination. (the run folder)")] = None,
 ) -> None:
-    """Draw the figures of a run again, without computing it."""
+    """Draw the figures of a run again without computing it.
+
+    Example: momentumlab runs plot latest --only loss --theory --pdf
+    """
     kinds = [kind for kind, wanted in (("svg", svg), ("pdf", pdf)) if wanted] or ["png"]
     if dpi is not None and "png" not in kinds:
-        raise typer.BadParameter("is for PNG; leave out --svg and --pdf", param_hint="--dpi")
+        raise typer.BadParameter("applies to PNG only; leave out --svg and --pdf", param_hint="--dpi")
     with reported():
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
@@ -211,50 +230,50 @@ def plot_run(
 
 @runs_app.command("rerun", rich_help_panel=REPEAT)
 def rerun(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run, or a picture that momentumlab has drawn: figure.png.")
-    ],
-    out: Where = RUNS,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave a run folder of the repetition, with its figures.")
-    ] = False,
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="With --keep, draw no figures.")] = False,
-    output: Annotated[DataFormat, typer.Option("--format", help="How to print the verdict.")] = DataFormat.TABLE,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run, or a PNG that momentumlab has drawn: figure.png.")],
+    out: Out = RUNS,
+    plugins: Plugins = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write a run folder of the repetition, with figures.")] = False,
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="With --keep: draw no figures.")] = False,
+    output: Annotated[DataFormat, typer.Option("--format", help="Format of the verdict.")] = DataFormat.TABLE,
 ) -> None:
-    """Run it once more, and say whether the numbers are the same: to the last bit, up to rounding, or not.
+    """Repeat a run and compare the numbers: identical to the last bit, identical up to rounding, or different.
 
-    The exit code is 1 if they are not.
+    If they are different, the exit code is 1. Example: momentumlab runs rerun runs/latest/loss.png
     """
     if no_plots and not keep:
-        raise typer.BadParameter("goes with --keep", param_hint="--no-plots")
+        raise typer.BadParameter("requires --keep", param_hint="--no-plots")
     with reported():
+        from momentumlab import api
         from momentumlab.cli.execute import typed
         from momentumlab.report.data import json_text, strict
-        from momentumlab.runs.rerun import repeat
-        from momentumlab.runs.verdict import Verdict
 
-        what, repeated = repeat(run, out, keep=keep, plots=not no_plots, command_line=typed())
+        what, repeated = api.rerun(run, out=out, keep=keep, plots=not no_plots, command_line=typed())
         folder = repeated.results[0].run_folder
         if output is DataFormat.JSON:
-            told = {"run": what, **repeated.as_dict(), "run_folder": None if folder is None else str(folder)}
-            print(json_text(strict(told)))
+            document = {"run": what, **repeated.as_dict(), "run_folder": None if folder is None else str(folder)}
+            print(json_text(strict(document)))
         else:
             print("\n".join(repeated.lines(what)))
             if folder is not None:
                 print(folder)
-        if repeated.verdict is Verdict.DIFFERENT:
+        if repeated.verdict.label == "different":
             raise typer.Exit(1)
 
 
 @runs_app.command("export", rich_help_panel=REPEAT)
 def export_run(
     run: OneRun,
-    out: Where = RUNS,
+    out: Out = RUNS,
+    plugins: Plugins = None,
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to: a .csv, or a .parquet with pyarrow. (stdout, CSV)")
+        Path | None, typer.Option(metavar="FILE", help="Destination: .csv, or .parquet with pyarrow. (CSV to stdout)")
     ] = None,
 ) -> None:
-    """Write a run as one table in long form: a row per trial and iteration, with settings, point, velocity, loss."""
+    """Write a run as one table with a row per trial and iteration: settings, point, velocity, loss.
+
+    Example: momentumlab runs export latest --to run.csv
+    """
     with reported():
         from momentumlab.runs import export
         from momentumlab.runs import write as store
@@ -268,7 +287,7 @@ def export_run(
         (found,) = find([run], out)
         loaded = load_run(found)
         if loaded.is_sweep:
-            print_notes(["the paths of a sweep are not kept: the table has a row for the end of each trial"])
+            print_notes(["a sweep does not record histories: the table has one row per trial, its final state"])
         if to is None:
             for line in export.csv_lines(loaded):
                 sys.stdout.write(line)
@@ -279,8 +298,11 @@ def export_run(
 
 
 @runs_app.command("rm", rich_help_panel=TIDY)
-def remove_runs(runs: SeveralRuns, out: Where = RUNS, yes: Yes = False) -> None:
-    """Remove run folders, after asking. A folder with anything that momentumlab did not make stays."""
+def remove_runs(runs: SeveralRuns, out: Out = RUNS, plugins: Plugins = None, yes: Yes = False) -> None:
+    """Remove run folders after asking. A folder with files that momentumlab did not write stays, as does a running one.
+
+    Example: momentumlab runs rm 20261121-1015 --yes
+    """
     with reported():
         from momentumlab.runs.find import find
 
@@ -289,24 +311,21 @@ def remove_runs(runs: SeveralRuns, out: Where = RUNS, yes: Yes = False) -> None:
 
 @runs_app.command("clean", rich_help_panel=TIDY)
 def clean(
-    out: Where = RUNS,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Remove unfinished sweeps, too, which could be resumed.")
-    ] = False,
+    out: Out = RUNS,
+    plugins: Plugins = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Also remove sweeps that could be resumed.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Offer to remove the folders of runs that were interrupted."""
-    with reported():
-        from momentumlab.runs.remove import QUIET_MINUTES, interrupted_runs
-        from momentumlab.runs.run import RunStatus
+    """Remove the folders of interrupted runs after asking. Running, complete and damaged runs stay.
 
-        every = _listed(out)
-        removable, busy = interrupted_runs(every)
-        if partial:
-            removable += [run for run in every if run.status is RunStatus.PARTIAL]
-        if busy:
-            names = ", ".join(run.path.name for run in busy)
-            print_notes([f"left alone, since something changed in the last {QUIET_MINUTES} minutes: {names}"])
+    Example: momentumlab runs clean --yes
+    """
+    with reported():
+        interrupted = [run for run in _runs_in(out) if run.status.label == "interrupted"]
+        removable = [run for run in interrupted if partial or not run.is_resumable]
+        if len(removable) < len(interrupted):
+            names = ", ".join(printable(run.path.name) for run in interrupted if run not in removable)
+            print_notes([f"sweeps that can be resumed stay, unless --partial is given: {names}"])
         if removable:
             _remove(removable, yes)
         else:
@@ -314,24 +333,35 @@ def clean(
 
 
 def is_interactive() -> bool:
-    """Whether there is somebody to ask."""
+    """Return whether a user can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _remove(runs: "list[Run]", yes: bool) -> None:
+def _remove(runs: "list[RunFolder]", yes: bool) -> None:
+    """Remove what can be removed; the rest stays, with a reason each and exit code 1."""
     from momentumlab.runs import remove as removing
-    from momentumlab.runs.listing import shown, size_text
+    from momentumlab.runs.listing import size_text
 
-    removing.check_removable(runs)
-    if not yes:
+    reasons = [(run, removing.obstacle(run)) for run in runs]
+    removable = [run for run, reason in reasons if reason is None]
+    stayed = [f"{printable(str(run.path))}: {reason}" for run, reason in reasons if reason is not None]
+    if removable and not yes:
         if not is_interactive():
-            raise ConfigError([Problem(place="--yes", message="is needed where nobody can be asked")])
-        for run in runs:
-            print(f"{shown(str(run.path))}  {run.status.label}, {size_text(run.size)}", file=sys.stderr)
-        noun = "this run folder" if len(runs) == 1 else f"these {len(runs)} run folders"
+            raise ConfigError([Problem(place="--yes", message="is required where the user cannot be asked")])
+        for run in removable:
+            complain(f"{printable(str(run.path))}  {run.status.label}, {size_text(run.size)}")
+        noun = "this run folder" if len(removable) == 1 else f"these {len(removable)} run folders"
         if not typer.confirm(f"Remove {noun}?", err=True):
-            print_notes(["nothing is removed"])
+            print_notes(["nothing was removed"])
             return
-    removing.remove_runs(runs)
-    for run in runs:
-        print(shown(str(run.path)))
+    for run in removable:
+        try:
+            removing.remove_run(run)
+        except OutputError as error:
+            stayed.append(str(error))
+        else:
+            print(printable(str(run.path)))
+    removing.update_latest(removable)
+    if stayed:
+        complain(*(f"error: not removed: {line}" for line in stayed))
+        raise typer.Exit(1)

@@ -1,21 +1,22 @@
-"""Runs that were made: found, listed, read, drawn again, put side by side, repeated, exported, removed.
+"""Run folders: written, listed, read, drawn again, compared, repeated, exported and removed.
 
-=============  ================================================================
-module         part
-=============  ================================================================
-`runs`         what a run folder says of itself, without opening its data
-`finding`      a run by path, prefix or ``latest``, and by what it computed
-`listing`      which runs, as table, JSON or CSV
-`arrays`       ``.npz`` files, checked before anything is allocated
-`loading`      a run folder as results
-`drawing`      its figures again
-`pictures`     the experiment in a picture
-`side_by_side` several runs in one table and one figure
-`repetition`   the same once more, held against what was kept
-`repeating`    what a person names, repeated
-`export`       one table in long form
-`removing`     what may be removed, and how
-=============  ================================================================
+==========  ====================================================================
+module      content
+==========  ====================================================================
+`layout`    names of files, atomic writes, bounded reads, the lock
+`records`   state of a run folder, without opening its data
+`find`      runs by path, prefix or ``latest``, and by what they computed
+`listing`   lists of runs
+`identity`  what a record says of an experiment and its numbers
+`write`     run folders of results, sweeps and comparisons
+`arrays`    ``.npz`` files, checked before anything is allocated
+`read`      run folders as results
+`plot`      figures, drawn again
+`compare`   several runs in one table and figure
+`rerun`     a repeated run compared with the stored one
+`export`    a run as one table in long form
+`remove`    removal
+==========  ====================================================================
 
-`runs`, `finding` and `listing` load neither NumPy nor YAML: a list is quick.
+`layout`, `records`, `find` and `listing` import neither NumPy nor YAML, so that a list is fast.
 """

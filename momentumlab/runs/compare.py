@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError, Problem, printable
 from momentumlab.plan import Plan
 from momentumlab.registry import Array
 from momentumlab.report.data import flat, strict
 from momentumlab.report.labels import ALWAYS_TOLD, SYMBOLS, brief, point, short
 from momentumlab.report.reports import report_of
 from momentumlab.result import History, Result, Status
-from momentumlab.runs.listing import shown
-from momentumlab.runs.read import Loaded
+from momentumlab.runs.read import LoadedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +86,7 @@ class SideBySide:
         found = [self._label(entry) for entry in self.entries]
         counts = Counter(found)
         return [
-            label if counts[label] == 1 else ", ".join(filter(None, (label, shown(entry.folder))))
+            label if counts[label] == 1 else ", ".join(filter(None, (label, printable(entry.folder))))
             for label, entry in zip(found, self.entries, strict=True)
         ]
 
@@ -121,7 +120,7 @@ def _text(name: str, value: Any) -> str:
     return "off" if value is None else short(value)
 
 
-def side_by_side(runs: Sequence[Loaded]) -> SideBySide:
+def side_by_side(runs: Sequence[LoadedRun]) -> SideBySide:
     """The trials of all runs; of a comparison those of its chosen settings."""
     return SideBySide(
         entries=tuple(
@@ -184,7 +183,7 @@ def rich_side_by_side(sides: SideBySide) -> "RenderableType":
             point(entry.result.final_points[entry.number]),
         ]
         status = Text(entry.status.label, style=STATUS_STYLES[entry.status])
-        table.add_row(*map(Text, cells), status, Text(shown(entry.folder)))
+        table.add_row(*map(Text, cells), status, Text(printable(entry.folder)))
     parts: list[RenderableType] = [Text(sides.title, style="bold"), table]
     if len(sides.entries) > MOST_ROWS:
         remark = f"the best {MOST_ROWS} of {len(sides.entries):,} trials by final loss; --format csv has all"
@@ -192,7 +191,7 @@ def rich_side_by_side(sides: SideBySide) -> "RenderableType":
     return Group(*parts)
 
 
-def rows(runs: Iterable[Loaded]) -> Iterator[dict[str, Any]]:
+def rows(runs: Iterable[LoadedRun]) -> Iterator[dict[str, Any]]:
     """The rows for programs: those of each run's summary, with the run folder in front."""
     for loaded in runs:
         for report in loaded.reports:
@@ -200,12 +199,12 @@ def rows(runs: Iterable[Loaded]) -> Iterator[dict[str, Any]]:
                 yield {"run_folder": str(loaded.run.path), "experiment": loaded.run.name, "trial": number, **row}
 
 
-def csv_rows(runs: Iterable[Loaded]) -> list[dict[str, Any]]:
+def csv_rows(runs: Iterable[LoadedRun]) -> list[dict[str, Any]]:
     """The same with a column for each number."""
     return [flat(row) for row in rows(runs)]
 
 
-def document(sides: SideBySide, runs: Sequence[Loaded]) -> dict[str, Any]:
+def document(sides: SideBySide, runs: Sequence[LoadedRun]) -> dict[str, Any]:
     """The same as strict JSON, with what differs."""
     return {
         "run_folders": [str(loaded.run.path) for loaded in runs],

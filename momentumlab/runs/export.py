@@ -1,4 +1,4 @@
-"""A run as one table in long form: a row per trial and iteration."""
+"""A run as one table in long form, with a row per trial and iteration."""
 
 import csv
 import io
@@ -10,22 +10,22 @@ from typing import Any, BinaryIO
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.report.data import columns_of, flat
 from momentumlab.result import Result
-from momentumlab.runs.read import Loaded
+from momentumlab.runs.read import LoadedRun
 
 OUTCOME = ("iterations", "gradient_evaluations", "final_point", "final_loss", "status")
-"""What a trial's row has at its end, not from its beginning."""
+"""Columns of a summary that describe the outcome of a trial and not its settings."""
 
 
 def columns(results: Sequence[Result]) -> list[str]:
-    """The names of all columns: what the trials are set to, the iteration, the state after it, the status."""
-    settings = columns_of(_settings(row) for result in results for row in result.rows(_telling(result)))
+    """Return the names of all columns: settings, iteration, state after that iteration, status."""
+    settings = columns_of(_settings(row) for result in results for row in result.rows(_one_per_group(result)))
     dimension = max(result.plan.dimension for result in results)
     points, velocities = ([f"{name}_{i}" for i in range(dimension)] for name in ("point", "velocity"))
     return ["experiment", "trial", *settings, "iteration", *points, *velocities, "loss", "status"]
 
 
-def _telling(result: Result) -> list[int]:
-    """A trial of each group: together they have every column."""
+def _one_per_group(result: Result) -> list[int]:
+    """Return a trial of each group: together they have every column."""
     return [group.first for group in result.plan.groups]
 
 
@@ -34,9 +34,9 @@ def _settings(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """A row per recorded iteration of every trial; of a sweep, whose paths were not kept, one for each trial's end.
+    """Yield a row per recorded iteration of every trial; of a sweep, which has no histories, a row per trial.
 
-    The status stands in the last row of a trial.
+    Only the last row of a trial has a status.
     """
     for result in results:
         for number, row in enumerate(result.rows()):
@@ -65,8 +65,8 @@ def rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
                 }
 
 
-def csv_lines(loaded: Loaded) -> Iterator[str]:
-    """The table as CSV, line by line; floats read back exactly."""
+def csv_lines(loaded: LoadedRun) -> Iterator[str]:
+    """Yield the table as lines of CSV; floats read back exactly."""
     names = columns(loaded.results)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
@@ -77,14 +77,14 @@ def csv_lines(loaded: Loaded) -> Iterator[str]:
         buffer.truncate()
 
 
-def write_csv(loaded: Loaded, file: BinaryIO) -> None:
-    """The table as CSV, into a file."""
+def write_csv(loaded: LoadedRun, file: BinaryIO) -> None:
+    """Write the table as CSV."""
     for line in csv_lines(loaded):
         file.write(line.encode())
 
 
 def check_parquet() -> None:
-    """Refuse to write Parquet where that cannot be done.
+    """Check that Parquet can be written.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def check_parquet() -> None:
         raise ConfigError([Problem(place="--to", message=message)])
 
 
-def write_parquet(loaded: Loaded, file: BinaryIO) -> None:
-    """The table as Parquet, into a file: needs pyarrow."""
+def write_parquet(loaded: LoadedRun, file: BinaryIO) -> None:
+    """Write the table as Parquet, which needs pyarrow."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -110,7 +110,7 @@ def write_parquet(loaded: Loaded, file: BinaryIO) -> None:
 
 
 def _uniform(column: list[Any]) -> list[Any]:
-    """The values of a column of one kind: texts, where schedules stand beside numbers."""
+    """Return the values of a column as one type: as texts where schedules and numbers are mixed."""
     kinds = {type(value) for value in column if value is not None}
     if kinds <= {int, float} or len(kinds) <= 1:
         return [float(value) for value in column] if kinds == {int, float} and None not in column else column

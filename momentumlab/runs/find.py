@@ -1,38 +1,38 @@
-"""A run by its path, an unambiguous prefix of its name, or ``latest``; and a run by what it computed."""
+"""Runs by what a user names, and by what they computed."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.runs.layout import LATEST, RESULT
-from momentumlab.runs.run import DamageError, Run, RunStatus, read_header, read_run, runs_in
+from momentumlab.runs.layout import LATEST, DamageError
+from momentumlab.runs.records import RunFolder, RunStatus, read_record, read_run, runs_in
 
 MOST_NAMED = 5
-"""Of more folders that a prefix fits, only so many are named."""
+"""Number of run folders that a message about an ambiguous prefix names."""
 
 
-def find(texts: Sequence[str], out: Path) -> list[Run]:
-    """The runs that a person names, each once, in the order given.
+def find(texts: Sequence[str], out: Path) -> list[RunFolder]:
+    """Return the runs that a user names, each once, in the order given.
 
     Parameters
     ----------
     texts
-        Paths of run folders, beginnings of the names of run folders in ``out``, or ``latest``.
+        Paths of run folders, prefixes of names of run folders in ``out``, or ``latest``.
     out
-        Where run folders are looked for.
+        Folder of the run folders.
 
     Raises
     ------
     ConfigError
-        With every text that names none, or several.
+        With every text that does not name exactly one run.
     """
-    found: dict[Path, Run] = {}
+    found: dict[Path, RunFolder] = {}
     problems: list[Problem] = []
     for text in texts:
         try:
-            run = _found(text, out)
-            found.setdefault(run.path.resolve(), run)
+            run = _find_one(text, out)
+            found.setdefault(Path(os.path.realpath(run.path)), run)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -40,9 +40,9 @@ def find(texts: Sequence[str], out: Path) -> list[Run]:
     return list(found.values())
 
 
-def _found(text: str, out: Path) -> Run:
+def _find_one(text: str, out: Path) -> RunFolder:
     if not text or "\0" in text:
-        raise _problem(text, "names no run")
+        raise _problem(text, "is not the name of a run")
     if text == LATEST:
         return _latest(out)
     path = Path(text)
@@ -55,26 +55,26 @@ def _found(text: str, out: Path) -> Run:
         folder, prefix = (path.parent, path.name) if path.parent != Path() else (out, text)
         names = sorted(entry for entry in os.listdir(folder) if entry.startswith(prefix))  # noqa: PTH208
     except FileNotFoundError:
-        raise _problem(text, f"there is no run folder of that name, and no folder {folder}") from None
+        raise _problem(text, f"there is no such run folder, and no folder {folder}") from None
     except OSError as error:
         raise _problem(text, (error.strerror or str(error)).lower()) from None
     runs = [run for run in (read_run(folder / name) for name in names if name != LATEST) if run is not None]
     if len(runs) == 1:
         return runs[0]
     if not runs:
-        remedy = f"'momentumlab runs --out {folder}' lists them" if names or folder.is_dir() else ""
-        raise _problem(text, f"no run folder in {folder} has a name that begins so; {remedy}")
+        message = f"no run folder in {folder} has a name with this prefix; 'momentumlab runs --out {folder}' lists them"
+        raise _problem(text, message)
     listed = ", ".join(run.path.name for run in runs[:MOST_NAMED])
     more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
-    raise _problem(text, f"is the beginning of several: {listed}{more}")
+    raise _problem(text, f"is a prefix of several names: {listed}{more}; write more of one")
 
 
 def _problem(text: str, message: str) -> ConfigError:
     return ConfigError([Problem(place=text or "RUN", message=message)])
 
 
-def _latest(out: Path) -> Run:
-    """What the link leads to; without one, the newest run folder that is complete."""
+def _latest(out: Path) -> RunFolder:
+    """Return the run that the link points to or, without a link, the newest complete run."""
     link = out / LATEST
     try:
         if link.is_symlink() and link.is_dir():
@@ -89,24 +89,24 @@ def _latest(out: Path) -> Run:
     return run
 
 
-def complete_run(out: Path, identity: str, *, kind: str, recorded: int) -> Run | None:
-    """A complete run folder that holds the numbers of an experiment already; the newest, if several do.
+def complete_run(out: Path, identity: str, *, kind: str, recorded: int) -> RunFolder | None:
+    """Return the newest complete run folder that already holds the numbers of an experiment.
 
     Parameters
     ----------
     out
-        Where run folders are looked for.
+        Folder of the run folders.
     identity
         See `momentumlab.runs.identity.identity`.
     kind
-        Of which kind the folder must be; see `momentumlab.runs.header`.
+        Required kind of run folder; see `momentumlab.runs.layout`.
     recorded
-        Of how many trials it must have the paths.
+        Number of trials whose history it must hold.
 
     Raises
     ------
     OSError
-        If ``out`` is there, and cannot be read.
+        If ``out`` exists and cannot be read.
     """
     try:
         names = sorted(os.listdir(out), reverse=True)  # noqa: PTH208
@@ -116,10 +116,10 @@ def complete_run(out: Path, identity: str, *, kind: str, recorded: int) -> Run |
         if name == LATEST:
             continue
         try:
-            header = read_header(out / name / RESULT)
-        except (OSError, DamageError):
+            record = read_record(out / name)
+        except DamageError:
             continue
-        if (header.get("identity"), header.get("kind")) == (identity, kind) and header["recorded"] >= recorded:
+        if (record["identity"], record["kind"]) == (identity, kind) and record["recorded"] >= recorded:
             run = read_run(out / name)
             if run is not None and run.status is RunStatus.COMPLETE and not run.path.is_symlink():
                 return run

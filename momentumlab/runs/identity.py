@@ -1,9 +1,11 @@
-"""What an experiment is, apart from its name and its spelling: equal for experiments that give the same numbers."""
+"""What a record says of an experiment and its numbers: identity, digest, inputs; and the texts inside a PNG."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -11,51 +13,191 @@ from typing import Any
 import numpy as np
 
 from momentumlab import __version__
+from momentumlab.config.dump import to_yaml
 from momentumlab.experiment import Axis, Comparison, Experiment
 from momentumlab.plugins import loaded_plugins
-from momentumlab.runs.layout import FORMAT
+from momentumlab.result import Result, Status
+from momentumlab.runs.layout import FORMAT, DamageError, local_time, open_regular
 from momentumlab.surfaces import SURFACES
 
-WITHOUT = {Experiment: ("name",), Comparison: ("name",), Axis: ("spelling",)}
-"""What does not determine any number."""
+VERSIONS = ("momentumlab", "numpy", "python", "platform")
+"""What the last bits of the numbers may depend on."""
+
+PNG_EXPERIMENT, PNG_RUN = "momentumlab:experiment", "momentumlab:run"
+"""Keywords of the texts in a PNG: the experiment as YAML, and a summary of its run as JSON."""
+
+_WITHOUT = {Experiment: ("name",), Comparison: ("name",), Axis: ("spelling",)}
+"""Fields that do not affect any number."""
 
 
 def identity(experiment: Experiment | Comparison) -> str:
-    """A hash of everything that determines the numbers, as 64 hexadecimal digits.
+    """Return a hash of everything that determines the numbers, as 64 hexadecimal digits.
 
-    It is the SHA-256 of the resolved experiment, field by field, with every default, of momentumlab's version, of the
-    format of run folders, and of the content of data files and of the plug-ins that are loaded. Not of the experiment's
-    name, nor of how its axes are spelled: ``arange(0, 1, 0.5)`` is ``[0, 0.5]``. Floats count by their shortest exact
-    decimals.
+    It is the SHA-256 of the resolved experiment, field by field with every default, of the versions of momentumlab and
+    of the format of run folders, and of the content of data files and loaded plug-ins. The name of the experiment and
+    the spelling of its axes do not count: ``arange(0, 1, 0.5)`` equals ``[0, 0.5]``.
     """
     digest = hashlib.sha256(f"momentumlab {__version__}, format {FORMAT}\n".encode())
     for piece in _pieces(experiment):
         digest.update(piece.encode())
-    for content in sorted(_contents(experiment)):
-        digest.update(content.encode())
+    inputs = [each["sha256"] for each in [*plugins(), *data_files(experiment)]]
+    for sha256 in sorted(inputs):
+        digest.update(sha256.encode())
     return digest.hexdigest()
 
 
-def _contents(experiment: Experiment | Comparison) -> Iterator[str]:
-    """The SHA-256 of every file of data or code on which the numbers depend; of a file that is gone, nothing."""
-    yield from (plugin.sha256 for plugin in loaded_plugins())
+def plugins() -> list[dict[str, Any]]:
+    """Return the loaded plug-ins as records have them: file, SHA-256 and the names that each adds."""
+    return [
+        {"file": str(each.path), "sha256": each.sha256, "entries": [list(entry) for entry in each.entries]}
+        for each in loaded_plugins()
+    ]
+
+
+def data_files(experiment: Experiment | Comparison) -> list[dict[str, str]]:
+    """Return the data files of an experiment that can be read, each with its SHA-256."""
+    found: dict[str, str] = {}
     experiments = experiment.experiments if isinstance(experiment, Comparison) else (experiment,)
     for surface in (each.surface for each in experiments):
         for parameter in SURFACES[surface.name].parameters():
             for value in surface.axes[parameter.name].values if parameter.is_path else ():
-                path = Path(str(value))
-                if path.is_file():
-                    yield hashlib.sha256(path.read_bytes()).hexdigest()
+                sha256 = sha256_of(Path(str(value)))
+                if sha256 is not None:
+                    found[str(value)] = sha256
+    return [{"file": file, "sha256": sha256} for file, sha256 in found.items()]
+
+
+def sha256_of(path: Path) -> str | None:
+    """Return the SHA-256 of a regular file; None if it cannot be read."""
+    try:
+        with open_regular(path.resolve()) as file:
+            found = hashlib.sha256()
+            while chunk := file.read(2**20):
+                found.update(chunk)
+            return found.hexdigest()
+    except (OSError, RuntimeError, ValueError, DamageError):
+        return None
+
+
+def summary(kind: str, experiment: Experiment | Comparison, *, started: datetime, trials: int) -> dict[str, Any]:
+    """Return what the records of complete and unfinished run folders have in common.
+
+    Parameters
+    ----------
+    kind
+        Kind of run folder; see `momentumlab.runs.layout`.
+    experiment
+        What is run.
+    started
+        Start of the run.
+    trials
+        Number of trials.
+    """
+    experiments = experiment.experiments if isinstance(experiment, Comparison) else (experiment,)
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        "name": experiment.name,
+        "started": local_time(started).isoformat(timespec="milliseconds"),
+        "trials": trials,
+        "optimizers": list(dict.fromkeys(choice.name for each in experiments for choice in each.optimizers)),
+        "surfaces": list(dict.fromkeys(each.surface.name for each in experiments)),
+        "plugins": plugins(),
+    }
+
+
+def numbers(
+    experiment: Experiment | Comparison, results: Sequence[Result], recorded: Sequence[Result]
+) -> dict[str, Any]:
+    """Return what the record of a complete run folder says of its numbers.
+
+    Parameters
+    ----------
+    experiment
+        What was run.
+    results
+        All trials: one result, or one per surface of a comparison.
+    recorded
+        Results whose history is stored.
+    """
+    return {
+        "identity": identity(experiment),
+        "best_loss": best_loss(results),
+        "recorded": sum(result.trials for result in recorded),
+        "strides": [result.history.stride for result in recorded if result.history is not None],
+        "digest": digest(results),
+        "data": data_files(experiment),
+    }
+
+
+def best_loss(results: Sequence[Result]) -> float | None:
+    """Return the lowest final loss of the trials that did not diverge; None if all did."""
+    losses = np.concatenate([each.final_losses[each.status_codes != Status.DIVERGED.code] for each in results])
+    losses = losses[np.isfinite(losses)]
+    return float(losses.min()) if len(losses) else None
+
+
+def digest(results: Sequence[Result]) -> str:
+    """Return a hash of the final state of all trials: SHA-256 of points, losses, iterations and statuses."""
+    found = hashlib.sha256()
+    for result in results:
+        for array in (result.final_points, result.final_losses):
+            found.update(np.ascontiguousarray(array, dtype="<f8").data)
+        found.update(np.ascontiguousarray(result.iterations, dtype="<i4").data)
+        found.update(np.ascontiguousarray(result.status_codes, dtype="<i1").data)
+    return found.hexdigest()
+
+
+def current_versions() -> dict[str, str]:
+    """Return the versions that the numbers may depend on."""
+    return {
+        "momentumlab": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def png_texts(
+    experiment: Experiment | Comparison,
+    results: Sequence[Result],
+    *,
+    folder: str,
+    kind: str,
+    provenance: Mapping[str, object],
+) -> dict[str, str]:
+    """Return the texts that a PNG carries, by keyword.
+
+    Parameters
+    ----------
+    experiment
+        What was run.
+    results
+        All its trials.
+    folder
+        Name of the run folder.
+    kind
+        Kind of run folder.
+    provenance
+        How it was run, as in ``result.json``.
+    """
+    versions = {name: provenance.get(name) for name in VERSIONS}
+    run = {"run_folder": folder, "kind": kind, "digest": digest(results), **versions}
+    return {
+        "Software": f"momentumlab {versions['momentumlab']}",
+        PNG_EXPERIMENT: to_yaml(experiment),
+        PNG_RUN: json.dumps(run, ensure_ascii=False),
+    }
 
 
 def _pieces(value: Any) -> Iterator[str]:
-    """A value as text from which it could be told apart from every other; new fields take part without being named."""
+    """Yield a value as unambiguous text. New fields of dataclasses take part without being named here."""
     if isinstance(value, Enum):
         yield f"{type(value).__name__}.{value.name};"
     elif dataclasses.is_dataclass(value):
         yield f"{type(value).__name__}("
         for field in dataclasses.fields(value):
-            if field.name not in WITHOUT.get(type(value), ()):
+            if field.name not in _WITHOUT.get(type(value), ()):
                 yield f"{field.name}="
                 yield from _pieces(getattr(value, field.name))
         yield ")"

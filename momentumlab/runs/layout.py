@@ -1,167 +1,297 @@
-"""What a run folder is called and holds, the link to the latest one, and how one is removed.
+"""Files of a run folder: names, atomic writes, bounded reads, the lock and the link to the latest run.
 
-The module loads nothing of weight.
+A folder that is being written holds `PARTIAL`, which names the files written so far, and `LOCK`, which the writing
+process keeps locked. `RECORD` comes last and makes the folder complete; it lists every file with its size.
+This module imports nothing heavy.
 """
 
+import errno
 import os
-import re
 import stat
-from collections.abc import Container
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
-FORMAT = 2
-"""The version of what `result.json` says; the first one had no number in it."""
+from momentumlab import stopping
+from momentumlab.errors import OutputError
 
+FORMAT = 3
+"""Version of the files in a run folder."""
+
+RECORD = "run.json"
 RESULT = "result.json"
 PARTIAL = "partial.json"
-"""The file that says of a run folder that it is not complete."""
-
+LOCK = ".lock"
 BLOCKS = "blocks"
-"""The folder for the finished blocks of a sweep that is not finished itself."""
-
 LATEST = "latest"
-"""The link to the run folder that was completed last."""
 
-DATA = (".yaml", ".csv", ".npz")
-"""The endings of the files without which a run folder is damaged; figures can be drawn again."""
+RUN, SWEEP, COMPARISON = "run", "sweep", "comparison"
+"""Kinds of run folders: with the history of all trials, with a map of all trials, with a search per optimizer."""
 
-_NAME = re.compile(r"(\d{8}-\d{6})-.+", re.DOTALL)
-_OWN = re.compile(
-    r"(result|partial)\.json|experiment\.yaml|best.*\.yaml|(summary|ranking|tuning)\.csv|(sweep|search|trajectories.*)\.npz"
-    r"|(trajectory|velocity|loss|training|map_|curve|basins|search|sensitivity|profiles).*\.(png|svg|pdf)|\..*\.part",
-    re.DOTALL,
-)
-_OWN_BLOCK = re.compile(r"\d+\.npz|\..*\.part")
+LARGEST_RECORD = 20_000_000
+"""Bytes of the largest `RECORD` or `PARTIAL` that is read."""
+
+UNFINISHED = ".part"
+BUSY = {errno.EWOULDBLOCK, errno.EAGAIN}
+UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
+"""Answers of file systems that cannot sync a directory."""
 
 
-def time_in(name: str) -> datetime | None:
-    """When a run folder of that name was begun, in local time; ``None`` if this is no such name."""
-    match = _NAME.fullmatch(name)
+class DamageError(Exception):
+    """A file of a run folder is missing or malformed; the message names the file and the reason."""
+
+
+def local_time(moment: datetime) -> datetime:
+    """Return a time in the local time zone; in UTC if the environment's time zone is impossible (``TZ=UTC+99``)."""
     try:
-        return datetime.strptime(match[1], "%Y%m%d-%H%M%S") if match else None
-    except ValueError:  # a 32nd of a month
+        return moment.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+# Writing
+
+
+def write(path: Path, content: Callable[[BinaryIO], object], *, sync: bool = False) -> None:
+    """Write a file under a temporary name and rename it when it is complete.
+
+    Parameters
+    ----------
+    path
+        Destination; an existing file is replaced.
+    content
+        Writes the content into an open file.
+    sync
+        Whether to wait for the disk before renaming.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; neither the file nor a part of it remains.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    stopping.unfinished.add(temporary)
+    try:
+        with temporary.open("wb") as file:
+            content(file)
+            if sync:
+                file.flush()
+                _sync(file.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not name the file
+            error.filename = str(path)
+        raise
+    finally:
+        stopping.unfinished.discard(temporary)
+
+
+def write_text(path: Path, text: str, *, sync: bool = False) -> None:
+    """Write a text like `write`."""
+    write(path, lambda file: file.write(text.encode()), sync=sync)
+
+
+def sync_files(folder: Path) -> None:
+    """Wait until all files of a folder and the folder itself are on the disk.
+
+    One wait for all files is cheaper than a wait after each of them.
+
+    Raises
+    ------
+    OSError
+        If the disk reports an error.
+    """
+    for entry in os.scandir(folder):
+        if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
+            descriptor = os.open(entry.path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+            try:
+                _sync(descriptor)
+            finally:
+                os.close(descriptor)
+    sync_directory(folder)
+
+
+def sync_directory(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk; do nothing where the file system does not support that.
+
+    Raises
+    ------
+    OSError
+        If the disk reports an error.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn an operating-system error into an `OutputError` that names the file, or else ``path``."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "null byte" not in str(error):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, FileExistsError) and error.errno is not None:
+            reason = "there is a file in the way"
+        named = str(getattr(error, "filename", None) or path)
+        place = str(path) if named.endswith(UNFINISHED) else named
+        raise OutputError(f"{place}: {reason[:1].lower()}{reason[1:]}") from error
+
+
+# Reading
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Pipes, devices and links are refused without waiting for them.
+
+    Raises
+    ------
+    DamageError
+        If the file is missing, is not a regular file or cannot be opened.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise DamageError(f"{path.name} is missing") from None
+    except OSError as error:
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else (error.strerror or str(error)).lower()
+        raise DamageError(f"{path.name} cannot be opened: {reason}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DamageError(f"{path.name} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most ``limit`` bytes.
+
+    Raises
+    ------
+    DamageError
+        If it cannot be read or is larger.
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise DamageError(f"{path.name} is larger than {limit:,} bytes")
+        try:
+            return file.read(limit)
+        except OSError as error:
+            raise DamageError(f"{path.name} cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+# The lock
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder. On a file system without locks, continue without one.
+
+    Raises
+    ------
+    OutputError
+        If another process holds the lock.
+    """
+    with output_errors(folder):
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        # `is_locked` takes the lock for an instant: a busy lock is tried again before another process is blamed.
+        for pause in (0.01, 0.05, 0.2, None):
+            if not _is_busy(descriptor, exclusive=True):
+                break
+            if pause is None:
+                raise OutputError(f"{folder}: another process is at work on it")
+            time.sleep(pause)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Return whether a process holds the lock of a run folder; None if the file system cannot tell."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False  # a process creates the lock before it writes anything else
+    try:
+        return _is_busy(descriptor, exclusive=False)
+    finally:
+        os.close(descriptor)
+
+
+def _is_busy(descriptor: int, *, exclusive: bool) -> bool | None:
+    """Take the lock of an open file and return False; True if it is taken already, None if there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except ImportError:
         return None
+    except OSError as error:  # such as ENOSYS on Lustre without -o flock
+        return True if error.errno in BUSY else None
+    return False
 
 
-def foreign_files(folder: Path, written: Container[str] = ()) -> list[str]:
-    """What is in a run folder without having been made with it; no link was.
-
-    Parameters
-    ----------
-    folder
-        A run folder.
-    written
-        The files that the folder itself says it was made with.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
-    found: list[str] = []
-    for path in _inside(folder):
-        relative = path.relative_to(folder)
-        if path.is_symlink():
-            is_own = False
-        elif len(relative.parts) > 1:
-            is_own = path.is_file() and _OWN_BLOCK.fullmatch(path.name) is not None
-        elif path.name == BLOCKS:
-            is_own = path.is_dir()
-        else:
-            is_own = path.is_file() and (path.name in written or _OWN.fullmatch(path.name) is not None)
-        if not is_own:
-            found.append(str(relative))
-    return found
-
-
-def remove(folder: Path, written: Container[str] = ()) -> None:
-    """Remove a run folder file by file: what was not made with it is never touched, nor is what a link leads to.
-
-    ``result.json`` goes first, so that a folder of which half is left does not look complete.
-
-    Parameters
-    ----------
-    folder
-        A run folder.
-    written
-        The files that the folder itself says it was made with.
-
-    Raises
-    ------
-    FileExistsError
-        If there are foreign files in it, or it is a link; then nothing is removed.
-    OSError
-        If something cannot be removed.
-    """
-    foreign = ["it is a link"] if folder.is_symlink() else foreign_files(folder, written)
-    if foreign:
-        raise FileExistsError(None, f"has what momentumlab did not make: {', '.join(foreign[:5])}", str(folder))
-    (folder / RESULT).unlink(missing_ok=True)
-    for path in sorted(_inside(folder), reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
-    folder.rmdir()
-
-
-def _inside(folder: Path) -> list[Path]:
-    """Everything in a run folder, and in the folder of its blocks."""
-    entries = list(folder.iterdir())
-    blocks = folder / BLOCKS
-    return entries + (list(blocks.iterdir()) if blocks.is_dir() and not blocks.is_symlink() else [])
+# The link to the latest run
 
 
 def point_latest(folder: Path) -> None:
-    """Let ``latest``, beside a run folder, lead to it: the link is exchanged in one step, so that there always is one.
+    """Point the link ``latest`` beside a run folder to that folder, in one step.
 
-    Where links cannot be made, or something else has that name, there is none; `latest` is then found by the time.
+    Where links are not supported, or something else has that name, nothing happens.
     """
     link = folder.parent / LATEST
-    try:
+    with suppress(OSError):
         if not link.is_symlink() and link.exists():
             return
         temporary = folder.parent / f".{LATEST}.{os.getpid()}.{folder.name[-40:]}"
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(folder.name, target_is_directory=True)
         temporary.replace(link)
-    except OSError:
-        return
 
 
-def unpoint_latest(out: Path, newest: Path | None) -> None:
-    """Lead ``latest`` elsewhere once what it led to is gone: to the newest run folder left, or nowhere.
+def sizes_in(folder: str | os.PathLike[str]) -> tuple[int, dict[str, int | None]]:
+    """Return the bytes of all files in a run folder, and the size of each entry.
 
-    Raises
-    ------
-    OSError
-        If the link cannot be removed.
-    """
-    link = out / LATEST
-    if link.is_symlink() and not link.exists():
-        if newest is None:
-            link.unlink()
-        else:
-            point_latest(newest)
-
-
-def size_of(folder: str | os.PathLike[str]) -> tuple[int, dict[str, int]]:
-    """The bytes of all files in a run folder, and those of each; links count for nothing.
+    The size of anything but a regular file is None; only the folder of blocks counts towards the total.
 
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the folder cannot be read.
     """
     total = 0
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int | None] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(status.st_mode):
-                sizes[entry.name] = status.st_size
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # renamed or removed since the folder was read
+                continue
+            is_file = stat.S_ISREG(status.st_mode)
+            sizes[entry.name] = status.st_size if is_file else None
+            if is_file:
                 total += status.st_size
-            elif stat.S_ISDIR(status.st_mode) and entry.name == BLOCKS:
-                total += size_of(entry.path)[0]
+            elif entry.name == BLOCKS and stat.S_ISDIR(status.st_mode):
+                with suppress(OSError):
+                    total += sizes_in(entry.path)[0]
     return total, sizes

@@ -1,4 +1,4 @@
-"""Which runs there are, as a table for people, or as rows for programs."""
+"""Lists of runs: filters, a table for people, rows for programs."""
 
 import csv
 import fnmatch
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from momentumlab.errors import ConfigError, Problem
-from momentumlab.runs.run import Run
+from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.runs.layout import local_time
+from momentumlab.runs.records import RunFolder
 
 MOST_ROWS = 20
-"""Of more runs the table has the newest, unless another number is asked for."""
+"""Rows of the table for people, unless another number is requested."""
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -21,19 +22,19 @@ COLUMNS = (("when", "<"), ("run", "<"), ("trials", ">"), ("best loss", ">"), ("s
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which runs are asked for; what is ``None`` is all the same.
+class Filter:
+    """Conditions on runs; those that are None hold for every run.
 
     Attributes
     ----------
     name
-        A part of the experiment's or the folder's name, or with ``*``, ``?`` or ``[`` a pattern for the whole of one.
+        Part of the name of the experiment or folder, or a pattern for the whole name if it has ``*``, ``?`` or ``[``.
     since
-        Begun at this moment or later.
+        Earliest start.
     surface, optimizer
-        One that took part.
+        Name of one that was used.
     status
-        The label of a status.
+        Label of a status.
     """
 
     name: str | None = None
@@ -42,10 +43,10 @@ class Wanted:
     optimizer: str | None = None
     status: str | None = None
 
-    def includes(self, run: Run) -> bool:
-        """Whether a run is asked for."""
+    def includes(self, run: RunFolder) -> bool:
+        """Return whether all conditions hold for a run."""
         return (
-            (self.name is None or any(_fits(self.name, each) for each in (run.name, run.path.name)))
+            (self.name is None or any(_matches(self.name, each) for each in (run.name, run.path.name)))
             and (self.since is None or run.when >= self.since)
             and (self.surface is None or self.surface in run.surfaces)
             and (self.optimizer is None or self.optimizer in run.optimizers)
@@ -53,36 +54,37 @@ class Wanted:
         )
 
 
-def _fits(pattern: str, name: str) -> bool:
+def _matches(pattern: str, name: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern) if re.search(r"[*?[]", pattern) else pattern in name
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """The moment that ``2d``, ``36h`` (before now), ``2026-11-20`` or ``2026-11-20 18:30`` (local time) means.
+    """Return the time that a text means: ``2d``, ``36h`` (ago), ``2026-11-20`` or ``2026-11-20 18:30`` (local time).
 
     Raises
     ------
     ConfigError
-        If it means none.
+        If it is not a time.
     """
     match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smhdw])", text.strip())
     try:
         if match:
-            return now.astimezone() - timedelta(**{UNITS[match[2]]: float(match[1])})
-        return datetime.fromisoformat(text.strip()).astimezone()
+            return local_time(now) - timedelta(**{UNITS[match[2]]: float(match[1])})
+        return local_time(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError, OSError):
-        message = f"'{text}' is no moment: write 2d, 36h or 30m for so long ago, or a day such as 2026-11-20"
+        message = f"'{text}' is not a time: write 2d, 36h or 30m for a time ago, or a day such as 2026-11-20"
         raise ConfigError([Problem(place="--since", message=message)]) from None
 
 
-def rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """The rows for programs."""
+def rows(runs: Iterable[RunFolder]) -> list[dict[str, Any]]:
+    """Return the rows for programs."""
     return [
         {
             "run_folder": str(run.path),
             "experiment": run.name,
             "started": run.when.isoformat(timespec="seconds"),
             "status": run.status.label,
+            "resumable": run.is_resumable,
             "trials": run.trials,
             "best_loss": run.best_loss,
             "bytes": run.size,
@@ -94,8 +96,8 @@ def rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
     ]
 
 
-def csv_text(runs: Iterable[Run]) -> str:
-    """The same as CSV with a heading; names that are listed are parted by spaces."""
+def csv_text(runs: Iterable[RunFolder]) -> str:
+    """Return the rows as CSV with a heading; names within a cell are separated by spaces."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for number, row in enumerate(rows(runs)):
@@ -105,21 +107,21 @@ def csv_text(runs: Iterable[Run]) -> str:
     return buffer.getvalue()
 
 
-def table(runs: Sequence[Run], width_of: Callable[[str], int] = len) -> list[str]:
-    """The lines of the table for people, a heading first.
+def table(runs: Sequence[RunFolder], width_of: Callable[[str], int] = len) -> list[str]:
+    """Return the lines of the table for people, a heading first.
 
     Parameters
     ----------
     runs
-        What is listed.
+        The rows.
     width_of
-        How many columns of a terminal a text takes.
+        Function that returns the width of a text in a terminal.
     """
     cells = [tuple(name for name, _ in COLUMNS)]
     cells += [
         (
             run.when.strftime("%Y-%m-%d %H:%M:%S"),
-            shown(run.path.name),
+            printable(run.path.name),
             "" if run.trials is None else f"{run.trials:,}",
             "" if run.best_loss is None else f"{run.best_loss:.5g}",
             run.status.label,
@@ -137,13 +139,8 @@ def _padded(row: Sequence[str], widths: Sequence[int], width_of: Callable[[str],
         yield space + cell if side == ">" else cell + space
 
 
-def shown(text: str) -> str:
-    """A text that a terminal shows and does not obey: what cannot be printed is a question mark."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def size_text(size: int) -> str:
-    """Bytes as people read them: ``512 B``, ``1.2 kB``, ``34 MB``."""
+    """Return a number of bytes as people read it: ``512 B``, ``1.2 kB``, ``34 MB``."""
     if size < 1000:
         return f"{size} B"
     number, unit = float(size), 0

@@ -1,4 +1,4 @@
-"""The figures of a run folder again, without computing, with other options."""
+"""Figures of a run folder, drawn again without computing."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -7,12 +7,11 @@ from momentumlab.errors import ConfigError, Problem
 from momentumlab.report.figure_files import (
     Drawings,
     comparison_drawings,
-    file_suffixes,
     run_drawings,
     sweep_drawings,
 )
-from momentumlab.runs.png_metadata import stamp
-from momentumlab.runs.read import Loaded
+from momentumlab.runs.identity import png_texts
+from momentumlab.runs.read import LoadedRun
 from momentumlab.surfaces.base import Intervals
 
 if TYPE_CHECKING:
@@ -20,27 +19,27 @@ if TYPE_CHECKING:
 
 
 def drawings(
-    loaded: Loaded, *, only: Sequence[str] = (), theory: bool = False, view: Intervals | None = None
+    loaded: LoadedRun, *, only: Sequence[str] = (), theory: bool = False, view: Intervals | None = None
 ) -> Drawings:
-    """The figures of what was read, by the names of their files.
+    """Return functions that draw the figures of a run, by the names of their files.
 
     Parameters
     ----------
     loaded
-        What a run folder holds.
+        Content of the run folder.
     only
-        The figures that are asked for; all, if none is named. ``loss`` is that of every surface of a comparison.
+        Names of figures; all if empty. ``loss`` stands for that of every surface of a comparison.
     theory
-        Whether curves and maps show what theory says, too.
+        Whether curves and maps show predictions.
     view
-        The window of the paths.
+        Window of the trajectories.
 
     Raises
     ------
     ConfigError
-        If there is no such figure, or it cannot be drawn so.
+        If the run has no such figure, or an option does not apply to it.
     """
-    every = _every(loaded, theory=theory, view=view)
+    every = _all_drawings(loaded, theory=theory, view=view)
     problems = []
     chosen: dict[str, Callable[[], Figure]] = {}
     for name in only or every:
@@ -50,7 +49,7 @@ def drawings(
             message = f"this run has no figure '{name}'; it has {', '.join(every) or 'none'}"
             problems.append(Problem(place="--only", message=message))
     if theory and loaded.comparison is not None:
-        problems.append(Problem(place="--theory", message="the figures of a comparison show no theory"))
+        problems.append(Problem(place="--theory", message="does not apply to the figures of a comparison"))
     if view is not None:
         problems += _view_problems(loaded, chosen, view)
     if problems:
@@ -58,22 +57,16 @@ def drawings(
     return chosen
 
 
-def _every(loaded: Loaded, *, theory: bool, view: Intervals | None) -> Drawings:
+def _all_drawings(loaded: LoadedRun, *, theory: bool, view: Intervals | None) -> Drawings:
     if loaded.comparison_report is not None:
         return comparison_drawings(loaded.comparison_report, view=view)
-    if loaded.is_sweep:
-        return sweep_drawings(loaded.reports[0], theory=theory, view=view)
-    suffixes = file_suffixes([result.experiment.surface.name for result in loaded.results])
-    return {
-        f"{name}{suffix}": draw
-        for report, suffix in zip(loaded.reports, suffixes, strict=True)
-        for name, draw in run_drawings(report, theory=theory, view=view).items()
-    }
+    draw = sweep_drawings if loaded.is_sweep else run_drawings
+    return draw(loaded.reports[0], theory=theory, view=view)
 
 
-def _view_problems(loaded: Loaded, chosen: Drawings, view: Intervals) -> list[Problem]:
+def _view_problems(loaded: LoadedRun, chosen: Drawings, view: Intervals) -> list[Problem]:
     if not any(name.startswith("trajectory") for name in chosen):
-        return [Problem(place="--view", message="is for the paths, and none are drawn")]
+        return [Problem(place="--view", message="applies to trajectories, and none is drawn")]
     wanted = {1 if result.plan.dimension == 1 else 2 for result in loaded.results}
     if wanted == {len(view)}:
         return []
@@ -82,12 +75,12 @@ def _view_problems(loaded: Loaded, chosen: Drawings, view: Intervals) -> list[Pr
 
 
 def view_of(text: str) -> Intervals:
-    """The window that ``-3,3,-1,1`` means: two numbers for each coordinate of the picture.
+    """Return the window that a text such as ``-3,3,-1,1`` means: two numbers per coordinate of the figure.
 
     Raises
     ------
     ConfigError
-        If it means none.
+        If it is not a window.
     """
     try:
         numbers = [float(part) for part in text.split(",")]
@@ -95,12 +88,17 @@ def view_of(text: str) -> Intervals:
         if len(intervals) not in (1, 2) or not all(-1e100 < low < high < 1e100 for low, high in intervals):
             raise ValueError
     except ValueError:
-        message = f"'{text}' is no window: write low,high of each axis, such as -3,3,-1,1"
+        message = f"'{text}' is not a window: write low,high of each axis, such as -3,3,-1,1"
         raise ConfigError([Problem(place="--view", message=message)]) from None
     return intervals
 
 
-def texts_of(loaded: Loaded) -> dict[str, str]:
-    """What the pictures carry."""
-    folder, provenance = loaded.run.path.name, loaded.provenance
-    return stamp(loaded.experiment, loaded.results, folder=folder, kind=loaded.kind, provenance=provenance)
+def texts_of(loaded: LoadedRun) -> dict[str, str]:
+    """Return the texts that the PNG files of a run carry."""
+    return png_texts(
+        loaded.experiment,
+        loaded.results,
+        folder=loaded.run.path.name,
+        kind=loaded.kind,
+        provenance=loaded.provenance,
+    )

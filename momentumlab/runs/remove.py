@@ -1,85 +1,124 @@
-"""Which run folders may be removed, and their removal."""
+"""Removal of run folders: only files that a run wrote are removed, and only if a folder holds nothing else."""
 
-import math
-import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+import re
+import stat
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from momentumlab.errors import ConfigError, OutputError, Problem
-from momentumlab.runs.layout import LATEST, foreign_files, remove, unpoint_latest
-from momentumlab.runs.run import Run, RunStatus, runs_in
+from momentumlab.errors import OutputError
+from momentumlab.runs.layout import BLOCKS, LATEST, LOCK, PARTIAL, RECORD, UNFINISHED, only_one, point_latest
+from momentumlab.runs.records import RunFolder, RunStatus, read_run, runs_in
 
-QUIET_MINUTES = 10
-"""A folder that is not finished may be one that is being written, unless nothing in it has changed for so long."""
+MOST_NAMED = 5
+"""Number of foreign files that a message names."""
 
 
-def check_removable(runs: Sequence[Run]) -> None:
-    """Refuse to remove what was not made here.
+def foreign_files(run: RunFolder) -> list[str]:
+    """Return everything in a run folder that its record does not list.
+
+    Links and folders are foreign whatever their names, except the folder of a sweep's blocks.
 
     Raises
     ------
-    ConfigError
-        With every folder that has files in it which momentumlab did not make, or is reached by a link.
+    OSError
+        If the folder cannot be read.
     """
-    problems = []
-    for run in runs:
-        try:
-            foreign = ["a link leads there"] if run.path.is_symlink() else foreign_files(run.path, run.files)
-        except OSError as error:
-            foreign = [(error.strerror or str(error)).lower()]
-        if foreign:
-            more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
-            message = f"is not removed: it has what momentumlab did not make ({', '.join(foreign[:5])}{more})"
-            problems.append(Problem(place=str(run.path), message=message))
-    if problems:
-        raise ConfigError(problems)
+    own = set(_own_files(run))
+    inside = [path for path in run.path.iterdir() if path not in own]
+    if _is_folder(blocks := run.path / BLOCKS):
+        inside = [path for path in inside if path != blocks] + [path for path in blocks.iterdir() if path not in own]
+    return sorted(str(path.relative_to(run.path)) for path in inside)
 
 
-def remove_runs(runs: Sequence[Run]) -> None:
-    """Remove run folders, and lead ``latest`` to the newest that is left where it led to one of them.
+def _own_files(run: RunFolder) -> list[Path]:
+    """Return the files that a run wrote: those of its record, unfinished copies of them, blocks and the record."""
+    names = [*run.files, LOCK, PARTIAL, RECORD]
+    listed = [run.path / name for name in names if _is_file(run.path / name)]
+    return [*block_files(run.path), *unfinished_files(run.path, names), *listed]
+
+
+def block_files(folder: Path) -> list[Path]:
+    """Return the files of finished and unfinished blocks of a sweep."""
+    blocks = folder / BLOCKS
+    if not _is_folder(blocks):
+        return []
+    name = re.compile(rf"\d{{1,15}}\.npz|\.\d{{1,15}}\.npz\.\d+\{UNFINISHED}", re.ASCII)
+    return [path for path in blocks.iterdir() if name.fullmatch(path.name) and _is_file(path)]
+
+
+def unfinished_files(folder: Path, names: Collection[str]) -> list[Path]:
+    """Return what killed processes left of files with these names; see `momentumlab.runs.layout.write`."""
+    name = re.compile(rf"\.(.+)\.\d+\{UNFINISHED}", re.DOTALL)
+    found = ((path, name.fullmatch(path.name)) for path in folder.iterdir())
+    return [path for path, match in found if match and match[1] in {*names, RECORD, PARTIAL} and _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    return _has_type(path, stat.S_IFREG)
+
+
+def _is_folder(path: Path) -> bool:
+    return _has_type(path, stat.S_IFDIR)
+
+
+def _has_type(path: Path, expected: int) -> bool:
+    try:
+        return stat.S_IFMT(path.lstat().st_mode) == expected
+    except OSError:
+        return False
+
+
+def obstacle(run: RunFolder) -> str | None:
+    """Return why a run folder cannot be removed; None if it can."""
+    if run.path.is_symlink():
+        return "is a symbolic link; remove the link yourself"
+    if run.status is RunStatus.RUNNING:
+        return "is running: a process is writing it"
+    try:
+        foreign = foreign_files(run)
+    except OSError as error:
+        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    if not foreign:
+        return None
+    named = ", ".join(foreign[:MOST_NAMED]) + (f" and {len(foreign) - MOST_NAMED} more" if foreign[MOST_NAMED:] else "")
+    if not run.record and run.status is RunStatus.DAMAGED:
+        return f"has no readable record of its files ({run.problem}); remove it yourself if you do not need {named}"
+    return f"contains files that momentumlab did not write ({named}); move or remove them first"
+
+
+def remove_run(run: RunFolder) -> None:
+    """Remove a run folder.
+
+    The record goes last, so that a removal that was interrupted can be repeated.
 
     Raises
     ------
     OutputError
-        If one cannot be removed, or another process is at work on it; those before it are gone then.
+        If it must not be removed (see `obstacle`), or cannot be.
     """
-    from momentumlab.runs.write import only_one
-
-    for run in runs:
-        try:
-            with only_one(run.path) if run.status is RunStatus.PARTIAL else nullcontext():
-                remove(run.path, run.files)
-        except OSError as error:
-            raise OutputError(f"{run.path}: {error.strerror or error}") from error
-    for out in dict.fromkeys(run.path.parent for run in runs):
-        _lead_elsewhere(out)
-
-
-def _lead_elsewhere(out: Path) -> None:
-    link = out / LATEST
-    if link.is_symlink() and not link.exists():
-        complete = (run.path for run in runs_in(out) if run.status is RunStatus.COMPLETE)
-        unpoint_latest(out, next(complete, None))
-
-
-def interrupted_runs(runs: Sequence[Run], *, now: float | None = None) -> tuple[list[Run], list[Run]]:
-    """Of some runs those that were never finished and cannot be resumed, and those in which something changed just now.
-
-    ``now`` is in seconds since 1970.
-    """
-    moment = time.time() if now is None else now
-    quiet: list[Run] = []
-    busy: list[Run] = []
-    for run in runs:
-        if run.status is RunStatus.INTERRUPTED:
-            changed = _last_change(run.path)
-            (quiet if moment - changed > 60 * QUIET_MINUTES else busy).append(run)
-    return quiet, busy
-
-
-def _last_change(folder: Path) -> float:
+    current = read_run(run.path)
+    if current is None:
+        raise OutputError(f"{run.path}: no such run folder")
+    if reason := obstacle(current):
+        raise OutputError(f"{run.path}: {reason}")
     try:
-        return max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
-    except OSError:  # it goes as we look
-        return math.inf
+        with nullcontext() if current.status is RunStatus.COMPLETE else only_one(run.path):
+            for path in _own_files(current):
+                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                (run.path / BLOCKS).rmdir()
+            (run.path / LOCK).unlink(missing_ok=True)
+            run.path.rmdir()
+    except OSError as error:
+        raise OutputError(f"{run.path}: cannot be removed: {(error.strerror or str(error)).lower()}") from error
+
+
+def update_latest(runs: Sequence[RunFolder]) -> None:
+    """Point ``latest`` to the newest complete run that is left, wherever it led to one of these removed runs."""
+    for out in dict.fromkeys(run.path.parent for run in runs):
+        link = out / LATEST
+        with suppress(OSError):
+            if link.is_symlink() and not link.exists():
+                left = next((run.path for run in runs_in(out) if run.status is RunStatus.COMPLETE), None)
+                link.unlink() if left is None else point_latest(left)

@@ -1,70 +1,254 @@
-"""From what a person names, a run or a picture, to its repetition."""
+"""Comparison of a repeated run with its stored numbers, and the experiment that a PNG carries."""
 
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
-from momentumlab.config import load_text
-from momentumlab.experiment import Comparison
-from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, check_size
-from momentumlab.runs.find import find
-from momentumlab.runs.header import RUN
-from momentumlab.runs.png import Picture, is_picture, read_picture
-from momentumlab.runs.read import load_run
-from momentumlab.runs.run import Run, RunStatus, read_run
-from momentumlab.runs.verdict import Repetition, held_against, held_against_digest, run_again
+import numpy as np
+
+from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.registry import Array
+from momentumlab.result import Result
+from momentumlab.runs.identity import PNG_EXPERIMENT, PNG_RUN, VERSIONS, current_versions, digest
+from momentumlab.runs.layout import DamageError, open_regular
+from momentumlab.runs.read import LoadedRun
+from momentumlab.runs.records import RunFolder, RunStatus, read_run
+
+ROUNDING = 1e-9
+"""Largest relative difference, with respect to the largest number of a trial, that is attributed to rounding."""
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def repeat(text: str, out: Path, *, keep: bool, plots: bool, command_line: str | None) -> tuple[str, Repetition]:
-    """Run something once more, and hold it against what was kept.
+class Verdict(Enum):
+    """How a repetition compares with the stored run, with an explanation."""
 
-    Parameters
+    IDENTICAL = "identical", "identical to the last bit"
+    ROUNDING = "within_rounding", f"identical up to rounding ({ROUNDING:g} of the largest number of a trial)"
+    DIFFERENT = "different", "different"
+
+    def __init__(self, label: str, message: str) -> None:
+        self.label = label
+        self.message = message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Largest difference of one quantity.
+
+    Attributes
     ----------
-    text
-        A run (see `find`), or the path of a picture. Of a picture whose run folder is still there, beside it or in
-        ``out``, that folder's numbers are what counts.
-    out
-        Where run folders are, and where that of the repetition goes.
-    keep
-        Whether it is to have one.
-    plots
-        Whether with figures.
-    command_line
-        What it tells of how it was made.
+    quantity
+        ``position``, ``velocity``, ``loss``; of runs without histories ``final point`` and ``final loss``.
+    absolute
+        The largest absolute difference.
+    relative
+        The same divided by the largest number of its trial; infinite if only one of the two numbers is finite.
+    trial
+        Number of that trial, counted from 0 over all results.
+    """
 
-    Returns
-    -------
-    what, repetition
-        With what the repetition was compared, and how.
+    quantity: str
+    absolute: float
+    relative: float
+    trial: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repetition:
+    """A repeated run compared with the stored one.
+
+    Attributes
+    ----------
+    verdict
+        How they compare.
+    differences
+        Quantities that differ; empty if none does, or if the stored numbers are not available.
+    changed_ends
+        Number of trials with another status or number of iterations.
+    versions
+        Versions then and now, where they differ.
+    results
+        The new results.
+    """
+
+    verdict: Verdict
+    differences: tuple[Difference, ...] = ()
+    changed_ends: int = 0
+    versions: Mapping[str, tuple[str, str]]
+    results: tuple[Result, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the comparison as JSON has it."""
+        return {
+            "verdict": self.verdict.label,
+            "differences": [vars(each) for each in self.differences],
+            "changed_ends": self.changed_ends,
+            "versions": {name: {"then": then, "now": now} for name, (then, now) in self.versions.items()},
+        }
+
+    def lines(self, what: str) -> Iterator[str]:
+        """Yield the comparison as lines of text; ``what`` names what was repeated."""
+        yield f"{what}: {self.verdict.message}"
+        for each in self.differences:
+            share = "only one of them is finite"
+            if np.isfinite(each.relative):
+                share = f"{each.relative:.2g} of the trial's largest"
+            yield f"largest difference of a {each.quantity}: {each.absolute:.3g} (trial {each.trial}, {share})"
+        if self.changed_ends:
+            noun = "trial" if self.changed_ends == 1 else "trials"
+            yield f"{self.changed_ends:,} {noun} ended with another status or number of iterations"
+        if self.verdict is Verdict.DIFFERENT and not self.differences:
+            yield "the size of the difference is unknown without the numbers of the run folder"
+        for name, (then, now) in self.versions.items():
+            yield f"{name} was {printable(then)} and is {now}"
+        if not self.versions and self.verdict is not Verdict.IDENTICAL:
+            yield "the versions of momentumlab, NumPy, Python and the platform are the same"
+
+
+def compare_with_folder(stored: LoadedRun, repeated: Sequence[Result]) -> Repetition:
+    """Compare a repetition with the numbers in a run folder."""
+    versions = _changed_versions(stored.provenance)
+    pairs = list(zip(stored.results, repeated, strict=True))
+    if any(old.trials != new.trials for old, new in pairs):  # a search has chosen other settings
+        return Repetition(verdict=Verdict.DIFFERENT, versions=versions, results=tuple(repeated))
+    if all(_are_identical(old, new) for old, new in pairs):
+        return Repetition(verdict=Verdict.IDENTICAL, versions=versions, results=tuple(repeated))
+    quantities: Mapping[str, Callable[[Result], Array]]
+    quantities = {"final point": lambda result: result.final_points, "final loss": lambda result: result.final_losses}
+    if all(old.history is not None and new.history is not None for old, new in pairs):
+        quantities = {
+            "position": lambda result: result.positions,
+            "velocity": lambda result: result.velocities,
+            "loss": lambda result: result.losses,
+        }
+    found = [_largest_difference(name, [(of(old), of(new)) for old, new in pairs]) for name, of in quantities.items()]
+    ends = sum(int(((o.status_codes != n.status_codes) | (o.iterations != n.iterations)).sum()) for o, n in pairs)
+    is_close = ends == 0 and all(each.relative <= ROUNDING for each in found)
+    return Repetition(
+        verdict=Verdict.ROUNDING if is_close else Verdict.DIFFERENT,
+        differences=tuple(each for each in found if each.absolute > 0 or each.relative > 0),
+        changed_ends=ends,
+        versions=versions,
+        results=tuple(repeated),
+    )
+
+
+def compare_with_png(summary: Mapping[str, Any], repeated: Sequence[Result]) -> Repetition:
+    """Compare the final states of a repetition with the hash that a PNG carries."""
+    verdict = Verdict.IDENTICAL if digest(repeated) == summary["digest"] else Verdict.DIFFERENT
+    return Repetition(verdict=verdict, versions=_changed_versions(summary), results=tuple(repeated))
+
+
+def _changed_versions(then: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    now = current_versions()
+    return {name: (str(then.get(name)), now[name]) for name in VERSIONS if then.get(name) != now[name]}
+
+
+def _are_identical(old: Result, new: Result) -> bool:
+    if digest([old]) != digest([new]):
+        return False
+    if old.history is None or new.history is None:
+        return True
+    pairs = ((old.positions, new.positions), (old.velocities, new.velocities), (old.losses, new.losses))
+    return all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def _largest_difference(quantity: str, pairs: Sequence[tuple[Array, Array]]) -> Difference:
+    """Return the largest difference over all trials; entries that only one of two histories has do not count."""
+    worst = Difference(quantity=quantity, absolute=0.0, relative=0.0, trial=0)
+    first = 0
+    for old, new in pairs:
+        trials = len(old)
+        length = min(old.shape[1], new.shape[1]) if old.ndim > 1 else None
+        a, b = (old, new) if length is None else (old[:, :length], new[:, :length])
+        a, b = a.reshape(trials, -1), b.reshape(trials, -1)
+        with np.errstate(all="ignore"):
+            same = (a == b) | (np.isnan(a) & np.isnan(b))
+            gaps = np.where(same, 0.0, np.abs(a - b))
+            gaps = np.where(np.isnan(gaps), np.inf, gaps)
+            scale = np.abs(np.where(np.isfinite(a), a, 0.0)).max(axis=1)
+            absolute = gaps.max(axis=1)
+            relative = np.where(absolute > 0, absolute / np.where(scale > 0, scale, 1.0), 0.0)
+        trial = int(relative.argmax())
+        if relative[trial] > worst.relative:
+            found = float(absolute[trial]), float(relative[trial])
+            worst = Difference(quantity=quantity, absolute=found[0], relative=found[1], trial=first + trial)
+        first += trials
+    return worst
+
+
+# The experiment in a PNG
+
+
+@dataclass(frozen=True, kw_only=True)
+class PngSource:
+    """What a figure of a run carries.
+
+    Attributes
+    ----------
+    path
+        The PNG.
+    experiment
+        The experiment as YAML.
+    summary
+        Name, kind and digest of the run folder, and the versions used.
+    """
+
+    path: Path
+    experiment: str
+    summary: Mapping[str, Any]
+
+
+def is_png(path: Path) -> bool:
+    """Return whether a file is a PNG, whatever its name."""
+    try:
+        with open_regular(Path(os.path.realpath(path))) as file:
+            return file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
+    except (OSError, ValueError, DamageError):
+        return False
+
+
+def read_png(path: Path) -> PngSource:
+    """Read the experiment in a PNG. The image itself is not decoded.
 
     Raises
     ------
     ConfigError
-        If there is no such run or picture.
-    OutputError
-        If the run folder cannot be read, or the new one not be written.
+        If it has none, or cannot be read.
     """
-    target = out if keep else None
-    picture = read_picture(Path(text)) if is_picture(Path(text)) else None
-    run = _folder_of(picture, out) if picture else find([text], out)[0]
-    if run is not None:
-        kept = load_run(run)
-        again = run_again(kept.experiment, kept.kind, out=target, plots=plots, command_line=command_line)
-        return str(run.path), held_against(kept, *again)
-    assert picture is not None
-    experiment = load_text(picture.experiment, str(picture.path))
-    comparing = isinstance(experiment, Comparison)
-    for each in experiment.experiments if isinstance(experiment, Comparison) else (experiment,):
-        check_size(each, MAX_SEARCHED if comparing else MAX_TRIALS, place=str(picture.path))
-    kind = str(picture.told.get("kind", RUN))
-    again = run_again(experiment, kind, out=target, plots=plots, command_line=command_line)
-    return str(picture.path), held_against_digest(picture.told, *again)
+    from PIL import Image
+
+    try:
+        with open_regular(Path(os.path.realpath(path))) as file, Image.open(file, formats=["PNG"]) as image:
+            texts = {key: str(image.info[key]) for key in (PNG_EXPERIMENT, PNG_RUN) if key in image.info}
+    except (DamageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = "it is damaged" if isinstance(error, OSError) else str(error)
+        raise _png_problem(path, f"cannot be read as a PNG: {reason}") from None
+    if len(texts) < 2:
+        raise _png_problem(path, "carries no experiment: it is not a figure of momentumlab, or its texts were removed")
+    try:
+        summary = json.loads(texts[PNG_RUN])
+    except (ValueError, RecursionError):
+        summary = None
+    if not isinstance(summary, dict) or not isinstance(summary.get("digest"), str):
+        raise _png_problem(path, "carries a summary of its run that cannot be read")
+    return PngSource(path=path, experiment=texts[PNG_EXPERIMENT], summary=summary)
 
 
-def _folder_of(picture: Picture, out: Path) -> Run | None:
-    """The run folder from which a picture comes, if it is still there."""
-    name = Path(str(picture.told.get("run_folder", ""))).name
-    places = [picture.path.resolve().parent, *([out / name] if name else [])]
-    for place in places:
+def _png_problem(path: Path, message: str) -> ConfigError:
+    return ConfigError([Problem(place=str(path), message=message)])
+
+
+def folder_of(source: PngSource, out: Path) -> RunFolder | None:
+    """Return the complete run folder that a PNG comes from, if it is beside the PNG or in ``out``."""
+    name = Path(str(source.summary.get("run_folder", "")).replace("\0", "")).name
+    for place in [Path(os.path.realpath(source.path)).parent, *([out / name] if name else [])]:
         run = read_run(place)
-        if run is not None and run.status is RunStatus.COMPLETE and run.header.get("digest") == picture.told["digest"]:
+        if run is not None and run.status is RunStatus.COMPLETE and run.record["digest"] == source.summary["digest"]:
             return run
     return None

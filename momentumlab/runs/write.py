@@ -1,8 +1,8 @@
-"""Run folders: the only module that writes files.
+"""Writer of run folders, and the only module that creates files.
 
-Every file is written under another name and then renamed, so that no reader sees half of it. A folder has a
-``partial.json`` from its beginning on, which a process keeps locked as long as it works there. When all else is on the
-disk, ``result.json`` comes, and makes the folder complete; then ``partial.json`` goes.
+A folder is claimed by creating it. It is locked while a process writes it, its `PARTIAL` names every file before that
+file is written, and each file is written under a temporary name and then renamed. When all files are on the disk,
+`RECORD` lists them with their sizes and makes the folder complete.
 """
 
 import functools
@@ -10,20 +10,16 @@ import json
 import os
 import platform
 import re
-import shutil
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from momentumlab import __version__
 from momentumlab.config import load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
@@ -40,112 +36,137 @@ from momentumlab.report.figure_files import (
 )
 from momentumlab.report.reports import ComparisonReport, Report
 from momentumlab.result import Result, Status
-from momentumlab.runs import files
-from momentumlab.runs.header import COMPARISON, RUN, SWEEP, header
-from momentumlab.runs.layout import BLOCKS, FORMAT, PARTIAL, RESULT, point_latest
-from momentumlab.runs.png_metadata import stamp
+from momentumlab.runs import identity, layout
+from momentumlab.runs.arrays import ArrayFile
+from momentumlab.runs.layout import (
+    BLOCKS,
+    COMPARISON,
+    FORMAT,
+    LOCK,
+    PARTIAL,
+    RECORD,
+    RESULT,
+    RUN,
+    SWEEP,
+    DamageError,
+    local_time,
+    only_one,
+    output_errors,
+    write_text,
+)
+from momentumlab.runs.records import PARTIAL_CHECKS, read_json, read_record
+from momentumlab.runs.remove import block_files, unfinished_files
 from momentumlab.search.planes import arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 NAME_BYTES = 100
-PARTIAL_BYTES = 20_000_000
-"""The largest ``partial.json`` that is read."""
+"""Bytes of an experiment's name in the name of its run folder."""
 
-BLOCK_ARRAYS = ("points", "losses", "iterations", "codes")
+BLOCK_ARRAYS: dict[str, type[np.generic]] = {
+    "points": np.float64,
+    "losses": np.float64,
+    "iterations": np.int32,
+    "codes": np.int8,
+}
 
 PNG_COMPRESSION = 3
-"""zlib's level: half the time of the default 6 for files a fifth larger."""
+"""Level of zlib: half the time of the default, 6, for files that are a fifth larger."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What else there is to know about a run: how, when, and with what it was made; ``seconds`` of computing alone."""
+    """How and when a run was made; ``seconds`` counts the computation only."""
 
     command_line: str | None
     started: datetime
     seconds: float
 
     def as_dict(self) -> dict[str, object]:
-        """As ``result.json`` has it."""
+        """Return the entry of ``result.json``."""
         plugins = [{"file": str(plugin.path), "sha256": plugin.sha256} for plugin in loaded_plugins()]
         return {
-            "momentumlab": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "platform": platform.platform(),
+            **identity.current_versions(),
             "command_line": self.command_line,
-            "started": self.started.astimezone().isoformat(timespec="seconds"),
+            "started": local_time(self.started).isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 6),
             **({"plugins": plugins} if plugins else {}),
         }
 
 
 def prepare(out: Path) -> None:
-    """Make sure that run folders can be made in ``out`` before anything is computed.
+    """Check, before anything is computed, that run folders can be created in ``out``.
 
     Raises
     ------
     OutputError
-        If ``out`` cannot be made, or nothing can be written into it.
+        If ``out`` cannot be created or written.
     """
-    with _output_errors(out):
+    with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK | os.X_OK):
             raise PermissionError(None, "permission denied", str(out))
 
 
 def write_run(report: Report, out: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False) -> Report:
-    """Write a report into a new run folder; with ``theory``, its figures show what theory predicts.
+    """Write a run into a new run folder.
+
+    Parameters
+    ----------
+    report
+        The run.
+    out
+        Folder of the run folders.
+    provenance
+        How it was made.
+    plots
+        Whether to draw the figures.
+    theory
+        Whether the figures show predictions.
 
     Returns
     -------
     Report
-        The same with its run folder.
+        The same report with its run folder.
 
     Raises
     ------
     OutputError
-        If something cannot be written. What was written before remains.
+        If a file cannot be written. Files that were written before remain.
     """
-    with _output_errors(out):
-        folder = make_folder(out, report.experiment.name, provenance.started)
+    experiment = report.experiment
+    with output_errors(out):
+        folder = make_folder(out, experiment.name, provenance.started)
     report = report.written_to(folder)
     result = report.result
-    with _output_errors(folder), _unfinished(folder):
-        files.write_text(folder / "experiment.yaml", to_yaml(result.experiment))
-        files.write_text(folder / "summary.csv", csv_text([report]))
-        if result.history is not None:
-            files.write(folder / "trajectories.npz", functools.partial(_save_history, result))
-        if plots and result.history is not None:
-            texts = _stamp(folder, RUN, result.experiment, [result], provenance)
-            _write_figures(folder, run_drawings(report, theory=theory), texts)
-        settings = to_dict(result.experiment)
-        document = json_document(report, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes))
-        recorded = [] if result.history is None else [result]
-        head = header(RUN, result.experiment, [result], recorded, started=provenance.started, folder=folder)
-        _complete(folder, head, document)
+    with output_errors(folder), _unfinished(folder, RUN, experiment, provenance, result.trials):
+        _write_texts(folder, {"experiment.yaml": to_yaml(experiment), "summary.csv": csv_text([report])})
+        _write_arrays(folder, "trajectories.npz", _history(result))
+        if plots:
+            _draw(folder, RUN, experiment, [result], provenance, run_drawings(report, theory=theory))
+        document = json_document(
+            report, settings=to_dict(experiment), provenance=provenance.as_dict(), notes=list(report.notes)
+        )
+        _complete(folder, document, RUN, experiment, provenance, [result], [result])
     return report
 
 
 def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_trials: int) -> Path:
-    """Make the run folder of a sweep, which says that it is partial until the sweep is finished.
+    """Create the run folder of a sweep, which can be resumed until it is complete.
 
     Raises
     ------
     OutputError
-        If something cannot be written.
+        If a file cannot be written.
     """
-    with _output_errors(out):
+    with output_errors(out):
         folder = make_folder(out, experiment.name, started)
-    with _output_errors(folder):
-        settings, trials = to_dict(experiment), experiment.trials
-        partial = {"complete": False, "block_trials": block_trials, "trials": trials, "experiment": settings}
-        files.write_text(folder / PARTIAL, json.dumps(partial) + "\n")
-        files.write_text(folder / "experiment.yaml", to_yaml(experiment))
-        _blocks(folder).mkdir()
+    with output_errors(folder):
+        resume = {"block_trials": block_trials, "experiment": to_dict(experiment)}
+        _write_partial(folder, SWEEP, experiment, started, experiment.trials, **resume)
+        _write_texts(folder, {"experiment.yaml": to_yaml(experiment)})
+        (folder / BLOCKS).mkdir()
     return folder
 
 
@@ -157,48 +178,43 @@ def record_plugin_error(folder: Path, message: str) -> None:
     OutputError
         If it cannot be written.
     """
-    with _output_errors(folder):
-        partial = json.loads(_small_text(folder / PARTIAL))
-        files.write_text(folder / PARTIAL, json.dumps({**partial, "plugin_error": message}) + "\n")
+    with output_errors(folder), suppress(DamageError):
+        partial = read_json(folder / PARTIAL, PARTIAL_CHECKS)
+        _write_json(folder / PARTIAL, {**partial, "plugin_error": message})
 
 
 def ended_by_plugin(folder: Path) -> bool:
     """Return whether an error in a plug-in ended the sweep in a folder."""
     try:
-        return "plugin_error" in json.loads(_small_text(folder / PARTIAL))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return "plugin_error" in read_json(folder / PARTIAL, PARTIAL_CHECKS)
+    except DamageError:
         return False
 
 
 def save_block(folder: Path, outcome: Outcome) -> None:
-    """Keep the trials of one block until the sweep is finished.
+    """Keep the trials of one block until the sweep is complete.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
-    with _output_errors(folder):
-        _blocks(folder).mkdir(exist_ok=True)
-        files.write(
-            _blocks(folder) / f"{outcome.first}.npz",
-            lambda file: np.savez(
-                file,
-                **{name: getattr(outcome, name) for name in BLOCK_ARRAYS},
-            ),
-        )
+    with output_errors(folder):
+        (folder / BLOCKS).mkdir(exist_ok=True)
+        content: dict[str, Any] = {name: getattr(outcome, name) for name in BLOCK_ARRAYS}
+        layout.write(folder / BLOCKS / f"{outcome.first}.npz", lambda file: np.savez(file, **content))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Partial:
-    """What an unfinished sweep left: the experiment, and how many trials a block has."""
+    """An unfinished sweep: its experiment and the number of trials per block."""
 
     experiment: Experiment
     block_trials: int
 
 
 def read_partial(folder: Path) -> Partial:
-    """What the run folder of an unfinished sweep says of it.
+    """Read what an unfinished sweep is to compute.
 
     Raises
     ------
@@ -208,283 +224,218 @@ def read_partial(folder: Path) -> Partial:
     from momentumlab.executor import LARGEST_BLOCK
 
     if not folder.exists():
-        raise OutputError(f"{folder}: there is no such folder")
-    if (folder / "result.json").exists():
+        raise OutputError(f"{folder}: no such folder")
+    if (folder / RECORD).exists():
         raise OutputError(f"{folder}: is complete")
+    if not os.path.lexists(folder / PARTIAL):
+        raise OutputError(f"{folder}: is not the folder of an unfinished sweep")
     try:
-        partial = json.loads(_small_text(folder / PARTIAL))
-        if isinstance(partial, dict) and "experiment" not in partial and partial.get("complete") is False:
-            raise OutputError(f"{folder}: is what an interrupted run left, not an unfinished sweep; run it again")
-        experiment = load_experiment(partial["experiment"])
-        block_trials = partial["block_trials"]
+        partial = read_json(folder / PARTIAL, PARTIAL_CHECKS)
+        if partial["kind"] != SWEEP:
+            kind = partial["kind"]
+            raise OutputError(f"{folder}: is not an unfinished sweep but an interrupted {kind}; run it again")
+        block_trials = partial.get("block_trials")
         if type(block_trials) is not int or not 0 < block_trials <= LARGEST_BLOCK:
-            raise ValueError(f"block_trials is not a whole number from 1 to {LARGEST_BLOCK}")
-    except FileNotFoundError:
-        raise OutputError(f"{folder}: is not the folder of an unfinished sweep") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
-        reason = "; ".join(str(error).splitlines()) or "nested too deep"
+            raise DamageError(f"block_trials is not an integer from 1 to {LARGEST_BLOCK}")
+        if not isinstance(partial.get("experiment"), dict):
+            raise DamageError("it has no experiment")
+        experiment = load_experiment(partial["experiment"])
+    except (DamageError, ConfigError, RecursionError) as error:
+        reason = "; ".join(str(error).splitlines()) or "it is nested too deeply"
         raise OutputError(f"{folder / PARTIAL}: cannot be read ({reason})") from error
     return Partial(experiment=experiment, block_trials=block_trials)
 
 
-def _small_text(path: Path) -> str:
-    """The text of a file that has no reason to be large.
-
-    Raises
-    ------
-    ValueError
-        If it is large, or no text.
-    """
-    with path.open("rb") as file:
-        content = file.read(PARTIAL_BYTES + 1)
-    if len(content) > PARTIAL_BYTES:
-        raise ValueError(f"larger than {PARTIAL_BYTES:,} bytes")
-    return content.decode()
-
-
 def read_blocks(folder: Path, partial: Partial) -> dict[int, Outcome]:
-    """The blocks of an unfinished sweep that are there, by first trial; damaged ones are as good as none."""
+    """Return the finished blocks of a sweep by their first trial; damaged blocks are left out."""
     experiment, size = partial.experiment, partial.block_trials
-    names = [path.name for path in _blocks(folder).glob("*.npz")] if _blocks(folder).is_dir() else []
-    firsts = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"([0-9]{1,15})\.npz", name)))
-    outcomes = (
-        _read_block(_blocks(folder) / f"{first}.npz", first, min(size, experiment.trials - first), experiment)
-        for first in firsts
-        if first < experiment.trials and first % size == 0
-    )
-    return {outcome.first: outcome for outcome in outcomes if outcome is not None}
-
-
-def _read_block(path: Path, first: int, trials: int, experiment: Experiment) -> Outcome | None:
-    """A block; ``None`` if there is none, or it is damaged or not what it should be."""
-    outcome = Outcome(first, trials, experiment.dimension)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in BLOCK_ARRAYS:
-                with archive.open(f"{name}.npy") as file:
-                    getattr(outcome, name)[:] = _read_array(file, like=getattr(outcome, name))
-    except Exception:  # of a damaged file zipfile and NumPy complain in a dozen ways
-        return None
-    is_known = np.isin(outcome.codes, [status.code for status in Status]).all()
-    return outcome if is_known else None
-
-
-def _read_array(file: IO[bytes], *, like: NDArray[Any]) -> NDArray[Any]:
-    """An array of a known shape and type; nothing is allocated before the file has said that it has no other.
-
-    Raises
-    ------
-    ValueError
-        If it has.
-    """
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("another version of the format")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if (shape, is_fortran, dtype) != (like.shape, False, like.dtype):
-        raise ValueError("another shape or type")
-    content = file.read(like.nbytes + 1)  # at the end of the entry its checksum is looked at
-    if len(content) != like.nbytes:
-        raise ValueError("another length")
-    return np.frombuffer(content, dtype).reshape(shape)
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """The time in which this process alone works on a sweep's folder.
-
-    Raises
-    ------
-    OutputError
-        If another process does.
-    """
-    try:
-        import fcntl
-    except ImportError:  # no such locks here
-        yield
-        return
-    with _output_errors(folder):
-        file = (folder / PARTIAL).open("rb")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(f"{folder}: another process is at work on it") from None
-        yield
+    outcomes: dict[int, Outcome] = {}
+    for path in block_files(folder):
+        first = int(path.stem) if path.stem.isdecimal() else -1
+        if not 0 <= first < experiment.trials or first % size:
+            continue
+        outcome = Outcome(first, min(size, experiment.trials - first), experiment.dimension)
+        with suppress(DamageError):
+            with ArrayFile(path) as file:
+                for name, dtype in BLOCK_ARRAYS.items():
+                    array = getattr(outcome, name)
+                    array[:] = file.read(name, dtype, *array.shape)
+            if np.isin(outcome.codes, [status.code for status in Status]).all():
+                outcomes[first] = outcome
+    return dict(sorted(outcomes.items()))
 
 
 def write_sweep(
-    report: Report,
-    folder: Path,
-    provenance: Provenance,
-    *,
-    plots: bool = True,
-    theory: bool = False,
+    report: Report, folder: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False
 ) -> Report:
-    """Finish the run folder of a sweep.
+    """Complete the run folder of a sweep.
 
     Parameters
     ----------
     report
         The sweep.
     folder
-        What `begin_sweep` made.
+        What `begin_sweep` created.
     provenance
         How it was made.
     plots
         Whether to draw the figures.
     theory
-        Whether the maps show what theory says, too.
+        Whether the maps show predictions.
 
     Raises
     ------
     OutputError
-        If something cannot be written; the sweep can still be resumed, then.
+        If a file cannot be written; the sweep can then be resumed.
     """
-    report = report.written_to(folder)
+    report, experiment = report.written_to(folder), report.experiment
     result = report.result
-    recorded = None if report.recorded is None else report.recorded.result
-    with _output_errors(folder):
-        if not (folder / "experiment.yaml").exists():  # killed in its first moments
-            files.write_text(folder / "experiment.yaml", to_yaml(result.experiment))
-        every_array: dict[str, Any] = arrays(report.planes)
-        files.write(folder / "sweep.npz", lambda file: np.savez(file, **every_array))
-        files.write_text(folder / "summary.csv", csv_text([report]))
-        if recorded is not None:
-            files.write(folder / "trajectories.npz", functools.partial(_save_history, recorded))
+    recorded = [] if report.recorded is None else [report.recorded.result]
+    with output_errors(folder):
+        if not (folder / "experiment.yaml").exists():  # the process was killed in its first moment
+            _write_texts(folder, {"experiment.yaml": to_yaml(experiment)})
+        _write_arrays(folder, "sweep.npz", arrays(report.planes))
+        _write_texts(folder, {"summary.csv": csv_text([report])})
+        for each in recorded:
+            _write_arrays(folder, "trajectories.npz", _history(each))
         if plots:
-            texts = _stamp(folder, SWEEP, result.experiment, [result], provenance)
-            _write_figures(folder, sweep_drawings(report, theory=theory), texts)
+            _draw(folder, SWEEP, experiment, [result], provenance, sweep_drawings(report, theory=theory))
         document = json_document(
             report,
             numbers=report.best,
-            settings=to_dict(result.experiment),
+            settings=to_dict(experiment),
             provenance=provenance.as_dict(),
-            notes=list(result.notes),
+            notes=list(report.notes),
+            trials_in_all=result.trials,
         )
-        kept = [] if recorded is None else [recorded]
-        head = header(SWEEP, result.experiment, [result], kept, started=provenance.started, folder=folder)
-        _complete(folder, head, {**document, "trials_in_all": result.trials})
-        shutil.rmtree(_blocks(folder), ignore_errors=True)
+        _complete(folder, document, SWEEP, experiment, provenance, [result], recorded)
+        with suppress(OSError):  # blocks are no longer needed; other files in their folder stay
+            for path in block_files(folder):
+                path.unlink()
+            (folder / BLOCKS).rmdir()
     return report
-
-
-def _blocks(folder: Path) -> Path:
-    return folder / BLOCKS
 
 
 def write_comparison(
     report: ComparisonReport, out: Path, provenance: Provenance, *, plots: bool = True
 ) -> ComparisonReport:
-    """Write a comparison into a run folder of its own; return and errors as those of `write_run`.
+    """Write a comparison into a new run folder; return and errors as those of `write_run`.
 
-    Where it has several surfaces, the names of their files end in the surface's.
+    With several surfaces, the names of their files end in the surface's name.
     """
     from momentumlab.report import comparison_data
 
-    with _output_errors(out):
-        folder = make_folder(out, report.result.comparison.name, provenance.started)
+    comparison = report.result.comparison
+    with output_errors(out):
+        folder = make_folder(out, comparison.name, provenance.started)
     report = report.written_to(folder)
-    result = report.result
-    with _output_errors(folder), _unfinished(folder):
-        files.write_text(folder / "experiment.yaml", to_yaml(result.comparison))
-        files.write_text(folder / "ranking.csv", comparison_data.ranking_csv_text([report]))
-        files.write_text(folder / "tuning.csv", comparison_data.tuning_csv_text(result))
-        files.write_text(folder / "summary.csv", csv_text(report.reports))
-        searched: dict[str, Any] = comparison_data.search_arrays(result)
-        files.write(folder / "search.npz", lambda file: np.savez(file, **searched))
-        suffixes = file_suffixes([each.experiment.surface.name for each in result.results])
-        for suffix, each in zip(suffixes, result.results, strict=True):
-            files.write_text(folder / f"best{suffix}.yaml", to_yaml(each.experiment))
-            files.write(folder / f"trajectories{suffix}.npz", functools.partial(_save_history, each))
+    results = report.result.results
+    trials = sum(each.trials for each in results)
+    with output_errors(folder), _unfinished(folder, COMPARISON, comparison, provenance, trials):
+        texts = {
+            "experiment.yaml": to_yaml(comparison),
+            "ranking.csv": comparison_data.ranking_csv_text([report]),
+            "tuning.csv": comparison_data.tuning_csv_text(report.result),
+            "summary.csv": csv_text(report.reports),
+        }
+        _write_texts(folder, texts)
+        _write_arrays(folder, "search.npz", comparison_data.search_arrays(report.result))
+        suffixes = file_suffixes([each.experiment.surface.name for each in results])
+        for suffix, each in zip(suffixes, results, strict=True):
+            _write_texts(folder, {f"best{suffix}.yaml": to_yaml(each.experiment)})
+            _write_arrays(folder, f"trajectories{suffix}.npz", _history(each))
         if plots:
-            texts = _stamp(folder, COMPARISON, result.comparison, result.results, provenance)
-            _write_figures(folder, comparison_drawings(report), texts)
-        settings = to_dict(result.comparison)
+            _draw(folder, COMPARISON, comparison, results, provenance, comparison_drawings(report))
         document = comparison_data.json_document(
-            report, settings=settings, provenance=provenance.as_dict(), notes=list(result.notes)
+            report, settings=to_dict(comparison), provenance=provenance.as_dict(), notes=list(report.notes)
         )
-        results = result.results
-        head = header(COMPARISON, result.comparison, results, results, started=provenance.started, folder=folder)
-        _complete(folder, head, document)
+        _complete(folder, document, COMPARISON, comparison, provenance, results, results)
     return report
 
 
 def write_new_files(texts: Mapping[Path, str], *, force: bool = False) -> None:
-    """Write text files that are not there yet: all of them, or none.
+    """Write text files that do not exist yet: all of them or none.
 
     Raises
     ------
     OutputError
-        If one is there (unless forced), or cannot be written.
+        If one exists (unless forced) or cannot be written.
     """
     for path in texts:
-        with _output_errors(path):
+        with output_errors(path):
             if path.exists() and not force:
-                raise FileExistsError(None, "is there already; --force writes it anew", str(path))
+                raise FileExistsError(None, "already exists; --force overwrites it", str(path))
     for path, text in texts.items():
-        with _output_errors(path):
-            files.write_text(path, text)
+        with output_errors(path):
+            write_text(path, text)
 
 
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write one figure as PNG.
+def write_file(path: Path, content: Callable[[BinaryIO], object]) -> None:
+    """Write a file whose content another module provides.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    with _output_errors(path):
-        files.write(path, lambda file: _save_figure(figure, file))
+    with output_errors(path):
+        layout.write(path, content)
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """Write one figure as PNG; errors as those of `write_file`."""
+    write_file(path, functools.partial(_save_figure, figure))
 
 
 def write_figures(
     folder: Path, drawings: Drawings, texts: Mapping[str, str], *, kinds: Sequence[str] = ("png",), dpi: int | None
 ) -> list[Path]:
-    """Draw figures into a folder, which is made if it is not there.
+    """Draw figures into a folder, which is created if necessary; a run folder adds them to its record.
 
     Parameters
     ----------
     folder
-        Where to.
+        Destination.
     drawings
-        The figures by the names of their files.
+        Functions that draw, by the names of their files.
     texts
-        What each PNG carries, by keyword.
+        Texts that each PNG carries, by keyword.
     kinds
-        ``png``, ``svg``, ``pdf``: each figure is written as all of these.
+        ``png``, ``svg``, ``pdf``: each figure is written in all of these formats.
     dpi
-        Dots per inch of a PNG, if they are not the usual ones.
+        Dots per inch of a PNG; None for the default.
 
     Returns
     -------
     paths
-        What was written.
+        The files that were written.
 
     Raises
     ------
     OutputError
-        If something cannot be written. What was written before remains.
+        If a file cannot be written, or would replace a file in a run folder that the run did not write.
     """
-    with _output_errors(folder):
+    with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        return _write_figures(folder, drawings, texts, kinds=kinds, dpi=dpi)
-
-
-def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file of which another part of the package knows the content.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    with _output_errors(path):
-        files.write(path, write)
+        try:
+            record = read_record(folder) if (folder / RECORD).exists() else None
+        except DamageError:
+            record = None
+        if record is not None:
+            names = (f"{name}.{kind}" for name in drawings for kind in kinds)
+            foreign = [name for name in names if name not in record["files"] and os.path.lexists(folder / name)]
+            if foreign:
+                message = f"{', '.join(foreign)} was not written by momentumlab and is not replaced; use --to FOLDER"
+                raise OutputError(f"{folder}: {message}")
+        paths = _write_figures(folder, drawings, texts, kinds=kinds, dpi=dpi)
+        if record is not None:
+            sizes = {path.name: path.stat().st_size for path in paths}
+            _write_json(folder / RECORD, {**record, "files": {**record["files"], **sizes}})
+    return paths
 
 
 def make_folder(out: Path, name: str, when: datetime) -> Path:
-    """A new folder ``<YYYYMMDD-HHMMSS>-<name>``, with ``-2``, ``-3`` … where that is taken: making it claims it."""
+    """Create a folder ``<YYYYMMDD-HHMMSS>-<name>``, with ``-2``, ``-3``, … if that exists, and return it."""
     base = f"{when:%Y%m%d-%H%M%S}-{file_name(name)}"
     folder, number = out / base, 1
     while True:
@@ -498,34 +449,109 @@ def make_folder(out: Path, name: str, when: datetime) -> Path:
 
 
 def file_name(name: str) -> str:
-    """The name of an experiment without what some file system refuses: letters, digits and ``._-``, not too long."""
+    """Return a name for files on every file system: letters, digits and ``._-``, at most `NAME_BYTES` bytes."""
     safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "experiment"
     return safe.encode()[:NAME_BYTES].decode(errors="ignore")
 
 
+# Parts of a run folder
+
+
 @contextmanager
-def _unfinished(folder: Path) -> Iterator[None]:
-    """The time in which a run folder that is written in one go says that it is not complete."""
-    files.write_text(folder / PARTIAL, '{"complete": false}\n')
+def _unfinished(
+    folder: Path, kind: str, experiment: Experiment | Comparison, provenance: Provenance, trials: int
+) -> Iterator[None]:
+    """Lock a folder that is written in one go, and mark it as unfinished."""
     with only_one(folder):
+        _write_partial(folder, kind, experiment, provenance.started, trials)
         yield
 
 
-def _complete(folder: Path, head: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-    """Write ``result.json``, once all else is on the disk: now the folder is complete."""
-    files.settle(folder)
-    text = json.dumps({"format": FORMAT, "run": head, **document}, allow_nan=False, ensure_ascii=False) + "\n"
-    files.write_text(folder / RESULT, text, settled=True)
-    files.settle_names(folder)
-    files.settle_names(folder.parent)
+def _write_partial(
+    folder: Path, kind: str, experiment: Experiment | Comparison, started: datetime, trials: int, **resume: object
+) -> None:
+    process = {"host": platform.node(), "pid": os.getpid()}
+    summary = identity.summary(kind, experiment, started=started, trials=trials)
+    _write_json(folder / PARTIAL, {**summary, "complete": False, "process": process, "files": [], **resume})
+
+
+def _announce(folder: Path, names: Iterable[str]) -> None:
+    """Add the names of files to `PARTIAL` before they are written."""
+    partial = read_json(folder / PARTIAL, PARTIAL_CHECKS)
+    files = [*partial["files"], *(name for name in names if name not in partial["files"])]
+    if len(files) > len(partial["files"]):
+        _write_json(folder / PARTIAL, {**partial, "files": files})
+
+
+def _write_json(path: Path, value: object, *, sync: bool = False) -> None:
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a path that is not valid UTF-8
+        text = json.dumps(value, allow_nan=False) + "\n"
+    write_text(path, text, sync=sync)
+
+
+def _write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    _announce(folder, texts)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+
+
+def _write_arrays(folder: Path, name: str, content: Mapping[str, Any]) -> None:
+    _announce(folder, [name])
+    layout.write(folder / name, lambda file: np.savez(file, **content))
+
+
+def _history(result: Result) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in ("positions", "velocities", "losses", "iterations")}
+
+
+def _draw(
+    folder: Path,
+    kind: str,
+    experiment: Experiment | Comparison,
+    results: Sequence[Result],
+    provenance: Provenance,
+    drawings: Drawings,
+) -> None:
+    _announce(folder, [f"{name}.png" for name in drawings])
+    texts = identity.png_texts(experiment, results, folder=folder.name, kind=kind, provenance=provenance.as_dict())
+    _write_figures(folder, drawings, texts)
+
+
+def _complete(
+    folder: Path,
+    document: Mapping[str, Any],
+    kind: str,
+    experiment: Experiment | Comparison,
+    provenance: Provenance,
+    results: Sequence[Result],
+    recorded: Sequence[Result],
+) -> None:
+    """Write ``result.json`` and, when all files are on the disk, the record that makes the folder complete."""
+    _announce(folder, [RESULT])
+    _write_json(folder / RESULT, {"format": FORMAT, **document})
+    written = read_json(folder / PARTIAL, PARTIAL_CHECKS)["files"]
+    for path in unfinished_files(folder, written):  # of processes that were killed
+        path.unlink()
+    layout.sync_files(folder)
+    _, sizes = layout.sizes_in(folder)
+    origin = {"host": platform.node(), "inode": folder.stat().st_ino}
+    trials = sum(result.trials for result in results)
+    record = {
+        **identity.summary(kind, experiment, started=provenance.started, trials=trials),
+        **identity.numbers(experiment, results, recorded),
+        "origin": origin,
+        "files": {name: sizes[name] for name in sorted(written) if sizes.get(name) is not None},
+    }
+    _write_json(folder / RECORD, record, sync=True)
+    layout.sync_directory(folder)
+    layout.sync_directory(folder.parent)
     (folder / PARTIAL).unlink()
-    point_latest(folder)
-
-
-def _stamp(
-    folder: Path, kind: str, experiment: Experiment | Comparison, results: Sequence[Result], provenance: Provenance
-) -> dict[str, str]:
-    return stamp(experiment, results, folder=folder.name, kind=kind, provenance=provenance.as_dict())
+    with suppress(OSError):  # Windows does not remove files that are open
+        (folder / LOCK).unlink(missing_ok=True)
+    layout.point_latest(folder)
 
 
 def _write_figures(
@@ -549,7 +575,7 @@ def _write_figures(
             continue
         for kind in kinds:
             paths.append(folder / f"{name}.{kind}")
-            files.write(paths[-1], functools.partial(_save_figure, figure, texts=texts, kind=kind, dpi=dpi))
+            layout.write(paths[-1], functools.partial(_save_figure, figure, texts=texts, kind=kind, dpi=dpi))
     return paths
 
 
@@ -563,7 +589,7 @@ def _save_figure(
 ) -> None:
     options: dict[str, Any] = {}
     if kind == "png":
-        from PIL.PngImagePlugin import PngInfo  # what matplotlib writes PNG with
+        from PIL.PngImagePlugin import PngInfo  # matplotlib writes PNG with Pillow
 
         info = PngInfo()
         for keyword, text in (texts or {}).items():
@@ -571,28 +597,3 @@ def _save_figure(
         options["pil_kwargs"] = {"compress_level": PNG_COMPRESSION, "pnginfo": info}
     with np.errstate(all="ignore"):
         figure.savefig(file, format=kind, dpi=dpi or "figure", **options)
-
-
-def _save_history(result: Result, file: BinaryIO) -> None:
-    np.savez(
-        file,
-        positions=result.positions,
-        velocities=result.velocities,
-        losses=result.losses,
-        iterations=result.iterations,
-    )
-
-
-@contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        if isinstance(error, ValueError) and "null byte" not in str(error):
-            raise
-        reason = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, FileExistsError) and error.errno is not None:
-            reason = "there is a file in the way"
-        named = str(getattr(error, "filename", None) or path)
-        place = str(path) if named.endswith(".part") else named
-        raise OutputError(f"{place}: {reason[:1].lower()}{reason[1:]}") from error
