@@ -1,9 +1,9 @@
-"""``momentumlab runs`` and ``run --needed`` in a folder of 10 000 runs.
+"""``momentumlab runs`` and ``run --skip-existing`` in a folder of 10 000 runs.
 
 Usage: python benchmarks/listing.py [FOLDERS] [REPEATS]
 
-Makes that many run folders (default 10 000) of which each has the seven files of a run with figures, then starts every
-command in turn, REPEATS times (default 5), after one round that does not count. Times are medians of whole processes.
+Creates that many run folders (default 10 000), each with the files of a run with figures, and runs every command
+REPEATS times (default 5) in turn, after one round that does not count. Times are medians of whole processes.
 """
 
 import json
@@ -23,25 +23,25 @@ RAVINE = ["--surface", "ravine", "--optimizer", "momentum", "--no-plots", "--qui
 
 
 def fill(out: Path, folders: int) -> None:
-    """Folders like that of a real run, each with its own name, time and identity."""
+    """Create folders like that of a real run, each with its own name, time and identity."""
     result = momentumlab.run(surface="ravine", optimizer="momentum", lr=0.123, out=out)
     assert result.run_folder is not None
-    document = json.loads((result.run_folder / "result.json").read_text())
+    record = json.loads((result.run_folder / "run.json").read_text())
     began = datetime(2026, 1, 1)
     for number in range(folders):
         when = began + timedelta(minutes=number)
         folder = out / f"{when:%Y%m%d-%H%M%S}-run_{number}"
         shutil.copytree(result.run_folder, folder)
-        document["run"] |= {
+        record |= {
             "name": f"run_{number}",
             "started": when.astimezone().isoformat(),
             "identity": f"{number:064x}",
         }
-        (folder / "result.json").write_text(json.dumps(document, ensure_ascii=False) + "\n")
+        (folder / "run.json").write_text(json.dumps(record) + "\n")
 
 
 def seconds(command: list[str]) -> float:
-    """The wall time of a whole process."""
+    """Return the wall time of a whole process."""
     clock = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - clock
@@ -58,8 +58,8 @@ def main() -> None:
             "runs --limit 0": [*listing, "--limit", "0"],
             "runs --format json": [*listing, "--format", "json"],
             "runs show PREFIX": [*MOMENTUMLAB, "runs", "show", "20260103-000000", "--out", folder],
-            "run --needed, there": [*run, "--lr", "0.123", "--needed", "--out", folder],
-            "run --needed, not there": [*run, "--lr", "0.2", "--needed", "--out", folder],
+            "run --skip-existing, stored": [*run, "--lr", "0.123", "--skip-existing", "--out", folder],
+            "run --skip-existing, new": [*run, "--lr", "0.2", "--skip-existing", "--out", folder],
             "run, an empty folder": [*run, "--lr", "0.2", "--out", f"{folder}/empty"],
         }
         times: dict[str, list[float]] = {name: [] for name in commands}

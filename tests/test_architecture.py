@@ -43,7 +43,7 @@ ROOMS = [
 ]
 
 # A result's figures and its notebook table are methods for the convenience of notebooks.
-LAZY_EXCEPTIONS = {("result", "report"), ("search", "report"), ("runs", "api")}
+LAZY_EXCEPTIONS = {("result", "report"), ("search", "report")}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -100,7 +100,7 @@ except SystemExit:
 
 
 def test_a_list_of_runs_loads_neither_numpy_nor_yaml() -> None:
-    folder = ROOT / "tests" / "data" / "runs" / "format1"
+    folder = ROOT / "tests" / "data" / "runs"
     program = f"""
 from momentumlab.cli import app
 try:

@@ -307,7 +307,7 @@ def test_new_writes_plugins_with_tests_that_pass_and_overwrites_nothing(command:
     assert f"{len(SURFACE_CONTRACTS) + len(OPTIMIZER_CONTRACTS) + 2} passed" in done.stdout
     (tmp_path / "my_wells.py").unlink()
     done = command("new", "--surface-plugin", "my_wells.py")
-    assert (done.returncode, done.stderr) == (1, "error: test_my_wells.py: is there already; --force writes it anew\n")
+    assert (done.returncode, done.stderr) == (1, "error: test_my_wells.py: already exists; --force overwrites it\n")
     assert not (tmp_path / "my_wells.py").exists(), "both files, or none"
 
 

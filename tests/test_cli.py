@@ -26,6 +26,7 @@ ALL_FILES = {
     "experiment.yaml",
     "loss.png",
     "result.json",
+    "run.json",
     "summary.csv",
     "trajectories.npz",
     "trajectory.png",
@@ -421,7 +422,7 @@ def test_new_writes_a_configuration_that_runs_and_never_overwrites(command: Comm
     assert command("run", "mine.yaml", "--no-plots", "--quiet").returncode == 0
     (tmp_path / "mine.yaml").write_text("precious")
     done = command("new", "mine.yaml")
-    assert (done.returncode, done.stderr) == (1, "error: mine.yaml: is there already; --force writes it anew\n")
+    assert (done.returncode, done.stderr) == (1, "error: mine.yaml: already exists; --force overwrites it\n")
     assert (tmp_path / "mine.yaml").read_text() == "precious"
     assert command("new", "mine.yaml", "--force").returncode == 0
 

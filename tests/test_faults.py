@@ -19,7 +19,7 @@ import pytest
 
 from momentumlab import stopping
 from momentumlab.config import load_either
-from momentumlab.runs.layout import PARTIAL
+from momentumlab.runs.layout import LOCK, PARTIAL, RECORD
 from tests.conftest import ROOT
 from tests.fuzz.judge import run_in_process
 from tests.test_cli import ALL_FILES, RAVINE
@@ -74,7 +74,7 @@ def visible(folder: Path) -> Iterator[Path]:
 
 
 def is_complete(folder: Path) -> bool:
-    return (folder / "result.json").exists()
+    return (folder / RECORD).exists()
 
 
 class Reader(threading.Thread):
@@ -174,7 +174,7 @@ def test_a_signal_at_any_moment_is_one_line_and_the_right_exit_code(
         expected = (128 + number, f"{stopping.WORDS[number]}\n")
         assert (process.returncode, errors) in (expected, (0, "")), moment
     for folder in tmp_path.glob("runs/[0-9]*"):
-        assert not [file for file in folder.iterdir() if file.name.startswith(".")], "half-written files are removed"
+        assert not list(folder.glob(".*.part")), "half-written files are removed"
         for path in visible(folder):
             assert_whole(path)
         names = {file.name for file in visible(folder)}
@@ -239,7 +239,7 @@ def test_a_file_that_outgrows_its_limit_is_one_line_and_the_next_run_is_unharmed
     (folder,) = tmp_path.glob("runs/[0-9]*")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr == f"error: runs/{folder.name}/trajectory.png: file too large\n"
-    assert {path.name for path in folder.iterdir()} == WITHOUT_FIGURES - {"result.json"} | {PARTIAL}
+    assert {path.name for path in folder.iterdir()} == WITHOUT_FIGURES - {"result.json", RECORD} | {PARTIAL, LOCK}
     for path in visible(folder):
         assert_whole(path)
     assert finished("run", RAVINE, "--no-plots", cwd=tmp_path).returncode == 0
@@ -258,7 +258,7 @@ def test_a_full_file_system_is_one_line(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr == f"error: {folder}/trajectory.png: no space left on device\n"
         assert not is_complete(folder)
-        assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+        assert not list(folder.glob(".*.part"))
         for path in visible(folder):
             assert_whole(path)
         shutil.rmtree(folder)

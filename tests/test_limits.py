@@ -8,7 +8,7 @@ import momentumlab
 from momentumlab.config import grammar, load_either, schedules, tree, validation
 from momentumlab.engine import HISTORY_BYTES
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, make_plan
-from momentumlab.runs.write import PARTIAL_BYTES
+from momentumlab.runs.layout import LARGEST_RECORD
 from tests.conftest import ROOT, Command
 
 BASE = {"surface": "ravine", "optimizer": "momentum", "tolerance": None}
@@ -27,7 +27,7 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         f"a sweep | {MAX_TRIALS:,}": True,
         f"per surface | {MAX_SEARCHED:,}": True,
         "paths of a run | 1 GiB": HISTORY_BYTES == 2**30,
-        "resumed | 20 MB": PARTIAL_BYTES == 2 * 10**7,
+        "resumed | 20 MB": LARGEST_RECORD == 2 * 10**7,
     }
     for line, is_so in told.items():
         assert line in page

@@ -3,11 +3,10 @@
 import csv
 import io
 import json
-import os
 import shutil
 import sys
-import time
-import zlib
+import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from momentumlab.runs.png import LONGEST_TEXT, SIGNATURE, read_picture, texts
-from momentumlab.runs.run import RunStatus, read_run, runs_in
-from momentumlab.runs.verdict import Verdict, held_against
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from typer.testing import CliRunner
 
 import momentumlab
+from momentumlab.cli import app
 from momentumlab.config.dump import to_yaml
 from momentumlab.errors import ConfigError
 from momentumlab.result import Result
 from momentumlab.runs import export
-from momentumlab.runs import remove as removing
 from momentumlab.runs import write as store
 from momentumlab.runs.compare import joined_drawings, side_by_side
 from momentumlab.runs.find import find
+from momentumlab.runs.layout import only_one
 from momentumlab.runs.plot import drawings
-from momentumlab.runs.read import Loaded, load_run
-from tests.test_runs import MADE, run_of, typed
+from momentumlab.runs.read import LoadedRun, load_run
+from momentumlab.runs.records import RunStatus, read_run, runs_in
+from momentumlab.runs.rerun import PNG_SIGNATURE, Verdict, compare_with_folder, read_png
+from tests.test_runs import MADE, forget_sizes, run_of, typed
 
 NAME = "Σ β 実験"
 
@@ -48,7 +48,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def loaded(out: Path, name: str) -> Loaded:
+def loaded(out: Path, name: str) -> LoadedRun:
     return load_run(next(run for run in runs_in(out) if run.name == name))
 
 
@@ -64,16 +64,16 @@ def copy(out: Path, tmp_path: Path) -> Path:
 def test_a_picture_carries_its_experiment(out: Path) -> None:
     kept = loaded(out, NAME)
     for path in kept.run.path.glob("*.png"):
-        picture = read_picture(path)
+        picture = read_png(path)
         assert picture.experiment == to_yaml(kept.experiment)
         assert NAME in picture.experiment
-        assert picture.told["run_folder"] == kept.run.path.name
-        assert picture.told["momentumlab"] == momentumlab.__version__
-        assert picture.told["digest"] == kept.run.header["digest"]
+        assert picture.summary["run_folder"] == kept.run.path.name
+        assert picture.summary["momentumlab"] == momentumlab.__version__
+        assert picture.summary["digest"] == kept.run.record["digest"]
         with Image.open(path) as image:  # another reader of PNG
             image.load()
             assert image.info["momentumlab:experiment"] == picture.experiment
-            assert json.loads(image.info["momentumlab:run"]) == picture.told
+            assert json.loads(image.info["momentumlab:run"]) == picture.summary
 
 
 def test_what_a_picture_carries_costs_less_than_4_kb_and_no_pixel(out: Path, tmp_path: Path) -> None:
@@ -85,59 +85,57 @@ def test_what_a_picture_carries_costs_less_than_4_kb_and_no_pixel(out: Path, tmp
         assert one.tobytes() == other.tobytes()
 
 
-def chunk(kind: bytes, content: bytes, *, check: int | None = None) -> bytes:
-    crc = zlib.crc32(kind + content) if check is None else check
-    return len(content).to_bytes(4) + kind + content + crc.to_bytes(4)
+def png(**texts: str) -> bytes:
+    """A PNG of one pixel with these texts."""
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_itxt(f"momentumlab:{keyword}", text, zip=True)
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "png", pnginfo=info)
+    return buffer.getvalue()
 
 
-END = chunk(b"IEND", b"")
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+SUMMARY = json.dumps({"digest": "0" * 64})
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (END, "carries no experiment"),
-        (b"", "no end"),
-        (chunk(b"tEXt", b"momentumlab:run\0{}"), "no end"),
-        (chunk(b"tEXt", b"a\0b", check=1) + END, "damaged"),
-        (chunk(b"iTXt", b"a\0\1\0\0\0" + b"no zlib") + END, "damaged"),
-        (chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"x" * 100)[:-6]) + END, "cut off"),
-        (chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(LONGEST_TEXT + 1))) + END, "more than"),
-        (chunk(b"iTXt", b"a\0\1\7\0\0" + zlib.compress(b"x")) + END, "packing"),
-        (chunk(b"iTXt", b"a\0\0\0\0\0\xff\xfe") + END, "not UTF-8"),
-        ((2**31).to_bytes(4) + b"iTXt" + END, "more than"),
-        (chunk(b"tEXt", b"momentumlab:run\0[]") + chunk(b"tEXt", b"momentumlab:experiment\0x") + END, "cannot be read"),
-        (chunk(b"tEXt", b"momentumlab:run\0" + b"[" * 99999) + END, "recursion|experiment|deep"),
+        (png(), "carries no experiment"),
+        (png(run=SUMMARY), "carries no experiment"),
+        (PNG_SIGNATURE, "cannot be read as a PNG"),
+        (png(run=SUMMARY, experiment="x: 1")[:60], "cannot be read as a PNG"),
+        (flipped(png(run=SUMMARY, experiment="x: 1"), 80), "cannot be read as a PNG"),
+        (png(run=SUMMARY, experiment="x" * 2_000_000), "cannot be read as a PNG"),
+        (png(run="[]", experiment="x"), "carries a summary of its run that cannot be read"),
+        (png(run="[" * 99999, experiment="x"), "carries a summary of its run that cannot be read"),
+        (png(run='{"digest": 1}', experiment="x"), "carries a summary of its run that cannot be read"),
     ],
 )
-def test_a_picture_that_is_none_of_ours_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
-    (tmp_path / "picture.png").write_bytes(SIGNATURE + content)
+def test_a_png_without_a_readable_experiment_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(content)
     with pytest.raises(ConfigError, match=message):
-        read_picture(tmp_path / "picture.png")
+        read_png(tmp_path / "picture.png")
     assert typed("runs", "rerun", tmp_path / "picture.png", code=2).startswith(str(tmp_path / "picture.png"))
 
 
-def test_texts_of_other_writers_are_read() -> None:
-    content = SIGNATURE + chunk(b"tEXt", "a\0ü".encode("latin-1")) + chunk(b"iTXt", "b\0\0\0de\0c\0β".encode()) + END
-    assert texts(io.BytesIO(content)) == {"a": "ü", "b": "β"}
-
-
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
-def test_every_text_survives_in_a_picture(text: str) -> None:
-    info = PngInfo()
-    info.add_itxt("packed", text, zip=True)
-    info.add_itxt("plain", text)
-    buffer = io.BytesIO()
-    Image.new("L", (1, 1)).save(buffer, "png", pnginfo=info)
-    buffer.seek(0)
-    assert texts(buffer) == {"packed": text, "plain": text}
+def test_every_text_survives_in_a_png(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figure.png"
+        path.write_bytes(png(run=SUMMARY, experiment=text))
+        assert read_png(path).experiment == text
 
 
 def test_a_run_is_repeated_from_the_picture_alone(out: Path, tmp_path: Path) -> None:
     shutil.copy(loaded(out, NAME).run.path / "loss.png", tmp_path / "figure.png")
     nowhere = tmp_path / "nowhere"
     printed = typed("runs", "rerun", tmp_path / "figure.png", "--out", nowhere)
-    assert printed == f"{tmp_path / 'figure.png'}: the same to the last bit\n"
+    assert printed == f"{tmp_path / 'figure.png'}: identical to the last bit\n"
     assert not nowhere.exists()
     printed = typed("runs", "rerun", tmp_path / "figure.png", "--out", nowhere, "--keep", "--no-plots")
     (again,) = (run for run in runs_in(nowhere))
@@ -173,7 +171,7 @@ def test_the_largest_difference_is_told(shift: float, verdict: Verdict, out: Pat
     positions = result.positions.copy()
     positions[1, 5, 0] += shift
     changed = _with(result, positions)
-    found = held_against(kept, [changed], None)
+    found = compare_with_folder(kept, [changed])
     assert found.verdict is verdict
     (difference,) = found.differences
     assert (difference.quantity, difference.trial) == ("position", 1)
@@ -197,17 +195,17 @@ def _with(result: Result, positions: Any) -> Result:
 def test_what_differs_is_told_with_the_versions_and_the_exit_code(copy: Path) -> None:
     document = json.loads((copy / "result.json").read_text())
     document["provenance"]["numpy"] = "1.0"
+    (copy / "result.json").write_text(json.dumps(document))
+    forget_sizes(copy)
     kept = load_run(run_of(copy))
     arrays = {
         name: getattr(kept.results[0], name).copy() for name in ("positions", "velocities", "losses", "iterations")
     }
     arrays["losses"][0, 3] *= 2
     np.savez(copy / "trajectories.npz", **arrays)
-    document["run"]["files"] = {}
-    (copy / "result.json").write_text(json.dumps(document))
     printed = typed("runs", "rerun", copy, code=1)
-    assert "not the same" in printed
-    assert f"numpy was 1.0, and is {np.__version__}" in printed
+    assert ": different" in printed
+    assert f"numpy was 1.0 and is {np.__version__}" in printed
     assert f"largest difference of a loss: {kept.results[0].losses[0, 3]:.3g} (trial 0" in printed
     told = json.loads(typed("runs", "rerun", copy, "--format", "json", code=1))
     assert told["verdict"] == "different"
@@ -220,8 +218,8 @@ def test_another_end_is_counted(out: Path) -> None:
     kept = loaded(out, "sweep")
     codes = kept.results[0].status_codes.copy()
     codes[:3] = (codes[:3] + 1) % 3
-    found = held_against(kept, [replace(kept.results[0], status_codes=codes)], None)
-    assert (found.verdict, found.ended_otherwise) == (Verdict.DIFFERENT, 3)
+    found = compare_with_folder(kept, [replace(kept.results[0], status_codes=codes)])
+    assert (found.verdict, found.changed_ends) == (Verdict.DIFFERENT, 3)
 
 
 # Figures
@@ -248,7 +246,7 @@ def test_figures_are_drawn_as_is_asked_for(copy: Path) -> None:
         assert abs(image.size[0] - width / 2) <= 1
         assert abs(image.size[1] - height / 2) <= 1
     assert run_of(copy).status is RunStatus.COMPLETE
-    assert read_picture(copy / "loss.png").told["run_folder"] == copy.name
+    assert read_png(copy / "loss.png").summary["run_folder"] == copy.name
 
 
 def test_the_view_is_the_window_of_the_paths(out: Path) -> None:
@@ -279,10 +277,10 @@ def test_every_figure_of_every_kind_can_be_drawn(name: str, expected: set[str], 
     ("name", "arguments", "message"),
     [
         (NAME, ["--only", "map_loss"], "no figure 'map_loss'; it has trajectory, velocity, loss"),
-        (NAME, ["--view=1,0"], "is no window"),
+        (NAME, ["--view=1,0"], "is not a window"),
         (NAME, ["--view=0,1"], "four numbers"),
-        (NAME, ["--view=0,1,0,1", "--only", "loss"], "none are drawn"),
-        ("comparison", ["--theory"], "no theory"),
+        (NAME, ["--view=0,1,0,1", "--only", "loss"], "none is drawn"),
+        ("comparison", ["--theory"], "does not apply"),
         (NAME, ["--dpi", "100", "--svg"], "--dpi"),
     ],
 )
@@ -344,7 +342,7 @@ def test_a_loop_becomes_one_figure(loop: Path, tmp_path: Path) -> None:
     assert [text.get_text() for text in legend.get_texts()][:2] == ["β = 0, at most = 20", "β = 0.5, at most = 20"]
     printed = typed("runs", "compare", *(each.run.path for each in runs), "--figure", tmp_path / "new" / "all.png")
     assert printed.splitlines()[-2:] == [str(tmp_path / "new" / f"all{end}.png") for end in ("", "-velocity")]
-    assert all(path.read_bytes().startswith(SIGNATURE) for path in (tmp_path / "new").iterdir())
+    assert all(path.read_bytes().startswith(PNG_SIGNATURE) for path in (tmp_path / "new").iterdir())
 
 
 def test_runs_that_do_not_differ_are_told_apart_by_their_folders(out: Path, copy: Path) -> None:
@@ -443,39 +441,83 @@ def test_removal_asks(answer: str, is_gone: bool, copy: Path, monkeypatch: pytes
     assert copy.exists() is not is_gone
 
 
-@pytest.mark.parametrize("foreign", ["file", "hidden file", "folder", "link", "folder in blocks"])
-def test_what_was_not_made_here_is_never_removed(foreign: str, copy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "notes.txt",
+        ".notes",
+        "loss_annotated.png",
+        "trajectory-for-paper-edited.pdf",
+        "best_guess_notes.yaml",
+        "loss.svg",
+        ".loss_edited.png.1.part",
+    ],
+)
+def test_files_that_the_record_does_not_list_are_never_removed(foreign: str, copy: Path) -> None:
+    (copy / foreign).write_text("mine")
+    before = sorted(copy.rglob("*"))
+    assert f"files that momentumlab did not write ({foreign})" in typed("runs", "rm", copy, "--yes", code=1)
+    assert sorted(copy.rglob("*")) == before
+
+
+@pytest.mark.parametrize("foreign", ["folder", "link", "folder in blocks", "file in blocks", "link as blocks"])
+def test_links_and_folders_are_never_removed_or_followed(foreign: str, copy: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
-    (precious / "thesis.tex").write_text("years")
+    (precious / "0.npz").write_text("years")
     if foreign == "folder in blocks":
         (copy / "blocks" / "mine").mkdir(parents=True)
+    elif foreign == "file in blocks":
+        (copy / "blocks").mkdir()
+        (copy / "blocks" / "mine.npz").write_text("mine")
+    elif foreign == "link as blocks":
+        (copy / "blocks").symlink_to(precious)
     elif foreign == "link":
-        (copy / "loss.svg").symlink_to(precious / "thesis.tex")
-    elif foreign == "folder":
-        (copy / "summary").mkdir()
+        (copy / "loss.png").unlink()
+        (copy / "loss.png").symlink_to(precious / "0.npz")
     else:
-        (copy / {"file": "notes.txt", "hidden file": ".notes"}[foreign]).write_text("mine")
+        (copy / "summary").mkdir()
     before = sorted(copy.rglob("*"))
-    assert "did not make" in typed("runs", "rm", copy, "--yes", code=2)
+    assert "did not write" in typed("runs", "rm", copy, "--yes", code=1)
     assert sorted(copy.rglob("*")) == before
-    assert (precious / "thesis.tex").read_text() == "years"
+    assert (precious / "0.npz").read_text() == "years"
     typed("runs", "rm", precious, "--yes", code=2)
     assert precious.exists()
 
 
-def test_a_link_to_a_run_folder_is_not_followed(copy: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_run_folder_is_not_removed(copy: Path, tmp_path: Path) -> None:
     link = tmp_path / "runs" / "20260101-000000-link"
     link.symlink_to(copy)
-    assert "a link" in typed("runs", "rm", link, "--yes", code=2)
+    assert "symbolic link" in typed("runs", "rm", link, "--yes", code=1)
     assert load_run(run_of(link)).digest == load_run(run_of(copy)).digest
-    blocks = tmp_path / "elsewhere"
-    blocks.mkdir()
-    (blocks / "0.npz").write_text("mine")
-    (copy / "blocks").symlink_to(blocks)
-    typed("runs", "rm", copy, "--yes", code=2)
-    assert (blocks / "0.npz").exists()
-    assert copy.exists()
+
+
+def test_a_folder_without_a_readable_record_is_not_removed(copy: Path) -> None:
+    (copy / "run.json").write_text("{}")
+    assert "has no readable record of its files" in typed("runs", "rm", copy, "--yes", code=1)
+    assert (copy / "trajectories.npz").exists()
+
+
+def test_a_folder_with_foreign_files_does_not_keep_the_others(out: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for run in runs_in(out):
+        shutil.copytree(run.path, runs / run.path.name)
+    kept, *others = (run.path for run in runs_in(runs))
+    (kept / "notes.txt").write_text("mine")
+    done = CliRunner().invoke(app, ["runs", "rm", *map(str, [kept, *others]), "--yes"])
+    assert (done.exit_code, done.stdout.splitlines()) == (1, [str(path) for path in others])
+    assert "notes.txt" in done.stderr
+    assert [*runs.iterdir()] == [kept]
+
+
+def test_figures_drawn_again_belong_to_the_run_but_never_replace_a_users_file(copy: Path) -> None:
+    (copy / "loss.svg").write_text("mine")
+    assert "was not written by momentumlab" in typed("runs", "plot", copy, "--svg", code=1)
+    assert (copy / "loss.svg").read_text() == "mine"
+    (copy / "loss.svg").unlink()
+    typed("runs", "plot", copy, "--svg")
+    typed("runs", "rm", copy, "--yes")
+    assert not copy.exists()
 
 
 def test_latest_leads_to_what_is_left(tmp_path: Path) -> None:
@@ -489,41 +531,20 @@ def test_latest_leads_to_what_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def interrupted(copy: Path, *, minutes: float) -> None:
-    (copy / "result.json").unlink()
-    (copy / ".loss.png.123.part").write_text("half")
-    for path in (*copy.iterdir(), copy):
-        os.utime(path, (time.time() - 60 * minutes,) * 2)
-
-
-def test_clean_offers_what_was_interrupted_and_leaves_what_may_be_under_way(copy: Path, out: Path) -> None:
-    interrupted(copy, minutes=removing.QUIET_MINUTES - 1)
-    assert run_of(copy).status is RunStatus.INTERRUPTED
-    whole = Path(shutil.copytree(loaded(out, NAME).run.path, copy.parent / "20200101-000000-whole"))
-    assert typed("runs", "clean", "--out", copy.parent, "--yes") == ""
-    assert copy.exists()
-    interrupted_again = time.time() - 60 * removing.QUIET_MINUTES - 60
-    for path in (*copy.iterdir(), copy):
-        os.utime(path, (interrupted_again,) * 2)
-    assert "--yes" in typed("runs", "clean", "--out", copy.parent, code=2)
-    assert typed("runs", "clean", "--out", copy.parent, "--yes") == f"{copy}\n"
-    assert {path.name for path in copy.parent.iterdir()} == {whole.name}
-
-
-def test_unfinished_sweeps_are_removed_when_asked_for_but_not_under_way(tmp_path: Path) -> None:
-    from datetime import datetime
-
+def test_unfinished_sweeps_are_removed_only_on_request_and_never_while_they_run(tmp_path: Path) -> None:
     experiment = momentumlab.load(surface="ravine", optimizer="momentum", lr="linspace(0.01, 0.1, 7)", name="half")
     folder = store.begin_sweep(experiment, tmp_path, datetime.now(), 4)
     run = run_of(folder)
-    assert (run.status, run.trials, run.name) == (RunStatus.PARTIAL, 7, "half")
+    assert (run.status, run.is_resumable, run.trials, run.name) == (RunStatus.INTERRUPTED, True, 7, "half")
     assert (run.surfaces, run.optimizers) == (("ravine",), ("momentum",))
     assert "sweep --resume" in typed("runs", "show", folder, code=1)
     assert typed("runs", "clean", "--out", tmp_path, "--yes") == ""
-    with store.only_one(folder):
-        assert "another process" in typed("runs", "clean", "--partial", "--out", tmp_path, "--yes", code=1)
+    with only_one(folder):
+        assert run_of(folder).status is RunStatus.RUNNING
+        assert typed("runs", "clean", "--partial", "--out", tmp_path, "--yes") == ""
+        assert "is running" in typed("runs", "rm", folder, "--yes", code=1)
     assert folder.exists()
-    typed("runs", "clean", "--partial", "--out", tmp_path, "--yes")
+    assert typed("runs", "clean", "--partial", "--out", tmp_path, "--yes") == f"{folder}\n"
     assert list(tmp_path.iterdir()) == []
 
 

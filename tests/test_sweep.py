@@ -32,6 +32,7 @@ from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.sweep_table import remarks
 from momentumlab.result import Result, Status
 from momentumlab.runs import write as store
+from momentumlab.runs.layout import only_one
 from momentumlab.search.planes import arrays, best_trials, is_mapped, planes
 from momentumlab.surfaces import SURFACES
 from tests.conftest import SWEEPS, Command
@@ -465,7 +466,7 @@ def test_blocks_that_are_none_are_computed_again(tmp_path: Path, plane: Result) 
 
 def test_only_one_process_works_on_a_folder(command: Command, tmp_path: Path) -> None:
     folder = interrupted_sweep(tmp_path, 1)
-    with store.only_one(folder):
+    with only_one(folder):
         done = command("sweep", "--resume", folder, "--no-plots")
     assert done.returncode == 1
     assert "another process is at work on it" in done.stderr

@@ -164,7 +164,7 @@ def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_tria
         folder = make_folder(out, experiment.name, started)
     with output_errors(folder):
         resume = {"block_trials": block_trials, "experiment": to_dict(experiment)}
-        _write_partial(folder, SWEEP, experiment, started, experiment.trials, **resume)
+        _write_partial(folder, SWEEP, experiment, started, experiment.trials, resume)
         _write_texts(folder, {"experiment.yaml": to_yaml(experiment)})
         (folder / BLOCKS).mkdir()
     return folder
@@ -468,11 +468,17 @@ def _unfinished(
 
 
 def _write_partial(
-    folder: Path, kind: str, experiment: Experiment | Comparison, started: datetime, trials: int, **resume: object
+    folder: Path,
+    kind: str,
+    experiment: Experiment | Comparison,
+    started: datetime,
+    trials: int,
+    resume: Mapping[str, object] | None = None,
 ) -> None:
+    """Mark a folder as unfinished; ``resume`` is what is needed to complete it later."""
     process = {"host": platform.node(), "pid": os.getpid()}
     summary = identity.summary(kind, experiment, started=started, trials=trials)
-    _write_json(folder / PARTIAL, {**summary, "complete": False, "process": process, "files": [], **resume})
+    _write_json(folder / PARTIAL, {**summary, "complete": False, "process": process, "files": [], **(resume or {})})
 
 
 def _announce(folder: Path, names: Iterable[str]) -> None:

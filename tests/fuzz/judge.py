@@ -12,6 +12,7 @@ import traceback
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +22,6 @@ import numpy as np
 from momentumlab.cli import app
 from momentumlab.config import load_either, settings_from_text
 from momentumlab.errors import ConfigError
-from momentumlab.runs.layout import PARTIAL
 from tests.fuzz.inputs import Case, damaged
 
 SECONDS = 2
@@ -197,19 +197,14 @@ def _judge_sweep(changes: Mapping[str, Mapping[str, Any]], out: Path) -> str:
 
 def make_sweep(out: Path) -> Path:
     """The folder of a sweep that was interrupted after its only block."""
-    from momentumlab.config import load_experiment, to_dict
+    from momentumlab.config import load_experiment
     from momentumlab.engine import run_trials
     from momentumlab.plan import make_plan
     from momentumlab.runs import write as store
 
     out.mkdir(parents=True)
-    experiment = load_experiment({**SWEEP, "iterations": 5})
-    run = out / "20260101-000000-x"
-    run.mkdir()
-    (run / "blocks").mkdir()
-    partial = {"complete": False, "block_trials": 12, "experiment": to_dict(experiment)}
-    (run / PARTIAL).write_text(json.dumps(partial))
-    (run / "experiment.yaml").write_text(json.dumps(to_dict(experiment)))
+    experiment = load_experiment({**SWEEP, "iterations": 5, "name": "x"})
+    run = store.begin_sweep(experiment, out, datetime(2026, 1, 1), 12)
     store.save_block(run, run_trials(make_plan(experiment, max_trials=99), 0, 12))
     return run
 
