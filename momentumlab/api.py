@@ -4,8 +4,8 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -218,10 +218,20 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         seconds = time.perf_counter() - clock
         return store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
 
-    if how.keeps_all(plan) and resume is None:
-        report = report_of(engine.run(plan, history_bytes=how.history_bytes))
+    if resume is None and how.keeps_all(plan):
+        report = report_of(_run_recorded(plan, how))
         return report if out is None else store.write_run(report, out, provenance(), plots=how.plots, theory=how.theory)
     return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
+
+
+def _run_recorded(plan: Plan, how: Execution) -> Result:
+    """Run a plan and record all trajectories."""
+    if how.executor is None and how.workers < 2 and (how.workers or not plan.is_worth_workers):
+        return engine.run(plan, history_bytes=how.history_bytes)  # most runs need no processes and no code for them
+    from momentumlab.executor import Workers
+
+    with stopping.unwinding(), Workers(how.workers, how.executor) as workers:
+        return workers.run(plan, history_bytes=how.history_bytes, on_block=how.on_block)
 
 
 def _sweep(
@@ -233,66 +243,72 @@ def _sweep(
     out: Path | None,
     resume: Path | None,
 ) -> Report:
-    """Run a plan block by block without keeping paths; each block is written as soon as it is there."""
-    # Most runs need no processes, and not the time that loading their machinery takes.
-    from concurrent.futures import BrokenExecutor
+    """Run a plan without recording trajectories; each block is written as soon as it is finished."""
+    from momentumlab.executor import Workers
 
-    from momentumlab.executor import block_size, pool, run_blocks, workers_for
-
-    count = how.workers or (1 if how.executor else workers_for(plan))
-    block_trials = block_size(plan.trials, count)
-    done: Mapping[int, Outcome] = {}
     folder = resume
-    if resume is not None:
-        partial = store.read_partial(resume)
-        block_trials, done = partial.block_trials, store.read_blocks(resume, partial)
-        if how.on_block is not None:
-            for block in done.values():
+    done: Mapping[int, Outcome] = {}
+    with Workers(how.workers, how.executor) as workers:
+        block_trials = workers.block_trials(plan)
+        if resume is not None:
+            partial = store.read_partial(resume)
+            block_trials, done = partial.block_trials, store.read_blocks(resume, partial)
+        elif out is not None:
+            folder = store.begin_sweep(plan.experiment, out, started, block_trials)
+
+        def keep(block: Outcome) -> None:
+            if folder is not None:
+                store.save_block(folder, block)
+            if how.on_block is not None:
                 how.on_block(block)
-    elif out is not None:
-        folder = store.begin_sweep(plan.experiment, out, started, block_trials)
 
-    def keep(block: Outcome) -> None:
-        if folder is not None:
-            store.save_block(folder, block)
-        if how.on_block is not None:
-            how.on_block(block)
-
-    try:
-        with stopping.unwinding(), _alone(folder):
-            with pool(count) as processes:
-                executor = how.executor or processes
-                result = run_blocks(plan, block_trials=block_trials, executor=executor, done=done, on_block=keep)
+        with _resumable(folder):
+            if how.on_block is not None:
+                for block in done.values():
+                    how.on_block(block)
+            result = workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
             recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
             report = report_of(result, recorded=recorded, all_rows=how.all_rows)
             if folder is None:
                 return report
             return store.write_sweep(report, folder, provenance(), plots=how.plots, theory=how.theory)
+
+
+@contextmanager
+def _resumable(folder: Path | None) -> Iterator[None]:
+    """Lock an unfinished run folder, and say how to resume it if something ends the work.
+
+    Parameters
+    ----------
+    folder
+        The folder; without one, errors pass unchanged.
+    """
+    from concurrent.futures import BrokenExecutor
+
+    killed = "a worker process was killed, possibly for lack of memory"
+    try:
+        with stopping.unwinding(), nullcontext() if folder is None else only_one(folder):
+            yield
     except KeyboardInterrupt as stop:
         if folder is None:
             raise
         terminated = isinstance(stop, stopping.Terminated)
-        error_class, word = (
-            (TerminatedSweepError, "terminated") if terminated else (InterruptedSweepError, "interrupted")
-        )
-        raise error_class(f"{word}; what is finished is kept: {_how_to_resume(folder)}") from None
+        error_class = TerminatedSweepError if terminated else InterruptedSweepError
+        word = "terminated" if terminated else "interrupted"
+        raise error_class(f"{word}; finished blocks are kept: {_how_to_resume(folder)}") from None
     except BrokenExecutor as error:
-        reason = "a worker process was killed, perhaps for want of memory"
-        raise OutputError(f"{reason}; what is finished is kept: {_how_to_resume(folder)}") from error
+        kept = "" if folder is None else f"; finished blocks are kept: {_how_to_resume(folder)}"
+        raise OutputError(f"{killed}{kept}") from error
     except PluginError as error:
         if folder is None:
             raise
         store.record_plugin_error(folder, str(error))
-        message = f"{error}; finished trials are kept, once that is mended: {_how_to_resume(folder)}"
+        message = f"{error}; finished blocks are kept, and after the correction: {_how_to_resume(folder)}"
         raise PluginError(message, error.original) from error.original
     except OutputError as error:
         if folder is None or not (folder / PARTIAL).exists():
             raise
-        raise OutputError(f"{error}; once that is mended: {_how_to_resume(folder)}") from error
-
-
-def _alone(folder: Path | None) -> AbstractContextManager[None]:
-    return nullcontext() if folder is None else only_one(folder)
+        raise OutputError(f"{error}; once that is corrected: {_how_to_resume(folder)}") from error
 
 
 def _how_to_resume(folder: Path | None) -> str:

@@ -1,4 +1,8 @@
-"""The only loop over iterations in the package: advances all trials of a plan together."""
+"""The loop over iterations, which advances all trials of a plan together.
+
+The batched loop follows the pattern of SciPy's element-wise iterative methods: arrays over all lanes, a mask of the
+active ones, and results that are written when a trial ends.
+"""
 
 import functools
 import math
@@ -14,227 +18,112 @@ from momentumlab.errors import PluginError
 from momentumlab.experiment import Experiment, Stopping
 from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
-from momentumlab.plan import Group, Lanes, Plan
+from momentumlab.plan import Group, Plan
 from momentumlab.registry import Array, put_lanes, take_lanes
 from momentumlab.result import History, Result, Status
 from momentumlab.schedules.course import Course
 from momentumlab.surfaces.base import sum_coordinates
 
 POSITION_BOUND = 1e16
-"""A coordinate beyond this is divergence: float64 no longer tells points there from their neighbours one unit away."""
+"""A trial with a larger coordinate has diverged: float64 cannot resolve steps of 1 there."""
 
 LOSS_BOUND = 1e100
-"""A loss beyond this is divergence: the squares that surfaces and optimizers take soon overflow."""
+"""A trial with a larger loss has diverged: squares of such numbers soon overflow."""
 
 HISTORY_BYTES = 2**30
-"""The most memory that a history takes unless more is allowed: 1 GiB."""
+"""The default limit for the memory of a history, 1 GiB."""
 
 BATCH_BYTES = 2**19
-"""The points that are advanced together take this much memory: enough that calling NumPy costs little beside what it
-computes, and little enough that the dozen arrays of a step stay in the caches."""
+"""Memory of the points of a batch: large enough that the cost of calling NumPy is small, and small enough that the
+dozen arrays of an iteration stay in the cache."""
 
-UNSETTLED = -1
-"""In the place of a status: the trial has not ended."""
+NOT_ENDED = -1
+"""The status code of a trial that has not ended."""
 
-FEW = 8192
-"""Arrays of up to so many numbers are small: what counts is how often NumPy is called."""
+SMALL_ARRAY = 8192
+"""Up to this size the number of NumPy calls determines the cost of the divergence test."""
 
 IDLE_SHARE = 1 / 8
-"""The share of a batch's lanes that may idle before they are filled."""
+"""The share of a batch's lanes that may be idle before they are refilled or removed."""
 
 
 def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES) -> Result:
-    """Run every trial of a plan.
+    """Run every trial of a plan in this process.
 
     One iteration is: gradient at the current point, velocity, update, loss at the new point, stopping tests. A trial
-    ends as *diverged* (a position, loss or gradient that is not finite, or beyond `POSITION_BOUND` or `LOSS_BOUND`),
-    else as *converged* (see `Stopping`), else after its last iteration. The numbers of a trial do not depend on the
-    other trials.
+    ends as *diverged* (a position, loss or gradient is not finite or exceeds `POSITION_BOUND` or `LOSS_BOUND`), else as
+    *converged* (see `Stopping`), else after its last iteration. The numbers of a trial do not depend on other trials.
 
     Parameters
     ----------
     plan
         The trials.
     history
-        Whether to keep the whole paths.
+        Whether to record the trajectories.
     history_bytes
-        The most memory for them. Where it does not suffice, only every k-th iterate and the last are kept (at the
-        least the first and the last), and the result's notes say so.
-    """
-    recorder = _Recorder(plan, history_bytes) if history else None
-    outcome = run_trials(plan, 0, plan.trials, recorder)
-    return Result(
-        plan=plan,
-        final_points=outcome.points,
-        final_losses=outcome.losses,
-        iterations=outcome.iterations,
-        status_codes=outcome.codes,
-        history=recorder.history(outcome.iterations) if recorder else None,
-        notes=recorder.notes if recorder else (),
-    )
-
-
-def run_trials(plan: Plan, first: int, last: int, recorder: "_Recorder | None" = None) -> "Outcome":
-    """Run the trials from ``first`` up to ``last``, which is not among them."""
-    outcome = Outcome(first, last - first, plan.dimension)
-    width = max(1, BATCH_BYTES // (8 * plan.dimension))
-    with np.errstate(all="ignore"):
-        for group in plan.groups:
-            begin, end = max(first, group.first), min(last, group.first + group.size)
-            while begin < end:
-                # A path is recorded from its first iteration to its last beside others of the same age.
-                stop = end if recorder is None else min(begin + width, end)
-                _work_off(_Queue(group, begin, stop), width, plan.experiment, outcome, recorder)
-                begin = stop
-    return outcome
-
-
-class _Queue:
-    """The trials of a group that are still to be run."""
-
-    def __init__(self, group: Group, first: int, last: int) -> None:
-        self.group = group
-        self.next = first
-        self.last = last
-
-    def take(self, count: int) -> tuple[NDArray[np.int64], Lanes]:
-        """The numbers of the next trials, and the trials."""
-        trials = np.arange(self.next, min(self.next + count, self.last))
-        self.next += len(trials)
-        return trials, self.group.lanes(trials - self.group.first)
-
-    @property
-    def is_empty(self) -> bool:
-        return self.next == self.last
-
-
-class _Batch:
-    """The trials that are under way, one in each lane, and where each of them is.
-
-    The lane of a trial that has ended idles, until enough others do: then all of them begin with waiting trials or,
-    when none waits, are removed. To do so in every iteration would cost more than the idling.
-    """
-
-    def __init__(self, queue: _Queue, width: int, experiment: Experiment) -> None:
-        self.queue = queue
-        self.iterations = iterations = experiment.stopping.iterations
-        self.seed = experiment.seed
-        self.noise = experiment.noise
-        if experiment.noise is not None:
-            self.errors = Errors(experiment.noise, experiment.seed, experiment.dimension, experiment.replicates)
-        self.courses = {name: Course(schedule, iterations) for name, schedule in queue.group.schedules.items()}
-        self.trials, lanes = queue.take(width)
-        self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
-        self.replicate, self.is_sampled = lanes.replicate, lanes.surface.is_sampled
-        self.x = np.ascontiguousarray(lanes.start)
-        self.velocity = np.zeros_like(self.x)
-        self.loss = self.surface.value(self.x)
-        self.previous_loss = np.full_like(self.loss, np.inf)
-        self.state = self.optimizer.init(self.x)
-        self.running = np.ones(len(self.trials), dtype=bool)
-        self.idle = 0
-        self.births: Array | int = 0  # the tick at which each trial began; a number while all began together
-        self.deadline: float = iterations
-        self.haven = self.x[:, :1].copy()
-        self.tick = 0
-
-    @property
-    def is_done(self) -> bool:
-        """Whether no trial is under way, and none waits."""
-        return self.idle == len(self.running) and self.queue.is_empty
-
-    def ages(self, tick: int, lanes: NDArray[np.intp]) -> Array | int:
-        """The iterations that some of the trials have made."""
-        return tick - (self.births.take(lanes) if isinstance(self.births, np.ndarray) else self.births)
-
-    def expired(self, tick: int) -> NDArray[np.bool_]:
-        """Which trials have made all their iterations. Not to be asked before the deadline: it finds the next."""
-        expired: NDArray[np.bool_] = self.running & np.asarray(tick - self.births >= self.iterations)
-        if isinstance(self.births, np.ndarray):
-            self.deadline = self.births[self.running & ~expired].min(initial=math.inf) + self.iterations
-        return expired
-
-    def gradient(self, tick: int) -> Array:
-        """The gradient at the points, or what is estimated of it."""
-        if self.is_sampled:
-            return self.surface.sampled_gradient(self.x, tick - self.births, self.replicate, self.seed)
-        return self.surface.gradient(self.x)
-
-    def follow(self, tick: int) -> None:
-        """Set what follows a schedule to its value in this iteration."""
-        values = {name: course.at(tick - self.births) for name, course in self.courses.items()}
-        if "lr" in values:
-            self.lr[:] = values.pop("lr")
-            if self.idle:
-                self.lr[~self.running] = 0.0
-        if values:
-            self.optimizer = replace(cast(Any, self.optimizer), **values)
-
-    def rest(self, lanes: NDArray[np.intp]) -> None:
-        """Let lanes idle: they stay where they are."""
-        self.running[lanes] = False
-        self.lr[lanes] = 0.0
-        self.idle += len(lanes)
-
-    def fill(self, tick: int) -> None:
-        """Begin with waiting trials in the lanes that idle, and remove those for which there are none."""
-        if not self.queue.is_empty:
-            numbers, lanes = self.queue.take(self.idle)
-            self._begin(np.flatnonzero(~self.running)[: len(numbers)], numbers, lanes, tick)
-        if self.idle:
-            self._keep(np.flatnonzero(self.running))
-
-    def _begin(self, free: NDArray[np.intp], numbers: NDArray[np.int64], lanes: Lanes, tick: int) -> None:
-        start = np.ascontiguousarray(lanes.start)
-        if not isinstance(self.births, np.ndarray):
-            self.births = np.full(len(self.trials), float(self.births))
-        self.trials[free], self.births[free], self.running[free] = numbers, tick, True
-        self.surface = put_lanes(self.surface, free, lanes.surface)
-        self.optimizer = put_lanes(self.optimizer, free, lanes.optimizer)
-        self.state = put_lanes(self.state, free, lanes.optimizer.init(start))
-        self.lr[free], self.x[:, free], self.replicate[free] = lanes.lr, start, lanes.replicate
-        # Copies, since an optimizer may have kept the losses that it saw.
-        self.loss, self.previous_loss = self.loss.copy(), self.previous_loss.copy()
-        self.loss[free], self.previous_loss[free] = lanes.surface.value(start), np.inf
-        self.idle -= len(free)
-        self.deadline = min(self.deadline, tick + self.iterations)
-
-    def _keep(self, kept: NDArray[np.intp]) -> None:
-        self.surface, self.optimizer = take_lanes(self.surface, kept), take_lanes(self.optimizer, kept)
-        self.state = take_lanes(self.state, kept)
-        self.trials, self.running, self.lr = self.trials[kept], self.running[kept], self.lr[kept]
-        self.replicate = self.replicate[kept]
-        self.x, self.velocity = self.x.take(kept, axis=1), self.velocity.take(kept, axis=1)
-        self.loss, self.previous_loss = self.loss[kept], self.previous_loss[kept]
-        self.births = self.births[kept] if isinstance(self.births, np.ndarray) else self.births
-        self.idle = 0
-
-
-def _work_off(
-    queue: _Queue, width: int, experiment: Experiment, outcome: "Outcome", recorder: "_Recorder | None"
-) -> None:
-    """Take all trials of a queue to their ends.
+        Memory limit for the history. If it is exceeded, only every k-th iterate and the last are recorded (at least
+        the first and the last), and a note in the result says so.
 
     Raises
     ------
     PluginError
         If a user's code raises an exception.
     """
-    classes = (queue.group.surface_class, queue.group.optimizer_class)
-    first, last = queue.next, queue.last
+    return run_trials(plan, 0, plan.trials, history_bytes if history else None).result(plan)
+
+
+def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = None) -> "Outcome":
+    """Run the trials with the numbers ``first`` to ``last - 1``.
+
+    Parameters
+    ----------
+    plan
+        All trials.
+    first, last
+        Which of them are run.
+    history_bytes
+        Memory limit for the history of the whole plan; ``None`` to record nothing.
+
+    Raises
+    ------
+    PluginError
+        If a user's code raises an exception.
+    """
+    outcome = Outcome.of(plan, first, last, history_bytes)
+    width = max(1, BATCH_BYTES // (8 * plan.dimension))
+    with np.errstate(all="ignore"):
+        for group in plan.groups:
+            begin, end = max(first, group.first), min(last, group.first + group.size)
+            while begin < end:
+                # Trials that are recorded start together, so that an entry of the history is written as one slice.
+                stop = end if outcome.recorder is None else min(begin + width, end)
+                _run_group(group, begin, stop, width, plan.experiment, outcome)
+                begin = stop
+    return outcome
+
+
+def _run_group(group: Group, first: int, last: int, width: int, experiment: Experiment, outcome: "Outcome") -> None:
+    """Run trials of one group, at most ``width`` at a time.
+
+    Raises
+    ------
+    PluginError
+        If a user's code raises an exception.
+    """
+    classes = (group.surface_class, group.optimizer_class)
     batch: _Batch | None = None
     try:
-        batch = _Batch(queue, width, experiment)
+        batch = _Batch(group, first, last, width, experiment)
         if any(map(plugins.is_foreign, classes)):
             _check_shapes(batch)
-        _advance(batch, experiment.stopping, outcome, recorder)
+        _iterate(batch, experiment.stopping, outcome)
     except BaseException as error:
 
         def where() -> str:
-            if batch is None or not batch.running.any():
-                return _place(queue.group, np.arange(first, last), 0)
-            lanes = np.flatnonzero(batch.running)
-            return _place(queue.group, batch.trials[lanes], batch.ages(batch.tick, lanes) + 1)
+            if batch is None or not batch.active.any():
+                return _describe_place(group, np.arange(first, last), 0)
+            lanes = np.flatnonzero(batch.active)
+            return _describe_place(group, batch.trials[lanes], batch.iterations_of(lanes) + 1)
 
         found = plugins.plugin_error(error, classes=classes, context=where)
         if found is None:
@@ -242,101 +131,191 @@ def _work_off(
         raise found from error
 
 
-def _place(group: Group, trials: NDArray[np.int64], iterations: Array | int) -> str:
-    """Describe where the engine was when an exception was raised: ``ball on ravine, trials 0 to 3, iteration 18``."""
-
-    def span(noun: str, numbers: Array | NDArray[np.int64] | int) -> str:
-        low, high = int(np.min(numbers)), int(np.max(numbers))
-        return f"{noun} {low:,}" if low == high else f"{noun}s {low:,} to {high:,}"
-
-    when = span("iteration", iterations) if np.any(iterations) else "before the first iteration"
-    return f"{group.optimizer_class.name} on {group.surface_class.name}, {span('trial', trials)}, {when}"
-
-
-def _check_shapes(batch: _Batch) -> None:
-    """Refuse results of a user's code that NumPy would broadcast to lanes they do not belong to.
-
-    Raises
-    ------
-    PluginError
-        If the value, the gradient or the step has a wrong shape.
-    """
-    lanes = batch.x.shape[1:]
-    g = batch.surface.gradient(batch.x)
-    here = Here(batch.x, 1, batch.loss, batch.lr, batch.surface)
-    _require_shape(batch.loss, lanes, "(lanes,)", type(batch.surface).value)
-    _require_shape(g, batch.x.shape, "(dim, lanes)", type(batch.surface).gradient)
-    step = batch.optimizer.step(batch.state, g, here)
-    if not (isinstance(step, tuple) and len(step) == 2):
-        raise PluginError(f"{plugins.defined_at(type(batch.optimizer).step)}: returns no pair (velocity, state)")
-    _require_shape(step[0], batch.x.shape, "(dim, lanes)", type(batch.optimizer).step, "a velocity of ")
-
-
-def _require_shape(array: Any, shape: tuple[int, ...], meaning: str, function: Any, what: str = "") -> None:
-    if np.shape(array) != shape:
-        message = f"returns {what}shape {np.shape(array)}, expected {meaning} = {shape}"
-        raise PluginError(f"{plugins.defined_at(function)}: {message}")
-
-
-def _advance(batch: _Batch, stopping: Stopping, outcome: "Outcome", recorder: "_Recorder | None") -> None:
-    """The loop: takes all trials of a batch, and those that wait behind it, from their starts to their ends."""
-    idle_share = IDLE_SHARE if recorder is None else 0.0  # what idles would be recorded, too
-    tick = 0
+def _iterate(batch: "_Batch", stopping: Stopping, outcome: "Outcome") -> None:
+    """Iterate until all trials of a batch have ended, those that wait for a free lane included."""
+    recorder = outcome.recorder
+    idle_share = IDLE_SHARE if recorder is None else 0.0  # idle lanes would be recorded, too
     while True:
-        if batch.idle and batch.idle > idle_share * len(batch.running):
-            batch.fill(tick)
-        g = batch.gradient(tick)
-        if recorder is not None:
-            recorder.record(tick, batch.trials, batch.x, batch.velocity, batch.loss)
+        # Lanes of trials that have ended stay idle until there are enough of them: to copy the arrays in every
+        # iteration would cost more.
+        if batch.idle and batch.idle > idle_share * len(batch.active):
+            batch.refill()
 
-        for status, ended in _ends(stopping, batch, tick, g):
-            trials, x, loss = batch.trials.take(ended), batch.x.take(ended, axis=1), batch.loss.take(ended)
-            outcome.settle(trials, batch.ages(tick, ended), x, loss, status)
+        g = batch.gradient()
+        if recorder is not None:
+            recorder.record(batch.nit, batch.trials, batch.x, batch.velocity, batch.loss)
+
+        # Stopping tests, on the state after `nit` updates and the gradient there
+        for status, lanes in _ended(stopping, batch, g):
+            trials, x, loss = batch.trials.take(lanes), batch.x.take(lanes, axis=1), batch.loss.take(lanes)
+            outcome.write(trials, batch.iterations_of(lanes), x, loss, status)
             if recorder is not None:
-                recorder.record_end(tick, trials, x, batch.velocity.take(ended, axis=1), loss)
-            batch.rest(ended)
-            if status is Status.DIVERGED:  # their numbers must do no harm while they idle
-                batch.x[:, ended], g[:, ended] = batch.haven, 0.0
-            if batch.is_done:
+                recorder.record_end(batch.nit, trials, x, batch.velocity.take(lanes, axis=1), loss)
+            batch.deactivate(lanes)
+            if status is Status.DIVERGED:  # finite numbers keep the test of the whole batch quick
+                batch.x[:, lanes], g[:, lanes] = batch.finite_point, 0.0
+            if batch.has_ended:
                 return
 
+        # Schedules and gradient noise at this iteration
         if batch.courses:
-            batch.follow(tick)
+            batch.set_scheduled()
         if batch.noise is not None:
-            g = batch.noise.disturbed(g, batch.errors.at(tick - batch.births, batch.replicate))
-        here = Here(batch.x, tick + 1 - batch.births, batch.loss, batch.lr, batch.surface)
+            g = batch.noise.disturbed(g, batch.errors.at(batch.nit - batch.start_nit, batch.replicate))
+
+        # Velocity, update, loss at the new point
+        here = Here(batch.x, batch.nit + 1 - batch.start_nit, batch.loss, batch.lr, batch.surface)
         velocity, batch.state = batch.optimizer.step(batch.state, g, here)
         x = batch.x - batch.lr * velocity
         loss = batch.surface.value(x)
         batch.x, batch.velocity, batch.previous_loss, batch.loss = x, velocity, batch.loss, loss
-        batch.tick = tick = tick + 1
+        batch.nit += 1
 
 
-def _ends(stopping: Stopping, batch: _Batch, tick: int, g: Array) -> Sequence[tuple[Status, NDArray[np.intp]]]:
-    """The lanes whose trials end now, by status; of several that apply the first counts."""
-    x, loss, running = batch.x, batch.loss, batch.running
-    is_bounded = _is_bounded(x, loss, g)
+class _Batch:
+    """The state of the trials that are advanced together, one per lane, and the trials that wait for a lane.
+
+    Attributes
+    ----------
+    nit
+        Iterations of the batch.
+    start_nit
+        The value of ``nit`` at which the trial of each lane started; one number as long as all started together.
+    next_limit
+        The value of ``nit`` at which the next trial reaches its maximum number of iterations.
+    active
+        Whether the trial of each lane has not ended; ``idle`` counts the others.
+    waiting
+        The numbers of the trials that have not started.
+    """
+
+    def __init__(self, group: Group, first: int, last: int, width: int, experiment: Experiment) -> None:
+        self.group = group
+        self.maxiter = maxiter = experiment.stopping.iterations
+        self.seed = experiment.seed
+        self.noise = experiment.noise
+        if experiment.noise is not None:
+            self.errors = Errors(experiment.noise, experiment.seed, experiment.dimension, experiment.replicates)
+        self.courses = {name: Course(schedule, maxiter) for name, schedule in group.schedules.items()}
+        self.trials = np.arange(first, min(first + width, last))
+        self.waiting = range(first + len(self.trials), last)
+        lanes = group.lanes(self.trials - group.first)
+        self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
+        self.replicate, self.is_sampled = lanes.replicate, lanes.surface.is_sampled
+        self.x = np.ascontiguousarray(lanes.start)
+        self.velocity = np.zeros_like(self.x)
+        self.loss = self.surface.value(self.x)
+        self.previous_loss = np.full_like(self.loss, np.inf)
+        self.state = self.optimizer.init(self.x)
+        self.active = np.ones(len(self.trials), dtype=bool)
+        self.idle = 0
+        self.nit = 0
+        self.start_nit: Array | int = 0
+        self.next_limit: float = maxiter
+        self.finite_point = self.x[:, :1].copy()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all trials have ended."""
+        return self.idle == len(self.active) and not self.waiting
+
+    def iterations_of(self, lanes: NDArray[np.intp]) -> Array | int:
+        """Return the number of iterations that the trials of some lanes have made."""
+        return self.nit - (self.start_nit.take(lanes) if isinstance(self.start_nit, np.ndarray) else self.start_nit)
+
+    def at_limit(self) -> NDArray[np.bool_]:
+        """Return which trials have made all their iterations, and find the next limit; only to be called at one."""
+        at_limit: NDArray[np.bool_] = self.active & np.asarray(self.nit - self.start_nit >= self.maxiter)
+        if isinstance(self.start_nit, np.ndarray):
+            self.next_limit = self.start_nit[self.active & ~at_limit].min(initial=math.inf) + self.maxiter
+        return at_limit
+
+    def gradient(self) -> Array:
+        """Return the gradient at the current points, or its estimate from a mini-batch."""
+        if self.is_sampled:
+            return self.surface.sampled_gradient(self.x, self.nit - self.start_nit, self.replicate, self.seed)
+        return self.surface.gradient(self.x)
+
+    def set_scheduled(self) -> None:
+        """Set every hyperparameter that follows a schedule to its value in this iteration."""
+        values = {name: course.at(self.nit - self.start_nit) for name, course in self.courses.items()}
+        if "lr" in values:
+            self.lr[:] = values.pop("lr")
+            if self.idle:
+                self.lr[~self.active] = 0.0
+        if values:
+            self.optimizer = replace(cast(Any, self.optimizer), **values)
+
+    def deactivate(self, lanes: NDArray[np.intp]) -> None:
+        """Make lanes idle; with a learning rate of 0 their points do not move."""
+        self.active[lanes] = False
+        self.lr[lanes] = 0.0
+        self.idle += len(lanes)
+
+    def refill(self) -> None:
+        """Start waiting trials in idle lanes, and remove the lanes that remain idle."""
+        if self.waiting:
+            trials = np.asarray(self.waiting[: self.idle])
+            self.waiting = self.waiting[self.idle :]
+            self._start(trials, np.flatnonzero(~self.active)[: len(trials)])
+        if self.idle:
+            self._keep(np.flatnonzero(self.active))
+
+    def _start(self, trials: NDArray[np.int64], free: NDArray[np.intp]) -> None:
+        """Start trials in free lanes."""
+        lanes = self.group.lanes(trials - self.group.first)
+        start = np.ascontiguousarray(lanes.start)
+        if not isinstance(self.start_nit, np.ndarray):
+            self.start_nit = np.full(len(self.trials), float(self.start_nit))
+        self.trials[free], self.start_nit[free], self.active[free] = trials, self.nit, True
+        self.surface = put_lanes(self.surface, free, lanes.surface)
+        self.optimizer = put_lanes(self.optimizer, free, lanes.optimizer)
+        self.state = put_lanes(self.state, free, lanes.optimizer.init(start))
+        self.lr[free], self.x[:, free], self.replicate[free] = lanes.lr, start, lanes.replicate
+        # Copies, since an optimizer may hold references to the losses that it received.
+        self.loss, self.previous_loss = self.loss.copy(), self.previous_loss.copy()
+        self.loss[free], self.previous_loss[free] = lanes.surface.value(start), np.inf
+        self.idle -= len(free)
+        self.next_limit = min(self.next_limit, self.nit + self.maxiter)
+
+    def _keep(self, lanes: NDArray[np.intp]) -> None:
+        """Remove all other lanes."""
+        self.surface, self.optimizer = take_lanes(self.surface, lanes), take_lanes(self.optimizer, lanes)
+        self.state = take_lanes(self.state, lanes)
+        self.trials, self.active, self.lr = self.trials[lanes], self.active[lanes], self.lr[lanes]
+        self.replicate = self.replicate[lanes]
+        self.x, self.velocity = self.x.take(lanes, axis=1), self.velocity.take(lanes, axis=1)
+        self.loss, self.previous_loss = self.loss[lanes], self.previous_loss[lanes]
+        self.start_nit = self.start_nit[lanes] if isinstance(self.start_nit, np.ndarray) else self.start_nit
+        self.idle = 0
+
+
+def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status, NDArray[np.intp]]]:
+    """Return the lanes whose trials end now, by status; if several statuses apply, the first one counts."""
+    x, loss, active = batch.x, batch.loss, batch.active
+    all_bounded = _all_bounded(x, loss, g)
     converged = _converged(stopping, loss, batch.previous_loss, g) if stopping.can_converge else None
     if converged is not None and batch.idle:
-        converged &= running
-    if is_bounded and tick < batch.deadline and (converged is None or not np.count_nonzero(converged)):
+        converged &= active
+    # In most iterations nothing ends, and three numbers show it.
+    if all_bounded and batch.nit < batch.next_limit and (converged is None or not np.count_nonzero(converged)):
         return ()
-    ends = []
-    if not is_bounded:
-        outside = running & ~_within(x, loss, g)
-        running = running & ~outside
-        ends.append((Status.DIVERGED, outside))
+    ended = []
+    if not all_bounded:
+        diverged = active & ~_bounded(x, loss, g)
+        active = active & ~diverged
+        ended.append((Status.DIVERGED, diverged))
     if converged is not None:
-        ends.append((Status.CONVERGED, converged & running))
-        running = running & ~converged
-    if tick >= batch.deadline:
-        ends.append((Status.MAX_ITERATIONS, batch.expired(tick) & running))
-    return [(status, np.flatnonzero(ended)) for status, ended in ends if ended.any()]
+        ended.append((Status.CONVERGED, converged & active))
+        active = active & ~converged
+    if batch.nit >= batch.next_limit:
+        ended.append((Status.MAX_ITERATIONS, batch.at_limit() & active))
+    return [(status, np.flatnonzero(lanes)) for status, lanes in ended if lanes.any()]
 
 
-def _is_bounded(x: Array, loss: Array, g: Array) -> bool:
-    """Whether everything is within its bounds, quickly; where it says no, `_within` says exactly which lanes are."""
-    if x.size <= FEW:  # a sum of squares is one call, as long as BLAS does not give it to several threads
+def _all_bounded(x: Array, loss: Array, g: Array) -> bool:
+    """Return True only if all lanes are within the bounds; `_bounded` then decides lane by lane."""
+    if x.size <= SMALL_ARRAY:  # a sum of squares is one call, and BLAS does not split it between threads
         points, slopes = x.ravel(), g.ravel()
         return bool(
             points.dot(points) < POSITION_BOUND**2 and loss.dot(loss) < LOSS_BOUND**2 and slopes.dot(slopes) < math.inf
@@ -351,16 +330,16 @@ def _is_bounded(x: Array, loss: Array, g: Array) -> bool:
     )
 
 
-def _within(x: Array, loss: Array, g: Array) -> NDArray[np.bool_]:
-    """Which lanes are within all bounds."""
+def _bounded(x: Array, loss: Array, g: Array) -> NDArray[np.bool_]:
+    """Return which lanes are within all bounds."""
     points = np.logical_and.reduce(np.abs(x) <= POSITION_BOUND, axis=0)
     slopes = np.logical_and.reduce(np.isfinite(g), axis=0)
-    within: NDArray[np.bool_] = points & slopes & (np.abs(loss) <= LOSS_BOUND)
-    return within
+    bounded: NDArray[np.bool_] = points & slopes & (np.abs(loss) <= LOSS_BOUND)
+    return bounded
 
 
 def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.bool_]:
-    """Which lanes meet one of the tolerances that are set."""
+    """Return which lanes meet one of the tolerances that are set."""
     tests = []
     if stopping.tolerance is not None:
         change = loss - previous_loss
@@ -373,14 +352,18 @@ def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) 
 
 
 class Outcome:
-    """The final states of consecutive trials, from number ``first`` on.
+    """The final states of consecutive trials, and their trajectories if they are recorded.
 
     Attributes
     ----------
+    first
+        The number of the first trial.
     points
         ``(trials, dim)``
     losses, iterations, codes
-        ``(trials,)``; the code of a trial that has not ended is `UNSETTLED`.
+        ``(trials,)``; the status code of a trial that has not ended is `NOT_ENDED`.
+    recorder
+        The trajectories, or ``None``.
     """
 
     def __init__(self, first: int, trials: int, dimension: int) -> None:
@@ -388,35 +371,61 @@ class Outcome:
         self.points = np.empty((trials, dimension))
         self.losses = np.empty(trials)
         self.iterations = np.empty(trials, dtype=np.int32)
-        self.codes = np.full(trials, UNSETTLED, dtype=np.int8)
+        self.codes = np.full(trials, NOT_ENDED, dtype=np.int8)
+        self.recorder: Recorder | None = None
 
-    def include(self, part: "Outcome") -> None:
-        """Take over the final states of some of the trials."""
-        places = slice(part.first - self.first, part.first - self.first + len(part.losses))
-        self.points[places], self.losses[places] = part.points, part.losses
-        self.iterations[places], self.codes[places] = part.iterations, part.codes
+    @classmethod
+    def of(cls, plan: Plan, first: int, last: int, history_bytes: int | None = None) -> "Outcome":
+        """Return an empty outcome for the trials ``first`` to ``last - 1`` of a plan."""
+        outcome = cls(first, last - first, plan.dimension)
+        if history_bytes is not None:
+            outcome.recorder = Recorder(plan, first, last, history_bytes)
+        return outcome
 
-    def settle(self, trials: NDArray[np.int64], ages: Array | int, x: Array, loss: Array, status: Status) -> None:
-        """Note how these trials have ended, after ``ages`` updates each."""
+    def write(self, trials: NDArray[np.int64], iterations: Array | int, x: Array, loss: Array, status: Status) -> None:
+        """Write the final states of trials."""
         places = trials - self.first
         self.points[places] = x.T
         self.losses[places] = loss
-        self.iterations[places] = ages
+        self.iterations[places] = iterations
         self.codes[places] = status.code
 
+    def include(self, part: "Outcome") -> None:
+        """Copy the final states and trajectories of some of the trials."""
+        begin = part.first - self.first
+        places = slice(begin, begin + len(part.losses))
+        self.points[places], self.losses[places] = part.points, part.losses
+        self.iterations[places], self.codes[places] = part.iterations, part.codes
+        if self.recorder is not None and part.recorder is not None:
+            for whole, own in zip(self.recorder.arrays, part.recorder.arrays, strict=True):
+                whole[..., places] = own
 
-class _Recorder:
-    """Keeps every ``stride``-th state of all trials, and the last of each: arrays of ``(entries, …, trials)``."""
+    def result(self, plan: Plan) -> Result:
+        """Return the result of the plan whose trials these are."""
+        return Result(
+            plan=plan,
+            final_points=self.points,
+            final_losses=self.losses,
+            iterations=self.iterations,
+            status_codes=self.codes,
+            history=self.recorder.history(self.iterations) if self.recorder else None,
+            notes=self.recorder.notes if self.recorder else (),
+        )
 
-    def __init__(self, plan: Plan, memory: int) -> None:
+
+class Recorder:
+    """Records every ``stride``-th state of consecutive trials and the last of each, ``(entries, …, trials)``."""
+
+    def __init__(self, plan: Plan, first: int, last: int, memory: int) -> None:
         iterations = plan.stopping.iterations
         bytes_per_entry = 8 * plan.trials * (2 * plan.dimension + 1)
         affordable = max(memory // bytes_per_entry, 2)
+        self.first = first
         self.stride = max(1, -(-iterations // (affordable - 1)))
         entries = -(-iterations // self.stride) + 1
-        self.positions = np.empty((entries, plan.dimension, plan.trials))
+        self.positions = np.empty((entries, plan.dimension, last - first))
         self.velocities = np.empty_like(self.positions)
-        self.losses = np.empty((entries, plan.trials))
+        self.losses = np.empty((entries, last - first))
         self.notes: tuple[str, ...] = ()
         if self.stride > 1:
             needed = bytes_per_entry * (iterations + 1) / 2**30
@@ -425,29 +434,34 @@ class _Recorder:
                 f"every {self.stride}th iterate and the last are kept",
             )
 
-    def record(self, t: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
-        """Keep the state after ``t`` updates, if ``t`` is a multiple of the stride."""
-        if t % self.stride == 0:
-            self._write(t // self.stride, trials, x, velocity, loss)
+    @property
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """The recorded positions, velocities and losses."""
+        return self.positions, self.velocities, self.losses
 
-    def record_end(self, t: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
-        """Keep the final state of trials that end after ``t`` updates."""
-        if t % self.stride != 0:
-            self._write(t // self.stride + 1, trials, x, velocity, loss)
+    def record(self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
+        """Record the state after ``nit`` updates, if that is a multiple of the stride."""
+        if nit % self.stride == 0:
+            self._write(nit // self.stride, trials, x, velocity, loss)
+
+    def record_end(self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
+        """Record the final state of trials that end after ``nit`` updates."""
+        if nit % self.stride != 0:
+            self._write(nit // self.stride + 1, trials, x, velocity, loss)
 
     def _write(self, entry: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
-        # Batches begin with consecutive trials; as long as none has ended, a slice serves, which is much faster.
-        consecutive = trials[-1] - trials[0] + 1 == len(trials)
-        lanes = slice(trials[0], trials[-1] + 1) if consecutive else trials
+        # Trials are consecutive until the first one ends; a slice is much faster than an index array.
+        low, high = trials[0] - self.first, trials[-1] - self.first + 1
+        lanes = slice(low, high) if high - low == len(trials) else trials - self.first
         self.positions[entry][:, lanes] = x
         self.velocities[entry][:, lanes] = velocity
         self.losses[entry][lanes] = loss
 
     def history(self, iterations: NDArray[np.int32]) -> History:
-        """The recorded paths, cut after the longest; NaN follows the end of each."""
+        """Return the trajectories, cut after the longest; entries after the end of a trial are NaN."""
         ends = -(-iterations // self.stride)
         entries = int(ends.max()) + 1
-        positions, velocities, losses = (kept[:entries] for kept in (self.positions, self.velocities, self.losses))
+        positions, velocities, losses = (array[:entries] for array in self.arrays)
         ended = np.arange(entries)[:, np.newaxis] > ends
         positions.transpose(0, 2, 1)[ended] = np.nan
         velocities.transpose(0, 2, 1)[ended] = np.nan
@@ -458,3 +472,38 @@ class _Recorder:
             losses=losses.T,
             stride=self.stride,
         )
+
+
+def _check_shapes(batch: _Batch) -> None:
+    """Refuse results of a user's code that NumPy would broadcast to lanes they do not belong to.
+
+    Raises
+    ------
+    PluginError
+        If the value, the gradient or the step has a wrong shape.
+    """
+    g = batch.surface.gradient(batch.x)
+    here = Here(batch.x, 1, batch.loss, batch.lr, batch.surface)
+    _require_shape(batch.loss, batch.x.shape[1:], "(lanes,)", type(batch.surface).value)
+    _require_shape(g, batch.x.shape, "(dim, lanes)", type(batch.surface).gradient)
+    step = batch.optimizer.step(batch.state, g, here)
+    if not (isinstance(step, tuple) and len(step) == 2):
+        raise PluginError(f"{plugins.defined_at(type(batch.optimizer).step)}: returns no pair (velocity, state)")
+    _require_shape(step[0], batch.x.shape, "(dim, lanes)", type(batch.optimizer).step, "a velocity of ")
+
+
+def _require_shape(array: Any, shape: tuple[int, ...], meaning: str, function: Any, what: str = "") -> None:
+    if np.shape(array) != shape:
+        message = f"returns {what}shape {np.shape(array)}, expected {meaning} = {shape}"
+        raise PluginError(f"{plugins.defined_at(function)}: {message}")
+
+
+def _describe_place(group: Group, trials: NDArray[np.int64], iterations: Array | int) -> str:
+    """Describe where an exception was raised: ``ball on ravine, trials 0 to 3, iteration 18``."""
+
+    def span(noun: str, numbers: Array | NDArray[np.int64] | int) -> str:
+        low, high = int(np.min(numbers)), int(np.max(numbers))
+        return f"{noun} {low:,}" if low == high else f"{noun}s {low:,} to {high:,}"
+
+    when = span("iteration", iterations) if np.any(iterations) else "before the first iteration"
+    return f"{group.optimizer_class.name} on {group.surface_class.name}, {span('trial', trials)}, {when}"

@@ -57,6 +57,10 @@ class PluginWarning(UserWarning):
     """A plug-in cannot be used, or a figure of it cannot be drawn."""
 
 
+class WorkerWarning(UserWarning):
+    """A worker process does not run."""
+
+
 class PluginError(MomentumLabError):
     """A user's surface, optimizer, schedule or function raised an exception, which is the ``__cause__``.
 

@@ -1,147 +1,258 @@
-"""Splits a plan into blocks and maps them over any executor; what comes back are arrays.
+"""Run the blocks of a plan in this process, on worker processes, or on any other executor.
 
-The numbers of a trial do not depend on the block it is in, nor on who computes it.
+The numbers of a trial depend neither on its block nor on the worker.
 """
 
 import math
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, as_completed
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from momentumlab.engine import Outcome, run_trials
-from momentumlab.errors import PluginError
+from momentumlab.errors import PluginError, WorkerWarning
 from momentumlab.experiment import Experiment
 from momentumlab.plan import Plan, make_plan
 from momentumlab.plugins import Plugins, described
 from momentumlab.result import Result
 from momentumlab.stopping import Terminated
 
-LARGEST_BLOCK = 2**18
-SMALLEST_BLOCK = 2**14
-BLOCKS_PER_WORKER = 4
-"""Few blocks leave workers idle at the end, many begin and end with few trials under way."""
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
-WORTH_A_POOL = 20_000_000
-"""The updates, if every trial made all of them, from which on to start processes costs less than it saves."""
+LARGEST_BLOCK = 2**18
+"""The most trials in a block: with its final states it is sent and written as one piece."""
+
+SMALLEST_BLOCK = 2**14
+"""Blocks of cheap trials are not smaller, or the batches of the engine would be too small."""
+
+LEAST_SECONDS = 0.05
+"""The least time that a block is worth: starting and sending it takes a few milliseconds."""
+
+MOST_SECONDS = 20.0
+"""A block should take no longer, so that an interrupted sweep loses little."""
+
+BLOCKS_PER_WORKER = 4
+"""With fewer blocks, workers are idle at the end; each block begins and ends with few active trials."""
+
+CHECK_SECONDS = 5.0
+"""How often a pool that finishes no block is searched for stopped workers."""
 
 OnBlock = Callable[[Outcome], None]
 
 
-def run_blocks(
-    plan: Plan,
-    *,
-    block_trials: int,
-    executor: Executor | None = None,
-    done: Mapping[int, Outcome] | None = None,
-    on_block: OnBlock | None = None,
-) -> Result:
-    """Run all trials of a plan without keeping their paths.
+class Workers:
+    """A pool of worker processes or a given executor, on which plans are run one after the other.
+
+    Use it as a context manager. Processes are started when the first plan needs them. They end with the ``with`` block,
+    at once if an exception leaves it.
 
     Parameters
     ----------
-    plan
-        The trials.
-    block_trials
-        How many trials make a block.
+    count
+        The number of processes; 0 for one per core if a plan takes long enough, else none.
     executor
-        Who computes the blocks; ``None`` computes them here, one after the other. Anything that implements
-        `concurrent.futures.Executor` will do; a block travels as the paths of plug-ins, an experiment and two numbers.
-    done
-        Blocks that are there already, by their first trial; they are not computed again.
-    on_block
-        Called with each block that was computed, as soon as it is there.
+        A `concurrent.futures.Executor` that runs the blocks instead. A block is sent as the paths of plug-ins, an
+        experiment and two numbers.
     """
-    whole = Outcome(0, plan.trials, plan.dimension)
-    done = done or {}
-    for outcome in done.values():
-        whole.include(outcome)
-    missing = [(first, last) for first, last in blocks(plan, block_trials) if first not in done]
-    for outcome in _computed(plan, missing, executor):
-        whole.include(outcome)
-        if on_block is not None:
-            on_block(outcome)
-    return Result(
-        plan=plan,
-        final_points=whole.points,
-        final_losses=whole.losses,
-        iterations=whole.iterations,
-        status_codes=whole.codes,
-        history=None,
-    )
+
+    def __init__(self, count: int = 0, executor: "Executor | None" = None) -> None:
+        self.executor = executor
+        self.is_own = executor is None
+        self.count = count if executor is None else _workers_of(executor)
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.is_own or self.executor is None:
+            return
+        if error is not None:
+            for process in list(_processes(self.executor).values()):
+                process.terminate()
+        self.executor.shutdown(cancel_futures=True)
+
+    def block_trials(self, plan: Plan) -> int:
+        """Return the number of trials per block of a plan."""
+        if self.is_own:
+            return block_size(plan, self.count or worthwhile_workers(plan))
+        return min(math.ceil(plan.trials / (self.count * BLOCKS_PER_WORKER)), LARGEST_BLOCK)
+
+    def run(
+        self,
+        plan: Plan,
+        *,
+        block_trials: int = 0,
+        done: Mapping[int, Outcome] | None = None,
+        on_block: OnBlock | None = None,
+        history_bytes: int | None = None,
+    ) -> Result:
+        """Run all trials of a plan.
+
+        Parameters
+        ----------
+        plan
+            What `make_plan` returned for an experiment.
+        block_trials
+            The number of trials per block; 0 for what `block_trials` returns.
+        done
+            Finished blocks by the number of their first trial, which are not run again.
+        on_block
+            Called with each block as soon as it is finished.
+        history_bytes
+            Memory limit for the trajectories; ``None`` to record nothing.
+
+        Raises
+        ------
+        PluginError
+            If a user's code raises an exception.
+        """
+        block_trials = block_trials or self.block_trials(plan)
+        done = done or {}
+        missing = [(first, last) for first, last in blocks(plan, block_trials) if first not in done]
+        if len(missing) == 1 and not done and self.is_own:  # without a copy
+            outcome = run_trials(plan, 0, plan.trials, history_bytes)
+            if on_block is not None:
+                on_block(outcome)
+            return outcome.result(plan)
+        whole = Outcome.of(plan, 0, plan.trials, history_bytes)
+        for outcome in done.values():
+            whole.include(outcome)
+        for outcome in self._finished(plan, missing, history_bytes):
+            whole.include(outcome)
+            if on_block is not None:
+                on_block(outcome)
+        return whole.result(plan)
+
+    def _finished(self, plan: Plan, ranges: Sequence[tuple[int, int]], history_bytes: int | None) -> Iterator[Outcome]:
+        """Run blocks and yield each as soon as it is finished."""
+        count = self.count or worthwhile_workers(plan)
+        if self.is_own and count > 1 and self.executor is None and ranges:
+            self.executor = _start_pool(count)
+        if self.executor is None:
+            for first, last in ranges:
+                yield run_trials(plan, first, last, history_bytes)
+            return
+        tasks = [(Plugins(), plan.experiment, first, last, history_bytes) for first, last in ranges]
+        futures = {self.executor.submit(_run_block, *task) for task in tasks}
+        try:
+            for future in _completed(futures, self.executor):
+                try:
+                    yield future.result()
+                except PluginError as error:
+                    raise error from error.original
+                except Terminated:  # SIGTERM to all processes of a job may reach a worker first
+                    raise Terminated from None
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def blocks(plan: Plan, block_trials: int) -> Iterator[tuple[int, int]]:
-    """The first trial of each block, and the one after its last."""
+    """Yield the first trial of each block and the first trial after it."""
     for first in range(0, plan.trials, block_trials):
         yield first, min(first + block_trials, plan.trials)
 
 
-def block_size(trials: int, workers: int) -> int:
-    """How many trials make a good block."""
-    size = math.ceil(trials / (workers * BLOCKS_PER_WORKER))
-    return min(max(size, SMALLEST_BLOCK), LARGEST_BLOCK)
+def block_size(plan: Plan, workers: int) -> int:
+    """Return the number of trials per block for a number of workers."""
+    per_trial = plan.stopping.iterations * plan.seconds_per_update
+    # An iteration of a batch has a fixed cost; the trials of a block should cost as much, or splitting does not pay.
+    least = max(LEAST_SECONDS / per_trial, plan.seconds_per_batch / plan.seconds_per_update)
+    even = plan.trials / (workers * BLOCKS_PER_WORKER)
+    size = max(min(even, MOST_SECONDS / per_trial), min(least, SMALLEST_BLOCK))
+    if workers > 1:
+        size = min(size, plan.trials / workers)
+    return min(math.ceil(size), LARGEST_BLOCK)
 
 
 def cores() -> int:
-    """How many processes can really run at the same time."""
+    """Return the number of processes that can run at the same time."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def workers_for(plan: Plan) -> int:
-    """How many processes the work is worth."""
-    return cores() if plan.trials * plan.stopping.iterations >= WORTH_A_POOL else 1
+def worthwhile_workers(plan: Plan) -> int:
+    """Return the number of worker processes that a plan is worth: one per core, or 1."""
+    return min(cores(), plan.trials) if plan.is_worth_workers else 1
 
 
-@contextmanager
-def pool(workers: int) -> Iterator[Executor | None]:
-    """That many processes, or none for a single one. They end with the block, at once if it is left by an error."""
-    if workers == 1:
-        yield None
-        return
-    import multiprocessing  # 20 ms that most runs do without
+def _workers_of(executor: "Executor") -> int:
+    count = getattr(executor, "_max_workers", None)
+    return count if isinstance(count, int) and count > 0 else cores()
+
+
+def _processes(executor: "Executor") -> dict[int, Any]:
+    """Return the processes of a pool by their ids."""
+    return getattr(executor, "_processes", None) or {}
+
+
+def _start_pool(count: int) -> "Executor":
+    import multiprocessing  # 20 ms, which most runs do not need
     from concurrent.futures import ProcessPoolExecutor
 
-    # Forked processes have loaded all that is needed; where there is no fork, they load it anew.
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_obey_parent)
+    # A forked process has everything imported. On macOS fork is unsafe, and Windows does not have it.
+    method = "fork" if sys.platform == "linux" else "spawn"
+    return ProcessPoolExecutor(count, multiprocessing.get_context(method), initializer=_prepare_worker)
+
+
+def _completed(futures: "set[Future[Outcome]]", executor: "Executor") -> "Iterator[Future[Outcome]]":
+    """Yield futures as they complete and remove them from the set; warn of workers that are stopped."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
+    reported: set[int] = set()
+    while futures:
+        completed, _ = wait(futures, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
+        if not completed:
+            stopped = {pid for pid in list(_processes(executor)) if _is_stopped(pid)}
+            for pid in sorted(stopped - reported):
+                message = f"worker process {pid} is stopped (SIGSTOP): 'kill -CONT {pid}' continues it"
+                warnings.warn(message, WorkerWarning, stacklevel=2)
+            reported = stopped
+        for future in completed:
+            futures.discard(future)  # or every block would stay in memory until the end
+            yield future
+
+
+def _is_stopped(pid: int) -> bool:
+    """Return whether a process is stopped by a signal; known on Linux only."""
     try:
-        yield executor
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state in ("T", "t")
 
 
-class _Duty:
-    """Whether a worker is computing, and whether it has been told to stop."""
+# In a worker process
+
+
+class _Worker:
+    """Whether this worker is computing, and whether it was told to stop."""
 
     is_computing = False
     is_over = False
 
 
-def _obey_parent() -> None:
-    """Begin a worker: what comes of Ctrl-C, which reaches every process of a terminal, is the parent's to say.
-
-    And a worker whose parent was killed must not wait for more work for ever.
-    """
+def _prepare_worker() -> None:
+    """Leave Ctrl-C, which reaches every process of a terminal, to the parent, and end if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def _stop(signal_number: int, frame: object) -> None:
-    """Stop computing; but never in the middle of sending a result, for the rest of which the parent would wait."""
-    _Duty.is_over = True
-    if _Duty.is_computing:
+    """Stop computing, but not while a result is sent: the parent would wait for the rest of it."""
+    _Worker.is_over = True
+    if _Worker.is_computing:
         raise Terminated
 
 
@@ -151,45 +262,24 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _computed(plan: Plan, ranges: list[tuple[int, int]], executor: Executor | None) -> Iterator[Outcome]:
-    if executor is None:
-        for first, last in ranges:
-            yield run_trials(plan, first, last)
-        return
-    futures: set[Future[Outcome]] = {executor.submit(_compute, Plugins(), plan.experiment, *each) for each in ranges}
-    try:
-        for future in as_completed(futures):
-            futures.discard(future)  # or every block would be kept until the end
-            try:
-                outcome = future.result()
-            except PluginError as error:
-                raise error from error.original
-            except Terminated:  # SIGTERM to all processes of a job may reach a worker first
-                raise Terminated from None
-            yield outcome
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _compute(plugins: Plugins, experiment: Experiment, first: int, last: int) -> Outcome:
-    # The plug-ins come first: to unpickle them is to load them, and the experiment may hold schedules of theirs.
+def _run_block(plugins: Plugins, experiment: Experiment, first: int, last: int, history_bytes: int | None) -> Outcome:
+    # The plug-ins are unpickled first, which loads them: the experiment may contain their schedules.
     plugins.require()
     plan = make_plan(experiment, max_trials=experiment.trials)
-    _Duty.is_computing = True
+    _Worker.is_computing = True
     try:
-        if _Duty.is_over:
+        if _Worker.is_over:
             raise Terminated
-        return run_trials(plan, first, last)
+        return run_trials(plan, first, last, history_bytes)
     except PluginError as error:
         error.original = _portable(error.original)
         raise
     finally:
-        _Duty.is_computing = False
+        _Worker.is_computing = False
 
 
 def _portable(error: BaseException | None) -> BaseException | None:
-    """Return an exception that survives the way to the parent: a pool breaks if a user's own cannot be unpickled."""
+    """Return an exception that can be sent to the parent: one that cannot be unpickled would break the pool."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -24,11 +24,17 @@ MAX_TRIALS = 100_000_000
 MAX_SEARCHED = 10_000_000
 """The most trials with which the search of a comparison begins on one surface, unless more is asked for."""
 
-UPDATES_PER_SECOND = 5e7
-"""A cautious guess at the speed of one core."""
+SECONDS_PER_COORDINATE = 1e-8
+"""Time per update and coordinate on one core, estimated."""
+
+SECONDS_PER_MULTIPLICATION = 8e-9
+"""Time per update and unit of `Surface.work`, estimated; it covers the loss and its gradient."""
 
 SECONDS_PER_ITERATION = 3e-5
-"""About what an iteration of a group costs, however few trials it has."""
+"""Time per iteration of a batch that does not depend on the number of trials, estimated."""
+
+POOL_SECONDS = 0.4
+"""Work that takes longer on one core is worth the start of worker processes."""
 
 BYTES_PER_TRIAL = 120
 BYTES_PER_COORDINATE = 20
@@ -212,10 +218,25 @@ class Plan:
     def __iter__(self) -> Iterator[Trial]:
         return map(self.trial, range(self.trials))
 
+    @cached_property
+    def seconds_per_update(self) -> float:
+        """Estimated time per trial and iteration on one core."""
+        return _seconds_per_update(self.experiment)
+
+    @property
+    def seconds_per_batch(self) -> float:
+        """Estimated time per iteration of a batch that does not depend on the number of trials."""
+        return SECONDS_PER_ITERATION
+
+    @property
+    def is_worth_workers(self) -> bool:
+        """Whether the work takes so long that the start of worker processes pays."""
+        return self.trials * self.stopping.iterations * self.seconds_per_update >= POOL_SECONDS
+
     @property
     def most_seconds(self) -> float:
-        """About how long one core needs if no trial ends early; plain surfaces and methods, no figures."""
-        per_iteration = sum(SECONDS_PER_ITERATION + group.size / UPDATES_PER_SECOND for group in self.groups)
+        """Estimated time on one core if no trial ends early, without figures."""
+        per_iteration = SECONDS_PER_ITERATION * len(self.groups) + self.trials * self.seconds_per_update
         return self.stopping.iterations * per_iteration
 
 
@@ -250,12 +271,17 @@ def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
     """
     if experiment.trials > max_trials:
         memory = experiment.trials * (BYTES_PER_TRIAL + BYTES_PER_COORDINATE * experiment.dimension) / 2**30
-        hours = experiment.trials * experiment.stopping.iterations / UPDATES_PER_SECOND / 3600
+        hours = experiment.trials * experiment.stopping.iterations * _seconds_per_update(experiment) / 3600
         message = (
             f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials); "
             f"they would need {memory:,.1f} GiB and up to {hours:,.1f} hours"
         )
         raise ConfigError([Problem(place=place, message=message)])
+
+
+def _seconds_per_update(experiment: Experiment) -> float:
+    work = experiment.first_surface.work
+    return experiment.dimension * SECONDS_PER_COORDINATE + work * SECONDS_PER_MULTIPLICATION
 
 
 def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[Group]:

@@ -638,7 +638,7 @@ def test_classes_travel_to_other_processes_by_their_names() -> None:
 
 
 def test_sweeps_with_workers_agree_with_one() -> None:
-    from momentumlab.executor import pool, run_blocks
+    from momentumlab.executor import Workers
     from momentumlab.plan import make_plan
 
     experiment = momentumlab.load(
@@ -649,9 +649,9 @@ def test_sweeps_with_workers_agree_with_one() -> None:
         }
     )
     plan = make_plan(experiment)
-    one = run_blocks(plan, block_trials=4000)
-    with pool(2) as executor:
-        two = run_blocks(plan, block_trials=4000, executor=executor)
+    one = Workers(1).run(plan, block_trials=4000)
+    with Workers(2) as workers:
+        two = workers.run(plan, block_trials=4000)
     assert one.final_losses.tobytes() == two.final_losses.tobytes()
 
 

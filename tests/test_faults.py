@@ -213,7 +213,7 @@ def test_a_sweep_that_is_terminated_says_how_to_go_on(whole_group: bool, tmp_pat
         process.terminate()
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert errors == f"error: terminated; what is finished is kept: momentumlab sweep --resume runs/{folder.name}\n"
+    assert errors == f"error: terminated; finished blocks are kept: momentumlab sweep --resume runs/{folder.name}\n"
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 0)
         raise AssertionError("a worker is left over")

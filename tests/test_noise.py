@@ -12,10 +12,10 @@ from rich.console import Console
 
 import momentumlab
 from momentumlab import engine
-from momentumlab import executor as workers
 from momentumlab.config import load_experiment, to_dict
 from momentumlab.config.noise import read_noise
 from momentumlab.errors import ConfigError
+from momentumlab.executor import Workers
 from momentumlab.noise import LONGEST_PAGE, NOISES, Errors, Gaussian, HeavyTailed
 from momentumlab.plan import make_plan
 from momentumlab.report import report_of
@@ -101,9 +101,9 @@ def test_trials_do_not_depend_on_each_other() -> None:
     plan = make_plan(momentumlab.load(SWEPT))
     together = engine.run(plan)
     assert len(set(together.iterations.tolist())) > 10
-    blocks = workers.run_blocks(plan, block_trials=17)
-    with workers.pool(2) as executor:
-        processes = workers.run_blocks(plan, block_trials=50, executor=executor)
+    blocks = Workers(1).run(plan, block_trials=17)
+    with Workers(2) as workers:
+        processes = workers.run(plan, block_trials=50)
     for other in (blocks, processes):
         assert np.array_equal(other.final_points, together.final_points)
         assert np.array_equal(other.iterations, together.iterations)

@@ -268,9 +268,8 @@ def processes(method: str) -> Executor:
 @pytest.mark.parametrize(
     "executor", [lambda: processes("fork"), lambda: processes("spawn"), lambda: ThreadPoolExecutor(2)]
 )
-def test_workers_know_plugins(load: Load, executor: Callable[[], Executor], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_know_plugins(load: Load, executor: Callable[[], Executor]) -> None:
     load()
-    monkeypatch.setattr("momentumlab.executor.SMALLEST_BLOCK", 16)
     axes: dict[str, Any] = {"beta": "linspace(0, 0.9, 10)", "lr": ["stairs(0.1)", 0.01, 0.02, 0.05, 0.1]}
     with executor() as pool:
         swept = momentumlab.run(RUN, **axes, record="none", executor=pool)
@@ -315,7 +314,7 @@ def test_an_exception_in_a_plugin_is_raised_with_its_place_trial_and_iteration(l
 def test_in_a_sweep_the_exception_comes_from_any_executor(load: Load, executor: Callable[[], Any]) -> None:
     load(FAILING)
     axes: dict[str, Any] = {"lr": "geomspace(1e-4, 0.1, 12)", "record": "none"}
-    with executor() as pool, pytest.raises(PluginError, match=r"trials 0 to 11, iteration 18") as caught:
+    with executor() as pool, pytest.raises(PluginError, match=r"trials? \d+(?: to \d+)?, iteration 18") as caught:
         momentumlab.run(RUN, **axes, executor=pool)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
@@ -425,7 +424,7 @@ def test_a_sweep_keeps_finished_blocks_and_is_resumed_after_the_fix(
     resume = re.fullmatch(
         r"error: my_lab\.py:\d+ in Ball\.step: ZeroDivisionError: division by zero "
         r"\(ball on ravine, trials [\d,]+ to [\d,]+, iteration 1\); "
-        r"finished trials are kept, once that is mended: momentumlab (sweep \S+ \S+ --resume \S+)\n",
+        r"finished blocks are kept, and after the correction: momentumlab (sweep \S+ \S+ --resume \S+)\n",
         done.stderr,
     )
     assert resume

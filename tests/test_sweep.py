@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,7 +49,8 @@ PLANE: dict[str, Any] = {
 
 
 def swept(settings: dict[str, Any], block_trials: int = 100, executor: Executor | None = None) -> Result:
-    return workers.run_blocks(plan_of(settings), block_trials=block_trials, executor=executor)
+    with workers.Workers(1, executor) as pool:
+        return pool.run(plan_of(settings), block_trials=block_trials)
 
 
 def plan_of(settings: dict[str, Any]) -> Plan:
@@ -161,7 +162,7 @@ def test_any_executor_will_do(plane: Result) -> None:
     assert_same(plane, swept(PLANE, executor=Inline()))
     with ThreadPoolExecutor(3) as threads:
         assert_same(plane, swept(PLANE, executor=threads))
-    with workers.pool(2) as processes:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
         assert_same(plane, swept(PLANE, executor=processes))
     assert_same(plane, momentumlab.run(PLANE, executor=Inline()))
 
@@ -387,7 +388,7 @@ def interrupted_sweep(out: Path, blocks: int) -> Path:
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        workers.run_blocks(plan, block_trials=100, on_block=keep)
+        workers.Workers(1).run(plan, block_trials=100, on_block=keep)
     return folder
 
 
@@ -399,12 +400,12 @@ def test_a_resumed_sweep_does_only_the_missing_blocks(
     partial = store.read_partial(folder)
     computed: list[int] = []
 
-    def noted(plan: Plan, first: int, last: int) -> Outcome:
+    def noted(plan: Plan, first: int, last: int, history_bytes: int | None = None) -> Outcome:
         computed.append(first)
-        return engine.run_trials(plan, first, last)
+        return engine.run_trials(plan, first, last, history_bytes)
 
     monkeypatch.setattr(workers, "run_trials", noted)
-    resumed = workers.run_blocks(plane.plan, block_trials=partial.block_trials, done=kept_blocks(folder))
+    resumed = workers.Workers(1).run(plane.plan, block_trials=partial.block_trials, done=kept_blocks(folder))
     assert computed == [300, 400]
     assert_same(plane, resumed)
 
@@ -484,10 +485,13 @@ def test_a_worker_that_was_killed_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_the_processes_of_the_caller_are_left_alone() -> None:
+    def stop(block: Outcome) -> None:
+        raise KeyboardInterrupt
+
     own = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     own.start()
-    with pytest.raises(KeyboardInterrupt), workers.pool(2):
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), workers.Workers(2) as pool:
+        pool.run(plan_of(PLANE), on_block=stop)
     assert own.is_alive()
     own.kill()
     own.join()
@@ -527,7 +531,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> 
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert time.monotonic() - clock < 5  # a second, on a machine that has nothing else to do
-    assert errors == f"error: interrupted; what is finished is kept: momentumlab sweep --resume runs/{folder.name}\n"
+    assert errors == f"error: interrupted; finished blocks are kept: momentumlab sweep --resume runs/{folder.name}\n"
     assert kept_blocks(folder)
 
 

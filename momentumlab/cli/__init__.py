@@ -29,7 +29,7 @@ from momentumlab.cli import execute
 # Commands enter in the order in which --help shows them.
 from momentumlab.cli import authoring, check, lookup, runs
 from momentumlab.cli.application import app
-from momentumlab.errors import PluginWarning
+from momentumlab.errors import PluginWarning, WorkerWarning
 
 _with_place = warnings.formatwarning
 
@@ -40,7 +40,7 @@ def _as_a_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
     """What an installed plug-in cannot do is no matter of our source; of other warnings the place says more."""
-    if issubclass(category, PluginWarning):
+    if issubclass(category, (PluginWarning, WorkerWarning)):
         return f"warning: {message}\n"
     return _with_place(message, category, filename, lineno, line)
 

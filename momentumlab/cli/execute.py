@@ -335,10 +335,10 @@ def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, is_sweep: bool 
     rounds
         How often.
     """
-    from momentumlab.executor import workers_for
+    from momentumlab.executor import worthwhile_workers
 
     seconds = sum(
-        plan.most_seconds * rounds / ((how.workers or workers_for(plan)) if is_sweep else 1) for plan in plans
+        plan.most_seconds * rounds / ((how.workers or worthwhile_workers(plan)) if is_sweep else 1) for plan in plans
     )
     if seconds > LONG:
         count, unit = (seconds / 3600, "hours") if seconds > 7200 else (seconds / 60, "minutes")

@@ -14,7 +14,7 @@ from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result, Status
 from momentumlab.search.ranking import Yardstick, finished, quantile, ranks_of, yardstick_of
-from momentumlab.search.tuning import Searched, at_edges, search
+from momentumlab.search.tuning import RunPlan, Searched, at_edges, search
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -249,14 +249,22 @@ class ComparisonResult:
         return html_tables(ComparisonReport(result=self))
 
 
-def compare(comparison: Comparison) -> ComparisonResult:
-    """Search, choose, run and rank, surface by surface."""
+def compare(comparison: Comparison, run: RunPlan = engine.run) -> ComparisonResult:
+    """Search, choose, run and rank, surface by surface.
+
+    Parameters
+    ----------
+    comparison
+        The optimizers and the problems.
+    run
+        Runs the trials of each step of the search.
+    """
     matches = []
     notes: dict[str, None] = {}
     for experiment in comparison.experiments:
         yardstick = yardstick_of(experiment, comparison.objective)
-        searched = search(experiment, yardstick, zooms=comparison.zooms)
-        match = judged(comparison, experiment, searched, lambda chosen: engine.run(make_plan(chosen)))
+        searched = search(experiment, yardstick, run, zooms=comparison.zooms)
+        match = judged(comparison, experiment, searched, lambda chosen: run(make_plan(chosen), history=True))
         matches.append(match)
         notes.update(dict.fromkeys([*match.result.notes, *_notes(match)]))
     return ComparisonResult(comparison=comparison, matches=tuple(matches), notes=tuple(notes))

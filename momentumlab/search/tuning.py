@@ -5,16 +5,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab import engine
 from momentumlab.experiment import Axis, Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.plan import Group, make_plan
+from momentumlab.plan import Group, Plan, make_plan
 from momentumlab.registry import Array, Value
+from momentumlab.result import Result
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick
 
@@ -115,7 +115,14 @@ class Searched:
         return np.flatnonzero(same)
 
 
-def search(experiment: Experiment, yardstick: Yardstick, *, zooms: int = 0) -> tuple[Searched, ...]:
+class RunPlan(Protocol):
+    """A function that runs all trials of a plan, such as `momentumlab.engine.run`."""
+
+    def __call__(self, plan: Plan, *, history: bool) -> Result:
+        """Return the result, with the trajectories if ``history``."""
+
+
+def search(experiment: Experiment, yardstick: Yardstick, run: RunPlan, *, zooms: int = 0) -> tuple[Searched, ...]:
     """Try every setting of every optimizer of an experiment.
 
     Where the best learning rate of one optimizer lies at the edge of its range, the ranges of all that began with the
@@ -127,18 +134,20 @@ def search(experiment: Experiment, yardstick: Yardstick, *, zooms: int = 0) -> t
     experiment
         A single surface; the axes of its optimizers are what is tried.
     yardstick
-        By what the best is found.
+        The measure of the best.
+    run
+        Runs the trials.
     zooms
         How often the search then begins anew in finer grids around the best cells, with as many trials as at first.
     """
-    searched = _widened(experiment, yardstick)
+    searched = _widened(experiment, yardstick, run)
     spacings = [_spacings(one.choice) for one in searched]
     for _ in range(zooms):
         finer = [_zoomed(one, own, yardstick) for one, own in zip(searched, spacings, strict=True)]
         entries = [choice for choices, _ in finer for choice in choices]
         if not entries:
             break
-        tried = iter(_tried(replace(experiment, optimizers=tuple(entries))))
+        tried = iter(_tried(replace(experiment, optimizers=tuple(entries)), run))
         searched = tuple(
             functools.reduce(_joined, (next(tried) for _ in choices), one)
             for one, (choices, _) in zip(searched, finer, strict=True)
@@ -147,9 +156,9 @@ def search(experiment: Experiment, yardstick: Yardstick, *, zooms: int = 0) -> t
     return searched
 
 
-def _widened(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ...]:
+def _widened(experiment: Experiment, yardstick: Yardstick, run: RunPlan) -> tuple[Searched, ...]:
     """The first grids, and what is added to them where the best lie at an edge."""
-    searched = _tried(experiment)
+    searched = _tried(experiment, run)
     for _ in range(MOST_WIDENINGS):
         below, above = at_edges(searched, yardstick)
         wider: dict[int, Choice] = {}
@@ -163,7 +172,7 @@ def _widened(experiment: Experiment, yardstick: Yardstick) -> tuple[Searched, ..
                     wider[i] = _with_rates(one, count, bool(below[alike].any()), bool(above[alike].any()))
         if not wider:
             break
-        more = dict(zip(wider, _tried(replace(experiment, optimizers=tuple(wider.values()))), strict=True))
+        more = dict(zip(wider, _tried(replace(experiment, optimizers=tuple(wider.values())), run), strict=True))
         searched = tuple(_joined(one, more[i]) if i in more else one for i, one in enumerate(searched))
     return searched
 
@@ -261,10 +270,10 @@ def _scale_of(choice: Choice, name: str) -> _Scale:
     return _SHARES if parameter.lt == 1 else _RATES
 
 
-def _tried(experiment: Experiment) -> tuple[Searched, ...]:
+def _tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
     """Run all trials of an experiment; the last axes of its plan are the starts and the replicates."""
     plan = make_plan(experiment)
-    result = engine.run(plan, history=False)
+    result = run(plan, history=False)
     starts = experiment.repeats
     groups = iter(plan.groups)
     first = 0
