@@ -1,10 +1,14 @@
 """The command ``momentumlab``, and ``python -m momentumlab``."""
 
-from momentumlab.stopping import obey_signals
-
 
 def main() -> None:
-    """Before anything of weight is imported, see to it that Ctrl-C ends the command in one line."""
+    """Run the command. Before anything is imported that takes time, Ctrl-C gets a meaning other than a traceback."""
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from momentumlab.stopping import obey_signals
+
     obey_signals()
     from momentumlab.cli import main as command
 

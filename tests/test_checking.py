@@ -283,7 +283,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_2(command: Command, tmp_p
         "surface my_wells",
         "optimizer momentum",
         "surface rosenbrock",
-        "all 30 promises kept",
+        "all 30 contracts kept",
     ]
     path = tmp_path / "my_wells.py"
     path.write_text(path.read_text().replace("self.b * x[1]]", "2 * self.b * x[1]]"))

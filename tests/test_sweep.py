@@ -358,7 +358,7 @@ def test_data_formats_have_the_best_rows_unless_all_are_asked_for(command: Comma
 BAD = {
     "too many": ([*SWEEP[:5], "--lr", "linspace(0,1,20000)", "--beta", "linspace(0,0.9,20000)"], "GiB and up to"),
     "record": ([*SWEEP, "--record", "best"], "--record: 'best' is not all, none, auto or best:N"),
-    "record all": ([*SWEEP, "--record", "all"], "--record: a sweep keeps none or best:N"),
+    "record all": ([*SWEEP, "--record", "all"], "--record: a sweep keeps no trajectories or the best"),
 }
 
 

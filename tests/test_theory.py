@@ -330,7 +330,7 @@ def test_the_table_explains_itself(command: Command) -> None:
 def test_a_comparison_cannot_be_predicted(command: Command) -> None:
     done = command("predict", "--surface", "ravine", "--optimizer", "sgd", "--lr", "tuned")
     assert done.returncode == 2
-    assert "there is no one lr to predict" in done.stderr
+    assert "a comparison searches hyperparameters" in done.stderr
 
 
 # Measured beside predicted
@@ -535,9 +535,9 @@ def test_the_response_as_data_draws_nothing(command: Command, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["surface", "ravine", "--response"], "only an optimizer responds"),
-        (["optimizer", "momentum", "--plot"], "see --response"),
-        (["optimizer", "momentum", "--beta", "0.9"], "goes with --response"),
+        (["surface", "ravine", "--response"], "only optimizers have a response"),
+        (["optimizer", "momentum", "--plot"], "optimizers have --response"),
+        (["optimizer", "momentum", "--beta", "0.9"], "is only used with --response"),
         (["optimizer", "adam", "--response"], "the velocity of adam is not linear"),
         (["optimizer", "momentum", "--response", "--beta", "linspace(0,0.9,50)"], "at most 12"),
         (["optimizer", "momentum", "--response", "--beta", "1.5"], "below 1"),

@@ -1,4 +1,4 @@
-"""The command that holds surfaces and optimizers against what all of them promise."""
+"""The command that tests surfaces and optimizers against the contracts of their kind."""
 
 import sys
 from pathlib import Path
@@ -6,63 +6,66 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from momentumlab.cli.application import PREPARING, app
-from momentumlab.cli.options import DataFormat, Plugins
-from momentumlab.cli.output import print_notes, reported
-from momentumlab.errors import ConfigError, Problem, UnknownNameError
+from momentumlab.cli.application import PREPARING, app, command
+from momentumlab.cli.options import DataFormat, DataOutput, Plugins
+from momentumlab.cli.streams import print_notes
+from momentumlab.errors import ConfigError, Problem, UnknownNameError, printable
 
 if TYPE_CHECKING:
     from momentumlab.testing import Finding
 
 
-@app.command(rich_help_panel=PREPARING)
+@command(
+    app,
+    group=PREPARING,
+    examples=("momentumlab check rosenbrock adam", "momentumlab check my_surface.py --format json"),
+)
 def check(
     what: Annotated[
         list[str], typer.Argument(metavar="FILE|NAME...", help="Plug-ins, or names of surfaces and optimizers.")
     ],
     plugins: Plugins = None,
-    output: Annotated[DataFormat, typer.Option("--format", help="How to print it.")] = DataFormat.TABLE,
+    output: DataOutput = DataFormat.TABLE,
 ) -> None:
-    """Check surfaces and optimizers of your own: gradients, shapes, purity, and that trials do not touch each other.
+    """Test your own surfaces and optimizers: gradients, shapes, purity, and the independence of trials.
 
-    Says what is wrong, where, and what the likeliest cause is. The exit code is 2 if anything is.
+    Each failure is reported with its place and its most likely cause; the exit code is then 2.
     """
-    with reported():
-        from momentumlab.report.data import json_text
-        from momentumlab.testing import check as checked
+    from momentumlab.report.data import json_text
+    from momentumlab.testing import check as checked
 
-        findings: list[Finding] = []
-        for noun, name in _entries(what):
+    findings: list[Finding] = []
+    for noun, name in _entries(what):
+        if output is DataFormat.TABLE:
+            print(f"{noun} {name}")
+        for finding in checked(noun, name):
+            findings.append(finding)
             if output is DataFormat.TABLE:
-                print(f"{noun} {name}")
-            for finding in checked(noun, name):
-                findings.append(finding)
-                if output is DataFormat.TABLE:
-                    _print(finding)
-        failed = sum(not finding.has_passed for finding in findings)
-        if output is DataFormat.JSON:
-            rows = [
-                {
-                    "kind": finding.noun,
-                    "name": finding.name,
-                    "contract": finding.contract,
-                    "passed": finding.has_passed,
-                    "problem": finding.problem,
-                }
-                for finding in findings
-            ]
-            print(json_text({"passed": not failed, "findings": rows}))
-        elif failed:
-            print(f"{failed} of {len(findings)} promises broken")
-        else:
-            print(f"all {len(findings)} promises kept")
-        sys.stdout.flush()
-        if failed:
-            raise typer.Exit(2)
+                _print(finding)
+    failed = sum(not finding.has_passed for finding in findings)
+    if output is DataFormat.JSON:
+        rows = [
+            {
+                "kind": finding.noun,
+                "name": finding.name,
+                "contract": finding.contract,
+                "passed": finding.has_passed,
+                "problem": finding.problem,
+            }
+            for finding in findings
+        ]
+        print(json_text({"passed": not failed, "findings": rows}))
+    elif failed:
+        print(f"{failed} of {len(findings)} contracts broken")
+    else:
+        print(f"all {len(findings)} contracts kept")
+    sys.stdout.flush()
+    if failed:
+        raise typer.Exit(2)
 
 
 def _entries(what: list[str]) -> list[tuple[str, str]]:
-    """What is to be checked: everything that a file adds, or what goes by a name."""
+    """Return the kind and name of everything to check: what a file adds, or the entries with a name."""
     from momentumlab.optimizers import OPTIMIZERS
     from momentumlab.plugins import load_plugin
     from momentumlab.surfaces import SURFACES
@@ -92,7 +95,7 @@ def _entries(what: list[str]) -> list[tuple[str, str]]:
                 break
         else:
             if not named:
-                message = "no file, surface or optimizer; 'momentumlab list surfaces' shows what there is"
+                message = "is not a file, a surface or an optimizer; see 'momentumlab list surfaces'"
                 problems.append(Problem(place=word, message=message))
         entries += named
     if problems:
@@ -103,4 +106,4 @@ def _entries(what: list[str]) -> list[tuple[str, str]]:
 def _print(finding: "Finding") -> None:
     print(f"  {'passed' if finding.has_passed else 'FAILED'}  {finding.promise}", flush=True)
     if finding.problem is not None:
-        print(f"          {finding.problem}", flush=True)
+        print(f"          {printable(finding.problem)}", flush=True)

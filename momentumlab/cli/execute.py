@@ -1,60 +1,18 @@
-"""The commands that run something."""
+"""The commands that compute: ``run``, ``sweep``, ``compare`` and ``tune``."""
 
-import functools
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from momentumlab.cli.application import RUNNING, app
-from momentumlab.cli.loading import load_all, load_experiments, load_resumed
-from momentumlab.cli.options import (
-    RUNS,
-    Betas,
-    Configs,
-    Format,
-    GradientTolerance,
-    Iterations,
-    MaxHistory,
-    MaxTrials,
-    Name,
-    Noise,
-    NoPlots,
-    ObjectiveName,
-    Optimizer,
-    Out,
-    Output,
-    Plugins,
-    Quiet,
-    Rates,
-    Record,
-    Replicates,
-    Seed,
-    Settings,
-    SkipExisting,
-    Start,
-    Starts,
-    Surface,
-    TargetLoss,
-    Theory,
-    Tolerance,
-)
-from momentumlab.cli.output import print_comparison, print_csv, print_notes, print_result, reported
-from momentumlab.cli.settings import (
-    joined_words,
-    overriding,
-    refuse_beside_quiet,
-    refuse_settings,
-    settings_among,
-    starts_or,
-)
+from momentumlab.cli.application import RUNNING
+from momentumlab.cli.loading import load_experiments, load_resumed, load_searches, typed
+from momentumlab.cli.options import Format, Options, experiment_command
+from momentumlab.cli.output import print_comparison, print_csv, print_result, refuse_beside_quiet
+from momentumlab.cli.streams import print_notes, printing
 from momentumlab.errors import ConfigError, OutputError, Problem
-
-LONG = 60
 
 if TYPE_CHECKING:
     from momentumlab.api import Execution
@@ -63,277 +21,131 @@ if TYPE_CHECKING:
     from momentumlab.report import ComparisonReport, Report
     from momentumlab.runs.read import LoadedRun
 
+LONG = 60
+"""Seconds from which the expected time is announced."""
 
-@app.command(rich_help_panel=RUNNING)
-def run(
-    configs: Configs = None,
-    surface: Surface = None,
-    optimizer: Optimizer = None,
-    lr: Rates = None,
-    beta: Betas = None,
-    start: Start = None,
-    iterations: Iterations = None,
-    tolerance: Tolerance = None,
-    gradient_tolerance: GradientTolerance = None,
-    target_loss: TargetLoss = None,
-    noise: Noise = None,
-    replicates: Replicates = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    plugins: Plugins = None,
-    name: Name = None,
-    out: Out = RUNS,
-    no_plots: NoPlots = False,
-    record: Record = "auto",
-    theory: Theory = False,
-    steps: Annotated[bool, typer.Option("--steps", help="Print every iteration of every trial, too.")] = False,
-    output: Output = Format.TABLE,
-    quiet: Quiet = False,
-    skip_existing: SkipExisting = False,
-    max_trials: MaxTrials = None,
-    max_history: MaxHistory = 1.0,
-) -> None:
-    """Run experiments: table, pictures and data of each in a run folder of its own.
 
-    Options override what the files say.
-    AXIS is a number, a list 0,0.5,0.9, or linspace(0,1,5), geomspace(…), arange(…).
-    More than 100 trials along axes are a sweep: a map of all instead of their paths.
+@experiment_command(
+    group=RUNNING,
+    examples=(
+        "momentumlab run configs/ravine_beta_sweep.yaml",
+        "momentumlab run --surface rosenbrock --optimizer sgd,adam --lr 1e-3",
+        "momentumlab run configs/parabola.yaml --beta 0,0.5,0.9 --steps",
+    ),
+)
+def run(options: Options) -> None:
+    """Run experiments and draw how the optimizers move.
+
+    Each experiment gets a run folder with its table, figures and data. Options override the settings of the files.
+
+    An AXIS is a number, a list such as 0,0.5,0.9, or linspace(0,1,5), geomspace(1e-3,1,7), arange(0,1,0.25). Axes with
+    more than 100 trials are run as a sweep: a map of the final losses instead of trajectories.
     """
-    if steps:
-        refuse_beside_quiet(quiet, output, "--steps and --format")
-    refuse_beside_quiet(quiet, output)
-    flags = settings_among(locals())
-    with reported():
-        from momentumlab.api import Execution
+    if options.steps:
+        refuse_beside_quiet(options.quiet, options.output, "--steps and --format")
+    refuse_beside_quiet(options.quiet, options.output)
+    from momentumlab.api import Execution
 
-        how = Execution(
-            plots=not no_plots,
-            theory=theory,
-            record="all" if steps else record,
-            history_bytes=int(max_history * 2**30),
-            command_line=typed(),
-        )
-        loaded = load_experiments(configs, flags, settings, max_trials)
-        execute_all(loaded, out, how, steps=steps, output=output, quiet=quiet, skip_existing=skip_existing)
+    how = Execution(
+        plots=not options.no_plots,
+        theory=options.theory,
+        record="all" if options.steps else options.record,
+        history_bytes=options.max_history,
+        command_line=typed(),
+    )
+    execute_all(load_experiments(options), how, options)
 
 
-@app.command(rich_help_panel=RUNNING)
-def sweep(
-    configs: Configs = None,
-    surface: Surface = None,
-    optimizer: Optimizer = None,
-    lr: Rates = None,
-    beta: Betas = None,
-    start: Start = None,
-    iterations: Iterations = None,
-    tolerance: Tolerance = None,
-    gradient_tolerance: GradientTolerance = None,
-    target_loss: TargetLoss = None,
-    noise: Noise = None,
-    replicates: Replicates = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    plugins: Plugins = None,
-    name: Name = None,
-    out: Out = RUNS,
-    no_plots: NoPlots = False,
-    record: Record = "none",
-    theory: Theory = False,
-    all_rows: Annotated[bool, typer.Option("--all-rows", help="Tables for programs have all trials.")] = False,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Processes; 0 for as many as the work is worth.")
-    ] = 0,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Do what is missing in this run folder.")] = None,
-    output: Output = Format.TABLE,
-    quiet: Quiet = False,
-    skip_existing: SkipExisting = False,
-    max_trials: MaxTrials = None,
-) -> None:
-    """Run whole planes of hyperparameters or starts at once, and draw the map.
+@experiment_command(
+    group=RUNNING,
+    examples=(
+        "momentumlab sweep --surface ravine --optimizer momentum --iterations 50 \\",
+        '    --lr "geomspace(1e-3,1,60)" --beta "linspace(0,0.99,60)"',
+        'momentumlab sweep --surface himmelblau --optimizer sgd --start "grid(50,50)"',
+    ),
+)
+def sweep(options: Options) -> None:
+    """Run whole planes of hyperparameters or starting points and draw a map.
 
-    Long axes: --lr "geomspace(1e-3,1,400)" --beta "linspace(0,0.99,400)", or --start "grid(500,500)".
-    What was interrupted is finished by --resume RUN.
+    An interrupted sweep keeps its finished blocks; --resume RUN computes the others.
     """
-    refuse_beside_quiet(quiet, output)
-    flags = settings_among(locals())
-    if skip_existing and resume is not None:
-        raise typer.BadParameter("completes one run folder; leave out --skip-existing", param_hint="--resume")
-    with reported():
-        from momentumlab.api import Execution
+    refuse_beside_quiet(options.quiet, options.output)
+    if options.skip_existing and options.resume is not None:
+        message = "finishes one run folder; leave out --skip-existing"
+        raise typer.BadParameter(message, param_hint="--resume")
+    from momentumlab.api import Execution
 
-        if record == "all":
-            raise ConfigError([Problem(place="--record", message="a sweep keeps none or best:N; 'run' can keep all")])
-        how = Execution(
-            plots=not no_plots,
-            record="none" if record == "auto" else record,
-            is_sweep=True,
-            all_rows=all_rows,
-            theory=theory,
-            workers=workers,
-            command_line=typed(),
-        )
-        loaded = load_resumed(resume, configs, flags, settings, max_trials)
-        execute_all(loaded, out, how, resume=resume, output=output, quiet=quiet, skip_existing=skip_existing)
+    if options.record == "all":
+        message = "a sweep keeps no trajectories or the best: none or best:N; use 'momentumlab run' to keep all"
+        raise ConfigError([Problem(place="--record", message=message)])
+    how = Execution(
+        plots=not options.no_plots,
+        record="none" if options.record == "auto" else options.record,
+        is_sweep=True,
+        all_rows=options.all_rows,
+        theory=options.theory,
+        workers=options.workers,
+        command_line=typed(),
+    )
+    loaded = load_experiments(options) if options.resume is None else load_resumed(options, options.resume)
+    execute_all(loaded, how, options)
 
 
-@app.command(rich_help_panel=RUNNING)
-def compare(
-    configs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="CONFIG...", help="YAML files; none if --optimizers says it all."),
-    ] = None,
-    optimizers: Annotated[
-        str | None, typer.Option("--optimizers", "--optimizer", metavar="NAMES", help="Which: sgd,momentum,adam.")
-    ] = None,
-    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which (ravine): one, or a,b,c.")] = None,
-    lr: Annotated[
-        str | None, typer.Option(metavar="AXIS", help="Learning rates: tuned, 0.1, or the values to search. (tuned)")
-    ] = None,
-    beta: Annotated[
-        str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9, tuned, or the values to search.")
-    ] = None,
-    tune_: Annotated[
-        str | None,
-        typer.Option("--tune", "--over", metavar="NAMES", help="What to search, for those who have it: lr or lr,beta."),
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option(metavar="N", help="Trials with which the search of each optimizer begins. (64)")
-    ] = None,
-    objective: Annotated[
-        ObjectiveName | None, typer.Option(help="By what to choose and rank. (final_loss)", show_default=False)
-    ] = None,
-    accuracy: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Arrived at this share of the start's loss above the lowest. (1e-6)"),
-    ] = None,
-    start: Start = None,
-    starts: Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")] = None,
-    noise: Noise = None,
-    replicates: Replicates = None,
-    seed: Seed = None,
-    iterations: Iterations = None,
-    tolerance: Tolerance = None,
-    gradient_tolerance: GradientTolerance = None,
-    target_loss: TargetLoss = None,
-    settings: Settings = None,
-    plugins: Plugins = None,
-    name: Name = None,
-    out: Out = RUNS,
-    no_plots: NoPlots = False,
-    output: Output = Format.TABLE,
-    quiet: Quiet = False,
-    skip_existing: SkipExisting = False,
-    max_trials: MaxTrials = None,
-) -> None:
-    """Compare optimizers fairly: each gets the same search for its lr, then all are ranked.
+@experiment_command(
+    group=RUNNING,
+    examples=(
+        "momentumlab compare --optimizer sgd,momentum,adam --surface rosenbrock",
+        "momentumlab compare --optimizer momentum,adam --over lr,beta --starts 5",
+    ),
+)
+def compare(options: Options) -> None:
+    """Compare optimizers fairly: tune each with the same budget, then rank them.
 
-    Of every AXIS with several values, in files too, the best is chosen for each optimizer.
-    Several surfaces or starts add performance and data profiles.
+    For each optimizer the search tries the hyperparameters of --over and every AXIS with several values, in files too,
+    and keeps the best combination. Several surfaces or starts add performance profiles and data profiles.
     """
-    refuse_beside_quiet(quiet, output)
-    tuned = tune_.replace(",", " ").split() if tune_ else []
-    flags = starts_or(settings_among(locals()), starts)
-    del flags["lr"], flags["beta"]  # which may be tuned
-    refuse_settings(tuned, flags, "--tune")
-    for key, axis in (("lr", lr), ("beta", beta)):
-        if axis is not None and key in tuned:
-            raise typer.BadParameter(f"{key} is tuned, and --{key} gives it a value, too", param_hint="--tune")
-        flags[key] = axis
-    flags |= dict.fromkeys(tuned, "tuned")
-    with reported():
-        from momentumlab.api import Execution
-        from momentumlab.config import load_comparison
-
-        options = {"start": "--starts"} if starts is not None else {}
-        options |= dict.fromkeys(tuned, "--tune")
-        nodes = overriding(flags, settings, options)
-        given = [node.plain() for node in nodes if node.path in ("surface", "surfaces")]
-        surfaces = [" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in given]
-        default_name = joined_words("compare", *(surfaces or ["ravine"]))
-        loaded = load_all(configs, nodes, load_comparison, max_trials, default_name=default_name)
-        how = Execution(plots=not no_plots, command_line=typed())
-        execute_all(loaded, out, how, output=output, quiet=quiet, skip_existing=skip_existing)
+    execute_searches(options, "compare")
 
 
-@app.command(rich_help_panel=RUNNING)
-def tune(
-    configs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="CONFIG...", help="YAML files; none if --optimizer says it all."),
-    ] = None,
-    surface: Annotated[str | None, typer.Option(metavar="NAMES", help="On which (ravine): one, or a,b,c.")] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option("--optimizer", "--optimizers", metavar="NAMES", help="Which: momentum or momentum,adam."),
-    ] = None,
-    over: Annotated[
-        str | None,
-        typer.Option("--over", "--tune", metavar="NAMES", help="What to search, for those who have it: lr,beta. (lr)"),
-    ] = None,
-    budget: Annotated[str | None, typer.Option(metavar="N", help="Trials per optimizer and start. (4096)")] = None,
-    zooms: Annotated[str | None, typer.Option(metavar="N", help="Finer grids around the best cells. (3)")] = None,
-    objective: Annotated[
-        ObjectiveName | None, typer.Option(help="What is best. (final_loss)", show_default=False)
-    ] = None,
-    start: Start = None,
-    starts: Starts = None,
-    noise: Noise = None,
-    replicates: Replicates = None,
-    seed: Seed = None,
-    iterations: Iterations = None,
-    tolerance: Tolerance = None,
-    gradient_tolerance: GradientTolerance = None,
-    target_loss: TargetLoss = None,
-    settings: Settings = None,
-    plugins: Plugins = None,
-    name: Name = None,
-    out: Out = RUNS,
-    no_plots: NoPlots = False,
-    output: Output = Format.TABLE,
-    quiet: Quiet = False,
-    skip_existing: SkipExisting = False,
-    max_trials: MaxTrials = None,
-) -> None:
-    """Find the best hyperparameters: a coarse grid, then zooms into its best cells; the same budget for all.
+@experiment_command(
+    group=RUNNING,
+    examples=(
+        "momentumlab tune --surface ravine --optimizer momentum --over lr,beta",
+        "momentumlab tune --surface rosenbrock --optimizer adam --budget 512",
+    ),
+)
+def tune(options: Options) -> None:
+    """Find the best hyperparameters with a coarse grid that is refined around its best cells.
 
-    The run folder has best.yaml, ready for 'momentumlab run'.
+    Each optimizer gets the same budget. The run folder contains best.yaml, ready for 'momentumlab run'.
     """
-    refuse_beside_quiet(quiet, output)
-    tuned = over.replace(",", " ").split() if over else []
-    flags = starts_or(settings_among(locals()), starts)
-    refuse_settings(tuned, flags, "--over")
-    with reported():
-        from momentumlab.api import Execution
-        from momentumlab.config import load_comparison
-        from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS
+    from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS
 
-        options = dict.fromkeys(tuned, "--over") | ({"start": "--starts"} if starts is not None else {})
-        nodes = overriding(flags | dict.fromkeys(tuned, "tuned"), settings, options)
-        name_ = joined_words("tune", surface or "ravine")
-        load = functools.partial(load_comparison, defaults={"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS})
-        loaded = load_all(configs, nodes, load, max_trials, default_name=name_)
-        how = Execution(plots=not no_plots, command_line=typed())
-        execute_all(loaded, out, how, output=output, quiet=quiet, skip_existing=skip_existing)
+    execute_searches(options, "tune", {"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS})
 
 
-def typed() -> str:
-    """The command line."""
-    return shlex.join(sys.argv)
+def execute_searches(options: Options, command: str, defaults: dict[str, int] | None = None) -> None:
+    """Load and run the comparisons of ``compare`` and ``tune``."""
+    refuse_beside_quiet(options.quiet, options.output)
+    from momentumlab.api import Execution
+
+    loaded = load_searches(options, command, defaults)
+    execute_all(loaded, Execution(plots=not options.no_plots, command_line=typed()), options)
 
 
 def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, is_sweep: bool = False, rounds: int = 1) -> None:
-    """Say before it begins that something may take more than `LONG` seconds.
+    """Announce the expected time if it is more than `LONG` seconds.
 
     Parameters
     ----------
     plans
-        What is to be run.
+        What will be run.
     how
-        By how many processes, if it is a sweep.
+        How it will be run, which gives the number of processes of a sweep.
     is_sweep
-        Whether it is.
+        Whether it is a sweep.
     rounds
-        How often.
+        How often each plan is run.
     """
     from momentumlab.executor import worthwhile_workers
 
@@ -347,20 +159,10 @@ def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, is_sweep: bool 
         print_notes([f"this may take up to about {count:,.0f} {unit}: {work}"])
 
 
-def execute_all(
-    loaded: "Sequence[Experiment | Comparison]",
-    out: Path,
-    how: "Execution",
-    *,
-    resume: Path | None = None,
-    steps: bool = False,
-    output: Format,
-    quiet: bool,
-    skip_existing: bool = False,
-) -> None:
-    """Run all that was loaded, and print each as soon as it is there; CSV as one table at the end.
+def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
+    """Run everything and print each result when it is finished; CSV is printed as one table at the end.
 
-    With ``skip_existing``, an identical completed run is read instead of computed again.
+    Nobody may be reading any more: then the rest is computed all the same, since its run folders are wanted.
     """
     from momentumlab.api import execute, execute_comparison
     from momentumlab.experiment import Comparison
@@ -368,19 +170,20 @@ def execute_all(
 
     reports: list[Report] = []
     comparisons: list[ComparisonReport] = []
+    unprinted: list[OSError] = []
     for one in loaded:
         if isinstance(one, Comparison) and (how.best or how.all_rows):
             message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
             raise ConfigError([Problem(place=one.name, message=message)])
-        there = existing(one, out, how) if skip_existing else None
+        there = existing(one, options.out, how) if options.skip_existing else None
         if isinstance(one, Comparison):
             compared = None if there is None else there.comparison_report
             if compared is None:
                 warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
-                compared = execute_comparison(one, out=out, plots=how.plots, command_line=how.command_line)
-            print_comparison(compared, output, quiet=quiet)
-            sys.stdout.flush()
+                compared = execute_comparison(one, out=options.out, plots=how.plots, command_line=how.command_line)
             comparisons.append(compared)
+            with printing(unprinted):
+                print_comparison(compared, options.output, quiet=options.quiet)
             continue
         plan = make_plan(one, max_trials=one.trials)
         if there is None:
@@ -388,21 +191,23 @@ def execute_all(
         if there is not None:
             report = replace(there.reports[0], all_rows=how.all_rows)
         elif how.keeps_all(plan):
-            report = execute(plan, how, out=out)
+            report = execute(plan, how, out=options.out)
         else:
             from momentumlab.report.progress import progress
 
-            with progress(plan.trials, wanted=not quiet) as on_block:
-                report = execute(plan, replace(how, on_block=on_block), out=out, resume=resume)
-        print_result(report, output, steps=steps, quiet=quiet)
-        sys.stdout.flush()  # what is finished is not lost if the next one is interrupted
+            with progress(plan.trials, wanted=not options.quiet) as on_block:
+                report = execute(plan, replace(how, on_block=on_block), out=options.out, resume=options.resume)
         reports.append(report)
-    if output is Format.CSV:
-        print_csv(reports, comparisons, steps=steps)
+        with printing(unprinted):
+            print_result(report, options.output, steps=options.steps, quiet=options.quiet)
+    if options.output is Format.CSV and not unprinted:
+        print_csv(reports, comparisons, steps=options.steps)
+    if unprinted:
+        raise typer.Exit(1)
 
 
 def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "LoadedRun | None":
-    """The complete run folder in ``out`` that has all that running this would give, as it was read; else ``None``."""
+    """Read the complete run folder in ``out`` that holds everything this would compute; ``None`` if there is none."""
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
     from momentumlab.runs.find import complete_run
@@ -420,7 +225,7 @@ def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "Lo
         loaded = None if run is None else load_run(run)
     except OSError as error:
         raise OutputError(f"{out}: {(error.strerror or str(error)).lower()}") from error
-    except OutputError as error:  # nothing that one could rely on
+    except OutputError as error:  # it cannot be relied on
         print_notes([f"{error}; it is computed again"])
         return None
     if run is not None and how.plots and not any(name.endswith(".png") for name in run.files):

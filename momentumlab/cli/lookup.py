@@ -1,205 +1,211 @@
-"""The commands that look something up, or ahead."""
+"""The commands that look things up and ahead: ``predict``, ``translate``, ``list`` and ``show``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from momentumlab.cli.application import LOOKING, app
-from momentumlab.cli.loading import load_experiments
+from momentumlab.cli.application import LOOKING, app, command
+from momentumlab.cli.loading import joined_words, load_experiments
 from momentumlab.cli.options import (
-    Betas,
-    Configs,
+    Beta,
     DataFormat,
+    DataOutput,
     Format,
+    Kind,
+    LearningRate,
     ListFormat,
-    Noun,
-    Nouns,
-    Optimizer,
-    Output,
+    Options,
     Plugins,
-    Rates,
     ScheduleName,
     Settings,
-    Start,
-    Surface,
-    TargetLoss,
-    Tolerance,
+    experiment_command,
+    one_of,
+    option,
 )
-from momentumlab.cli.output import print_notes, reported, show
-from momentumlab.cli.settings import joined_words, settings_among
+from momentumlab.cli.streams import print_notes, show
 from momentumlab.errors import ConfigError, Problem
 
 
-@app.command(rich_help_panel=LOOKING)
-def predict(
-    configs: Configs = None,
-    surface: Surface = None,
-    optimizer: Optimizer = None,
-    lr: Rates = None,
-    beta: Betas = None,
-    start: Start = None,
-    tolerance: Tolerance = None,
-    target_loss: TargetLoss = None,
-    settings: Settings = None,
-    plugins: Plugins = None,
-    output: Output = Format.TABLE,
-) -> None:
-    """Say what will happen before anything is run: rate, oscillation, stability, and what would be best.
+@experiment_command(
+    group=LOOKING,
+    examples=(
+        "momentumlab predict configs/ravine_beta_sweep.yaml",
+        "momentumlab predict --surface ravine --optimizer momentum --lr 0.1,0.2 --beta 0.9",
+    ),
+)
+def predict(options: Options) -> None:
+    """Predict rate, oscillation, stability and the best hyperparameters without running anything.
 
-    Theory holds near a minimum, for methods whose step is linear in the gradients.
+    The theory holds near a minimum, for methods whose step is linear in the gradients.
     """
-    flags = settings_among(locals())
-    with reported():
-        if output is Format.CSV:
-            raise ConfigError([Problem(place="--format", message="predictions are printed as table or json")])
-        from momentumlab.experiment import Comparison
-        from momentumlab.plan import make_plan
-        from momentumlab.report import prediction_table as predictions
-        from momentumlab.report.data import json_text, strict
+    if options.output is Format.CSV:
+        raise ConfigError([Problem(place="--format", message="predictions are printed as table or json")])
+    from momentumlab.experiment import Comparison
+    from momentumlab.plan import make_plan
+    from momentumlab.report import prediction_table as predictions
+    from momentumlab.report.data import json_text, strict
 
-        for one in load_experiments(configs, flags, settings, None):
-            if isinstance(one, Comparison):
-                raise ConfigError(
-                    [Problem(place=one.name, message="a comparison searches: there is no one lr to predict")]
-                )
-            plan = make_plan(one)
-            if output is Format.JSON:
-                print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
-            else:
-                show(predictions.rich_predictions(plan))
-
-
-@app.command(rich_help_panel=LOOKING)
-def translate(
-    source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="What to translate: keras, torch, qhm …")],
-    target: Annotated[
-        str | None, typer.Option("--to", metavar="CONVENTION", help="Into which convention. (all)", show_default=False)
-    ] = None,
-    lr: Annotated[str | None, typer.Option(metavar="LR", help="Learning rate. (0.01)")] = None,
-    beta: Annotated[str | None, typer.Option(metavar="BETA", help="Momentum. (0.9)")] = None,
-    nesterov: Annotated[bool, typer.Option("--nesterov", help="Nesterov's method, where there is a choice.")] = False,
-    dampening: Annotated[str | None, typer.Option(metavar="TAU", help="PyTorch's dampening. (0)")] = None,
-    nu: Annotated[str | None, typer.Option(metavar="NU", help="The weight ν of QHM. (1)")] = None,
-    schedule: Annotated[
-        ScheduleName, typer.Option(help="How lr changes in the test with a changing lr.")
-    ] = ScheduleName.HALVED,
-    output: Annotated[DataFormat, typer.Option("--format", help="How to print it.")] = DataFormat.TABLE,
-) -> None:
-    """Translate lr and momentum from one library's convention into another's, and prove it by running both.
-
-    'momentumlab list conventions' shows them all.
-    """
-    with reported():
-        from momentumlab.conventions import prove
-        from momentumlab.conventions import translate as translated
-        from momentumlab.conventions.reading import read_translation
-        from momentumlab.report.data import json_text, strict
-        from momentumlab.report.translation_table import document, rich_translations
-
-        given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
-        convention, targets = read_translation(source, target, given)
-        translations = [translated(convention, cls) for cls in targets]
-        proven = [(translation, prove(translation, schedule.value)) for translation in translations]
-        if output is DataFormat.JSON:
-            print(json_text(strict(document(proven))))
+    for one in load_experiments(options):
+        if isinstance(one, Comparison):
+            message = "a comparison searches hyperparameters; give lr and the others as values to predict"
+            raise ConfigError([Problem(place=one.name, message=message)])
+        plan = make_plan(one)
+        if options.output is Format.JSON:
+            print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
         else:
-            show(rich_translations(proven))
+            show(predictions.rich_predictions(plan))
 
 
-@app.command("list", rich_help_panel=LOOKING)
+@command(
+    app,
+    group=LOOKING,
+    examples=(
+        "momentumlab translate --from keras --to torch --lr 0.01 --beta 0.9",
+        "momentumlab translate --from torch --nesterov",
+    ),
+)
+def translate(
+    source: Annotated[str, option(None, "--from", metavar="CONVENTION", help="Convention of the given values.")],
+    target: Annotated[
+        str | None, option(None, "--to", metavar="CONVENTION", help="Convention of the result [all].")
+    ] = None,
+    lr: Annotated[str | None, option(None, metavar="LR", help="Learning rate [0.01].")] = None,
+    beta: Annotated[str | None, option(None, metavar="BETA", help="Momentum [0.9].")] = None,
+    nesterov: Annotated[
+        bool, option(None, "--nesterov", help="Nesterov's method, in conventions that have both.")
+    ] = False,
+    dampening: Annotated[str | None, option(None, metavar="TAU", help="PyTorch's dampening [0].")] = None,
+    nu: Annotated[str | None, option(None, metavar="NU", help="The weight ν of QHM [1].")] = None,
+    schedule: Annotated[
+        ScheduleName,
+        option(None, help="Schedule with which a changing lr is checked [halved].", **one_of(ScheduleName)),
+    ] = ScheduleName.HALVED,
+    output: DataOutput = DataFormat.TABLE,
+) -> None:
+    """Translate lr and momentum between the conventions of libraries, and check the result by running both.
+
+    'momentumlab list conventions' lists the conventions.
+    """
+    from momentumlab.conventions import prove
+    from momentumlab.conventions import translate as translated
+    from momentumlab.conventions.reading import read_translation
+    from momentumlab.report.data import json_text, strict
+    from momentumlab.report.translation_table import document, rich_translations
+
+    given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
+    convention, targets = read_translation(source, target, given)
+    translations = [translated(convention, cls) for cls in targets]
+    proven = [(translation, prove(translation, schedule.value)) for translation in translations]
+    if output is DataFormat.JSON:
+        print(json_text(strict(document(proven))))
+    else:
+        show(rich_translations(proven))
+
+
+@command(
+    app,
+    "list",
+    group=LOOKING,
+    examples=("momentumlab list optimizers", "momentumlab list surfaces --tag ravine,convex"),
+)
 def list_entries(
-    what: Annotated[Nouns, typer.Argument(help="Which catalogue.")],
+    kind: Annotated[Kind, typer.Argument(help="What to list.", **one_of(Kind))],
     tag: Annotated[
         list[str] | None,
-        typer.Option(metavar="TAG", help="Only surfaces with all these tags: ravine or convex,kink (may be repeated)."),
+        option(None, metavar="TAG", help="Only surfaces with all these tags: ravine or convex,kink. Repeatable."),
     ] = None,
     plugins: Plugins = None,
-    output: Annotated[ListFormat, typer.Option("--format", help="How to print it.")] = ListFormat.TABLE,
+    output: Annotated[
+        ListFormat, option(None, "--format", help="Output format [table].", **one_of(ListFormat))
+    ] = ListFormat.TABLE,
 ) -> None:
-    """List the surfaces, the optimizers, the schedules or the conventions of momentum."""
+    """List the surfaces, optimizers, schedules or conventions of momentum."""
     tags = [word.strip() for words in tag or [] for word in words.split(",")]
-    with reported():
-        from momentumlab.report.data import json_text
-        from momentumlab.report.entries import entries, list_table, page
+    from momentumlab.report.data import json_text
+    from momentumlab.report.entries import entries, list_table, page
 
-        listed = entries(what.value, tags)
-        if not listed:
-            print_notes([f"no surface has all of these tags: {', '.join(tags)}"])
-        if output is ListFormat.JSON:
-            print(json_text(listed))
-        elif output is ListFormat.MARKDOWN:
-            print(page(what.value, listed), end="")
-        else:
-            show(list_table(what.value, listed))
+    noun = f"{kind.value}s"
+    listed = entries(noun, tags)
+    if not listed:
+        print_notes([f"no surface has all of these tags: {', '.join(tags)}"])
+    if output is ListFormat.JSON:
+        print(json_text(listed))
+    elif output is ListFormat.MARKDOWN:
+        print(page(noun, listed), end="")
+    else:
+        show(list_table(noun, listed))
 
 
-@app.command("show", rich_help_panel=LOOKING)
+@command(
+    app,
+    "show",
+    group=LOOKING,
+    examples=(
+        "momentumlab show optimizer adam",
+        "momentumlab show surface himmelblau --plot",
+        "momentumlab show optimizer momentum --response --beta 0.5,0.9",
+    ),
+)
 def show_entry(
-    what: Annotated[Noun, typer.Argument(help="Of which catalogue.")],
-    name: Annotated[str, typer.Argument(help="Its name.")],
-    plot: Annotated[bool, typer.Option("--plot", help="Draw the surface, too.")] = False,
+    kind: Annotated[Kind, typer.Argument(help="Kind of the entry.", **one_of(Kind))],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, or the expression of a surface.")],
+    plot: Annotated[bool, option(None, "--plot", help="Also draw the surface.")] = False,
     response: Annotated[
-        bool, typer.Option("--response", help="Draw the optimizer as a filter: a curve per value of --beta.")
+        bool,
+        option(None, "--response", help="Draw the response to gradients, a curve per value of --beta."),
     ] = False,
-    lr: Rates = None,
-    beta: Betas = None,
+    lr: LearningRate = None,
+    beta: Beta = None,
     settings: Settings = None,
     plugins: Plugins = None,
-    output: Annotated[DataFormat, typer.Option("--format", help="How to print a response.")] = DataFormat.TABLE,
+    output: DataOutput = DataFormat.TABLE,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to draw [NAME.png, NAME_response.png].")
+        Path | None, option(None, metavar="FILE", help="File of the figure [NAME.png or NAME_response.png].")
     ] = None,
 ) -> None:
-    """Show all about one surface, optimizer, schedule or convention: formula, parameters, minima, source."""
-    if plot and what is not Noun.SURFACE:
-        raise typer.BadParameter("only a surface can be drawn; see --response", param_hint="--plot")
-    if response and what is not Noun.OPTIMIZER:
-        raise typer.BadParameter("only an optimizer responds to gradients; see --plot", param_hint="--response")
-    if not response:
-        for option, value in (
-            ("--lr", lr),
-            ("--beta", beta),
-            ("--set", settings),
-            ("--format", output is DataFormat.JSON),
-        ):
-            if value:
-                raise typer.BadParameter("goes with --response", param_hint=option)
-    with reported():
-        if response:
-            _show_response(name, {"lr": lr, "beta": beta}, settings, output, out)
-            return
-        from momentumlab.report.entries import card
+    """Show one surface, optimizer, schedule or convention: formula, parameters, minima, source."""
+    if plot and kind is not Kind.SURFACE:
+        raise typer.BadParameter("only surfaces can be drawn; optimizers have --response", param_hint="--plot")
+    if response and kind is not Kind.OPTIMIZER:
+        raise typer.BadParameter("only optimizers have a response; surfaces have --plot", param_hint="--response")
+    only_with_response = {"--lr": lr, "--beta": beta, "--set": settings, "--format": output is DataFormat.JSON}
+    for name_of_option, value in () if response else only_with_response.items():
+        if value:
+            raise typer.BadParameter("is only used with --response", param_hint=name_of_option)
+    if response:
+        _show_response(Options(surface="parabola", optimizer=name, lr=lr, beta=beta, settings=settings), output, out)
+        return
+    from momentumlab.report.entries import card
 
-        if out and what is not Noun.SURFACE:
-            raise ConfigError([Problem(place="--out", message="nothing is drawn; see --response")])
-        show(card(f"{what.value}s", name))
-        if plot or out:
-            from momentumlab.report.figures import surface_figure
-            from momentumlab.runs import write as store
-            from momentumlab.surfaces import SURFACES
+    if out and kind is not Kind.SURFACE:
+        raise ConfigError([Problem(place="--out", message="nothing is drawn; add --response")])
+    show(card(f"{kind.value}s", name))
+    if plot or out:
+        from momentumlab.report.figures import surface_figure
+        from momentumlab.runs import write as store
+        from momentumlab.surfaces import SURFACES
 
-            surface = SURFACES[name]()
-            if surface.default_dimension > 2 and surface.is_formula:
-                message = f"a picture shows 2 variables, not {surface.default_dimension}"
-                raise ConfigError([Problem(place="--plot", message=message)])
-            path = out or Path(f"{joined_words(surface.name)}.png")
-            store.write_figure(path, surface_figure(surface))
-            print(f"\n{path}")
+        surface = SURFACES[name]()
+        if surface.default_dimension > 2 and surface.is_formula:
+            message = f"figures show 2 variables, this surface has {surface.default_dimension}"
+            raise ConfigError([Problem(place="--plot", message=message)])
+        path = out or Path(f"{joined_words(surface.name)}.png")
+        store.write_figure(path, surface_figure(surface))
+        print(f"\n{path}")
 
 
-def _show_response(
-    name: str, flags: dict[str, str | None], settings: list[str] | None, output: DataFormat, out: Path | None
-) -> None:
+def _show_response(options: Options, output: DataFormat, out: Path | None) -> None:
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
     from momentumlab.report.data import json_text, strict
     from momentumlab.report.response_table import responses, rich_responses, rows
     from momentumlab.runs import write as store
 
-    (loaded,) = load_experiments(None, {"surface": "parabola", "optimizer": name, **flags}, settings, None)
+    (loaded,) = load_experiments(options)
     if isinstance(loaded, Comparison):
-        raise ConfigError([Problem(place="--set", message="a comparison searches: there is no one filter to show")])
+        message = "a comparison searches hyperparameters; give lr and the others as values to show a response"
+        raise ConfigError([Problem(place="--set", message=message)])
     found = responses(make_plan(loaded))
     if output is DataFormat.JSON:
         print(json_text({"responses": [strict(row) for row in rows(found)]}))

@@ -1,14 +1,28 @@
-"""The options that commands have, and their words."""
+"""The options, each declared once: its spelling, its text, its group and the commands that have it.
 
+Options that other commands share are constants. The commands that run or predict experiments take theirs in one
+`Options`; `experiment_command` builds the signature that Typer reads from its fields.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 
+from momentumlab.cli.application import app, command
+
+WHAT, STOPPING, NOISE, SEARCH = "What to run", "Stopping", "Noise", "Search"
+RECORDING, OUTPUT = "Recording and figures", "Output"
+RUNS = Path("runs")
+
 
 class Format(StrEnum):
-    """How results are printed."""
+    """Formats of results."""
 
     TABLE = "table"
     JSON = "json"
@@ -16,31 +30,29 @@ class Format(StrEnum):
 
 
 class ListFormat(StrEnum):
-    """How a catalogue is printed."""
+    """Formats of a list of entries."""
 
     TABLE = "table"
     JSON = "json"
     MARKDOWN = "markdown"
 
 
+class DataFormat(StrEnum):
+    """Formats of results that are not one table."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
 class ObjectiveName(StrEnum):
-    """By what a comparison ranks."""
+    """Criteria by which a search chooses."""
 
     FINAL_LOSS = "final_loss"
     ITERATIONS = "iterations"
 
 
-class Nouns(StrEnum):
-    """The catalogues."""
-
-    SURFACES = "surfaces"
-    OPTIMIZERS = "optimizers"
-    SCHEDULES = "schedules"
-    CONVENTIONS = "conventions"
-
-
-class Noun(StrEnum):
-    """An entry of a catalogue."""
+class Kind(StrEnum):
+    """What can be listed and shown."""
 
     SURFACE = "surface"
     OPTIMIZER = "optimizer"
@@ -48,91 +60,319 @@ class Noun(StrEnum):
     CONVENTION = "convention"
 
 
-class DataFormat(StrEnum):
-    """How what has no rows is printed: for people, or for programs."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 class SchemaOf(StrEnum):
-    """What has a JSON schema."""
+    """Documents that have a JSON schema."""
 
     EXPERIMENT = "experiment"
     RESULT = "result"
 
 
 class ScheduleName(StrEnum):
-    """How lr changes where it is to be seen what a changing lr does."""
+    """Learning-rate schedules with which a translation is checked."""
 
     HALVED = "halved"
     COSINE = "cosine"
     WARMUP = "warmup"
 
 
-Configs = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="CONFIG...", help="YAML files; none if --surface and --optimizer say it all."),
-]
-Surface = Annotated[str | None, typer.Option(help="Surface, by name, or as an expression.", show_default=False)]
-Optimizer = Annotated[
-    str | None, typer.Option("--optimizer", "--optimizers", help="Optimizers, by name: momentum or sgd,momentum.")
-]
-Rates = Annotated[
-    str | None, typer.Option(metavar="AXIS", help="Learning rates: 0.1 or geomspace(1e-3,1,50) or cosine(0.1,0.001).")
-]
-Betas = Annotated[str | None, typer.Option(metavar="AXIS", help="Momentum: 0.9 or 0,0.5,0.9.")]
-Start = Annotated[str | None, typer.Option(metavar="POINT", help="Start: --start=-1,1 or grid(5,5) or random(20).")]
-Starts = Annotated[int | None, typer.Option(metavar="N", help="That many random starts in the view window.")]
-Noise = Annotated[str | None, typer.Option(metavar="NOISE", help="Of gradients: 0.1, relative(0.1), …")]
-Replicates = Annotated[str | None, typer.Option(metavar="N", help="Repeat each trial with other errors.")]
-Seed = Annotated[str | None, typer.Option(metavar="N", help="Which errors, and which random starts. (0)")]
-Iterations = Annotated[str | None, typer.Option(metavar="N", help="The most iterations of a trial.")]
-Tolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop when the loss changes by no more.")]
-GradientTolerance = Annotated[str | None, typer.Option(metavar="T", help="Stop at a gradient this small.")]
-TargetLoss = Annotated[str | None, typer.Option(metavar="LOSS", help="Stop at a loss this low.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any setting: --set surface.a=0.1 (may be repeated)."),
-]
-Name = Annotated[str | None, typer.Option(help="The experiment's name.")]
-Out = Annotated[Path, typer.Option(help="The folder for run folders.")]
-NoPlots = Annotated[bool, typer.Option("--no-plots", help="Draw no figures.")]
-Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's path alone.")]
-SkipExisting = Annotated[
-    bool,
-    typer.Option("--skip-existing", help="Reuse an identical completed run instead of computing it again."),
-]
-MaxTrials = Annotated[int | None, typer.Option(metavar="N", help="The most trials an experiment may have.")]
-Record = Annotated[
-    str, typer.Option(metavar="WHOSE", help="Whose paths to keep: all, none, auto, or best:5 of a sweep.")
-]
-MaxHistory = Annotated[
-    float,
-    typer.Option(metavar="GIB", min=0.001, help="The most memory for all paths; beyond, every k-th iterate is kept."),
-]
-Theory = Annotated[bool, typer.Option("--theory", help="Draw into curves and maps what theory predicts, too.")]
-RUNS = Path("runs")
+# Values. Typer's own conversions would name Python classes in their messages.
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def one_of(kind: type[Choice]) -> dict[str, Any]:
+    """Describe an option with a few possible values: in any case, in the singular or the plural."""
+    names = [each.value for each in kind]
+
+    def parse(text: str) -> Choice:
+        word = text.strip().lower().replace("-", "_")
+        if word not in names:
+            word = word.removesuffix("s")
+        if word not in names:
+            from momentumlab.registry import did_you_mean
+
+            raise typer.BadParameter(f"unknown value '{text}'{did_you_mean(text, names)}; use {_either(names)}")
+        return kind(word)
+
+    return {"parser": parse, "metavar": "|".join(names), "autocompletion": lambda: names}
+
+
+def whole(*, least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a parser of whole numbers within bounds."""
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least or (most is not None and number > most):
+            raise typer.BadParameter(f"'{text}' is not a whole number {bounds}")
+        return number
+
+    return parse
+
+
+def gibibytes(text: str | int) -> int:
+    """Read a size in GiB; the number of bytes."""
+    if isinstance(text, int):  # the default, which some versions of Typer pass through the parser, too
+        return text
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not (math.isfinite(size) and size >= 0.001):
+        raise typer.BadParameter(f"'{text}' is not a finite number of GiB of at least 0.001")
+    return int(size * 2**30)
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+# Options that other commands have, too
+
+
+def option(group: str | None, *names: str, **details: Any) -> Any:
+    """Declare an option in a group of the help page."""
+    return typer.Option(*names, rich_help_panel=group, show_default=False, **details)
 
 
 def load_plugins(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
-    """Load plug-ins as soon as the command line is parsed, so that every command knows what they add."""
+    """Load plug-ins as soon as the command line is parsed, before anything looks up a name."""
     if files and not context.resilient_parsing:
-        from momentumlab.cli.output import reported
         from momentumlab.plugins import load_plugins as load
 
-        with reported():
-            load(files)
+        load(files)
     return files
 
 
+SurfaceName = Annotated[
+    str | None,
+    option(
+        WHAT,
+        "--surface",
+        "--surfaces",
+        metavar="NAME",
+        help="Surface: a name, or an expression in x, y, … In compare and tune also several: a,b,c.",
+    ),
+]
+OptimizerNames = Annotated[
+    str | None,
+    option(WHAT, "--optimizer", "--optimizers", metavar="NAME", help="One or several optimizers: sgd,momentum,adam."),
+]
+LearningRate = Annotated[
+    str | None,
+    option(
+        WHAT,
+        "--lr",
+        metavar="AXIS",
+        help="Learning rate: a value, several (0.01,0.1 or geomspace(1e-3,1,50)), or a schedule such as "
+        "cosine(0.1,0.001).",
+    ),
+]
+Beta = Annotated[str | None, option(WHAT, "--beta", metavar="AXIS", help="Momentum: a value or several (0,0.5,0.9).")]
+Settings = Annotated[
+    list[str] | None,
+    option(
+        WHAT,
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting, such as surface.a=0.1 or beta2=0.99. Hyperparameters are also accepted as options: "
+        "--beta2 0.99. Repeatable.",
+    ),
+]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option(
+    option(
+        WHAT,
         "--plugin",
         metavar="FILE",
         callback=load_plugins,
-        help="Python with surfaces, optimizers of your own (may be repeated).",
+        help="Python file that defines surfaces, optimizers or schedules. Repeatable.",
     ),
 ]
+Out = Annotated[Path, option(OUTPUT, "--out", metavar="FOLDER", help="Folder of the run folders [runs].")]
+Theory = Annotated[bool, option(RECORDING, "--theory", help="Add theoretical predictions to figures.")]
+Steps = Annotated[bool, option(OUTPUT, "--steps", help="Also print every iteration of every trial.")]
+AllRows = Annotated[bool, option(OUTPUT, "--all-rows", help="Print all trials of a sweep in JSON and CSV.")]
+Output = Annotated[Format, option(OUTPUT, "--format", help="Output format [table].", **one_of(Format))]
+DataOutput = Annotated[DataFormat, option(OUTPUT, "--format", help="Output format [table].", **one_of(DataFormat))]
+Quiet = Annotated[bool, option(OUTPUT, "--quiet", "-q", help="Print only the path of the run folder.")]
+
+
+# The options of experiments
+
+
+class Only:
+    """Marks an option that only some of the commands have."""
+
+    def __init__(self, *commands: str) -> None:
+        self.commands = commands
+
+
+SETTING = "setting"
+"""Marks an option whose text is the value of the configuration key of the same name."""
+
+EXECUTED = Only("run", "sweep", "compare", "tune")
+SEARCHED = Only("compare", "tune")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``run``, ``sweep``, ``compare``, ``tune`` and ``predict``.
+
+    A command leaves those that it does not have at their defaults. Settings are kept as typed: the configuration reads
+    them by the rules of YAML files.
+    """
+
+    configs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[CONFIG]...", help="YAML files. Options override their settings."),
+    ] = None
+    surface: Annotated[SurfaceName, SETTING] = None
+    optimizer: Annotated[OptimizerNames, SETTING] = None
+    lr: Annotated[LearningRate, SETTING] = None
+    beta: Annotated[Beta, SETTING] = None
+    start: Annotated[
+        str | None,
+        SETTING,
+        option(WHAT, metavar="POINT", help="Starting point or points: --start=-1,1, grid(5,5) or random(20)."),
+    ] = None
+    starts: Annotated[
+        int | None,
+        option(WHAT, metavar="N", parser=whole(least=1), help="Number of random starts in the plotting window."),
+    ] = None
+    settings: Settings = None
+    plugins: Plugins = None
+    name: Annotated[str | None, SETTING, option(WHAT, metavar="NAME", help="Name of the experiment.")] = None
+    max_trials: Annotated[
+        int | None, option(WHAT, metavar="N", parser=whole(least=1), help="Refuse experiments with more trials.")
+    ] = None
+
+    over: Annotated[
+        str | None,
+        SEARCHED,
+        option(SEARCH, "--over", "--tune", metavar="NAMES", help="Hyperparameters to search: lr or lr,beta [lr]."),
+    ] = None
+    budget: Annotated[
+        str | None,
+        SETTING,
+        SEARCHED,
+        option(SEARCH, metavar="N", help="Trials per optimizer [64 in compare, 4096 in tune]."),
+    ] = None
+    zooms: Annotated[
+        str | None, SETTING, SEARCHED, option(SEARCH, metavar="N", help="Refinements of the grid [0, 3 in tune].")
+    ] = None
+    objective: Annotated[
+        ObjectiveName | None,
+        SETTING,
+        SEARCHED,
+        option(SEARCH, help="Criterion of the choice and the ranking [final_loss].", **one_of(ObjectiveName)),
+    ] = None
+    accuracy: Annotated[
+        str | None,
+        SETTING,
+        SEARCHED,
+        option(
+            SEARCH,
+            metavar="SHARE",
+            help="A surface counts as solved when the loss has fallen to this share of its initial height above the "
+            "lowest loss found [1e-6].",
+        ),
+    ] = None
+
+    iterations: Annotated[str | None, SETTING, option(STOPPING, metavar="N", help="Maximum number of iterations.")] = (
+        None
+    )
+    tolerance: Annotated[
+        str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the loss changes by at most T.")
+    ] = None
+    gradient_tolerance: Annotated[
+        str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the gradient norm is at most T.")
+    ] = None
+    target_loss: Annotated[
+        str | None, SETTING, option(STOPPING, metavar="LOSS", help="Stop when the loss is at most LOSS.")
+    ] = None
+
+    noise: Annotated[
+        str | None, SETTING, option(NOISE, metavar="NOISE", help="Noise of the gradients: 0.1 or relative(0.1).")
+    ] = None
+    replicates: Annotated[
+        str | None, SETTING, option(NOISE, metavar="N", help="Repeat each trial N times with independent noise.")
+    ] = None
+    seed: Annotated[
+        str | None, SETTING, option(NOISE, metavar="N", help="Random seed for noise and random starts [0].")
+    ] = None
+
+    record: Annotated[
+        str,
+        Only("run", "sweep"),
+        option(
+            RECORDING,
+            metavar="TRIALS",
+            help="Trials whose trajectories are kept: all, none, best:N (sweep), or auto: all of a run with at most "
+            "100 trials [auto].",
+        ),
+    ] = "auto"
+    max_history: Annotated[
+        int,
+        Only("run"),
+        option(
+            RECORDING, metavar="GIB", parser=gibibytes, help="Memory for trajectories; beyond it they are thinned [1]."
+        ),
+    ] = 2**30
+    no_plots: Annotated[bool, EXECUTED, option(RECORDING, "--no-plots", help="Draw no figures.")] = False
+    theory: Annotated[Theory, Only("run", "sweep")] = False
+
+    skip_existing: Annotated[
+        bool,
+        EXECUTED,
+        option(OUTPUT, "--skip-existing", help="Reuse an identical completed run instead of computing it again."),
+    ] = False
+    workers: Annotated[
+        int,
+        Only("sweep"),
+        option(OUTPUT, metavar="N", parser=whole(least=0), help="Number of processes [0: chosen by the work]."),
+    ] = 0
+    resume: Annotated[
+        Path | None, Only("sweep"), option(OUTPUT, metavar="RUN", help="Finish the interrupted sweep in this folder.")
+    ] = None
+    out: Annotated[Out, EXECUTED] = RUNS
+    steps: Annotated[Steps, Only("run")] = False
+    all_rows: Annotated[AllRows, Only("sweep")] = False
+    output: Output = Format.TABLE
+    quiet: Annotated[Quiet, EXECUTED] = False
+
+    def flags(self) -> dict[str, str | None]:
+        """Return the text of every setting by its configuration key; ``None`` if the option is not given."""
+        hints = get_type_hints(Options, include_extras=True)
+        return {name: getattr(self, name) for name, hint in hints.items() if SETTING in get_args(hint)}
+
+
+def experiment_command(
+    *, group: str, examples: Sequence[str]
+) -> Callable[[Callable[[Options], None]], Callable[[Options], None]]:
+    """Register a function of `Options` as the command of its name, with the options that this command has."""
+
+    def register(function: Callable[[Options], None]) -> Callable[[Options], None]:
+        def run_command(**arguments: Any) -> None:
+            function(Options(**arguments))
+
+        hints = get_type_hints(Options, include_extras=True)
+        parameters = []
+        for field in fields(Options):
+            annotation, *marks = get_args(hints[field.name])
+            if all(function.__name__ in mark.commands for mark in marks if isinstance(mark, Only)):
+                (info,) = (mark for mark in marks if not isinstance(mark, Only) and mark != SETTING)
+                keyword = inspect.Parameter.KEYWORD_ONLY
+                declared: Any = Annotated[annotation, info]
+                parameters.append(inspect.Parameter(field.name, keyword, default=field.default, annotation=declared))
+        # Typer reads the signature and, in some versions, the annotations.
+        run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run_command.__annotations__ = {each.name: each.annotation for each in parameters}
+        run_command.__doc__ = function.__doc__
+        command(app, function.__name__, group=group, examples=examples)(run_command)
+        return function
+
+    return register

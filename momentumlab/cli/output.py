@@ -1,83 +1,36 @@
-"""What a person or a program gets to see: results, notes and errors."""
+"""Printing of results in the format that was asked for."""
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import typer
 
 from momentumlab.cli.options import Format
-from momentumlab.errors import ConfigError, MomentumLabError, printable
-from momentumlab.stopping import end
+from momentumlab.cli.streams import print_notes, show
+from momentumlab.errors import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from momentumlab.report import ComparisonReport, Report
     from momentumlab.runs.read import LoadedRun
     from momentumlab.runs.records import RunFolder
 
 
-@contextmanager
-def reported() -> Iterator[None]:
-    """Report the errors that a user can fix in a line on stderr, with their exit code."""
-    try:
-        try:
-            yield
-            sys.stdout.flush()
-        except BaseException as error:
-            plugins = sys.modules.get("momentumlab.plugins")  # not loaded: no user's code has run
-            found = plugins.plugin_error(error) if plugins else None
-            if found is None:
-                raise
-            raise found from error
-    except ConfigError as error:
-        complain(*error.problems)
-        raise typer.Exit(error.exit_code) from None
-    except MomentumLabError as error:
-        complain(f"error: {error}")
-        raise typer.Exit(error.exit_code) from None
-    except MemoryError as error:
-        complain(f"error: not enough memory ({error})")
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt as stop:
-        end(stop)
-    except BrokenPipeError:
-        silence(sys.stdout)
-        raise typer.Exit(0) from None
-    except OSError as error:
-        silence(sys.stdout)
-        complain(f"error: cannot print the result: {(error.strerror or str(error)).lower()}")
-        raise typer.Exit(1) from None
-
-
-def complain(*lines: object) -> None:
-    """Print to stderr; where nobody can read it, the exit code alone must do."""
-    try:
-        for line in lines:
-            sys.stderr.write(f"{line}\n")  # in one go: a signal may come between a line and its end
-        sys.stderr.flush()
-    except OSError:
-        silence(sys.stderr)
-
-
-def silence(stream: TextIO) -> None:
-    """Lead what is still to be printed nowhere, or Python complains once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> None:
+    """Refuse ``--quiet``, which prints only the path, beside an option that prints more."""
+    if quiet and (output is not Format.TABLE or what != "--format"):
+        raise typer.BadParameter(f"prints only the path of the run folder; leave out {what}", param_hint="--quiet")
 
 
 def warn_of_rest(report: "Report") -> None:
-    """Say so when data formats list only the best trials of a sweep."""
+    """Note that JSON and CSV list only the best trials of a sweep."""
     if len(report.listed) < report.result.trials:
         count, trials = len(report.listed), report.result.trials
         print_notes([f"the best {count:,} of {trials:,} trials; 'sweep --all-rows' prints all"])
 
 
 def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool) -> None:
-    """Print one result; notes go to stderr."""
+    """Print one result."""
     print_notes(report.notes)
     if quiet:
         print(report.run_folder)
@@ -102,7 +55,7 @@ def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool) 
 
 
 def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool) -> None:
-    """Print one comparison; notes go to stderr."""
+    """Print one comparison."""
     print_notes(report.notes)
     if quiet:
         print(report.run_folder)
@@ -119,7 +72,7 @@ def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool)
 
 
 def print_loaded(loaded: "LoadedRun", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
-    """Print what was read from a run folder as it was printed when it was run."""
+    """Print the result that a run folder holds, as it was printed when it was computed."""
     comparison = loaded.comparison_report
     if comparison is not None:
         print_comparison(comparison, output, quiet=quiet)
@@ -155,13 +108,8 @@ def print_stored(run: "RunFolder", output: Format, *, quiet: bool) -> None:
         print(run.path)
 
 
-def print_notes(notes: Sequence[str]) -> None:
-    """What a person should know goes to stderr."""
-    complain(*(f"note: {note}" for note in notes))
-
-
 def print_csv(reports: "Sequence[Report]", comparisons: "Sequence[ComparisonReport]", *, steps: bool) -> None:
-    """Print all results as one CSV table, and the ranks of all comparisons as another."""
+    """Print the trials of all results as one CSV table and the rankings of all comparisons as another."""
     from momentumlab.report.comparison_data import ranking_csv_text
     from momentumlab.report.data import csv_text, steps_csv_text
 
@@ -175,13 +123,3 @@ def print_csv(reports: "Sequence[Report]", comparisons: "Sequence[ComparisonRepo
         print()
     if comparisons:
         print(ranking_csv_text(comparisons), end="")
-
-
-def show(renderable: "RenderableType") -> None:
-    """Print for people: as wide as the terminal, or 160 columns where there is none."""
-    from rich.console import Console
-
-    console: Console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 160
-    console.print(renderable)

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from momentumlab.cli.application import LOOKING, app
+from momentumlab.cli.application import LOOKING, Commands, app
 from momentumlab.cli.options import RUNS, DataFormat, Format, Output, Plugins, Quiet, Theory
-from momentumlab.cli.output import complain, print_loaded, print_notes, print_stored, reported, show
-from momentumlab.cli.settings import refuse_beside_quiet
+from momentumlab.cli.output import print_loaded, print_stored, refuse_beside_quiet
+from momentumlab.cli.streams import complain, print_notes, reported, show
 from momentumlab.errors import ConfigError, OutputError, Problem, printable
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 LOOK, REPEAT, TIDY = "Inspect", "Repeat and export", "Remove"
 
 
-class ListsByDefault(TyperGroup):
+class ListsByDefault(Commands):
     """Makes ``runs`` and ``runs --name …`` mean ``runs list``."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
@@ -245,7 +244,7 @@ def rerun(
         raise typer.BadParameter("requires --keep", param_hint="--no-plots")
     with reported():
         from momentumlab import api
-        from momentumlab.cli.execute import typed
+        from momentumlab.cli.loading import typed
         from momentumlab.report.data import json_text, strict
 
         what, repeated = api.rerun(run, out=out, keep=keep, plots=not no_plots, command_line=typed())
