@@ -293,7 +293,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_2(command: Command, tmp_p
     document = json.loads(command("check", "my_wells.py", "--format", "json").stdout)
     assert document["passed"] is False
     assert len(document["findings"]) == len(SURFACE_CONTRACTS)
-    for argument, message in (("nonsense", "no file, surface or optimizer"), ("no.py", "no such file")):
+    for argument, message in (("nonsense", "is not a file, a surface or an optimizer"), ("no.py", "no such file")):
         done = command("check", argument)
         assert (done.returncode, done.stdout) == (2, "")
         assert message in done.stderr
