@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/surfaces.md anew: ``python docs/thumbnails.py``. Sixteen colours keep them small."""
+"""Draw the pictures of docs/surfaces.md: ``python docs/thumbnails.py``. Sixteen colours keep them small."""
 
 import io
 from pathlib import Path
@@ -13,9 +13,10 @@ FOLDER = Path(__file__).parent / "surfaces"
 
 palette = Image.new("P", (1, 1))
 marks = [
-    Image.new("RGB", (1, 1), color).getpixel((0, 0)) for color in (style.MINIMUM["markerfacecolor"], style.CONTOUR)
+    Image.new("RGB", (1, 1), color).getpixel((0, 0))
+    for color in (style.MINIMUM["markerfacecolor"], style.CONTOUR_COLOR)
 ]
-land = (255 * style.LAND(np.linspace(0, 1, 12))[:, :3]).astype(int).tolist()
+land = (255 * style.HEIGHT_COLORS(np.linspace(0, 1, 12))[:, :3]).astype(int).tolist()
 palette.putpalette(np.ravel([(0, 0, 0), (255, 255, 255), *marks, *land]).tolist())
 
 for name, surface_class in SURFACES.items():

@@ -210,18 +210,16 @@ class Result:
     def plot_velocities(self, *, theory: bool = False) -> "Figure":
         """Draw the velocity against the iteration, a panel per coordinate; with ``theory``, the predicted envelope."""
         from momentumlab.report import report_of
-        from momentumlab.report.figures import replicated_velocity_figure, velocity_figure
+        from momentumlab.report.figures import velocity_figure
 
-        draw = velocity_figure if self.experiment.replicates == 1 else replicated_velocity_figure
-        return draw(report_of(self), theory=theory)
+        return velocity_figure(report_of(self), theory=theory)
 
     def plot_losses(self, *, theory: bool = False) -> "Figure":
         """Draw the loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
         from momentumlab.report import report_of
-        from momentumlab.report.figures import loss_figure, replicated_loss_figure
+        from momentumlab.report.figures import loss_figure
 
-        draw = loss_figure if self.experiment.replicates == 1 else replicated_loss_figure
-        return draw(report_of(self), theory=theory)
+        return loss_figure(report_of(self), theory=theory)
 
     def plot_training(self) -> "Figure":
         """Draw loss and accuracy of a data problem against gradient evaluations and epochs."""

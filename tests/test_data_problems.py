@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.registry import Array
 from momentumlab.report import report_of
-from momentumlab.report.figures.portrait import telling_plane
+from momentumlab.report.figures.surface import informative_plane
 from momentumlab.report.figures.training import training_figure
 from momentumlab.report.final_state import FinalState, final_states
 from momentumlab.surfaces import SURFACES, Tag
@@ -348,14 +348,14 @@ def test_training_with_batches_of_several_sizes_counts_epochs() -> None:
 
 
 def test_training_of_what_is_no_problem_on_data_is_refused() -> None:
-    with pytest.raises(ValueError, match="ravine is no problem on data"):
+    with pytest.raises(ValueError, match="ravine is not a loss on data"):
         momentumlab.run(surface="ravine", optimizer="sgd").plot_training()
 
 
 @every_problem
 def test_the_portrait_is_a_plane_through_minimum_and_start(name: str) -> None:
     surface = problem(name)
-    plane = telling_plane(surface)
+    plane = informative_plane(surface)
     np.testing.assert_allclose(plane.axes.T @ plane.axes, np.eye(2), atol=1e-14)
     start = np.array(surface.default_start(surface.required_dimension))
     back = plane.lift(plane.project(start[np.newaxis]).T)[:, 0]

@@ -12,9 +12,9 @@ from matplotlib.text import Text
 
 import momentumlab
 from momentumlab.report.figures import surface_figure
-from momentumlab.report.figures.landscape import bounding_box, coordinate_plane, framed, landscapes, principal_plane
-from momentumlab.report.figures.portrait import FORMULA_SIZE
+from momentumlab.report.figures.contours import bounding_box, contours, coordinate_plane, path_window, principal_plane
 from momentumlab.report.figures.style import COLORS, power_of_ten
+from momentumlab.report.figures.surface import FORMULA_SIZE
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.quadratics import Quadratic, Ravine
 from tests.conftest import CONFIGS
@@ -164,16 +164,16 @@ def test_the_window_grows_to_hold_the_path_up_to_a_limit() -> None:
     surface = SURFACES["ravine"]()
     (_, right), _ = surface.window(2)
     near, far = np.array([[2.0 * right, 0.0]]), np.array([[0.0, 0.0], [100.0 * right, 0.0]])
-    assert framed(surface, [near])[0][1] > 2.0 * right
-    assert framed(surface, [far]) == surface.window(2)
+    assert path_window(surface, [near])[0][1] > 2.0 * right
+    assert path_window(surface, [far]) == surface.window(2)
     figure = momentumlab.run(RAVINE, lr=[0.1, 0.5]).plot_trajectories()
-    leaving = ["the path leaves the window" in [text.get_text() for text in panel.texts] for panel in figure.axes]
+    leaving = ["the trajectory leaves the window" in [text.get_text() for text in panel.texts] for panel in figure.axes]
     assert leaving == [False, True]
 
 
 def test_small_paths_are_shown_from_nearer_by_with_their_minimum() -> None:
     surface = SURFACES["cubic"]()
-    (left, right), (bottom, top) = framed(surface, [np.array([[0.5, 0.5], [0.99, 0.01]])])
+    (left, right), (bottom, top) = path_window(surface, [np.array([[0.5, 0.5], [0.99, 0.01]])])
     assert right - left < 2
     assert (left, bottom) < (0.5, 0)
     assert (right, top) > (1, 0.5)
@@ -181,7 +181,7 @@ def test_small_paths_are_shown_from_nearer_by_with_their_minimum() -> None:
 
 def test_the_height_of_the_contours_follows_the_logarithm_above_the_minimum() -> None:
     surface = SURFACES["ravine"]()
-    land = landscapes([surface], coordinate_plane(), ((-3, 3), (-0.5, 0.5)))[0]
+    land = contours([surface], coordinate_plane(), ((-3, 3), (-0.5, 0.5)))[0]
     heights = surface.value(np.stack(np.meshgrid(np.linspace(-3, 3, 200), np.linspace(-0.5, 0.5, 200))).reshape(2, -1))
     heights = heights.reshape(200, 200)
     inside = (land.shade > 0) & (land.shade < 1)
@@ -193,7 +193,7 @@ def test_the_height_of_the_contours_follows_the_logarithm_above_the_minimum() ->
 
 def test_heights_are_counted_from_the_minimum_wherever_it_lies() -> None:
     window = ((0.5, 1.5), (-0.5, 0.5))
-    land = landscapes([SURFACES["cubic"]()], coordinate_plane(), window)[0]  # minimum −5 at (1, 0)
+    land = contours([SURFACES["cubic"]()], coordinate_plane(), window)[0]  # minimum −5 at (1, 0)
     floor = np.unravel_index(land.shade.argmin(), land.shade.shape)
     assert np.abs(np.array(floor) - 99.5).max() < 2
     assert land.shade.min() < 0.05
@@ -202,7 +202,7 @@ def test_heights_are_counted_from_the_minimum_wherever_it_lies() -> None:
 
 def test_the_dimples_of_a_crowded_surface_are_seen() -> None:
     surface = SURFACES["rastrigin"]()
-    land = landscapes([surface], coordinate_plane(), ((-4.975, 4.975), (-4.975, 4.975)))[0]  # 20 points a unit
+    land = contours([surface], coordinate_plane(), ((-4.975, 4.975), (-4.975, 4.975)))[0]  # 20 points a unit
     at = {place: np.argmin(np.abs(np.linspace(-4.975, 4.975, 200) - place)) for place in (0.0, 3.0, 3.5)}
     dimple, rim, floor = (land.shade[at[place], at[place]] for place in (3.0, 3.5, 0.0))
     assert rim - dimple > 5 * (land.levels[1] - land.levels[0])
@@ -214,7 +214,7 @@ def test_the_dimples_of_a_crowded_surface_are_seen() -> None:
 
 
 def test_a_plain_is_left_plain() -> None:
-    land = landscapes([SURFACES["plateau"]()], coordinate_plane(), SURFACES["plateau"]().window(2))[0]
+    land = contours([SURFACES["plateau"]()], coordinate_plane(), SURFACES["plateau"]().window(2))[0]
     assert np.mean(land.shade > land.levels[-2]) > 0.5
 
 
@@ -229,7 +229,7 @@ def test_long_formulas_fit(name: str) -> None:
 
 def test_panels_of_different_surfaces_have_one_scale() -> None:
     gentle, steep = (Ravine(b=np.array(b)) for b in (1.0, 9.0))
-    shades = [land.shade for land in landscapes([gentle, steep], coordinate_plane(), ((-3, 3), (-1, 1)))]
+    shades = [land.shade for land in contours([gentle, steep], coordinate_plane(), ((-3, 3), (-1, 1)))]
     axis = [shade[99:101, 170].mean() for shade in shades]  # along y = 0 both surfaces are the same
     assert axis[0] == pytest.approx(axis[1], abs=1e-3)
     assert shades[0].max() < shades[1].max() == 1
@@ -245,7 +245,7 @@ def test_many_dimensions_are_drawn_on_the_principal_plane() -> None:
     np.testing.assert_allclose(plane.axes.T @ plane.axes, np.eye(2), atol=1e-12)
     assert abs(plane.axes[:, 0] @ basis[0]) > 0.9
     figure = momentumlab.run(RICH["five dimensions"]).plot_trajectories()
-    assert "5 dimensions: the plane of the paths' two principal directions" in told(figure)
+    assert "5 dimensions, projected on the first two principal directions" in told(figure)
 
 
 def test_the_legend_has_a_star_only_where_one_is_seen() -> None:
@@ -267,7 +267,7 @@ def test_of_many_trials_the_best_the_worst_and_some_between_are_shown() -> None:
     trajectory, velocity, loss = figures_of(result)
     assert len(trajectory.axes) == 12
     for figure in (trajectory, velocity, loss):
-        assert "12 of 40 trials: the best, the worst and an even choice between" in told(figure)
+        assert "12 of 40 trials, evenly spaced in rank from best to worst" in told(figure)
     best, worst = result.ranking()[[0, -1]]
     for number in (best, worst):
         assert f"β = {result.plan.trial(number).hyperparameters['beta']:.4g}" in told(trajectory)
@@ -288,7 +288,7 @@ def test_diverging_trials_do_not_hide_the_others() -> None:
     _, velocity, loss = figures_of(result)
     assert velocity.axes[1].get_ylim()[1] < 100
     assert loss.axes[0].get_ylim()[1] < 1000
-    assert "curves that leave the scale are cut" in told(loss)
+    assert "curves are cut at the edge of the scale" in told(loss)
 
 
 @pytest.mark.parametrize("name", SURFACES)

@@ -252,7 +252,7 @@ def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
     points = np.concatenate([path.vertices for path in boundary.get_paths()])
     for lr, beta in points[:: max(1, len(points) // 20)]:
         assert lr == pytest.approx(2 * (1 + beta) / 18, abs=0.01)
-    assert "where it becomes unstable" in told(figure)
+    assert "stability limit" in told(figure)
     assert_text_is_clear(figure)
 
 
@@ -519,7 +519,7 @@ def test_the_command_draws_the_filter(command: Command, tmp_path: Path) -> None:
     assert re.search(r"β = 0\.9 +10 +0\.5263 +9 ", done.stdout)
     assert (tmp_path / "momentum_response.png").read_bytes().startswith(b"\x89PNG")
     plan = make_plan(momentumlab.load(surface="parabola", optimizer="momentum", beta=[0.0, 0.5, 0.9]))
-    figure = response_figure(responses(plan))
+    figure = response_figure([(one.label, one.response) for one in responses(plan)], "filter")
     assert_text_is_clear(figure)
     assert [len(panel.lines) for panel in figure.axes] == [3] * 4
 

@@ -40,7 +40,6 @@ def serve(address: str) -> None:
     import momentumlab.api
     import momentumlab.cli
     import momentumlab.report.figures
-    import momentumlab.report.figures.maps
     import momentumlab.report.result_table
 
     assert all((matplotlib, rich, sympy, yaml, momentumlab))

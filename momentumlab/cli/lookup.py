@@ -199,7 +199,7 @@ def _show_response(options: Options, output: DataFormat, out: Path | None) -> No
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
     from momentumlab.report.data import json_text, strict
-    from momentumlab.report.response_table import responses, rich_responses, rows
+    from momentumlab.report.response_table import responses, rich_responses, rows, title
     from momentumlab.runs import write as store
 
     (loaded,) = load_experiments(options)
@@ -214,5 +214,5 @@ def _show_response(options: Options, output: DataFormat, out: Path | None) -> No
 
     show(rich_responses(found))
     path = out or Path(f"{found[0].trial.optimizer}_response.png")
-    store.write_figure(path, response_figure(found))
+    store.write_figure(path, response_figure([(one.label, one.response) for one in found], title(found)))
     print(f"\n{path}")

@@ -29,29 +29,24 @@ def run_drawings(report: Report, *, theory: bool = False, view: "Intervals | Non
     """
     from momentumlab.report import figures
 
-    replicated = report.experiment.replicates > 1
-    velocity = figures.replicated_velocity_figure if replicated else figures.velocity_figure
-    loss = figures.replicated_loss_figure if replicated else figures.loss_figure
-    training = (
-        {} if report.experiment.first_surface.is_formula else {"training": partial(figures.training_figure, report)}
-    )
+    has_data = not report.experiment.first_surface.is_formula
+    training = {"training": partial(figures.training_figure, report)} if has_data else {}
     return {
         **training,
         "trajectory": partial(figures.trajectory_figure, report, view=view),
-        "velocity": partial(velocity, report, theory=theory),
-        "loss": partial(loss, report, theory=theory),
+        "velocity": partial(figures.velocity_figure, report, theory=theory),
+        "loss": partial(figures.loss_figure, report, theory=theory),
     }
 
 
 def sweep_drawings(report: Report, *, theory: bool = False, view: "Intervals | None" = None) -> Drawings:
     """Return the maps of a sweep, and the trajectories that were kept; parameters are those of `run_drawings`."""
-    from momentumlab.report.figures import trajectory_figure
-    from momentumlab.report.figures.maps import map_figures
+    from momentumlab.report import figures
 
-    maps = map_figures(report, theory=theory)
+    maps = figures.map_figures(report, theory=theory)
     if report.recorded is None:
         return maps
-    return {**maps, "trajectory": partial(trajectory_figure, report.recorded, view=view)}
+    return {**maps, "trajectory": partial(figures.trajectory_figure, report.recorded, view=view)}
 
 
 def comparison_drawings(report: ComparisonReport, *, view: "Intervals | None" = None) -> Drawings:
@@ -60,10 +55,10 @@ def comparison_drawings(report: ComparisonReport, *, view: "Intervals | None" = 
 
     drawings: dict[str, Callable[[], Figure]] = {}
     for number, suffix in enumerate(file_suffixes([each.experiment.surface.name for each in report.reports])):
-        drawings[f"trajectory{suffix}"] = partial(figures.contest_trajectory_figure, report, number, view=view)
-        drawings[f"velocity{suffix}"] = partial(figures.contest_velocity_figure, report, number)
-        drawings[f"loss{suffix}"] = partial(figures.contest_loss_figure, report, number)
-    if report.result.searched_planes:
+        drawings[f"trajectory{suffix}"] = partial(figures.comparison_trajectory_figure, report, number, view=view)
+        drawings[f"velocity{suffix}"] = partial(figures.comparison_velocity_figure, report, number)
+        drawings[f"loss{suffix}"] = partial(figures.comparison_loss_figure, report, number)
+    if report.result.searched_planes or (report.result.searched_lr and not report.result.searched_rates):
         drawings["search"] = partial(figures.search_figure, report)
     if report.result.searched_rates:
         drawings["sensitivity"] = partial(figures.sensitivity_figure, report)

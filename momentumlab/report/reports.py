@@ -22,9 +22,12 @@ from momentumlab.search.planes import Plane, best_trials, planes
 from momentumlab.search.ranking import STALLED, finished, quantile
 from momentumlab.theory import (
     NoiseFloor,
+    RatePlane,
+    TheoryDoesNotApplyError,
     TrialRate,
     coordinate_rates,
     noise_floor,
+    rate_plane,
     running_average,
     tail_average,
     trial_rates,
@@ -171,6 +174,11 @@ class Report:
         return coordinate_rates(self.result, number, self.rates[number])
 
     @cached_property
+    def rate_planes(self) -> Mapping[int, RatePlane | str]:
+        """Predictions for each plane, by its first trial, or the reason why there are none."""
+        return {plane.first: _rate_plane(plane) for plane in self.planes}
+
+    @cached_property
     def floors(self) -> Mapping[int, NoiseFloor]:
         """Noise floor of each setting, by its first trial; empty without noise or trajectories."""
         if self.is_sweep or not self.is_noisy:
@@ -261,6 +269,15 @@ class ComparisonReport:
     def written_to(self, folder: Path) -> "ComparisonReport":
         """Return the same report with its run folder."""
         return replace(self, result=self.result.written_to(folder))
+
+
+def _rate_plane(plane: Plane) -> RatePlane | str:
+    if plane.starts > 1 or any(axis.name.startswith("start") for axis in plane.axes):
+        return "starts differ from trial to trial"
+    try:
+        return rate_plane(plane.result.plan, plane.trials.start, plane.trials.stop)
+    except TheoryDoesNotApplyError as error:
+        return str(error)
 
 
 def report_of(result: Result, *, recorded: Result | None = None, all_rows: bool = False) -> Report:

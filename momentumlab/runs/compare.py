@@ -233,26 +233,16 @@ def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Fig
     if reason:
         raise ConfigError([Problem(place="--figure", message=reason)])
     report = report_of(joined(results))
-    result = report.result
-    labels = [sides.labels[number] for number in kept]
+    labels = {number: sides.labels[entry] for number, entry in enumerate(kept)}
+    missing = len(sides.entries) - len(kept)
 
     def draw(figure_of: "Callable[..., Figure]") -> "Figure":
-        from momentumlab.report.figures import style
-        from momentumlab.report.figures.selection import Shown, join, selected_numbers, selection_remark
+        from momentumlab.report.figures.trials import select_trials
 
-        shown_trials = [
-            Shown(
-                trial=result.plan.trial(number),
-                label=labels[number] or result.plan.trial(number).optimizer,
-                diverged=result.status_of(number) is Status.DIVERGED,
-                color=style.color(i),
-                line_style=style.line_style(i),
-            )
-            for i, number in enumerate(selected_numbers(report))
-        ]
-        missing = len(sides.entries) - len(kept)
-        remark = join(f"of {missing} trials no paths were kept" if missing else "", selection_remark(report))
-        return figure_of(report, shown_trials, sides.title, remark)
+        selection = select_trials(report, lambda trial: labels[trial.number] or trial.optimizer)
+        remarks = [f"no trajectories were recorded for {missing} trials"] if missing else []
+        remarks += [selection.remark] if selection.remark else []
+        return figure_of(report, replace(selection, title=sides.title, remark="; ".join(remarks)))
 
     def loss() -> "Figure":
         from momentumlab.report.figures import loss_figure

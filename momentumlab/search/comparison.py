@@ -156,6 +156,11 @@ class ComparisonResult:
         """Whether there is a learning rate of which several values were tried."""
         return any(standing.robustness is not None for match in self.matches for standing in match.standings)
 
+    @property
+    def searched_lr(self) -> bool:
+        """Whether several learning rates were tried for some optimizer, on a grid or by zooming in."""
+        return any(len(np.unique(one.lr)) > 1 for match in self.matches for one in match.searched)
+
     def summary(self) -> list[dict[str, Any]]:
         """A row per surface and optimizer, in order of rank; what is not finite is so here, too."""
         return list(self.rows())
@@ -216,23 +221,23 @@ class ComparisonResult:
     def plot_trajectories(self, surface: int = 0, *, view: "Intervals | None" = None) -> "Figure":
         """Draw the trajectories on one surface, a panel per optimizer; ``view`` is the window, an interval per axis."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import contest_trajectory_figure
+        from momentumlab.report.figures import comparison_trajectory_figure
 
-        return contest_trajectory_figure(ComparisonReport(result=self), surface, view=view)
+        return comparison_trajectory_figure(ComparisonReport(result=self), surface, view=view)
 
     def plot_losses(self, surface: int = 0) -> "Figure":
         """Draw the loss against gradient evaluations on one surface, a curve per optimizer."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import contest_loss_figure
+        from momentumlab.report.figures import comparison_loss_figure
 
-        return contest_loss_figure(ComparisonReport(result=self), surface)
+        return comparison_loss_figure(ComparisonReport(result=self), surface)
 
     def plot_velocities(self, surface: int = 0) -> "Figure":
         """Draw the velocity against the iteration on one surface, from its first start."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import contest_velocity_figure
+        from momentumlab.report.figures import comparison_velocity_figure
 
-        return contest_velocity_figure(ComparisonReport(result=self), surface)
+        return comparison_velocity_figure(ComparisonReport(result=self), surface)
 
     def __repr__(self) -> str:
         winners = []

@@ -1,28 +1,47 @@
-"""Figures of a result. Importing this package loads matplotlib; nothing else does."""
+"""Figures of a report. Only this package imports matplotlib.
 
-from momentumlab.report.figures.contest import (
-    contest_loss_figure,
-    contest_trajectory_figure,
-    contest_velocity_figure,
+======================  ==========================================================
+module                  content
+======================  ==========================================================
+`backend`               figures without pyplot, whatever ``MPLBACKEND`` says
+`style`                 colours, markers, scales, layout, titles and legends
+`trials`                which trials are shown, and their colours
+`contours`              planes, windows and shaded heights of a surface
+`trajectory`            trajectories over contours, or on the graph of the loss
+`curves`                velocities, schedules and losses against the iteration
+`training`              loss and accuracy on data
+`map_panels`, `maps`    sweeps: maps over two axes, curves over one
+`comparison_figures`    comparisons: settings, search, sensitivity, profiles
+`response`              an optimizer as a filter
+`surface`               a surface with its critical points
+======================  ==========================================================
+"""
+
+# First, because it decides how matplotlib is imported.
+from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.comparison_figures import (
+    comparison_loss_figure,
+    comparison_trajectory_figure,
+    comparison_velocity_figure,
     profile_figure,
     search_figure,
     sensitivity_figure,
 )
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
-from momentumlab.report.figures.portrait import surface_figure, thumbnail
-from momentumlab.report.figures.replicates import replicated_loss_figure, replicated_velocity_figure
+from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.figures.response import response_figure
+from momentumlab.report.figures.surface import surface_figure, thumbnail
 from momentumlab.report.figures.training import training_figure
 from momentumlab.report.figures.trajectory import trajectory_figure
 
 __all__ = [
-    "contest_loss_figure",
-    "contest_trajectory_figure",
-    "contest_velocity_figure",
+    "DisplayFigure",
+    "comparison_loss_figure",
+    "comparison_trajectory_figure",
+    "comparison_velocity_figure",
     "loss_figure",
+    "map_figures",
     "profile_figure",
-    "replicated_loss_figure",
-    "replicated_velocity_figure",
     "response_figure",
     "search_figure",
     "sensitivity_figure",

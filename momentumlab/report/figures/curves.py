@@ -1,4 +1,4 @@
-"""Curves against the iteration: velocities, a panel per coordinate, and the loss."""
+"""Curves against the iteration: velocities with their schedules, and losses; of replicates medians and quartiles."""
 
 import math
 from collections.abc import Sequence
@@ -6,171 +6,320 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from momentumlab.registry import Array
 from momentumlab.report.figures import style
-from momentumlab.report.figures.courses import PITCH, draw_courses, scheduled_names
-from momentumlab.report.figures.selection import Curve, Shown, join, selection, selection_remark
+from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.trials import Selection, ShownTrial, select_trials
+from momentumlab.report.labels import axis_name
 from momentumlab.report.reports import Report
-from momentumlab.result import Result
+from momentumlab.result import Result, Status
+from momentumlab.search.ranking import quantile
 
-MOST_COORDINATES = 4
-AXIS_NAMES = ("x", "y")
+MAX_COORDINATES = 4
+"""In more dimensions, the norm of the velocity is drawn instead of its coordinates."""
 
 FLOOR = 1e-16
-"""Losses nearer to the minimum than this share of the highest one drawn are rounding; they are drawn at this height."""
+"""Losses nearer to the minimum than this share of the highest one are rounding errors and drawn at this height."""
 
-FAR = 1e100
-"""Numbers beyond this are drawn there."""
+MAX_VALUE = 1e100
+"""Larger numbers are drawn here."""
 
 WIDE = 1e4
-"""A loss without a floor that goes beyond this is drawn on a symmetric log scale."""
+"""Losses beyond this get a symmetric log scale if they cannot get a log scale."""
+
+OUTLIER = 20.0
+"""Curves are cut where they exceed the usual height of all curves by this factor."""
+
+SINGLE_REPLICATES = 3
+"""Replicates that are drawn behind each median."""
+
+FEW_ENTRIES = 31
+"""Curves of at most this many entries have markers."""
 
 ENVELOPE: style.Style = {"linestyle": ":", "linewidth": 1.2, "zorder": 1.5}
 
-OUTLIER = 20.0
-"""A curve may be this much higher than it mostly is; what goes beyond is cut."""
+CUT = "curves are cut at the edge of the scale"
+NO_THEORY = "theory does not apply"
+BANDS = "lines: medians, bands: quartiles, faint: single replicates"
+
+SCHEDULE_HEIGHT = 0.85
+SCHEDULE_PITCH = 1.55
+"""From one schedule panel to the next, with title and tick labels, in inches."""
+
+MAX_SCHEDULE_POINTS = 2000
+"""Longer schedules are drawn at this many iterations, evenly spaced."""
 
 
-def velocity_figure(
-    report: Report,
-    shown: Sequence[Shown] | None = None,
-    heading: str | None = None,
-    remark: str | None = None,
-    *,
-    theory: bool = False,
-) -> Figure:
-    """The velocity against the iteration, a panel per coordinate and a curve per trial.
+def velocity_figure(report: Report, selection: Selection | None = None, *, theory: bool = False) -> DisplayFigure:
+    """Draw the velocity against the iteration, a panel per coordinate and a curve per trial.
 
-    The velocity is minus the displacement per unit of learning rate, for every optimizer. What follows a schedule has a
-    thin panel of its own below.
+    The velocity is the negative displacement per unit of learning rate, for every optimizer. If optimizers with
+    different learning rates are compared, the step lr·v is drawn instead, which has the same unit for all. Scheduled
+    hyperparameters have panels of their own below. Of replicates the median and the quartiles are drawn.
 
     Parameters
     ----------
     report
-        What is drawn.
-    shown
-        Which of its trials; else the usual selection.
-    heading, remark
-        What is said above; else what all trials have in common, and how the selection was made.
+        A report with trajectories.
+    selection
+        The trials to draw; by default those of `select_trials`.
     theory
-        Whether to draw how theory says that swings shrink or grow, ρᵏ, laid against each curve from outside.
+        Whether to draw the predicted envelopes ρᵏ, tangent to each curve; there are none for replicates.
 
     Raises
     ------
     ValueError
-        If the result was made without its history.
+        If no trajectories were recorded.
     """
     result = report.result
-    shown = selection(report) if shown is None else shown
-    coordinates = min(result.plan.dimension, MOST_COORDINATES)
-    velocities = [_drawable(result.velocities[one.number, : len(result.recorded(one.number))]) for one in shown]
-    limits = [_limits(shown, [v[:, coordinate] for v in velocities]) for coordinate in range(coordinates)]
-    more = result.plan.dimension > MOST_COORDINATES
-    remark = join(
-        f"the first {MOST_COORDINATES} of {result.plan.dimension} coordinates" if more else "",
-        "curves that leave the scale are cut" if any(limits) else "",
-        _theory_remark(report, shown, "ρᵏ") if theory else "",
-        selection_remark(report) if remark is None else remark,
+    selection = selection or select_trials(report)
+    shown = selection.trials
+    replicated = report.experiment.replicates > 1
+    is_norm = result.plan.dimension > MAX_COORDINATES
+    step_sizes = _step_sizes(shown)
+    quantity = "velocity" if step_sizes is None else "step"
+
+    # ``(coordinates, replicates, entries)`` of each trial, on the scale on which it is drawn.
+    values = []
+    for one, scale in zip(shown, step_sizes or [1.0] * len(shown), strict=True):
+        velocities = np.moveaxis(scale * _drawable(report, one, result.velocities), 2, 0)
+        values.append(np.sqrt((velocities**2).sum(axis=0, keepdims=True)) if is_norm else velocities)
+    coordinates = len(values[0])
+    curves = [[value[coordinate, 0] for value in values] for coordinate in range(coordinates)]
+    limits = [None if replicated else _limits(shown, curves[c]) for c in range(coordinates)]
+    envelopes = theory and not replicated and not is_norm
+    remark = style.join(
+        BANDS if replicated else "",
+        f"Euclidean norm over {result.plan.dimension} coordinates" if is_norm else "",
+        CUT if any(limits) else "",
+        _theory_remark(report, shown, "ρᵏ") if envelopes else "",
+        "theory predicts losses only, see loss.png" if theory and replicated else "",
+        selection.remark,
     )
-    rates = [report.coordinate_rates(one.number) if theory else None for one in shown]
     with style.styled():
-        scheduled = scheduled_names(result, shown)
+        head = style.Head(title=selection.title, remark=remark, curves=shown, columns=coordinates)
+        scheduled = list(dict.fromkeys(name for one in shown for name in result.plan.group_of(one.number).schedules))
         margins = style.Margins(
             left=1.0,
-            top=head_height(shown, coordinates, remark) + 0.35,
-            bottom=0.6 + (0.12 + PITCH * len(scheduled) if scheduled else 0.0),
+            top=head.height + 0.35,
+            bottom=0.6 + (0.12 + SCHEDULE_PITCH * len(scheduled) if scheduled else 0.0),
             between_columns=0.75,
         )
-        figure, panels = style.panels(1, coordinates, 4.6 if coordinates < 3 else 3.6, 3.0, margins, sharex=True)
+        width = 6.4 if coordinates == 1 else 4.6 if coordinates == 2 else 3.6
+        figure, panels = style.panels(coordinates, (1, coordinates), width, 3.0, margins, sharex=True)
         for coordinate, panel in enumerate(panels):
             panel.axhline(0, color="#999999", linewidth=0.8, zorder=0)
-            limit = limits[coordinate]
-            for one, velocity, rate in zip(shown, velocities, rates, strict=True):
-                _draw(panel, result, one, velocity[:, coordinate], limit)
-                if rate is not None:
-                    envelope = _envelope(np.abs(velocity[:, coordinate]), result.recorded(one.number), rate[coordinate])
-                    highest = 1.3 * float(np.abs(velocity[:, coordinate]).max())
-                    visible = np.where(envelope <= highest, envelope, np.nan)
+            medians = []
+            for one, value, curve in zip(shown, values, curves[coordinate], strict=True):
+                if replicated:
+                    medians.append(_draw_replicates(panel, report, one, value[coordinate]))
+                    continue
+                _draw_curve(panel, result, one, curve, limits[coordinate])
+                rates = report.coordinate_rates(one.number) if envelopes else None
+                if rates is not None:
+                    heights = np.abs(curve)
+                    envelope = _envelope(heights, result.recorded(one.number), rates[coordinate])
+                    visible = np.where(envelope <= 1.3 * heights.max(), envelope, np.nan)
                     for side in (visible, -visible):
                         panel.plot(result.recorded(one.number), side, color=one.color, **ENVELOPE)
+            bounded = _bounded(shown, medians) if replicated else np.empty(0)
             style.plain_ticks(panel, whole_x=True)
-            if limit:
-                panel.set_ylim(*limit)
-            panel.set_title(f"velocity along {coordinate_name(coordinate, result.plan.dimension)}", loc="left")
-        panels[0].set_ylabel("velocity v  (x moves by −lr · v)")
-        _until_last(panels, result, shown)
-        finish(figure, panels, shown, heading or report.title, remark)
-        draw_courses(figure, result, shown, scheduled, bottom=0.6)
+            if limits[coordinate]:
+                panel.set_ylim(limits[coordinate])
+            elif len(bounded) and any(one.diverged for one in shown):
+                panel.set_ylim(1.5 * float(bounded.min()), 1.5 * float(bounded.max()))
+            if not is_norm:
+                panel.set_title(f"{quantity} along {coordinate_name(coordinate, result.plan.dimension)}", loc="left")
+            panel.set_xlabel("iteration")
+        units = "v  (x moves by −lr · v)" if step_sizes is None else "lr · v  (x moves by −lr · v)"
+        panels[0].set_ylabel(f"{'norm of ' if is_norm else ''}{quantity} {units}")
+        _set_iterations(panels, report, shown)
+        head.draw(figure)
+        _draw_schedules(figure, result, shown, scheduled, bottom=0.6)
     return figure
 
 
 def loss_figure(
-    report: Report,
-    shown: Sequence[Shown] | None = None,
-    heading: str | None = None,
-    remark: str | None = None,
-    abscissa: str = "iteration",
-    *,
-    theory: bool = False,
-) -> Figure:
-    """The loss against the iteration: above the lowest known minimum and on a log scale, where one is known.
+    report: Report, selection: Selection | None = None, abscissa: str = "iteration", *, theory: bool = False
+) -> DisplayFigure:
+    """Draw the loss against the iteration: on a log scale above the lowest known minimum, if one is known.
 
-    Where a run finds less than the known minimum, or none is known, the loss itself. Parameters are those of
-    `velocity_figure`; ``abscissa`` is what the horizontal axis is called.
+    If none is known, or a trial finds a lower loss, the loss itself is drawn. Of replicates the median and the
+    quartiles are drawn. With ``theory``, dotted lines show the predicted slope ρ²ᵏ or, for replicates, the predicted
+    noise floor. Other parameters are those of `velocity_figure`; ``abscissa`` is the label of the horizontal axis.
 
     Raises
     ------
     ValueError
-        If the result was made without its history.
+        If no trajectories were recorded.
     """
-    result = report.result
-    shown = selection(report) if shown is None else shown
-    losses = [_drawable(result.losses[one.number, : len(result.recorded(one.number))]) for one in shown]
-    heights = [curve - _lowest_minimum(result, one) for one, curve in zip(shown, losses, strict=True)]
-    highest = max((float(curve[0]) for curve in heights), default=0.0)
-    above = np.isfinite(highest) and highest > 0 and all(np.nanmin(curve) > -1e-9 * highest for curve in heights)
-    floor = FLOOR * highest
-    curves = [np.maximum(curve, floor) for curve in heights] if above else losses
-    wide = not above and max(float(np.nanmax(np.abs(curve))) for curve in losses) > WIDE
-    limit = None if wide else _limits(shown, curves, positive=bool(above))
-    remark = join(
-        _theory_remark(report, shown, "ρ²ᵏ") if theory and above else "",
-        f"what is below {floor:.0e} is drawn there" if above and any((c < floor).any() for c in heights) else "",
-        "curves that leave the scale are cut" if limit else "",
-        selection_remark(report) if remark is None else remark,
-    )
+    selection = selection or select_trials(report)
+    draw = _draw_loss_curves if report.experiment.replicates == 1 else _draw_loss_bands
+    shown = selection.trials
+    losses = [_drawable(report, one, report.result.losses) for one in shown]
+    heights = [loss - _lowest_minimum(report.result, one) for one, loss in zip(shown, losses, strict=True)]
     with style.styled():
-        margins = style.Margins(left=0.95, top=head_height(shown, 1, remark) + 0.15)
-        figure, (panel,) = style.panels(1, 1, 6.4, 3.6, margins)
-        for one, curve in zip(shown, curves, strict=True):
-            _draw(panel, result, one, curve, limit)
-        for one, curve in zip(shown if theory and above else [], curves, strict=False):
-            rate = report.rates[one.number].predicted
-            if rate is not None:
-                envelope = _envelope(np.where(curve > floor, curve, 0.0), result.recorded(one.number), rate**2)
-                bounds = (float(curve.min()), 3 * float(curve.max()))
-                visible = np.where((envelope >= bounds[0]) & (envelope <= bounds[1]), envelope, np.nan)
-                panel.plot(result.recorded(one.number), visible, color=one.color, **ENVELOPE)
-        style.plain_ticks(panel, whole_x=True)
-        if limit:
-            panel.set_ylim(*limit)
-        if above and panel.get_ylim()[1] > 10 * min(float(np.nanmin(curve)) for curve in curves):
-            style.log_scale(panel)
-            panel.grid(True, axis="y")
-        elif wide:
-            style.symmetric_log_scale(panel)
-        known = result.experiment.first_surface.minima_are
+        # The remark is known only after drawing, and the space above the panel depends on it.
+        figure, (panel,) = style.panels(1, (1, 1), 6.4, 3.6, style.Margins(left=0.95))
+        above, remark = draw(panel, report, shown, losses, heights, theory)
+        head = style.Head(title=selection.title, remark=style.join(remark, selection.remark), curves=shown, columns=1)
+        style.set_top(figure, head.height + 0.15)
+        known = report.experiment.first_surface.minima_are
         panel.set_ylabel(f"loss above the {known} minimum" if above else "loss")
-        _until_last([panel], result, shown)
-        finish(figure, [panel], shown, heading or report.title, remark, abscissa)
+        panel.set_xlabel(abscissa)
+        _set_iterations([panel], report, shown)
+        head.draw(figure)
     return figure
 
 
+def _draw_loss_curves(
+    panel: Axes,
+    report: Report,
+    shown: Sequence[ShownTrial],
+    losses: Sequence[Array],
+    heights: Sequence[Array],
+    theory: bool,
+) -> tuple[bool, str]:
+    """Draw the loss of each trial; return whether it is that above the minimum, and a remark."""
+    highest = max((float(height[0, 0]) for height in heights), default=0.0)
+    above = bool(np.isfinite(highest) and highest > 0 and all(np.nanmin(h) > -1e-9 * highest for h in heights))
+    floor = FLOOR * highest
+    curves = [np.maximum(height[0], floor) for height in heights] if above else [loss[0] for loss in losses]
+    wide = not above and max(float(np.abs(curve).max()) for curve in curves) > WIDE
+    limit = None if wide else _limits(shown, curves, positive=above)
+    for one, curve in zip(shown, curves, strict=True):
+        _draw_curve(panel, report.result, one, curve, limit)
+        rate = report.rates[one.number].predicted if theory and above else None
+        if rate is not None:
+            entries = report.result.recorded(one.number)
+            envelope = _envelope(np.where(curve > floor, curve, 0.0), entries, rate**2)
+            inside = (envelope >= curve.min()) & (envelope <= 3 * curve.max())
+            panel.plot(entries, np.where(inside, envelope, np.nan), color=one.color, **ENVELOPE)
+    style.plain_ticks(panel, whole_x=True)
+    if limit:
+        panel.set_ylim(limit)
+    if above and panel.get_ylim()[1] > 10 * min(float(curve.min()) for curve in curves):
+        style.log_scale(panel)
+        panel.grid(True, axis="y")
+    elif wide:
+        style.symmetric_log_scale(panel)
+    at_floor = above and any((height < floor).any() for height in heights)
+    return above, style.join(
+        _theory_remark(report, shown, "ρ²ᵏ") if theory and above else "",
+        f"losses below {floor:.0e} are drawn at that height" if at_floor else "",
+        CUT if limit else "",
+    )
+
+
+def _draw_loss_bands(
+    panel: Axes,
+    report: Report,
+    shown: Sequence[ShownTrial],
+    losses: Sequence[Array],
+    heights: Sequence[Array],
+    theory: bool,
+) -> tuple[bool, str]:
+    """Draw median and quartiles of each setting; return whether losses are those above the minimum, and a remark."""
+    above = all(np.isfinite(height[0, 0]) for height in heights)
+    floors = [FLOOR * abs(float(height[0, 0])) for height in heights]
+    values = [np.maximum(h, floor) for h, floor in zip(heights, floors, strict=True)] if above else losses
+    medians = [_draw_replicates(panel, report, one, value) for one, value in zip(shown, values, strict=True)]
+    bounded = _bounded(shown, medians)
+    style.plain_ticks(panel, whole_x=True)
+    if len(bounded) and any(one.diverged for one in shown):
+        panel.set_ylim(float(bounded.min()) / 3, 30 * float(bounded.max()))
+    if above and len(bounded) and bounded.min() > 0:
+        style.log_scale(panel)
+        panel.grid(True, axis="y")
+    if not theory:
+        return above, BANDS
+    predicted = [report.floors[one.number].predicted if report.floors else None for one in shown]
+    for one, floor in zip(shown, predicted, strict=True):
+        if floor is not None and above:
+            panel.axhline(floor, color=one.color, linestyle=":", linewidth=1.2)
+    has_floor = any(floor is not None for floor in predicted)
+    return above, style.join(BANDS, "dotted: predicted noise floor" if has_floor else NO_THEORY)
+
+
+def coordinate_name(coordinate: int, dimension: int) -> str:
+    """Return x and y, or x₁, x₂, … in more than two dimensions."""
+    if dimension <= 2:
+        return "xy"[coordinate]
+    return f"x{str(coordinate + 1).translate(style.SUBSCRIPTS)}"
+
+
+def until_longest(result: Result, numbers: NDArray[np.int64], values: Array) -> tuple[NDArray[np.int64], Array]:
+    """Extend curves to the length of the longest: with their last value, or `MAX_VALUE` if the trial diverged.
+
+    Parameters
+    ----------
+    result
+        The result with the trials.
+    numbers
+        Which trials, ``(repeats,)``.
+    values
+        A number per entry of their history, ``(repeats, entries)``.
+
+    Returns
+    -------
+    entries
+        The iterations of the longest trial, ``(length,)``.
+    values
+        ``(repeats, length)``
+    """
+    filled = values.copy()
+    for row, number in zip(filled, numbers.tolist(), strict=True):
+        length = len(result.recorded(number))
+        row[length:] = MAX_VALUE if result.status_of(number) is Status.DIVERGED else row[length - 1]
+    entries = result.recorded(int(numbers[result.iterations[numbers].argmax()]))
+    return entries, filled[:, : len(entries)]
+
+
+def draw_quartiles(panel: Axes, entries: NDArray[np.int64], values: Array, curve: style.CurveStyle) -> Array:
+    """Draw the median of ``(repeats, entries)`` and a band between its quartiles; return the median."""
+    low, median, high = (quantile(values.T, share) for share in (0.25, 0.5, 0.75))
+    panel.fill_between(entries, low, high, color=curve.color, alpha=0.18, linewidth=0, zorder=1.5)
+    panel.plot(entries, median, **curve.line)
+    return median
+
+
+def _step_sizes(shown: Sequence[ShownTrial]) -> list[float] | None:
+    """Return the learning rates of several optimizers if they differ and are constant."""
+    rates = [one.trial.hyperparameters.get("lr") for one in shown]
+    if len({one.trial.optimizer for one in shown}) == 1 or len(set(rates)) == 1:
+        return None
+    constant = [rate for rate in rates if isinstance(rate, float)]
+    return constant if len(constant) == len(rates) else None
+
+
+def _drawable(report: Report, one: ShownTrial, values: Array) -> Array:
+    """Return a setting's part of the history, ``(replicates, entries, …)``, clipped to what matplotlib can draw.
+
+    A single replicate is cut at its last entry; several are NaN where they have ended.
+    """
+    numbers = report.replicates_of(one.number)
+    clipped: Array = np.clip(values[numbers], -MAX_VALUE, MAX_VALUE)
+    if len(numbers) > 1:
+        return clipped
+    return np.nan_to_num(clipped[:, : len(report.result.recorded(one.number))], nan=MAX_VALUE)
+
+
+def _lowest_minimum(result: Result, one: ShownTrial) -> float:
+    minima = result.plan.surface_of(one.number).minima(result.plan.dimension)
+    return min((point.loss for point in minima), default=float("nan"))
+
+
+def _theory_remark(report: Report, shown: Sequence[ShownTrial], formula: str) -> str:
+    if any(report.rates[one.number].predicted is not None for one in shown):
+        return f"dotted: {formula} as theory predicts"
+    return NO_THEORY
+
+
 def _envelope(heights: Array, iterations: NDArray[np.int64], rate: float) -> Array:
-    """A multiple of ``rate ** iterations`` that touches the later half of a curve from above, ``(entries,)``."""
+    """Return the multiple of ``rate ** iterations`` that touches the later half of a curve from above."""
     counted = np.flatnonzero(heights > 1e-14 * heights.max(initial=0.0))
     later = counted[len(counted) // 2 :]
     if not len(later) or rate <= 0:
@@ -181,50 +330,33 @@ def _envelope(heights: Array, iterations: NDArray[np.int64], rate: float) -> Arr
     return envelope
 
 
-def _theory_remark(report: Report, shown: Sequence[Shown], formula: str) -> str:
-    """What dotted lines mean, and for whom there are none."""
-    if any(report.rates[one.number].predicted is not None for one in shown):
-        return f"dotted: {formula} as theory predicts"
-    return "theory does not apply"
-
-
-def coordinate_name(coordinate: int, dimension: int) -> str:
-    """X and y, or x₁, x₂, … where there are more."""
-    if dimension <= len(AXIS_NAMES):
-        return AXIS_NAMES[coordinate]
-    return f"x{str(coordinate + 1).translate(style.SUBSCRIPTS)}"
-
-
-def _drawable(values: Array) -> Array:
-    """The same numbers within what matplotlib's arithmetic can bear."""
-    drawable: Array = np.clip(np.nan_to_num(values, nan=FAR, posinf=FAR, neginf=-FAR), -FAR, FAR)
-    return drawable
-
-
-def _lowest_minimum(result: Result, one: Shown) -> float:
-    minima = result.plan.surface_of(one.number).minima(result.plan.dimension)
-    return min((point.loss for point in minima), default=float("nan"))
-
-
-def _draw(panel: Axes, result: Result, one: Shown, values: Array, limit: tuple[float, float] | None) -> None:
+def _draw_curve(panel: Axes, result: Result, one: ShownTrial, values: Array, limit: tuple[float, float] | None) -> None:
     values = values.copy()
-    if limit and one.diverged:  # up to where it leaves: its swings would fence in all the others
+    if limit and one.diverged:  # its oscillations would cover all other curves
         beyond = np.flatnonzero((values < limit[0]) | (values > limit[1]))
         values[beyond[0] + 1 if len(beyond) else len(values) :] = np.nan
-    marker = "o" if len(values) <= 31 else ""
-    panel.plot(
-        result.recorded(one.number),
-        values,
-        color=one.color,
-        linestyle=one.line_style,
-        linewidth=1.5,
-        marker=marker,
-        markersize=3.0,
-    )
+    marker = "o" if len(values) <= FEW_ENTRIES else ""
+    panel.plot(result.recorded(one.number), values, marker=marker, markersize=3.0, **one.line)
 
 
-def _limits(shown: Sequence[Shown], curves: Sequence[Array], *, positive: bool = False) -> tuple[float, float] | None:
-    """Limits that leave most of all curves visible beside those that diverge or jump; ``None`` if all may be shown."""
+def _draw_replicates(panel: Axes, report: Report, one: ShownTrial, values: Array) -> Array:
+    """Draw median, quartiles and the first few of ``(replicates, entries)``; return the median."""
+    entries, filled = until_longest(report.result, report.replicates_of(one.number), values)
+    for line in values[:SINGLE_REPLICATES, : len(entries)]:
+        panel.plot(entries, line, color=one.color, linewidth=0.6, alpha=0.35, zorder=1.8)
+    return draw_quartiles(panel, entries, filled, one)
+
+
+def _bounded(shown: Sequence[ShownTrial], medians: Sequence[Array]) -> Array:
+    """Return all values of the medians of settings that do not diverge."""
+    bounded = [curve for one, curve in zip(shown, medians, strict=True) if not one.diverged]
+    return np.concatenate([np.empty(0), *bounded])
+
+
+def _limits(
+    shown: Sequence[ShownTrial], curves: Sequence[Array], *, positive: bool = False
+) -> tuple[float, float] | None:
+    """Return limits that keep the curves legible beside those that diverge or jump; ``None`` if all may be shown."""
     kept = [curve for one, curve in zip(shown, curves, strict=True) if not one.diverged]
     if not kept:
         return None
@@ -243,53 +375,46 @@ def _limits(shown: Sequence[Shown], curves: Sequence[Array], *, positive: bool =
     return float(values.min()) - margin, float(values.max()) + margin
 
 
-def _until_last(panels: Sequence[Axes], result: Result, shown: Sequence[Shown]) -> None:
-    """Iterations from the first to the last."""
-    last = max(int(result.iterations[one.number]) for one in shown)
+def _set_iterations(panels: Sequence[Axes], report: Report, shown: Sequence[ShownTrial]) -> None:
+    """Show all iterations of the longest trial."""
+    last = max(int(report.result.iterations[report.replicates_of(one.number)].max()) for one in shown)
     for panel in panels:
         panel.set_xlim(-0.03 * max(last, 1), 1.03 * max(last, 1))
 
 
-def finish(
-    figure: Figure,
-    panels: Sequence[Axes],
-    shown: Sequence[Curve],
-    heading: str,
-    remark: str,
-    abscissa: str = "iteration",
+def _draw_schedules(
+    figure: Figure, result: Result, shown: Sequence[ShownTrial], names: Sequence[str], bottom: float
 ) -> None:
-    """What all figures of curves have: the name of the horizontal axis, title, remark and a legend below these."""
-    for panel in panels:
-        panel.set_xlabel(abscissa)
-    style.headline(figure, heading, remark)
-    figure.legend(
-        handles=[
-            Line2D([], [], color=one.color, linestyle=one.line_style, linewidth=1.5, label=one.label) for one in shown
-        ],
-        loc="upper left",
-        bbox_to_anchor=(0.05 / figure.get_figwidth(), 1 - _legend_top(remark) / figure.get_figheight()),
-        ncols=_legend_columns(shown, len(panels)),
-        fontsize=_legend_font(shown),
-        borderaxespad=0.2,
-    )
+    """Draw a panel for each scheduled hyperparameter into the lower part of a figure, the lowest at ``bottom`` inches.
 
-
-def _legend_font(shown: Sequence[Curve]) -> float:
-    return 9 if len(shown) <= 6 else 7.5
-
-
-def _legend_columns(shown: Sequence[Curve], panels: int) -> int:
-    """As many entries side by side as fit into the figure's width."""
-    width = 7.2 if panels == 1 else 4.2 * panels
-    longest = max(len(one.label) for one in shown)
-    return max(1, min(len(shown), int(width / (0.6 + 0.0085 * _legend_font(shown) * longest))))
-
-
-def head_height(shown: Sequence[Curve], panels: int, remark: str) -> float:
-    """The height of title, remark and legend, in inches."""
-    rows = -(-len(shown) // _legend_columns(shown, panels))
-    return _legend_top(remark) + 0.1 + 0.021 * _legend_font(shown) * 1.1 * rows
-
-
-def _legend_top(remark: str) -> float:
-    return 0.55 if remark else 0.38
+    A constant is a level line, and an optimizer without the hyperparameter has no curve. Values that are the same for
+    all trials are drawn once, in grey.
+    """
+    height = figure.get_figheight()
+    left, right = figure.axes[0].get_position().x0, figure.axes[-1].get_position().x1
+    limits = figure.axes[0].get_xlim()
+    for row, name in enumerate(reversed(names)):
+        low = (bottom + row * SCHEDULE_PITCH) / height
+        panel = figure.add_axes((left, low, right - left, SCHEDULE_HEIGHT / height))
+        is_common = len({one.trial.hyperparameters.get(name) for one in shown}) == 1 < len(shown)
+        for one in [max(shown, key=lambda one: result.iterations[one.number])] if is_common else shown:
+            length = int(result.iterations[one.number])
+            if name not in one.trial.hyperparameters or length == 0:
+                continue
+            k = np.unique(np.linspace(0, length - 1, min(length, MAX_SCHEDULE_POINTS)).round())
+            group = result.plan.group_of(one.number)
+            if name in group.schedules:
+                values = group.schedules[name].value(k, group.iterations)
+            else:
+                values = np.full(len(k), one.trial.hyperparameters[name], dtype=np.float64)
+            is_stepwise = len(np.unique(values)) <= len(values) / 4
+            look = {"color": style.GRAY, "linewidth": 1.5} if is_common else one.line
+            # The value after k updates is that of iteration k + 1, whose velocity is drawn at k + 1.
+            panel.plot(k + 1, values, drawstyle="steps-mid" if is_stepwise else "default", **look)
+        panel.set_xlim(limits)
+        style.plain_ticks(panel, whole_x=True)
+        panel.yaxis.set_major_locator(MaxNLocator(nbins=3, steps=style.TICK_STEPS))
+        panel.margins(y=0.12)
+        panel.set_title(f"{axis_name(name)} in each iteration", loc="left")
+        if row == 0:
+            panel.set_xlabel("iteration")

@@ -1,92 +1,86 @@
-"""Training on data: the loss over all rows and the accuracy, against the gradients that they took."""
+"""Training on data: loss over all rows and accuracy against gradient evaluations."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from momentumlab.registry import Array
 from momentumlab.report.figures import style
-from momentumlab.report.figures.curves import finish, head_height
-from momentumlab.report.figures.selection import Shown, join, selection, selection_remark
+from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.trials import ShownTrial, select_trials
 from momentumlab.report.reports import Report
-from momentumlab.result import Result
 from momentumlab.surfaces.data import DataSurface
 
-MOST_POINTS = 400
-"""Of longer paths the accuracy is computed at so many iterations, evenly spaced."""
+MAX_POINTS = 400
+"""Longer curves are drawn at this many iterations, evenly spaced: each accuracy costs a pass over the data."""
 
-FAR = 1e100
+MAX_LOSS = 1e100
 
 
-def training_figure(report: Report) -> Figure:
-    """The loss over all rows and, where classes are told, the accuracy; a curve per trial.
+def training_figure(report: Report) -> DisplayFigure:
+    """Draw the loss over all rows and, for classifiers, the accuracy; a curve per trial.
 
-    Against gradient evaluations and, where gradients are those of mini-batches, epochs on a second axis above. Where
-    trials differ in the size of their batches, against epochs alone, in each of which every row is looked at once.
+    The abscissa is the number of gradient evaluations, with epochs on a second axis if gradients are those of
+    mini-batches. If batch sizes differ between trials, it is the number of epochs.
 
     Raises
     ------
     ValueError
-        If the result was made without its history, or its surface is no problem on data.
+        If no trajectories were recorded, or the surface is not a loss on data.
     """
     result = report.result
-    shown = selection(report)
-    surfaces = {one.number: result.plan.surface_of(one.number) for one in shown}
-    if not all(isinstance(surface, DataSurface) for surface in surfaces.values()):
-        raise ValueError(f"{result.experiment.surface.name} is no problem on data: there is nothing to train")
-    models: dict[int, Any] = surfaces
+    selection = select_trials(report)
+    shown = selection.trials
+    models: dict[int, Any] = {one.number: result.plan.surface_of(one.number) for one in shown}
+    if not all(isinstance(model, DataSurface) for model in models.values()):
+        raise ValueError(f"{result.experiment.surface.name} is not a loss on data, so there is no training to draw")
     batches = {model.batches for model in models.values()}
     by_epochs = len(batches) > 1
-    classifies = result.experiment.first_surface.is_classifier  # type: ignore[attr-defined]
-    remark = join(
-        "of diverged trials nothing beyond their first loss is drawn" if any(one.diverged for one in shown) else "",
-        selection_remark(report),
+    is_classifier = next(iter(models.values())).is_classifier
+    remark = style.join(
+        "diverged trials are drawn only up to the edge of the scale" if any(one.diverged for one in shown) else "",
+        selection.remark,
     )
-    names = ["loss over all rows", *(["accuracy over all rows"] if classifies else [])]
+    names = ["loss over all rows", *(["accuracy over all rows"] if is_classifier else [])]
     with style.styled():
-        above = 0.45 if batches != {1} and not by_epochs else 0.15
-        margins = style.Margins(left=0.95, top=head_height(shown, len(names), remark) + above, between_columns=0.95)
-        figure, panels = style.panels(1, len(names), 5.0 if classifies else 6.4, 3.4, margins, sharex=True)
+        has_epochs = batches != {1} and not by_epochs
+        head = style.Head(title=selection.title, remark=remark, curves=shown, columns=len(names))
+        margins = style.Margins(left=0.95, top=head.height + (0.45 if has_epochs else 0.15), between_columns=0.95)
+        figure, panels = style.panels(
+            len(names), (1, len(names)), 5.0 if is_classifier else 6.4, 3.4, margins, sharex=True
+        )
         for one in shown:
-            entries = np.unique(np.linspace(0, len(result.recorded(one.number)) - 1, MOST_POINTS).round().astype(int))
-            gradients = result.recorded(one.number)[entries] / (models[one.number].batches if by_epochs else 1)
-            curves = [_drawable(result.losses[one.number, entries])]
-            if classifies:
-                with np.errstate(all="ignore"):
-                    curves.append(models[one.number].accuracy(np.ascontiguousarray(result.path(one.number)[entries].T)))
-            for panel, curve in zip(panels, curves, strict=True):
-                panel.plot(gradients, curve, color=one.color, linestyle=one.line_style, linewidth=1.5)
-        for panel in panels:
-            style.plain_ticks(panel, whole_x=not by_epochs)
-        _limit(panels[0], result, shown)
+            recorded = result.recorded(one.number)
+            entries = np.unique(np.linspace(0, len(recorded) - 1, MAX_POINTS).round().astype(int))
+            abscissas = recorded[entries] / (models[one.number].batches if by_epochs else 1)
+            losses = np.clip(np.nan_to_num(result.losses[one.number, entries], nan=MAX_LOSS), 0, MAX_LOSS)
+            panels[0].plot(abscissas, losses, **one.line)
+            if is_classifier:
+                points = np.ascontiguousarray(result.path(one.number)[entries].T)
+                panels[1].plot(abscissas, models[one.number].accuracy(points), **one.line)
         for panel, name in zip(panels, names, strict=True):
+            style.plain_ticks(panel, whole_x=not by_epochs)
             panel.set_ylabel(name)
             panel.grid(True, axis="y")
-            if above > 0.4:
-                _add_epochs(panel, next(iter(batches)))
-        finish(figure, panels, shown, report.title, remark, "epochs" if by_epochs else "gradient evaluations")
+            panel.set_xlabel("epochs" if by_epochs else "gradient evaluations")
+            if has_epochs:
+                per_epoch = min(batches)
+                functions = (partial(np.multiply, 1 / per_epoch), partial(np.multiply, per_epoch))
+                panel.secondary_xaxis("top", functions=functions).set_xlabel("epochs")
+        _set_losses(panels[0], result.losses, shown)
+        head.draw(figure)
     return figure
 
 
-def _add_epochs(panel: Any, batches: int) -> None:
-    """An axis above the panel, on which ``batches`` gradients are one."""
-    epochs = panel.secondary_xaxis("top", functions=(lambda x: x / batches, lambda x: x * batches))
-    epochs.set_xlabel("epochs")
-
-
-def _drawable(losses: Array) -> Array:
-    drawable: Array = np.clip(np.nan_to_num(losses, nan=FAR, posinf=FAR), 0, FAR)
-    return drawable
-
-
-def _limit(panel: Any, result: Result, shown: Sequence[Shown]) -> None:
-    """A log scale where the loss falls far, and no room for what diverges."""
-    kept = [result.losses[one.number] for one in shown if not one.diverged]
-    losses = np.concatenate(kept or [result.losses[one.number, :1] for one in shown])
-    losses = losses[np.isfinite(losses)]
-    low, high = float(losses.min()), float(losses.max())
+def _set_losses(panel: Axes, losses: Array, shown: Sequence[ShownTrial]) -> None:
+    """Leave no room for diverged trials, and use a log scale if the loss falls by more than a factor of ten."""
+    kept = [losses[one.number] for one in shown if not one.diverged]
+    values = np.concatenate(kept or [losses[one.number, :1] for one in shown])
+    values = values[np.isfinite(values)]
+    low, high = float(values.min()), float(values.max())
     if low > 0 and high > 10 * low:
         panel.set_ylim(low / 1.3, high * 1.3)
         style.log_scale(panel)

@@ -1,0 +1,287 @@
+"""Panels of maps: the slice of a sweep that each shows, its axes, its cells, and theory drawn over it."""
+
+import itertools
+import math
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from momentumlab.experiment import Setting
+from momentumlab.registry import Array
+from momentumlab.report.figures import style
+from momentumlab.report.figures.backend import DPI, DisplayFigure
+from momentumlab.report.labels import axis_name, short
+from momentumlab.report.reports import Report
+from momentumlab.result import Status
+from momentumlab.search.planes import GridAxis, Plane
+
+LONG_LABEL = 12
+"""Longer tick labels are broken into several lines, in a smaller font."""
+
+MAX_CELLS = 2000
+"""Of longer axes every second cell is drawn, or every third, …"""
+
+MAX_TICKS = 8
+
+UNFINISHED = "#d9d9d9"
+CONVERGED = "#2a788e"
+DIVERGED: dict[str, Any] = {"facecolor": "white", "edgecolor": "#555555", "hatch": "////", "linewidth": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapSlice:
+    """A slice of a plane across two of its axes.
+
+    Attributes
+    ----------
+    fixed
+        The values of the other axes.
+    index
+        The slice in an array of the plane's shape.
+    is_transposed
+        Whether x comes before y in the plane.
+    """
+
+    plane: Plane
+    x: GridAxis
+    y: GridAxis
+    fixed: Mapping[str, Setting]
+    index: tuple[Any, ...]
+    is_transposed: bool
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return this slice ``(y, x)`` of the values of all cells, ``(cells,)``."""
+        array: NDArray[Any] = values.reshape(self.plane.shape)[self.index]
+        return array.T if self.is_transposed else array
+
+    @cached_property
+    def has_best(self) -> bool:
+        """Whether the slice contains the best cell of its plane."""
+        best = self.plane.setting(self.plane.best)
+        return all(best[name] == value for name, value in self.fixed.items())
+
+
+def slices_of(planes: Sequence[Plane], *, over_starts: bool = False) -> tuple[list[MapSlice], str]:
+    """Return slices of all planes across their longest axes (or the starts), and a remark if there are too many.
+
+    Learning rates run to the right; otherwise the first of the two axes does.
+    """
+    slices: list[MapSlice] = []
+    for plane in planes:
+        if len(plane.axes) < 2:
+            continue
+        longest = sorted(np.argsort([-length for length in plane.shape], kind="stable")[:2].tolist())
+        if over_starts:  # these are the last axes
+            longest = [len(plane.axes) - 2, len(plane.axes) - 1]
+        x, y = reversed(longest) if plane.axes[longest[1]].name == "lr" else longest
+        slices.extend(_slices(plane, x, y))
+    if len(slices) <= style.MAX_SHOWN:
+        return slices, ""
+    chosen = np.linspace(0, len(slices) - 1, style.MAX_SHOWN).round().astype(int)
+    return [slices[i] for i in chosen], f"{style.MAX_SHOWN} of {len(slices)} maps, evenly spaced"
+
+
+def _slices(plane: Plane, x: int, y: int) -> Iterator[MapSlice]:
+    others = [number for number in range(len(plane.axes)) if number not in (x, y)]
+    for combination in itertools.product(*(range(plane.shape[number]) for number in others)):
+        positions = dict(zip(others, combination, strict=True))
+        yield MapSlice(
+            plane=plane,
+            x=plane.axes[x],
+            y=plane.axes[y],
+            fixed={plane.axes[i].name: plane.axes[i].values[position] for i, position in positions.items()},
+            index=tuple(positions.get(number, slice(None)) for number in range(len(plane.axes))),
+            is_transposed=x < y,
+        )
+
+
+class CellAxis:
+    """Positions of the cells along an axis: on a linear or a log scale if the values are evenly spaced there.
+
+    Values of a hyperparameter below 1 that are evenly spaced in log(1 − value) stand on that scale. Other values are
+    listed side by side.
+    """
+
+    def __init__(self, axis: GridAxis) -> None:
+        self.axis = axis
+        self.kind = "listed"
+        self.positions = np.arange(len(axis), dtype=np.float64)
+        numbers = axis.numbers
+        if numbers is None:
+            return
+        scales = {"linear": numbers}
+        if numbers.min() > 0:
+            scales["log"] = np.log10(numbers)
+        if numbers.max() < 1:
+            scales["complement"] = -np.log10(1 - numbers)
+        for kind, positions in scales.items():
+            steps = np.diff(positions)
+            if np.allclose(steps, steps.mean(), rtol=1e-4, atol=0) and steps.mean() != 0:
+                self.kind, self.positions = kind, positions
+                return
+
+    @property
+    def is_descending(self) -> bool:
+        """Whether the values decrease."""
+        return bool(self.positions[-1] < self.positions[0])
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """From the lower edge of the lowest cell to the upper edge of the highest."""
+        low, high = sorted((float(self.positions[0]), float(self.positions[-1])))
+        half = 0.5 * (high - low) / (len(self.positions) - 1)
+        return low - half, high + half
+
+    def set_ticks(self, axis: Axis) -> None:
+        """Label the axis with the values at some positions."""
+        low, high = float(self.positions.min()), float(self.positions.max())
+        if self.kind == "linear":
+            return
+        if self.kind == "log":
+            powers = range(math.floor(low), math.ceil(high) + 1)
+            steps = (1,) if high - low > 1.5 else (1, 2, 5)
+            marks = [power + math.log10(step) for power in powers for step in steps]
+            marks = [mark for mark in marks if low - 0.01 <= mark <= high + 0.01]
+            if len(marks) < 2:  # the range lies between two of 1, 2, 5, 10
+                marks = np.linspace(low, high, 4).tolist()
+            marks = marks[:: -(-len(marks) // MAX_TICKS)]
+            format_ = style.power_of_ten if len(steps) == 1 else "{:.3g}".format
+            axis.set_ticks(marks, [format_(10**mark) for mark in marks])
+            return
+        numbers = np.unique(np.linspace(0, len(self.positions) - 1, min(len(self.positions), MAX_TICKS)).round())
+        shown = numbers.astype(int).tolist()
+        names = [style.shortened(short(self.axis.values[i])) for i in shown]
+        if max(map(len, names)) > LONG_LABEL:  # such as schedules
+            box, is_across = axis.axes.get_window_extent(), isinstance(axis, XAxis)
+            inches = (box.width if is_across else box.height) / DPI / len(shown)
+            names = [textwrap.fill(name, max(8, int(inches / 0.055)), break_long_words=False) for name in names]
+            axis.set_tick_params(labelsize=7, labelrotation=0 if is_across else 90)
+            for label in axis.get_ticklabels():
+                label.set_verticalalignment("top" if is_across else "center")
+        axis.set_ticks(self.positions[shown].tolist(), names)
+
+
+def map_panels(slices: Sequence[MapSlice], *, with_bar: bool = True) -> tuple[DisplayFigure, list[Axes]]:
+    """Return a figure with a panel for each slice and room for a colour bar."""
+    shape = style.arrangement(len(slices))
+    width = {1: 5.6, 2: 4.6}.get(shape[1], 3.7)
+    margins = style.Margins(
+        left=0.95, top=1.15, bottom=0.95, right=1.3 if with_bar else 0.3, between_columns=0.75, between_rows=0.95
+    )
+    return style.panels(len(slices), shape, width, 0.8 * width, margins)
+
+
+def draw_map(
+    panel: Axes,
+    part: MapSlice,
+    values: Array,
+    norm: Normalize,
+    *,
+    colors: LinearSegmentedColormap = style.VALUE_COLORS,
+    mark_unfinished: bool = False,
+) -> Any:
+    """Draw a map of values ``(y, x)`` and return its image.
+
+    NaN is hatched, which means diverged; with ``mark_unfinished`` NaN of trials that did not diverge is grey.
+    """
+    if mark_unfinished:
+        unfinished = part.of(part.plane.main_status() != Status.DIVERGED.code) & np.isnan(values)
+        layer = np.zeros((*values.shape, 4), dtype=np.float32)
+        layer[unfinished] = (*to_rgb(UNFINISHED), 1.0)
+        draw_image(panel, part, layer)
+    return draw_image(panel, part, values, norm=norm, cmap=colors)
+
+
+def draw_image(panel: Axes, part: MapSlice, values: Array, **options: Any) -> Any:
+    """Draw an image over the two axes of a slice, with their ticks and names."""
+    across, up = CellAxis(part.x), CellAxis(part.y)
+    thinned = values[:: -(-len(values) // MAX_CELLS), :: -(-values.shape[1] // MAX_CELLS)]
+    thinned = thinned[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]
+    panel.patch.set(**DIVERGED)
+    image = panel.imshow(
+        thinned, origin="lower", extent=(*across.extent, *up.extent), aspect="auto", interpolation="nearest", **options
+    )
+    style.plain_ticks(panel)
+    across.set_ticks(panel.xaxis)
+    up.set_ticks(panel.yaxis)
+    panel.set_xlabel(axis_name(part.x.name))
+    panel.set_ylabel(axis_name(part.y.name))
+    return image
+
+
+def mark_best(panel: Axes, part: MapSlice) -> None:
+    """Mark the best cell of the plane with a star if the slice contains it."""
+    if part.has_best and not math.isinf(part.plane.best_result):
+        best = part.plane.setting(part.plane.best)
+        place = [CellAxis(axis).positions[[axis.values.index(best[axis.name])]] for axis in (part.x, part.y)]
+        panel.plot(*place, clip_on=False, **style.CHOSEN)
+
+
+def best_cell_text(part: MapSlice) -> str:
+    """Describe the best cell of the plane, above the slice that contains it."""
+    plane = part.plane
+    if not part.has_best:
+        return ""
+    if math.isinf(plane.best_result):
+        return "no cell converges" if plane.by_iterations else "every cell diverges"
+    setting = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(plane.best).items())
+    if plane.by_iterations:
+        return f"best: {setting}: {plane.best_result:.0f} iterations"
+    return f"best: {setting}: loss {plane.median_losses()[plane.best]:.3g}"
+
+
+def finish_maps(
+    figure: Figure,
+    slices: Sequence[MapSlice],
+    title: str,
+    remark: str,
+    *,
+    texts: Sequence[str],
+    handles: Sequence[Patch] = (),
+    unfinished: str = "",
+) -> None:
+    """Write titles, a text above each panel, and a legend of colours without a scale."""
+    several = len({part.plane.first for part in slices}) > 1
+    for panel, part, text in zip(figure.axes, slices, texts, strict=False):
+        names = [part.plane.name] if several or not part.fixed else []
+        names += [f"{axis_name(name)} = {short(value)}" for name, value in part.fixed.items()]
+        style.panel_title(panel, ", ".join(names), text)
+    style.headline(figure, title, remark)
+    shown = [*handles]
+    if unfinished:
+        shown.append(Patch(facecolor=UNFINISHED, label=unfinished))
+    shown.append(Patch(label="diverged", **DIVERGED))
+    style.bottom_legend(figure, shown)
+
+
+def draw_theory(report: Report, panels: Sequence[Axes], slices: Sequence[MapSlice]) -> str:
+    """Draw the stability limit, critical damping of each curvature and the best rate; return a remark."""
+    remarks: dict[str, None] = {}
+    for panel, part in zip(panels, slices, strict=True):
+        theory = report.rate_planes[part.plane.first]
+        if isinstance(theory, str):
+            remarks[f"no theory: {theory}"] = None
+            continue
+        x, y = CellAxis(part.x).positions, CellAxis(part.y).positions
+        rates = part.of(theory.rates)
+        panel.contour(x, y, rates, levels=[1.0], colors="#D55E00", linewidths=1.6)
+        for number, discriminants in enumerate(theory.discriminants.values()):
+            signed = part.of(discriminants)
+            if signed.min() < 0 < signed.max():
+                dashes = "--" if number == 0 else ":"
+                panel.contour(x, y, signed, levels=[0.0], colors="black", linewidths=1.2, linestyles=dashes)
+        row, column = np.unravel_index(rates.argmin(), rates.shape)
+        panel.plot(x[[column]], y[[row]], marker="P", markersize=9, color="#D55E00", markeredgecolor="black", zorder=7)
+        explained = "theory: stability limit (orange), critical damping of the flattest (dashed) and of steeper"
+        remarks[f"{explained} directions (dotted), best rate (orange cross)"] = None
+    return "; ".join(remarks)
