@@ -1,6 +1,11 @@
 """Figures: what they must show, and that nothing in them overlaps or is cut off."""
 
+import csv
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +16,14 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 import momentumlab
-from momentumlab.report.figures import surface_figure
+from momentumlab.report import report_of
+from momentumlab.report.figures import loss_figure, map_figures, surface_figure
 from momentumlab.report.figures.contours import bounding_box, contours, coordinate_plane, path_window, principal_plane
+from momentumlab.report.figures.map_panels import CellAxis
 from momentumlab.report.figures.style import COLORS, power_of_ten
 from momentumlab.report.figures.surface import FORMULA_SIZE
+from momentumlab.report.figures.trials import select_trials
+from momentumlab.search.planes import GridAxis
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.quadratics import Quadratic, Ravine
 from tests.conftest import CONFIGS
@@ -315,3 +324,112 @@ def test_settings_of_matplotlib_do_not_leak() -> None:
         figure = momentumlab.run(RAVINE).plot_losses()
         assert mpl.rcParams["lines.linewidth"] == 9.0
     assert figure.axes[0].get_lines()[-1].get_linewidth() == 1.5
+
+
+FOREIGN = "$\\undefined$ \x1b[31m" + "long " * 12
+
+
+def test_foreign_text_is_drawn_literally(tmp_path: Path) -> None:
+    """Dollar signs do not start mathtext, control characters are escaped, and long names are shortened."""
+    data = tmp_path / "$\\undefined$.csv"
+    with data.open("w") as file:
+        csv.writer(file).writerows([["a", "b", "y"], [0, 1, 2], [1, 0, 3], [2, 2, 5]])
+    surface = {"name": "least_squares", "data": str(data), "target": "y"}
+    result = momentumlab.run(surface=surface, optimizer="sgd", lr=[0.01, 0.02], iterations=5)
+    for figure in [*figures_of(result), result.plot_training()]:
+        assert_text_is_clear(figure)
+        assert "$\\undefined$.csv" in told(figure)
+
+
+def test_foreign_names_of_a_sweep_and_of_labels_are_drawn_literally() -> None:
+    result = momentumlab.run({**RAVINE, "name": FOREIGN, "lr": [0.1, 0.2], "beta": [0.0, 0.5]})
+    for draw in map_figures(report_of(result)).values():
+        figure = draw()
+        assert_text_is_clear(figure)
+        assert "$\\undefined$" in told(figure)
+        assert "\x1b" not in told(figure)
+    report = report_of(momentumlab.run(RAVINE, beta=[0.0, 0.5]))
+    selection = select_trials(report, lambda trial: f"{FOREIGN * 3} {trial.number}")
+    figure = loss_figure(report, selection)
+    assert_text_is_clear(figure)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert all("$\\undefined$" in label and "…" in label and "\x1b" not in label for label in labels)
+    assert labels[0][-1] != labels[1][-1], "what tells labels apart is at their end"
+
+
+BACKENDS = ["nonsense", "module://matplotlib_inline.backend_inline", "module://", "qtagg", "inline", " ", "agg"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_figures_do_not_depend_on_the_backend_of_the_environment(backend: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "momentumlab", "run", "--surface", "ravine", "--optimizer", "sgd", "--out"]
+    environment = {**os.environ, "MPLBACKEND": backend}
+    done = subprocess.run([*command, str(tmp_path)], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.glob("2*/*.png"))) == 3
+
+
+def test_the_backend_of_the_environment_is_kept_for_the_figures_of_the_user() -> None:
+    program = (
+        "import momentumlab.report.figures, matplotlib, os; assert os.environ['MPLBACKEND'] == 'svg';"
+        "assert matplotlib.get_backend() == 'svg'"
+    )
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "MPLBACKEND": "svg"}, check=True)
+
+
+def test_notebooks_show_figures_once_and_without_pyplot() -> None:
+    figure = momentumlab.run(RAVINE).plot_losses()
+    png, size = figure._repr_png_()  # type: ignore[attr-defined]
+    assert png.startswith(b"\x89PNG")
+    assert size["width"] == round(96 * figure.get_figwidth())
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def test_an_optimizer_has_the_same_colour_in_every_figure() -> None:
+    def colors(names: list[str]) -> dict[str, Any]:
+        figure = momentumlab.run(RAVINE, optimizer=names).plot_losses()
+        (legend,) = figure.legends
+        labels = [text.get_text().split(",")[0] for text in legend.get_texts()]
+        return dict(zip(labels, (line.get_color() for line in legend.get_lines()), strict=True))
+
+    both, reordered = colors(["sgd", "adam"]), colors(["nesterov", "adam", "momentum", "sgd"])
+    assert both.items() <= reordered.items()
+    assert len(set(reordered.values())) == 4
+
+
+def test_optimizers_with_different_learning_rates_are_compared_by_their_steps() -> None:
+    experiment = {**RAVINE, "optimizers": [{"name": "sgd", "lr": 0.1}, {"name": "adam", "lr": 0.3}]}
+    result = momentumlab.run({key: value for key, value in experiment.items() if key not in ("optimizer", "lr")})
+    for coordinate, panel in enumerate(result.plot_velocities().axes):
+        assert panel.get_title("left") == f"step along {'xy'[coordinate]}"
+        for trial, lr in enumerate([0.1, 0.3]):
+            drawn = np.asarray(panel.get_lines()[trial + 1].get_ydata())
+            np.testing.assert_allclose(drawn, lr * result.velocities[trial, :, coordinate])
+
+
+def test_many_coordinates_are_drawn_as_their_norm() -> None:
+    result = momentumlab.run(RICH["five dimensions"])
+    (panel,) = result.plot_velocities().axes
+    drawn = np.asarray(panel.get_lines()[-1].get_ydata())
+    np.testing.assert_allclose(drawn, np.linalg.norm(result.velocities[-1], axis=1)[: len(drawn)])
+
+
+def test_a_diverging_trial_does_not_change_the_principal_plane() -> None:
+    experiment = {"surface": {"name": "quadratic", "eigenvalues": [1, 2, 3]}, "optimizer": "sgd", "start": [1, 1, 1]}
+    alone = momentumlab.run(experiment, lr=0.1, iterations=40).plot_trajectories().axes[0]
+    beside = momentumlab.run(experiment, lr=[0.1, 2.0], iterations=40).plot_trajectories().axes[0]
+    assert alone.get_xlim() == pytest.approx(beside.get_xlim())
+    assert alone.get_ylim() == pytest.approx(beside.get_ylim())
+
+
+def test_a_stepwise_schedule_is_drawn_as_stairs() -> None:
+    figure = momentumlab.run(RAVINE, lr="step(0.1, every=20)").plot_velocities()
+    (line,) = figure.axes[-1].get_lines()
+    assert line.get_drawstyle() == "steps-mid"
+    smooth = momentumlab.run(RAVINE, lr="cosine(0.1, 0.001)").plot_velocities()
+    assert smooth.axes[-1].get_lines()[0].get_drawstyle() == "default"
+
+
+def test_values_that_are_even_in_their_complement_are_drawn_on_that_scale() -> None:
+    axis = GridAxis(name="beta2", values=(0.0, 0.9, 0.99, 0.999))
+    np.testing.assert_allclose(np.diff(CellAxis(axis).positions), 1.0)

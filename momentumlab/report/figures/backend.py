@@ -41,6 +41,6 @@ class DisplayFigure(Figure):
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """The figure as PNG, and its size on the screen in CSS pixels."""
         file = io.BytesIO()
-        self.savefig(file, format="png", dpi=DPI)
+        self.canvas.print_figure(file, dpi=DPI, format="png")
         width, height = (round(float(inches) * SCREEN_DPI) for inches in self.get_size_inches())
         return file.getvalue(), {"width": width, "height": height}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -220,29 +221,7 @@ def search_figure(report: ComparisonReport) -> DisplayFigure:
         scores = [_scores(match, number, by_iterations) for match, number, _ in searches]
         norm = _norm(np.concatenate([each[np.isfinite(each)] for each in scores]))
         for panel, (match, number, second), values in zip(panels, searches, scores, strict=True):
-            searched, cell = match.searched[number], match.standing(number).cell
-            lr = searched.lr
-            heights = searched.columns[second].astype(np.float64) if second else values
-            is_share = bool(second) and 0.9 <= heights.max() < 1 and heights.min() >= 0
-            if is_share:  # such values are searched on a log scale of 1 − β
-                heights = -np.log10(1 - heights)
-            good = np.isfinite(values)
-            panel.scatter(lr[~good], heights[~good], s=3, color="#bbbbbb", linewidth=0)
-            order = np.flatnonzero(good)[np.argsort(values[good])[::-1]]  # the best last, on top
-            look: style.Style = {"s": 6 if second else 14, "cmap": style.VALUE_COLORS, "norm": norm, "linewidth": 0}
-            image = panel.scatter(lr[order], heights[order], c=values[order], **look)
-            panel.plot(lr[[cell]], heights[[cell]], **style.CHOSEN)
-            style.plain_ticks(panel)
-            if lr.min() > 0:
-                style.log_scale(panel, "x")
-            if is_share:
-                shares = [0, 0.5, *(1 - 10.0**-power for power in range(1, math.ceil(heights.max()) + 1))]
-                ticks = [share for share in shares if -math.log10(1 - share) <= heights.max() + 0.1]
-                panel.set_yticks([-math.log10(1 - share) for share in ticks], [f"{share:.6g}" for share in ticks])
-            elif not second and isinstance(norm, LogNorm):
-                style.log_scale(panel)
-                panel.grid(True, axis="y")
-            panel.set_xlabel("lr")
+            image = _draw_search(panel, match, number, second, values, norm)
             panel.set_ylabel(axis_name(second) if second else label)
             where = f" on {_surface_label(match)}" if len(result.matches) > 1 else ""
             panel.set_title(style.shortened(names[number] + where), loc="left", fontweight="bold")
@@ -250,6 +229,38 @@ def search_figure(report: ComparisonReport) -> DisplayFigure:
             style.color_bar(figure, image, label, bottom=margins.bottom, top=1.1)
         style.headline(figure, f"{result.comparison.name}: settings tried", remark)
     return figure
+
+
+def _draw_search(panel: Axes, match: Match, number: int, second: str, values: Array, norm: Normalize) -> Any:
+    """Draw the settings of one optimizer over lr and a second hyperparameter, or their result; return the dots."""
+    searched, cell = match.searched[number], match.standing(number).cell
+    lr = searched.lr
+    heights = searched.columns[second].astype(np.float64) if second else values
+    is_share = bool(second) and heights.min() >= 0 and 0.9 <= heights.max() < 1
+    if is_share:  # such hyperparameters are searched on a log scale of 1 − β
+        heights = -np.log10(1 - heights)
+    good = np.isfinite(values)
+    order = np.flatnonzero(good)[np.argsort(values[good])[::-1]]  # the best last, on top
+    look: style.Style = {"s": min(max(6000 / searched.cells, 6), 60), "linewidth": 0}
+    panel.scatter(lr[~good], heights[~good], color="#bbbbbb", **look)
+    dots = panel.scatter(lr[order], heights[order], c=values[order], cmap=style.VALUE_COLORS, norm=norm, **look)
+    panel.plot(lr[[cell]], heights[[cell]], **style.CHOSEN)
+
+    style.plain_ticks(panel)
+    panel.set_xlabel("lr")
+    if lr.min() > 0:
+        style.log_scale(panel, "x")
+    if is_share:
+        shares = [0, 0.5, *(1 - 10.0**-power for power in range(1, math.ceil(heights.max()) + 1))]
+        ticks = [share for share in shares if -math.log10(1 - share) <= heights.max() + 0.1]
+        panel.set_yticks([-math.log10(1 - share) for share in ticks], [f"{share:.6g}" for share in ticks])
+    elif not second and isinstance(norm, LogNorm):
+        panel.set_ylim(
+            float(values[cell]) / 3, float(np.nanquantile(values, 0.9)) * 3
+        )  # settings just below divergence would hide the others
+        style.log_scale(panel)
+        panel.grid(True, axis="y")
+    return dots
 
 
 def profile_figure(report: ComparisonReport) -> DisplayFigure:

@@ -29,7 +29,7 @@ from momentumlab.report.figures.map_panels import (
 from momentumlab.report.figures.trials import optimizer_places
 from momentumlab.report.labels import axis_name, setup
 from momentumlab.report.reports import Report
-from momentumlab.result import Status
+from momentumlab.result import STATUS_OF_CODE, Status
 from momentumlab.search.planes import GridAxis, Plane
 
 CONTOUR_CELLS = 100
@@ -127,6 +127,9 @@ def status_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
             shown = np.where(codes >= Status.DIVERGED.code, np.nan, codes)
             draw_map(panel, part, shown, Normalize(0, 1), colors=colors)
             mark_best(panel, part)
+        statuses = {int(code) for part in slices for code in np.unique(part.plane.main_status())}
+        if len(statuses) == 1:
+            remark = style.join(remark, f"every cell: {STATUS_OF_CODE[statuses.pop()].label}")
         handles = [Patch(facecolor=CONVERGED, label="converged")]
         _finish(report, figure, panels, slices, remark, theory=theory, handles=handles, unfinished="max_iterations")
     return figure
