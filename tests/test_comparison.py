@@ -554,7 +554,7 @@ def test_profiles_carry_their_names_and_the_caution(many: ComparisonResult) -> N
         "Dolan–Moré",
         "Moré–Wild",
         "10 problems",
-        "a performance profile tells who is best",
+        "A performance profile identifies the best optimizer",
         "share of problems",
     ):
         assert expected in text
