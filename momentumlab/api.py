@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from momentumlab import engine, stopping
-from momentumlab.config import load_comparison, load_experiment
+from momentumlab.config import ConfigNode, load_comparison, load_experiment, node_of
 from momentumlab.config.load import Source
-from momentumlab.config.tree import Node, node_of
 from momentumlab.engine import Outcome
 from momentumlab.errors import (
     ConfigError,
@@ -62,7 +61,7 @@ def load(source: Source | None = None, **overrides: object) -> Experiment:
     return load_experiment({} if source is None else source, _nodes(overrides))
 
 
-def _nodes(overrides: Mapping[str, object]) -> list[Node]:
+def _nodes(overrides: Mapping[str, object]) -> list[ConfigNode]:
     return [node_of(value, place=f"argument {path}", path=path) for path, value in overrides.items()]
 
 

@@ -21,7 +21,7 @@ from momentumlab.optimizers import Here
 from momentumlab.plan import Group, Plan
 from momentumlab.registry import Array, put_lanes, take_lanes
 from momentumlab.result import History, Result, Status
-from momentumlab.schedules.course import Course
+from momentumlab.schedules.base import TabulatedSchedule
 from momentumlab.surfaces.base import sum_coordinates
 
 POSITION_BOUND = 1e16
@@ -158,7 +158,7 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: "Outcome") -> None:
                 return
 
         # Schedules and gradient noise at this iteration
-        if batch.courses:
+        if batch.schedules:
             batch.set_scheduled()
         if batch.noise is not None:
             g = batch.noise.disturbed(g, batch.errors.at(batch.nit - batch.start_nit, batch.replicate))
@@ -196,7 +196,7 @@ class _Batch:
         self.noise = experiment.noise
         if experiment.noise is not None:
             self.errors = Errors(experiment.noise, experiment.seed, experiment.dimension, experiment.replicates)
-        self.courses = {name: Course(schedule, maxiter) for name, schedule in group.schedules.items()}
+        self.schedules = {name: TabulatedSchedule(schedule, maxiter) for name, schedule in group.schedules.items()}
         self.trials = np.arange(first, min(first + width, last))
         self.waiting = range(first + len(self.trials), last)
         lanes = group.lanes(self.trials - group.first)
@@ -238,7 +238,7 @@ class _Batch:
 
     def set_scheduled(self) -> None:
         """Set every hyperparameter that follows a schedule to its value in this iteration."""
-        values = {name: course.at(self.nit - self.start_nit) for name, course in self.courses.items()}
+        values = {name: schedule.at(self.nit - self.start_nit) for name, schedule in self.schedules.items()}
         if "lr" in values:
             self.lr[:] = values.pop("lr")
             if self.idle:

@@ -1,24 +1,32 @@
-"""What a YAML file describes, once it is read, checked and completed: frozen data, and nothing else."""
+"""Experiments and comparisons: the frozen result of reading, checking and completing a configuration."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from momentumlab.calls import NamedCall
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Array, Parameter, Value
-from momentumlab.schedules import Schedule
+from momentumlab.registry import Array, Kind, Parameter, Registry, Value, parameter
+from momentumlab.schedules.base import Schedule
 from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
 from momentumlab.surfaces.base import Intervals
 
 DEFAULT_ITERATIONS = 100
 
+MAX_VALUES = 1_000_000
+"""The maximum number of values of an axis."""
+
+MAX_DIMENSION = 10_000
+"""The maximum number of coordinates of random starts."""
+
 Setting = Value | Schedule
-"""What a parameter is set to: a value, or a schedule of values."""
+"""The value of a parameter, or a schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +36,9 @@ class Axis:
     Attributes
     ----------
     spelling
-        How a person spelled them, where that is shorter: ``linspace(0, 1, 5)``.
+        The call that describes all values, if they were written as one: ``linspace(0, 1, 5)``.
     tuned
-        The values are where a search begins; that of a learning rate may go beyond their ends.
+        The values begin a search; that of a learning rate may leave their range.
     """
 
     values: tuple[Setting, ...]
@@ -46,20 +54,20 @@ class Axis:
         return any(isinstance(value, Schedule) for value in self.values)
 
     def is_shared(self, parameter: Parameter) -> bool:
-        """Whether trials that are advanced together have the same of these values, for a parameter."""
+        """Whether trials that are advanced together have the same value of this parameter."""
         return parameter.shared or self.has_schedules
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One entry of a catalogue and an axis for each of its parameters, in the order of their declaration."""
+    """A surface or an optimizer by name, with an axis for each parameter, in the order of declaration."""
 
     name: str
     axes: Mapping[str, Axis]
 
     @property
     def first(self) -> dict[str, Setting]:
-        """The first value of every axis."""
+        """The first value of each axis."""
         return {key: axis.values[0] for key, axis in self.axes.items()}
 
     @property
@@ -70,7 +78,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Starts that are written out."""
+    """Starts that are listed point by point."""
 
     points: tuple[tuple[float, ...], ...]
 
@@ -79,73 +87,79 @@ class Points:
 
     @property
     def dimensions(self) -> set[int]:
-        """How many coordinates the starts have."""
+        """The numbers of coordinates of the starts."""
         return {len(point) for point in self.points}
 
     def array(self, window: Intervals) -> Array:
-        """The starts, ``(dim, starts)``."""
+        """Return the starts, ``(dim, starts)``."""
         return np.array(self.points, dtype=np.float64).T
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Starts on a regular grid over the view window, its edges included; the last coordinate varies fastest."""
+class Grid(NamedCall):
+    """Starts on a regular grid over the view window, edges included; the last coordinate varies fastest."""
 
-    counts: tuple[int, ...]
+    counts: tuple[int, ...] = parameter(
+        kind=Kind.COUNT, ge=1, le=MAX_VALUES, is_variadic=True, doc="number of starts along each coordinate"
+    )
+
+    name = "grid"
 
     def __len__(self) -> int:
         return math.prod(self.counts)
 
-    def __str__(self) -> str:
-        return f"grid({', '.join(map(str, self.counts))})"
-
     @property
     def dimensions(self) -> set[int]:
-        """How many coordinates the starts have."""
+        """The numbers of coordinates of the starts."""
         return {len(self.counts)}
 
     def array(self, window: Intervals) -> Array:
-        """The starts, ``(dim, starts)``."""
+        """Return the starts, ``(dim, starts)``."""
         lines = [np.linspace(low, high, count) for (low, high), count in zip(window, self.counts, strict=True)]
         return np.stack([mesh.ravel() for mesh in np.meshgrid(*lines, indexing="ij")])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Random:
-    """Starts drawn uniformly from the view window, the same for the same seed."""
+class Random(NamedCall):
+    """Starts drawn uniformly from the view window; the same seed gives the same starts."""
 
-    count: int
-    seed: int
-    dimension: int
+    count: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_VALUES, doc="number of starts")
+    seed: int = parameter(0, ge=0, le=2**63, by_name=True, doc="random seed")
+    dimension: int = parameter(
+        0, ge=0, le=MAX_DIMENSION, by_name=True, doc="number of coordinates; 0: that of the surface"
+    )
+
+    name = "random"
 
     def __len__(self) -> int:
         return self.count
 
-    def __str__(self) -> str:
-        return f"random({self.count}, seed={self.seed}, dimension={self.dimension})"
-
     @property
     def dimensions(self) -> set[int]:
-        """How many coordinates the starts have."""
+        """The numbers of coordinates of the starts."""
         return {self.dimension}
 
     def array(self, window: Intervals) -> Array:
-        """The starts, ``(dim, starts)``."""
+        """Return the starts, ``(dim, starts)``."""
         low, high = np.array(window).T
         return np.random.default_rng(self.seed).uniform(low, high, size=(self.count, len(window))).T
 
+
+START_CALLS: Registry[NamedCall] = Registry("start", listed_as="starts")
+START_CALLS.register("grid", Grid)
+START_CALLS.register("random", Random)
 
 Starts = Points | Grid | Random
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stopping:
-    """When a trial ends. Each tolerance is off where it is ``None``.
+    """When a trial ends. A criterion that is ``None`` is off.
 
     Attributes
     ----------
     iterations
-        The most updates that a trial makes.
+        The maximum number of updates of a trial.
     tolerance
         Converged when ``|loss − previous loss|`` is at most this.
     gradient_tolerance
@@ -161,22 +175,24 @@ class Stopping:
 
     @cached_property
     def can_converge(self) -> bool:
-        """Whether any test of convergence is set."""
+        """Whether any convergence criterion is set."""
         return (self.tolerance, self.gradient_tolerance, self.target_loss) != (None, None, None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A surface, optimizers, starts and when to stop: the product of all their axes is what runs.
+    """A surface, optimizers, starts and stopping criteria; its trials are the product of all axes.
 
     Attributes
     ----------
+    dimension
+        The number of coordinates.
     noise
-        How gradients are wrong, if they are.
+        The model of gradient errors; ``None`` for exact gradients.
     replicates
-        How often each trial is repeated with other errors.
+        The number of repetitions of each trial with different errors.
     seed
-        Which errors these are.
+        The random seed of errors and mini-batches.
     """
 
     name: str
@@ -191,22 +207,22 @@ class Experiment:
 
     @property
     def repeats(self) -> int:
-        """How many trials each setting has: from each start, in each replicate."""
+        """The number of trials per setting: starts times replicates."""
         return len(self.starts) * self.replicates
 
     @property
     def trials(self) -> int:
-        """How many trials the experiment has."""
+        """The number of trials."""
         optimizers = sum(optimizer.combinations for optimizer in self.optimizers)
         return optimizers * self.surface.combinations * self.repeats
 
     @property
     def is_random(self) -> bool:
-        """Whether gradients are estimated: then replicates differ."""
+        """Whether gradients are random, so that replicates differ."""
         return is_sampled(self.surface) or (self.noise is not None and self.noise.is_random)
 
     def idle_hyperparameters(self, optimizer: str) -> set[str]:
-        """The optional terms of an optimizer that no trial uses: they are not told in tables and files."""
+        """Return the optional terms of an optimizer that no trial uses; tables and files leave them out."""
         used = {
             name
             for choice in self.optimizers
@@ -218,35 +234,35 @@ class Experiment:
 
     @property
     def first_surface(self) -> Surface:
-        """The surface with the first value of each of its parameters: the one to draw."""
+        """The surface with the first value of each parameter: the one that figures show."""
         return build_surface(self.surface.name, self.surface.first)
 
     @property
     def shared_minima(self) -> tuple[CriticalPoint, ...]:
-        """The minima that the surfaces of all trials have.
+        """The minima of the surfaces of all trials.
 
-        None where they are found anew for each combination of its parameters, and there are several.
+        Empty if they are found numerically for each combination of parameters, and there are several combinations.
         """
         surface = self.first_surface
         return () if surface.minima_are == "found" and self.surface.combinations > 1 else surface.minima(self.dimension)
 
 
 def method_names(experiment: Experiment) -> list[str]:
-    """The names of the optimizers; where one is listed several times, with the settings that tell its entries apart."""
+    """Return the names of the optimizers; one that is listed several times has its distinguishing settings appended."""
     names = []
     for choice in experiment.optimizers:
         alike = [other for other in experiment.optimizers if other.name == choice.name]
-        telling = [
+        distinguishing = [
             f"{key} = {axis.values[0]:.4g}" if isinstance(axis.values[0], float) else f"{key} = {axis.values[0]}"
             for key, axis in choice.axes.items()
             if len(axis) == 1 and any(other.axes[key] != axis for other in alike)
         ]
-        names.append(", ".join([choice.name, *telling]))
+        names.append(", ".join([choice.name, *distinguishing]))
     return names
 
 
 class Objective(Enum):
-    """By what a comparison ranks, with the words that say so."""
+    """The criterion by which a comparison ranks optimizers."""
 
     FINAL_LOSS = "final_loss", "final loss"
     ITERATIONS = "iterations", "iterations to convergence"
@@ -255,6 +271,9 @@ class Objective(Enum):
         self.label = label
         self.words = words
 
+
+DEFAULT_OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+"""The optimizers of a comparison that names none."""
 
 DEFAULT_BUDGET = 64
 DEFAULT_ACCURACY = 1e-6
@@ -265,19 +284,19 @@ TUNING_ZOOMS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Several optimizers on the same problems: of all their axes, what serves the objective best is chosen for each.
+    """Several optimizers on the same problems, each with the hyperparameters of its axes that are best.
 
     Attributes
     ----------
     experiments
         One per surface, with the same optimizers in the same order.
     budget
-        The most trials per optimizer, surface and start for ``tuned`` axes, all zooms together; ranges that grow take
-        more.
+        The maximum number of trials per optimizer, surface and start for ``tuned`` axes, including all zooms; ranges
+        that are extended take more.
     zooms
-        How often the search begins anew around the best cells, with as many trials as at first.
+        The number of refinements of the search around the best cells, each with as many trials as the first search.
     accuracy
-        A path has arrived where its loss is above the lowest known by this share of what it was at the start.
+        A trajectory has arrived when its loss exceeds the lowest known loss by this fraction of the initial excess.
     """
 
     name: str
@@ -288,17 +307,17 @@ class Comparison:
     accuracy: float = DEFAULT_ACCURACY
 
 
-def _default(optimizer: str, name: str) -> Value:
+def _default(optimizer: str, name: str) -> Any:
     return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)
 
 
 def build_surface(name: str, parameters: Mapping[str, object]) -> Surface:
-    """The surface of that name with these parameters."""
+    """Return the surface of that name with these parameters."""
     return SURFACES[name](**parameters)
 
 
 def is_sampled(choice: Choice) -> bool:
-    """Whether the gradient of any of these surfaces is estimated; trials that are advanced together have one answer."""
+    """Whether any of these surfaces estimates its gradient; it is the same for trials that are advanced together."""
     shared = [parameter.name for parameter in SURFACES[choice.name].parameters() if parameter.shared]
     others = ({**choice.first, key: value} for key in shared for value in choice.axes[key].values[1:])
     return any(build_surface(choice.name, each).is_sampled for each in (choice.first, *others))

@@ -1,51 +1,52 @@
-"""Noise in gradients: what stands between a method and the surface when gradients are estimated.
+"""Noise models: errors that are added to exact gradients, as if these were estimated.
 
-Replicate r sees the same errors in every trial, whatever else runs, in any order and on any number of workers: they are
-a function of the seed, the replicate and the iteration alone. So trials are compared on the same luck.
+Replicate r has the same errors in every trial: they depend only on the seed, the replicate and the iteration, not on
+other trials, their order or the number of workers. Trials are therefore compared under the same noise.
 """
 
 import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.registry import Array
+from momentumlab.calls import NamedCall
+from momentumlab.registry import Array, Kind, Registry, parameter
 
 PAGE_NUMBERS = 2**16
 LONGEST_PAGE = 256
-"""Errors are drawn for so many iterations at a time; fewer in many dimensions."""
+"""Errors are drawn for at most this many iterations at a time; for fewer in many dimensions."""
 
 CACHE_BYTES = 2**28
-"""The memory for errors that have been drawn."""
+"""The memory for errors that are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise(ABC):
-    """How gradients are wrong.
+class Noise(NamedCall, ABC):
+    """A model of gradient errors.
 
-    A new kind is one frozen dataclass below the decorator `noise`, with what is drawn for each coordinate of each
-    gradient, and what it does to the gradient.
+    A new model is one frozen dataclass below the decorator `noise`. It defines what is drawn for each coordinate of
+    each gradient, and how that changes the gradient.
     """
 
-    name: ClassVar[str]
     formula: ClassVar[str]
+    source: ClassVar[str]
 
     @abstractmethod
     def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
-        """What is drawn in some consecutive iterations, counted from 0, ``(iterations, dimension)``."""
+        """Draw for consecutive iterations, counted from 0, ``(iterations, dimension)``."""
 
     @abstractmethod
     def disturbed(self, g: Array, draw: Array) -> Array:
-        """The gradient with its error, all ``(dim, lanes)``."""
+        """Return the gradient with its error; all arrays are ``(dim, lanes)``."""
 
     @property
     def variance(self) -> float | None:
-        """Of the error in a coordinate, where it is independent of the gradient and has one."""
+        """Variance of the error in a coordinate; ``None`` if it depends on the gradient or does not exist."""
         return None
 
     @property
@@ -55,66 +56,62 @@ class Noise(ABC):
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """Its arguments, as they are written."""
-        values = [getattr(self, field.name) for field in fields(self)]
+        """The values of all arguments."""
+        values = [getattr(self, parameter.name) for parameter in self.parameters()]
         return tuple(number for value in values for number in (value if isinstance(value, tuple) else (value,)))
 
-    def __str__(self) -> str:
-        return f"{self.name}({', '.join(map(repr, self.numbers))})"
 
-
-class _Normal(Noise):
-    """With a normal number for each coordinate of each gradient."""
+class NormalNoise(Noise):
+    """A model that draws a standard normal number for each coordinate."""
 
     def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
         return rng.standard_normal((len(iterations), dimension))
 
 
-NOISES: dict[str, type[Noise]] = {}
+NOISE_MODELS: Registry[Noise] = Registry("noise model", listed_as="noise", required=("formula", "source"))
 
 NoiseClass = TypeVar("NoiseClass", bound=type[Noise])
 
 
-def noise(name: str) -> Callable[[NoiseClass], NoiseClass]:
-    """Enter the class below into the catalogue of noises."""
+def noise(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[NoiseClass], NoiseClass]:
+    """Register the class below as a noise model."""
 
-    def enter(cls: NoiseClass) -> NoiseClass:
+    def register(cls: NoiseClass) -> NoiseClass:
         cls.name = name
-        NOISES[name] = cls
+        NOISE_MODELS.register(name, cls, aliases)
         return cls
 
-    return enter
+    return register
 
 
-@noise("gaussian")
+@noise("gaussian", aliases=("normal",))
 @dataclass(frozen=True, kw_only=True)
-class Gaussian(_Normal):
-    """The same spread everywhere: what is left of a gradient at the minimum is noise alone."""
+class Gaussian(NormalNoise):
+    """Normal errors of constant size: near the minimum only noise is left of a gradient."""
 
-    deviation: float
+    deviation: float = parameter(gt=0, doc="standard deviation in each coordinate")
 
-    formula = "g + s n,  n normal in each coordinate"
+    formula = "g + s n,  n standard normal in each coordinate"
+    source = "elementary; the additive noise of stochastic approximation, Robbins & Monro (1951)"
 
     def disturbed(self, g: Array, draw: Array) -> Array:
         return g + self.deviation * draw
 
     @property
     def variance(self) -> float:
-        return self.deviation**2
+        return self.deviation * self.deviation  # unlike a power, this overflows to infinity
 
 
 @noise("heavy_tailed")
 @dataclass(frozen=True, kw_only=True)
 class HeavyTailed(Noise):
-    """Now and then a gradient is far off: Student's t, whose variance is infinite with two degrees of freedom or fewer.
+    """Rare large errors: Student's t, whose variance is infinite with two degrees of freedom or fewer."""
 
-    J. Zhang et al., *Why are adaptive methods good for attention models?*, arXiv 1912.03194, on such gradients.
-    """
+    scale: float = parameter(gt=0, doc="scale in each coordinate")
+    freedom: float = parameter(3.0, gt=0, by_name=True, doc="degrees of freedom")
 
-    scale: float
-    freedom: float = 3.0
-
-    formula = "g + s t,  t Student's with `freedom` degrees of freedom in each coordinate"
+    formula = "g + s t,  t Student's t with `freedom` degrees of freedom in each coordinate"
+    source = "J. Zhang et al. (2020), Why are adaptive methods good for attention models?, arXiv 1912.03194"
 
     def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
         return rng.standard_t(self.freedom, (len(iterations), dimension))
@@ -124,17 +121,18 @@ class HeavyTailed(Noise):
 
     @property
     def variance(self) -> float:
-        return self.scale**2 * self.freedom / (self.freedom - 2) if self.freedom > 2 else math.inf
+        return self.scale * self.scale * self.freedom / (self.freedom - 2) if self.freedom > 2 else math.inf
 
 
 @noise("relative")
 @dataclass(frozen=True, kw_only=True)
-class Relative(_Normal):
-    """In proportion to the length of the gradient, in any direction: it vanishes at the minimum."""
+class Relative(NormalNoise):
+    """Errors in proportion to the norm of the gradient, in any direction: they vanish at the minimum."""
 
-    share: float
+    share: float = parameter(gt=0, doc="size of the error relative to the norm of the gradient")
 
-    formula = "g + s |g| n / √dim,  n normal in each coordinate"
+    formula = "g + s |g| n / √dim,  n standard normal in each coordinate"
+    source = "elementary; the strong growth condition, Schmidt & Le Roux (2013), arXiv 1308.6370"
 
     def disturbed(self, g: Array, draw: Array) -> Array:
         squares: Array = np.add.accumulate(g * g, axis=0)[-1]  # the same for any number of lanes
@@ -143,12 +141,13 @@ class Relative(_Normal):
 
 @noise("multiplicative")
 @dataclass(frozen=True, kw_only=True)
-class Multiplicative(_Normal):
-    """Each coordinate of the gradient times a random factor: it vanishes where the gradient does."""
+class Multiplicative(NormalNoise):
+    """A random factor for each coordinate of the gradient: errors vanish where the gradient does."""
 
-    share: float
+    share: float = parameter(gt=0, doc="standard deviation of the factor of each coordinate")
 
-    formula = "g (1 + s n),  n normal in each coordinate"
+    formula = "g (1 + s n),  n standard normal in each coordinate"
+    source = "elementary; the multiplicative noise of stochastic approximation"
 
     def disturbed(self, g: Array, draw: Array) -> Array:
         return g * (1 + self.share * draw)
@@ -157,11 +156,12 @@ class Multiplicative(_Normal):
 @noise("cycle")
 @dataclass(frozen=True, kw_only=True)
 class Cycle(Noise):
-    """The same errors again and again, the same in all coordinates: what a fixed order of mini-batches does."""
+    """A repeating sequence of errors, the same in all coordinates, like mini-batches in a fixed order."""
 
-    errors: tuple[float, ...]
+    errors: tuple[float, ...] = parameter(kind=Kind.NUMBER, is_variadic=True, doc="errors of consecutive gradients")
 
     formula = "g + e₁, g + e₂, …, and again from the first"
+    source = "elementary; Reddi, Kale & Kumar (2018), arXiv 1904.09237, section 3: a cycle under which Adam fails"
 
     def draws(self, rng: np.random.Generator, iterations: NDArray[np.int64], dimension: int) -> Array:
         errors = np.array(self.errors)[iterations % len(self.errors)]
@@ -176,14 +176,14 @@ class Cycle(Noise):
 
 
 class Errors:
-    """What is drawn for every replicate and iteration, page by page as it is needed.
+    """The draws of every replicate and iteration, made page by page when they are needed.
 
     Parameters
     ----------
     noise, seed, dimension
-        What is drawn.
+        The noise model, the seed of the experiment and the number of coordinates.
     replicates
-        How many there are in all.
+        The number of replicates of the experiment.
     """
 
     def __init__(self, noise: Noise, seed: int, dimension: int, replicates: int) -> None:
@@ -191,12 +191,12 @@ class Errors:
         self.seed = seed
         self.dimension = dimension
         self.replicates = replicates
-        # Of the dimension alone, so that a trial sees the same whatever else runs.
+        # This depends only on the dimension: the errors of a trial do not depend on other trials.
         self.length = max(1, min(LONGEST_PAGE, PAGE_NUMBERS // dimension))
         page_bytes = 8 * self.length * dimension * replicates
-        self.page: Any = functools.lru_cache(max(4, CACHE_BYTES // page_bytes))(self._drawn)
+        self.page: Any = functools.lru_cache(max(4, CACHE_BYTES // page_bytes))(self._draw)
 
-    def _drawn(self, number: int) -> Array:
+    def _draw(self, number: int) -> Array:
         iterations = np.arange(number * self.length, (number + 1) * self.length)
         pages = [
             self.noise.draws(np.random.default_rng([self.seed, replicate, number]), iterations, self.dimension)
@@ -205,7 +205,7 @@ class Errors:
         return np.stack(pages, axis=2)
 
     def at(self, ages: Array | int, replicates: NDArray[np.int64]) -> Array:
-        """The draws after so many updates in these replicates, ``(dim, lanes)``."""
+        """Return the draws of these replicates after a number of updates, ``(dim, lanes)``."""
         if not isinstance(ages, np.ndarray):
             number, place = divmod(ages, self.length)
             drawn: Array = self.page(number)[place].take(replicates, axis=1)

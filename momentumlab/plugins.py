@@ -18,12 +18,13 @@ from typing import Any
 
 from momentumlab import stopping
 from momentumlab.errors import ConfigError, DeclarationError, MomentumLabError, PluginError, Problem
+from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Registry
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 
-CATALOGUES: tuple[Registry[Any], ...] = (SURFACES, OPTIMIZERS, SCHEDULES)
+CATALOGUES: tuple[Registry[Any], ...] = (SURFACES, OPTIMIZERS, SCHEDULES, NOISE_MODELS)
 """What a plug-in may add to."""
 
 
@@ -173,7 +174,7 @@ def _execute(plugin: Plugin, content: bytes, *, shown: str) -> None:
 
 
 def _entries() -> Iterator[tuple[str, str]]:
-    return ((catalogue.noun, name) for catalogue in CATALOGUES for name in catalogue)
+    return ((registry.noun, name) for registry in CATALOGUES for name in registry.plugins())
 
 
 def _unload(plugin: Plugin) -> None:
@@ -263,7 +264,9 @@ def _is_users(frame: FrameType) -> bool:
     package = module.partition(".")[0]
     if package == "momentumlab":
         return False
-    if any(package == cls.__module__.partition(".")[0] for registry in CATALOGUES for cls in registry.values()):
+    if any(
+        package == cls.__module__.partition(".")[0] for registry in CATALOGUES for cls in registry.plugins().values()
+    ):
         return True
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     file = frame.f_code.co_filename

@@ -1,16 +1,21 @@
-"""What the catalogues of surfaces and optimizers share: declared parameters, and a registry of classes by name.
+"""Declared parameters, and registries of classes by name.
 
-A class declares each of its parameters once, with its default, bounds and meaning; validation, ``list``, ``show``
-and the documentation are all made from that declaration.
+Surfaces, optimizers, schedules, noise models, data sets and conventions declare each of their parameters once, with its
+default, bounds and meaning. Validation, ``list``, ``show``, the JSON schema and the documentation use that declaration.
 """
 
 import dataclasses
 import difflib
+import importlib
 import inspect
+import itertools
+import math
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -28,40 +33,79 @@ Value = float | bool | str | tuple[float, ...]
 
 ENTRY_NAME = re.compile(r"[A-Za-z]\w*")
 
+MAX_COUNT = 10**9
+"""The largest whole number of a parameter without an upper bound of its own."""
+
 Entry = TypeVar("Entry")
 Holder = TypeVar("Holder")
 
 
+class Kind(Enum):
+    """The type of a parameter's value, in words."""
+
+    NUMBER = "a number"
+    COUNT = "a whole number"
+    FLAG = "true or false"
+    WORD = "text"
+    VECTOR = "a list of numbers"
+    NAMES = "a list of names"
+    STEPS = "a mapping such as {0: 0.9, 50: 0.5}"
+    SCHEDULE = "a number or a schedule"
+
+
+KIND_OF_TYPE = {
+    float: Kind.NUMBER,
+    int: Kind.COUNT,
+    bool: Kind.FLAG,
+    str: Kind.WORD,
+    tuple: Kind.VECTOR,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """The declaration of one number, flag, word or vector of a surface or an optimizer.
+    """The declaration of one parameter.
 
     Attributes
     ----------
+    kind
+        The type of its value.
+    default
+        The value if none is given; ``None`` if there is no sensible default.
     gt, ge, lt, le
         Bounds of a number, or of every number of a vector.
+    longest
+        The largest number of characters of a text.
     choices
-        The words that are allowed.
+        The allowed words.
+    aliases
+        Other names that are accepted.
     optax
-        The default in the dialect of optax, where it differs.
+        The default in optax's dialect if it differs.
     shared
-        All lanes of a batch have the same value. So for flags, words and vectors, and for numbers that shape the whole
-        computation; any other number may differ from lane to lane.
+        All lanes of a batch have the same value. This holds for flags, words and vectors, and for numbers that shape
+        the whole computation; other numbers may differ from lane to lane.
     required
-        There is no default that makes sense: a person must say it.
+        A value must be given.
     constant
-        Why it must not change in the course of a run; empty if it may follow a schedule.
+        Why the value must not change during a run; empty if it may follow a schedule.
     is_path
-        It names a file, relative to the folder of the configuration that says so, or one of the ``choices``.
+        A file, relative to the folder of the configuration, or one of the ``choices``.
+    by_name
+        The canonical spelling of a call names this argument.
+    is_variadic
+        Takes all remaining positional arguments of a call.
     """
 
     name: str
-    default: Value
-    doc: str
+    kind: Kind = Kind.NUMBER
+    default: Any = None
+    doc: str = ""
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None
     le: float | None = None
+    longest: int | None = None
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     optax: Value | None = None
@@ -69,90 +113,214 @@ class Parameter:
     required: bool = False
     constant: str = ""
     is_path: bool = False
+    by_name: bool = False
+    is_variadic: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All names by which a person may give it."""
+        """All accepted names."""
         return (self.name, *self.aliases)
 
     @property
     def is_optional(self) -> bool:
-        """Whether the default leaves the term out: a weight decay of zero, a flag that is off, the usual variant."""
+        """Whether the default leaves a term out: a weight decay of zero, a flag that is off, the usual variant."""
         return not self.default or bool(self.choices)
 
-    def default_in(self, dialect: str) -> Value:
-        """The default in a dialect: optax's own, or else the common one."""
+    def default_in(self, dialect: str) -> Any:
+        """Return optax's default in the dialect ``optax`` if there is one, else the common default."""
         return self.optax if dialect == "optax" and self.optax is not None else self.default
 
     @property
-    def kind(self) -> type:
-        """``float``, ``bool``, ``str`` or ``tuple``."""
-        return type(self.default)
-
-    @property
     def bounds(self) -> str:
-        """The bounds as people write them, ``0 ≤ beta < 1``; empty where every finite value will do."""
+        """The bounds in mathematical notation, ``0 ≤ beta < 1``; empty if every finite value is allowed."""
         if self.choices:
             return " or ".join([*self.choices, *(["a path"] if self.is_path else [])])
-        lower = f"{self.gt:g} < " if self.gt is not None else f"{self.ge:g} ≤ " if self.ge is not None else ""
-        upper = f" < {self.lt:g}" if self.lt is not None else f" ≤ {self.le:g}" if self.le is not None else ""
+        lower = (
+            f"{_bound(self.gt)} < " if self.gt is not None else f"{_bound(self.ge)} ≤ " if self.ge is not None else ""
+        )
+        upper = (
+            f" < {_bound(self.lt)}" if self.lt is not None else f" ≤ {_bound(self.le)}" if self.le is not None else ""
+        )
         return f"{lower}{self.name}{upper}" if lower or upper else ""
+
+    def allows(self, value: float) -> bool:
+        """Whether a number is finite and within the bounds."""
+        return bool(
+            math.isfinite(value)
+            and (self.gt is None or value > self.gt)
+            and (self.ge is None or value >= self.ge)
+            and (self.lt is None or value < self.lt)
+            and (self.le is None or value <= self.le)
+        )
+
+    def number(self, value: object) -> float:
+        """Return a value as a float within the bounds.
+
+        Raises
+        ------
+        ValueError
+            If it is not a finite number within the bounds.
+        """
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{spelled(value)} is not {self.kind.value}")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise ValueError(f"{spelled(value)} is not a finite number")
+        if self.kind is Kind.COUNT and number != int(number):
+            raise ValueError(f"{spelled(value)} is not a whole number")
+        if not self.allows(number):
+            raise ValueError(f"{spelled(value)} is outside {self.bounds}")
+        return number
+
+    def checked(self, value: object) -> Any:
+        """Return a value in its proper type.
+
+        Parameters
+        ----------
+        value
+            Plain data; lists and tuples are equivalent, the items of a mapping are pairs.
+
+        Raises
+        ------
+        ValueError
+            If the value is of another kind or out of bounds. The message begins with the value.
+        """
+        match self.kind:
+            case Kind.NUMBER | Kind.SCHEDULE:
+                return self.number(value)
+            case Kind.COUNT:
+                self.number(value)
+                return int(cast(float, value))
+            case Kind.FLAG:
+                if not isinstance(value, bool):
+                    raise ValueError(f"{spelled(value)} is neither true nor false")
+            case Kind.WORD:
+                self._check_word(value)
+            case Kind.VECTOR:
+                if not isinstance(value, (list, tuple)):
+                    raise ValueError(f"{spelled(value)} is not a list of numbers")
+                if not value:
+                    raise ValueError("an empty list has no values")
+                return tuple(map(self.number, value))
+            case Kind.NAMES:
+                names = value if isinstance(value, (list, tuple)) else [value]
+                if not all(isinstance(name, str) for name in names):
+                    raise ValueError(f"{spelled(value)} is not a list of names")
+                return ",".join(map(str, names))
+            case Kind.STEPS:
+                return _steps(value)
+        return value
+
+    def _check_word(self, value: object) -> None:
+        if not isinstance(value, str):
+            raise ValueError(f"{spelled(value)} is not text")
+        if self.choices and not self.is_path and value not in self.choices:
+            raise ValueError(f"'{value}' is not {' or '.join(self.choices)}{did_you_mean(value, self.choices)}")
+        if self.longest is not None and not value:
+            raise ValueError("is empty")
+        if self.longest is not None and len(value) > self.longest:
+            raise ValueError(f"is longer than {self.longest} characters")
+
+
+def _bound(number: float | None) -> str:
+    assert number is not None
+    return f"{int(number):,}" if 1e4 <= abs(number) < 1e16 and number == int(number) else f"{number:g}"
+
+
+def _steps(value: object) -> tuple[tuple[int, float], ...]:
+    """Pairs of an iteration and a value, of which the first iteration is 0 and each is later than the one before."""
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"{spelled(value)} is not {Kind.STEPS.value}")
+    time, number = Parameter(name="key", kind=Kind.COUNT, ge=0, le=MAX_COUNT), Parameter(name="value")
+    pairs = tuple((time.checked(key), number.number(item)) for key, item in value.items())
+    times = [key for key, _ in pairs]
+    if times[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(times)):
+        raise ValueError(f"{spelled(value)} is not {Kind.STEPS.value}: the keys must begin with 0 and increase")
+    return pairs
 
 
 def parameter(
-    default: Value,
+    default: Any = None,
     *,
     doc: str,
-    gt: float | None = None,
-    ge: float | None = None,
-    lt: float | None = None,
-    le: float | None = None,
-    choices: tuple[str, ...] = (),
-    aliases: tuple[str, ...] = (),
-    optax: Value | None = None,
+    kind: Kind | None = None,
     shared: bool = False,
     required: bool = False,
-    constant: str = "",
-    is_path: bool = False,
+    **declared: Any,
 ) -> Any:
-    """Declare a dataclass field as a parameter (see `Parameter`). Typed as `dataclasses.field` is: ``Any``."""
-    declared = {
+    """Declare a dataclass field as a parameter. Typed ``Any``, as `dataclasses.field` is.
+
+    Parameters
+    ----------
+    default
+        The value if none is given; without it the parameter is required.
+    doc
+        Its meaning in a line.
+    kind
+        The type of its value; by default that of ``default``.
+    shared, required, **declared
+        See `Parameter`.
+    """
+    kind = kind or KIND_OF_TYPE.get(type(default), Kind.NUMBER)
+    metadata = {
         "doc": doc,
-        "gt": gt,
-        "ge": ge,
-        "lt": lt,
-        "le": le,
-        "choices": choices,
-        "aliases": aliases,
-        "optax": optax,
-        "shared": shared or not isinstance(default, float),
-        "required": required,
-        "constant": constant,
-        "is_path": is_path,
+        "kind": kind,
+        "shared": shared or kind is not Kind.NUMBER,
+        "required": required or default is None,
+        **declared,
     }
-    return dataclasses.field(default=default, metadata={"parameter": declared})
+    unknown = metadata.keys() - {field.name for field in dataclasses.fields(Parameter)}
+    if unknown:
+        raise DeclarationError(f"parameter() has no argument '{min(unknown)}'")
+    if default is None:
+        return dataclasses.field(metadata={"parameter": metadata})
+    return dataclasses.field(default=default, metadata={"parameter": metadata})
 
 
 def parameters_of(cls: type) -> tuple[Parameter, ...]:
-    """All parameters that a catalogue's class declares, in the order of their declaration."""
+    """Return the parameters that a class declares, in the order of their declaration."""
     return tuple(
-        Parameter(name=field.name, default=cast(Value, field.default), **field.metadata["parameter"])
+        Parameter(
+            name=field.name,
+            default=None if field.default is dataclasses.MISSING else field.default,
+            **field.metadata["parameter"],
+        )
         for field in dataclasses.fields(cls)
         if "parameter" in field.metadata
     )
 
 
-def take_lanes(holder: Holder, lanes: Any) -> Holder:
-    """The same surface, optimizer or optimizer's state with only some of its lanes.
+def spelled(value: object) -> str:
+    """Return a value as it would be written in a configuration, shortened to 60 characters."""
+    if isinstance(value, str):
+        text = f"'{value}'"
+    elif value is None:
+        text = "null"
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, float):
+        text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    elif isinstance(value, int) and abs(value) >= 10**60:  # Python refuses to print very long ones
+        text = "a number of more than 60 digits"
+    else:
+        text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
-    Lanes are the last axis of every array, everywhere; whatever has no axis belongs to all lanes and is kept.
+
+def take_lanes(holder: Holder, lanes: Any) -> Holder:
+    """Return a surface, an optimizer or an optimizer's state with a part of its lanes.
+
+    Lanes are the last axis of every array; a value without an axis belongs to all lanes and is kept.
 
     Parameters
     ----------
     holder
         A dataclass or a ``NamedTuple``.
     lanes
-        Whatever indexes the last axis: a mask, indices, a slice.
+        An index of the last axis: a mask, integers, or a slice.
     """
 
     def taken(value: Any) -> Any:
@@ -165,16 +333,16 @@ def take_lanes(holder: Holder, lanes: Any) -> Holder:
 
 
 def put_lanes(holder: Holder, lanes: NDArray[np.intp], fresh: Holder) -> Holder:
-    """The same with other values in some of its lanes; arrays that nobody else can have are changed in place.
+    """Return the holder with new values in some of its lanes; arrays that it owns are changed in place.
 
     Parameters
     ----------
     holder
-        A dataclass or a ``NamedTuple``; it is not to be used again.
+        A dataclass or a ``NamedTuple``; it must not be used afterwards.
     lanes
-        The numbers of the lanes.
+        The indices of the lanes.
     fresh
-        The same kind, with as many lanes as are to be replaced.
+        The new values, of the same class, with one lane per index.
     """
     seen: set[int] = set()
 
@@ -194,56 +362,83 @@ def put_lanes(holder: Holder, lanes: NDArray[np.intp], fresh: Holder) -> Holder:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'momentum'?)`` where a known name is near, else nothing."""
-    near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    """Return `` (did you mean 'momentum'?)`` if a known name is similar, else an empty string."""
+    by_lower_case = {word.lower(): word for word in sorted(known)}
+    lower = name.lower()[:100]
+    near = sorted(difflib.get_close_matches(lower, by_lower_case, n=3, cutoff=0.6))
+    if not near:
+        return ""
+    nearest = max(near, key=lambda word: difflib.SequenceMatcher(None, word, lower).ratio())
+    return f" (did you mean '{by_lower_case[nearest]}'?)"
 
 
 class Registry(Mapping[str, type[Entry]]):
-    """Classes by name. A class enters it by the decorator above it, and nowhere else.
+    """Classes by name; names are found in any case.
+
+    A decorator such as ``@surface("ravine")`` registers the class below it. The families of the package are imported
+    when one of their names is used (see `declare`), the modules of installed plug-ins when a name is not found or all
+    entries are listed.
 
     Parameters
     ----------
     noun
-        What the entries are, for messages: ``"surface"``.
-    demands
+        What an entry is, for messages: ``"surface"``.
+    listed_as
+        The word for all of them, for ``momentumlab list``: ``"surfaces"``.
+    required
         The class attributes that every entry must have.
     group
-        The entry points by which installed packages add to the catalogue. They are looked up when a name is not found,
-        and when all entries are asked for: to look costs time.
+        The entry-point group of installed plug-ins.
     """
 
-    def __init__(self, noun: str, *, demands: tuple[str, ...] = (), group: str | None = None) -> None:
+    def __init__(
+        self, noun: str, *, listed_as: str = "", required: tuple[str, ...] = (), group: str | None = None
+    ) -> None:
         self.noun = noun
-        self.demands = demands
+        self.listed_as = listed_as or f"{noun}s"
+        self.required = required
         self._group = group
         self._classes: dict[str, type[Entry]] = {}
         self._aliases: dict[str, str] = {}
+        self._modules: dict[str, str] = {}
+
+    def declare(self, package: str, families: Mapping[str, Iterable[str]]) -> None:
+        """Declare the names and aliases of each module of a package, which is imported when one of them is used."""
+        for module, names in families.items():
+            self._modules.update(dict.fromkeys(names, f"{package}.{module}"))
 
     def register(self, name: str, cls: type[Entry], aliases: tuple[str, ...] = ()) -> None:
         """Add a class under its name and aliases.
 
+        A class that is defined again in a notebook or in ``__main__`` replaces the old one.
+
         Raises
         ------
         DeclarationError
-            If one of the names is taken or could not be written in a configuration, or the class is not complete.
+            If a name is taken or could not be written in a configuration, or the class is incomplete.
         """
         for word in (name, *aliases):
             if not isinstance(word, str) or ENTRY_NAME.fullmatch(word) is None:
-                raise DeclarationError(f"the {self.noun} name {word!r} is not letters, digits and _, a letter first")
-            if word in self._classes or word in self._aliases:
+                raise DeclarationError(f"invalid {self.noun} name {word!r}: use letters, digits and _, a letter first")
+            known = self._classes.get(self._aliases.get(word, word))
+            is_free = (
+                self._modules.get(word, cls.__module__) == cls.__module__ if known is None else _replaces(cls, known)
+            )
+            if not is_free:
                 raise DeclarationError(f"the {self.noun} name '{word}' is taken: choose another")
-        if problems := "; ".join(self._lacking(cls)):
-            raise DeclarationError(f"the {self.noun} {cls.__name__} is not complete: {problems}")
+        if problems := "; ".join(self._missing(cls)):
+            raise DeclarationError(f"the {self.noun} {cls.__name__} is incomplete: {problems}")
+        if name in self._classes:
+            self.forget(name)
         self._classes[name] = cls
         self._aliases.update(dict.fromkeys(aliases, name))
 
-    def _lacking(self, cls: type[Entry]) -> Iterator[str]:
-        """What a class must have and does not."""
+    def _missing(self, cls: type[Entry]) -> Iterator[str]:
+        """What a class must have and does not have."""
         if methods := sorted(getattr(cls, "__abstractmethods__", ())):
-            yield f"it has no {' and no '.join(methods)}"
-        if attributes := [name for name in self.demands if not hasattr(cls, name)]:
-            yield f"say its {' and its '.join(attributes)}"
+            yield f"define {' and '.join(methods)}"
+        if attributes := [name for name in self.required if not hasattr(cls, name)]:
+            yield f"set {' and '.join(attributes)}"
         fields = [name for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)]
         if fields or not dataclasses.is_dataclass(cls):
             yield f"write @dataclass(frozen=True, kw_only=True) between @{self.noun}(…) and the class"
@@ -254,7 +449,7 @@ class Registry(Mapping[str, type[Entry]]):
         self._aliases = {alias: target for alias, target in self._aliases.items() if target != name}
 
     def load_installed(self) -> None:
-        """Let installed packages add what they have; one that cannot be loaded leaves a `PluginWarning`."""
+        """Import installed plug-ins; one that cannot be imported leaves a `PluginWarning`."""
         if self._group is None:
             return
         from importlib.metadata import entry_points
@@ -269,46 +464,96 @@ class Registry(Mapping[str, type[Entry]]):
                 message = f"the installed plug-in '{point.name}' ({point.value}) of {package} is left out: {reason}"
                 warnings.warn(message, PluginWarning, stacklevel=2)
 
+    def load_families(self) -> None:
+        """Import all families of the package."""
+        for module in dict.fromkeys(self._modules.values()):
+            importlib.import_module(module)
+
     def canonical(self, name: str) -> str:
-        """The entry's own name, given that or an alias.
+        """Return the entry's own name, given that name or an alias in any case.
 
         Raises
         ------
         UnknownNameError
             With a suggestion, if there is no such entry.
         """
-        if name in self._classes:
-            return name
-        if name in self._aliases:
-            return self._aliases[name]
-        if self._group is not None:
+        known = self._known(name)
+        if known is None and self._group is not None:
             self.load_installed()
-            return self.canonical(name)
-        hint = did_you_mean(name, [*self._classes, *self._aliases])
-        raise UnknownNameError(f"unknown {self.noun} '{name}'{hint}; 'momentumlab list {self.noun}s' shows them all")
+            known = self._known(name)
+        if known is None:
+            hint = did_you_mean(name, [*self._modules, *self._classes, *self._aliases])
+            remedy = f"'momentumlab list {self.listed_as}' shows all"
+            raise UnknownNameError(f"unknown {self.noun} '{name}'{hint}; {remedy}")
+        if known in self._modules and known not in self._classes and known not in self._aliases:
+            importlib.import_module(self._modules[known])
+        return self._aliases.get(known, known)
+
+    def _known(self, name: str) -> str | None:
+        """The name or alias that equals a given one, or equals it but for case; ``None`` if there is none."""
+        if name in self._modules or name in self._classes or name in self._aliases:
+            return name
+        lower = name.lower()
+        words = itertools.chain(self._modules, self._classes, self._aliases)
+        return next((word for word in words if word.lower() == lower), None)
 
     def __getitem__(self, name: str) -> type[Entry]:
         return self._classes[self.canonical(name)]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._classes or name in self._aliases
+        return isinstance(name, str) and self._known(name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._classes)
+        self.load_families()
+        own = [name for name in self._modules if name in self._classes]
+        return iter([*own, *(name for name in self._classes if name not in self._modules)])
 
     def __len__(self) -> int:
+        self.load_families()
         return len(self._classes)
 
     def aliases(self, name: str) -> tuple[str, ...]:
-        """The other names of an entry."""
+        """Return the other names of an entry."""
         return tuple(alias for alias, target in self._aliases.items() if target == name)
+
+    def plugins(self) -> dict[str, type[Entry]]:
+        """Return the entries of plug-ins, without importing families."""
+        return {name: cls for name, cls in self._classes.items() if cls.__module__.partition(".")[0] != "momentumlab"}
+
+    def by_class_name(self, package: str, name: str) -> Any:
+        """Return a family's module or an entry's class as an attribute of its package, for ``__getattr__``.
+
+        Raises
+        ------
+        AttributeError
+            If the package has neither.
+        """
+        if f"{package}.{name}" in self._modules.values():
+            return importlib.import_module(f"{package}.{name}")
+        if name[:1].isupper():
+            for cls in self.values():
+                if cls.__name__ == name:
+                    return cls
+        raise AttributeError(f"module '{package}' has no attribute '{name}'")
+
+
+def _replaces(cls: type, known: type) -> bool:
+    """Whether a class is a new definition of a known one: the same cell of a notebook, or the same line at a prompt."""
+    module = sys.modules.get(cls.__module__)
+    is_interactive = cls.__module__ == "__main__" or getattr(module, "__file__", None) is None
+    return is_interactive and (cls.__module__, cls.__qualname__) == (known.__module__, known.__qualname__)
 
 
 def title_of(cls: type) -> str:
-    """The first line of a class's docstring."""
+    """Return the first line of a class's docstring."""
     return (inspect.getdoc(cls) or "").partition("\n")[0]
 
 
 def explanation_of(cls: type) -> str:
-    """What follows the first line of a class's docstring."""
+    """Return the docstring of a class without its first line."""
     return (inspect.getdoc(cls) or "").partition("\n")[2].strip()
+
+
+def family_of(cls: type) -> str:
+    """Return the module that defines an entry, without its package: ``quadratics``."""
+    return cls.__module__.rpartition(".")[2]

@@ -249,9 +249,12 @@ def test_an_experiment_needs_no_file(command: Command) -> None:
     [
         (["run", "none.yaml"], "none.yaml: no such file"),
         (["run", "."], ".: is a directory"),
-        (["run", RAVINE, "--beta", "1.5"], "--beta: 1.5 is not below 1"),
-        (["run", RAVINE, "--lr=-1"], "--lr: -1 is below 0"),
-        (["run", RAVINE, "--optimizer", "adam"], "'beta' is no hyperparameter of adam; leave it out"),
+        (["run", RAVINE, "--beta", "1.5"], "--beta: 1.5 is outside 0 ≤ beta < 1"),
+        (["run", RAVINE, "--lr=-1"], "--lr: -1 is outside 0 ≤ lr"),
+        (
+            ["run", RAVINE, "--optimizer", "adam"],
+            "'beta' is not a hyperparameter of adam (did you mean 'beta1'?); leave it out",
+        ),
         (["run", RAVINE, "--surface", "ravene"], "unknown surface 'ravene' (did you mean 'ravine'?)"),
         (["run", RAVINE, "--set", "surface.a"], "--set surface.a: write KEY=VALUE"),
         (["run", RAVINE, "--set", "surfce.a=1"], "unknown key 'surfce' (did you mean 'surface'?)"),
@@ -262,10 +265,10 @@ def test_an_experiment_needs_no_file(command: Command) -> None:
         ),
         (["run", RAVINE, "--max-trials", "2"], "3 trials are more than the limit of 2"),
         (["run", RAVINE, "--quiet", "--format", "json"], "prints only the path"),
-        (["run", RAVINE, "--lr", ""], "--lr: is empty; write null to take the setting away"),
+        (["run", RAVINE, "--lr", ""], "--lr: is empty; write null to remove the setting"),
         (["run", RAVINE, "--lr", "0.1", "--set", "lr=0.2"], "--set lr: is set twice (the other is --lr)"),
         (["run", RAVINE, "--set", "optimizers.²=1"], "optimizer"),
-        (["run", RAVINE, "--beta", "0 0.5"], "'0 0.5' is not a number; a list is written [0, 0.5]"),
+        (["run", RAVINE, "--beta", "0 0.5"], "--beta: a comma is missing before '0.5' (column 3)"),
         (["run", RAVINE, "--surface", "booth", "--set", "surface.a=1"], "booth has no 'a'; it has no parameters"),
         (["show", "surface", "ravene"], "unknown surface 'ravene' (did you mean 'ravine'?)"),
         (["show", "optimizer", "adam", "--plot"], "only surfaces can be drawn"),
@@ -289,7 +292,10 @@ def test_nothing_runs_when_one_of_the_files_is_bad(command: Command, tmp_path: P
     (tmp_path / "bad.yaml").write_text("surface: ravine\noptimizer: momentum\nbeta: 2\nlr: x\n")
     done = command("run", RAVINE, "bad.yaml")
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["bad.yaml:3:7: beta: 2 is not below 1", "bad.yaml:4:5: lr: 'x' is not a number"]
+    assert done.stderr.splitlines() == [
+        "bad.yaml:3:7: beta: 2 is outside 0 ≤ beta < 1",
+        "bad.yaml:4:5: lr: 'x' is not a number",
+    ]
     assert not (tmp_path / "runs").exists()
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab.datasets import builtin, data_table, npz_files
+from momentumlab.datasets.data_table import DataTable
 from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
 from momentumlab.errors import ConfigError
 from momentumlab.surfaces import SURFACES
@@ -150,11 +151,11 @@ def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Pa
         ({"data": "nowhere.csv"}, "data: nowhere.csv: no such file"),
         ({"data": "/dev/zero"}, "data: /dev/zero is no file"),
         ({"data": "/"}, "data: /: is a directory"),
-        ({"data": "two_moons(n=3)"}, "data: n is a whole number from 4 to 1,000,000, not 3"),
-        ({"data": "two_moons(100.5)"}, "data: n is a whole number from 4 to 1,000,000, not 100.5"),
-        ({"data": "two_moons(noise=-1)"}, "data: noise is a number from 0 to 100, not -1"),
-        ({"data": "two_moons(size=3)"}, "data: 'two_moons(size=3)': 'size=3' is not understood; write two_moons(n=200, noise=0.2, seed=0)"),  # noqa: E501
-        ({"data": "two_moons(5, n=6)"}, "data: 'two_moons(5, n=6)': 'n=6' is not understood; write two_moons(n=200, noise=0.2, seed=0)"),  # noqa: E501
+        ({"data": "two_moons(n=3)"}, "data: two_moons(): n = 3 is outside 4 ≤ n ≤ 1,000,000 (column 13)"),
+        ({"data": "two_moons(100.5)"}, "data: two_moons(): n = 100.5 is not a whole number (column 11)"),
+        ({"data": "two_moons(noise=-1)"}, "data: two_moons(): noise = -1 is outside 0 ≤ noise ≤ 100 (column 17)"),
+        ({"data": "two_moons(size=3)"}, "data: two_moons(n, noise, seed) has no argument 'size' (column 16)"),
+        ({"data": "two_moons(5, n=6)"}, "data: two_moons(n, noise, seed) has two values for 'n' (column 16)"),
     ],
 )  # fmt: skip
 def test_a_setting_that_does_not_fit_the_file_is_told(tmp_path: Path, options: dict[str, str], expected: str) -> None:
@@ -271,20 +272,24 @@ def test_shipped_tables_are_the_published_ones() -> None:
     assert np.unique(wine["cultivar"], return_counts=True)[1].tolist() == [59, 71, 48]
 
 
+def moons(**arguments: Any) -> DataTable:
+    return builtin.TwoMoons(**arguments).table(numeric=False)
+
+
 def test_moons_are_two_half_circles_with_the_noise_that_was_asked_for() -> None:
-    x, y, moon = builtin.two_moons(301, 0).columns.values()
+    x, y, moon = moons(n=301, noise=0.0).columns.values()
     upper = moon == "upper"
     assert upper.sum() == 150
     assert np.hypot(x[upper], y[upper]) == pytest.approx(1)
     assert np.hypot(x[~upper] - 1, y[~upper] - 0.5) == pytest.approx(1)
     assert (y[upper] >= 0).all()
     assert (y[~upper] <= 0.5).all()
-    noisy: Any = builtin.two_moons(20_001, 0.3, seed=5).columns
-    clean: Any = builtin.two_moons(20_001, 0).columns
+    noisy: Any = moons(n=20_001, noise=0.3, seed=5).columns
+    clean: Any = moons(n=20_001, noise=0.0).columns
     for name in ("x", "y"):
         assert (noisy[name] - clean[name]).std() == pytest.approx(0.3, rel=0.02)
-    assert (builtin.two_moons(50, 0.1, 1).columns["x"] == builtin.two_moons(50, 0.1, 1).columns["x"]).all()
-    assert (builtin.two_moons(50, 0.1, 1).columns["x"] != builtin.two_moons(50, 0.1, 2).columns["x"]).all()
+    assert (moons(n=50, noise=0.1, seed=1).columns["x"] == moons(n=50, noise=0.1, seed=1).columns["x"]).all()
+    assert (moons(n=50, noise=0.1, seed=1).columns["x"] != moons(n=50, noise=0.1, seed=2).columns["x"]).all()
 
 
 def test_paths_start_from_the_folder_of_the_configuration_and_else_from_the_current_one(
@@ -326,7 +331,7 @@ def test_a_bad_file_ends_the_command_with_code_2_and_no_traceback(tmp_path: Path
         ("hidden", 2.5, "surface.hidden: 2.5 is not a whole number from 1 to 10,000"),
         ("batch_size", 1.5, "surface.batch_size: 1.5 is not a whole number from 1 to 200"),
         ("batch_size", 201, "surface.batch_size: 201 is not a whole number from 1 to 200"),
-        ("data", ["iris", "two_moons"], "surface.data: its values give 32 or 51 coordinates; run one after the other"),
+        ("data", ["iris", "two_moons"], "surface.data: its values give 32 or 51 coordinates; run them one by one"),
     ],
 )
 def test_settings_of_a_problem_are_checked_where_they_stand(setting: str, value: object, expected: str) -> None:

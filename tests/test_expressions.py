@@ -568,7 +568,7 @@ def test_an_experiment_as_written_gives_the_same_numbers_again(surface: Any, sta
     from momentumlab.config import to_yaml
     from momentumlab.config.load import load_experiment
     from momentumlab.config.resolve import resolve
-    from momentumlab.config.tree import parse_yaml
+    from momentumlab.config.yaml_reader import parse_yaml
 
     given_settings = {"surface": surface, "optimizer": "momentum", "lr": 0.01, "iterations": 9, "start": start}
     if start == "grid":

@@ -5,8 +5,10 @@ import time
 import pytest
 
 import momentumlab
-from momentumlab.config import grammar, load_either, schedules, tree, validation
+from momentumlab import calls
+from momentumlab.config import load_either, resolve, yaml_reader
 from momentumlab.engine import HISTORY_BYTES
+from momentumlab.experiment import MAX_DIMENSION, MAX_VALUES
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, make_plan
 from momentumlab.runs.layout import LARGEST_RECORD
 from tests.conftest import ROOT, Command
@@ -17,17 +19,17 @@ BASE = {"surface": "ravine", "optimizer": "momentum", "tolerance": None}
 def test_the_page_has_the_limits_of_the_code() -> None:
     page = (ROOT / "docs" / "limits.md").read_text()
     told = {
-        "size of a configuration | 1 MB": tree.MAX_BYTES == 10**6,
-        f"nesting of a configuration | {tree.MAX_DEPTH} deep": True,
-        f"aliases counted every time | {tree.MAX_NODES:,}": True,
-        f"values of one axis | {grammar.MAX_VALUES:,}": True,
-        "iterations | 10⁹": validation.MAX_ITERATIONS == 10**9,
-        f"starts | {grammar.MAX_DIMENSION:,}": True,
-        f"schedules | {schedules.MAX_DEPTH} deep": True,
-        f"a sweep | {MAX_TRIALS:,}": True,
+        "size of a configuration file | 1 MB": yaml_reader.MAX_BYTES == 10**6,
+        f"nesting of a configuration | {yaml_reader.MAX_DEPTH} levels": True,
+        f"aliases counted each time | {yaml_reader.MAX_NODES:,}": True,
+        f"values of one axis | {MAX_VALUES:,}": True,
+        "iterations | 10⁹": resolve.MAX_ITERATIONS == 10**9,
+        f"`random()` starts | {MAX_DIMENSION:,}": True,
+        f"`warmup(…)` | {calls.MAX_DEPTH} levels": True,
+        f"a run or sweep | {MAX_TRIALS:,}": True,
         f"per surface | {MAX_SEARCHED:,}": True,
-        "paths of a run | 1 GiB": HISTORY_BYTES == 2**30,
-        "resumed | 20 MB": LARGEST_RECORD == 2 * 10**7,
+        "history of a run | 1 GiB": HISTORY_BYTES == 2**30,
+        "record of a run folder | 20 MB": LARGEST_RECORD == 2 * 10**7,
     }
     for line, is_so in told.items():
         assert line in page

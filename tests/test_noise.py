@@ -13,10 +13,10 @@ from rich.console import Console
 import momentumlab
 from momentumlab import engine
 from momentumlab.config import load_experiment, to_dict
-from momentumlab.config.noise import read_noise
+from momentumlab.config.values import read_noise
 from momentumlab.errors import ConfigError
 from momentumlab.executor import Workers
-from momentumlab.noise import LONGEST_PAGE, NOISES, Errors, Gaussian, HeavyTailed
+from momentumlab.noise import LONGEST_PAGE, NOISE_MODELS, Errors, Gaussian, HeavyTailed
 from momentumlab.plan import make_plan
 from momentumlab.report import report_of
 from momentumlab.report.result_table import rich_table
@@ -30,7 +30,13 @@ NOISY: dict[str, Any] = {
     "replicates": 4,
 }  # fmt: skip
 
-SPELLED = ["gaussian(0.1)", "heavy_tailed(0.1, 3.0)", "relative(0.3)", "multiplicative(0.3)", "cycle(2.0, -1.0, -1.0)"]
+SPELLED = [
+    "gaussian(0.1)",
+    "heavy_tailed(0.1)",
+    "relative(0.3)",
+    "multiplicative(0.3)",
+    "cycle(2, -1, -1)",
+]
 
 
 def errors_of(seed: int, replicate: int, iterations: int, kind: str = "gaussian") -> list[list[float]]:
@@ -210,7 +216,7 @@ def test_a_noise_reads_back_from_its_text(spelled: str) -> None:
 
 
 def test_every_noise_is_tested() -> None:
-    assert {spelled.partition("(")[0] for spelled in SPELLED} == set(NOISES)
+    assert {spelled.partition("(")[0] for spelled in SPELLED} == set(NOISE_MODELS)
 
 
 def test_the_dumped_experiment_gives_the_same_numbers() -> None:
@@ -224,17 +230,17 @@ def test_the_dumped_experiment_gives_the_same_numbers() -> None:
     ("change", "message"),
     [
         ({"noise": "relativ(0.1)"}, "did you mean 'relative'"),
-        ({"noise": -1}, "must be above 0"),
-        ({"noise": "gaussian(0)"}, "must be above 0"),
-        ({"noise": "gaussian(1, 2)"}, "takes 1 arguments"),
-        ({"noise": "heavy_tailed(1, freedom=0)"}, "freedom must be above 0"),
-        ({"noise": "loud"}, "is no noise"),
-        ({"noise": True}, "is no noise"),
-        ({"noise": [0.1, 0.2]}, "is no axis"),
-        ({"noise": "cycle()"}, "takes the errors"),
-        ({"replicates": 0}, "0 is below 1"),
+        ({"noise": -1}, "is outside 0 < deviation"),
+        ({"noise": "gaussian(0)"}, "is outside 0 < deviation"),
+        ({"noise": "gaussian(1, 2)"}, "gaussian(deviation) takes 1 argument, not 2"),
+        ({"noise": "heavy_tailed(1, freedom=0)"}, "freedom = 0 is outside 0 < freedom"),
+        ({"noise": "loud"}, "invalid noise"),
+        ({"noise": True}, "invalid noise"),
+        ({"noise": [0.1, 0.2]}, "an experiment has one noise model"),
+        ({"noise": "cycle()"}, "cycle(errors, …) lacks errors"),
+        ({"replicates": 0}, "0 is outside 1 ≤ replicates"),
         ({"replicates": 1.5}, "not a whole number"),
-        ({"seed": -1}, "-1 is below 0"),
+        ({"seed": -1}, "-1 is outside 0 ≤ seed"),
         ({"noise": None}, "'replicates' has no effect"),
         ({"noise": None, "replicates": 1, "seed": 3}, "'seed' has no effect"),
         ({"noise": "cycle(1, -1)"}, "'replicates' has no effect"),

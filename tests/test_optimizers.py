@@ -100,7 +100,7 @@ def test_defaults_of_the_other_dialect_are_those_of_optax() -> None:
     assert (first("rmsprop")["alpha"], first("rmsprop")["eps"]) == (0.9, 1e-8)
     assert (first("adagrad")["initial_accumulator_value"], first("adagrad")["eps"]) == (0.1, 1e-7)
     assert first("adamw")["weight_decay"] == 1e-4
-    with pytest.raises(momentumlab.ConfigError, match="name the optimizer once per dialect"):
+    with pytest.raises(momentumlab.ConfigError, match="list the optimizer once per dialect"):
         run("rmsprop", dialect=["pytorch", "optax"])
     with pytest.raises(momentumlab.ConfigError, match="'torch' is not pytorch or optax"):
         run("rmsprop", dialect="torch")

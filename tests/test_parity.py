@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.config.schedules import parse_schedule
+from momentumlab.config.values import read_schedule
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter
+from momentumlab.registry import Kind, Parameter
 from tests.golden.cases import CASES
 from tests.golden.references import reference_path
 from tests.golden.schedules import CASES as SCHEDULE_CASES
@@ -35,7 +35,7 @@ UNCOMMON = {
 
 def values(parameter: Parameter) -> st.SearchStrategy[Any]:
     """Values that keep a path away from chaos."""
-    if parameter.kind is bool:
+    if parameter.kind is Kind.FLAG:
         return st.booleans()
     by_name = {"lr": (1e-5, 3e-3), "eps": (1e-6, 0.1), "eps_root": (1e-6, 0.1), "eta_plus": (1.05, 1.4)}
     if parameter.name in by_name:
@@ -112,12 +112,12 @@ def test_random_schedules_have_the_values_of_the_libraries(
         ),
     ]
     for text, case in made:
-        values = parse_schedule(text).value(np.arange(case.recorded, dtype=np.float64), 100)
+        values = read_schedule(text).value(np.arange(case.recorded, dtype=np.float64), 100)
         np.testing.assert_allclose(values, reference_values(case), rtol=1e-11, atol=1e-13 * start, err_msg=text)
 
 
 @pytest.mark.parametrize("case", SCHEDULE_CASES, ids=lambda case: case.key)
 def test_recorded_schedules_are_still_those_of_the_installed_libraries(case: ScheduleCase) -> None:
     pytest.importorskip(case.library)
-    values = parse_schedule(case.text).value(np.arange(case.recorded, dtype=np.float64), 100)
+    values = read_schedule(case.text).value(np.arange(case.recorded, dtype=np.float64), 100)
     np.testing.assert_allclose(values, reference_values(case), rtol=1e-12, atol=1e-18)

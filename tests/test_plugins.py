@@ -37,7 +37,7 @@ import numpy as np
 
 from momentumlab.registry import parameter
 from momentumlab.optimizers import Optimizer, optimizer
-from momentumlab.schedules import Kind, Schedule, argument, schedule
+from momentumlab.schedules import Schedule, schedule
 from momentumlab.surfaces import Surface, surface
 
 
@@ -82,7 +82,7 @@ class Ball(Optimizer[State]):
 class Stairs(Schedule):
     """Half after every other update."""
 
-    start: float = argument(Kind.NUMBER, doc="the value at the top")
+    start: float = parameter(doc="the value at the top")
     formula, source = "start/2^(k//2)", "an example"
 
     def value(self, k, iterations):
@@ -142,19 +142,19 @@ def test_a_plugin_is_run_as_what_the_package_has_is(load: Load) -> None:
         ("raise SystemExit(3)\n", r"my_lab\.py:1: SystemExit: 3"),
         ("x = 1\n", r"my_lab\.py: it adds no surface, optimizer or schedule"),
         (LAB.replace('"gully"', '"ravine"'), r"my_lab\.py:\d+: the surface name 'ravine' is taken: choose another"),
-        (LAB.replace('"gully"', '"x1"'), r"my_lab\.py:\d+: 'x1' is no name for a surface"),
-        (LAB.replace('"ball"', '"a,b"'), r"my_lab\.py:\d+: the optimizer name 'a,b' is not letters, digits and _"),
+        (LAB.replace('"gully"', '"x1"'), r"my_lab\.py:\d+: invalid surface name 'x1'"),
+        (LAB.replace('"ball"', '"a,b"'), r"my_lab\.py:\d+: invalid optimizer name 'a,b': use letters, digits and _"),
         (
             LAB.replace("formula, latex, source", "formula, source, url"),
-            r"the surface Gully is not complete: say its latex",
+            r"the surface Gully is incomplete: set latex",
         ),
         (
             LAB.replace("    view, start = ((-3.0, 3.0), (-0.5, 0.5)), (-2.4, 0.2)\n", ""),
-            "say its view and its start",
+            "set view and start",
         ),
-        (LAB.replace("def gradient", "def grad"), "the surface Gully is not complete: it has no gradient"),
-        (LAB.replace("equation, source", "equation, url"), "the optimizer Ball is not complete: say its source"),
-        (LAB.replace("def step", "def update"), "the optimizer Ball is not complete: it has no step"),
+        (LAB.replace("def gradient", "def grad"), "the surface Gully is incomplete: define gradient"),
+        (LAB.replace("equation, source", "equation, url"), "the optimizer Ball is incomplete: set source"),
+        (LAB.replace("def step", "def update"), "the optimizer Ball is incomplete: define step"),
         (
             LAB.replace('("ball", lr=0.01)\n@dataclass(frozen=True, kw_only=True)', '("ball", lr=0.01)'),
             r"write @dataclass\(frozen=True, kw_only=True\) between @optimizer\(…\) and the class",
@@ -224,7 +224,7 @@ def test_commands_know_a_plugin_and_its_run_folder_says_which(command: Command, 
 
     without = command("run", folder / "experiment.yaml")
     assert without.returncode == 2
-    assert "experiment.yaml:1: this was made with a plug-in: give it again with --plugin my_lab.py" in without.stderr
+    assert "experiment.yaml:1: this was made with a plug-in: add --plugin my_lab.py" in without.stderr
     assert "unknown surface 'gully'" in without.stderr
     again = command("run", folder / "experiment.yaml", "--plugin", lab, "--no-plots", "--quiet")
     assert (again.returncode, again.stderr) == (0, "")
@@ -254,8 +254,8 @@ def test_a_sweep_goes_on_with_the_same_plugin_alone(command: Command, lab: Path,
     (folder / "experiment.yaml").write_text(f"# needs --plugin my_lab.py (sha256 {'0' * 64})\nname: a\n")
     done = command("sweep", "--plugin", lab, "--resume", folder)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "unfinished/experiment.yaml:1: my_lab.py has changed since this was begun" in done.stderr
-    assert "give it again with --plugin my_lab.py" in command("sweep", "--resume", folder).stderr
+    assert "unfinished/experiment.yaml:1: my_lab.py has changed since this run began" in done.stderr
+    assert "add --plugin my_lab.py" in command("sweep", "--resume", folder).stderr
 
 
 # On other processes

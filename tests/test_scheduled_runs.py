@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import momentumlab
 from momentumlab import engine
 from momentumlab.config import to_dict, to_yaml
-from momentumlab.config.schedules import parse_schedule
+from momentumlab.config.values import read_schedule
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS, Here
 from momentumlab.plan import make_plan
@@ -24,7 +24,7 @@ from momentumlab.report.data import csv_text, json_document, json_text
 from momentumlab.report.labels import Labels
 from momentumlab.report.prediction_table import rows
 from momentumlab.result import Status
-from momentumlab.schedules import course
+from momentumlab.schedules import base
 from momentumlab.search.planes import arrays, planes
 from momentumlab.surfaces import SURFACES
 from momentumlab.testing.optimizers import other_values
@@ -142,7 +142,7 @@ def test_nesterovs_own_method_differs_from_pytorchs_form_under_his_sequence_by_w
     settings: dict[str, Any] = {"surface": "ravine", "lr": 0.02, "iterations": 60}
     own = momentumlab.run(settings, optimizer="nesterov_convex").positions[0]
     form = momentumlab.run(settings, optimizer="nesterov", beta="nesterov_sequence(rule=t_k)").positions[0]
-    betas = parse_schedule("nesterov_sequence(rule=t_k)").value(np.arange(60.0), 60)
+    betas = read_schedule("nesterov_sequence(rule=t_k)").value(np.arange(60.0), 60)
     curvatures = np.array([0.125, 18.0])
     x = y = own[0]
     v = np.zeros(2)
@@ -183,7 +183,7 @@ def test_trials_that_begin_at_different_times_have_the_values_of_their_own_itera
         "iterations": 60,
     }
     wide = momentumlab.run(settings)
-    monkeypatch.setattr(course, "PAGE", page)
+    monkeypatch.setattr(base, "PAGE", page)
     monkeypatch.setattr(engine, "BATCH_BYTES", 16 * 16)  # sixteen lanes, filled again as they become free
     narrow = momentumlab.run(settings, record="none")
     assert len(set(wide.iterations.tolist())) > 10
@@ -206,13 +206,13 @@ def test_processes_give_the_same_numbers(tmp_path: Path) -> None:
 
 def test_a_very_long_schedule_is_not_tabulated_whole() -> None:
     for text in ("cosine(0.1)", "nesterov_sequence(rule=t_k)"):
-        schedule = parse_schedule(text)
-        values = course.Course(schedule, 10**9)
+        schedule = read_schedule(text)
+        values = base.TabulatedSchedule(schedule, 10**9)
         ages = np.array([0.0, 1.0, 65_535.0, 65_536.0, 123_456_789.0, 2e9])
         expected = schedule.value(np.minimum(ages, 10**9 - 1), 10**9)
         np.testing.assert_allclose(values.at(ages), expected, rtol=1e-13)
         assert [float(values.at(int(age))) for age in ages] == values.at(ages).tolist()
-        assert len(values.page(3)) == course.PAGE
+        assert len(values.page(3)) == base.PAGE
 
 
 @pytest.mark.parametrize("iterations", [0, 1])
@@ -277,7 +277,7 @@ def test_schedules_may_stand_inside_braces_and_brackets(tmp_path: Path) -> None:
 def test_piecewise_without_quotes_inside_braces_gets_a_remedy(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("surface: ravine\noptimizer: {name: momentum, beta: piecewise({0: 0.9, 50: 0.5})}\n")
-    with pytest.raises(ConfigError, match=r"x\.yaml:2:.*inside of .* in quotes"):
+    with pytest.raises(ConfigError, match=r"x\.yaml:2:.*inside .* in quotes"):
         momentumlab.load(file)
 
 
@@ -286,7 +286,7 @@ def test_all_problems_of_a_file_come_at_once_each_at_its_place(tmp_path: Path) -
     file.write_text("surface: ravine\noptimizer: momentum\nlr: cosine(0.1, edn=3)\nbeta: [0.9, linear(0.9, 1.1)]\n")
     with pytest.raises(ConfigError) as error:
         momentumlab.load(file)
-    assert [problem.place.rpartition("x.yaml")[2] for problem in error.value.problems] == [":3:5"]
+    assert [problem.place.rpartition("x.yaml")[2] for problem in error.value.problems] == [":3:21", ":4:13"]
     file.write_text("surface: ravine\noptimizer: momentum\nlr: cosine(-0.1)\nbeta: [0.9, linear(0.9, 1.1)]\n")
     with pytest.raises(ConfigError) as error:
         momentumlab.load(file)

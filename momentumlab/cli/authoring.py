@@ -81,14 +81,12 @@ def schema(
     plugins: Plugins = None,
 ) -> None:
     """Print the JSON schema of configurations, for editors, or of results, for programs that read them."""
-    import json
+    from momentumlab.config.experiment_schema import experiment_schema, schema_text
 
     if what is SchemaOf.EXPERIMENT:
-        from momentumlab.config.schema import experiment_schema
-
         document = experiment_schema()
     else:
         from momentumlab.report.schema import result_schema
 
         document = result_schema()
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+    print(schema_text(document))

@@ -14,8 +14,8 @@ from momentumlab.cli.streams import print_notes
 from momentumlab.errors import ConfigError, Problem, printable
 
 if TYPE_CHECKING:
+    from momentumlab.config import ConfigNode
     from momentumlab.config.load import Source
-    from momentumlab.config.tree import Node
     from momentumlab.experiment import Comparison, Experiment
 
 MOST_NAMED = 60
@@ -39,7 +39,7 @@ def joined_words(*words: str | None) -> str:
 
 def overrides(
     flags: Mapping[str, str | None], settings: Sequence[str] | None, spelled: Mapping[str, str] | None = None
-) -> "list[Node]":
+) -> "list[ConfigNode]":
     """Return the settings given by options and by ``--set KEY=VALUE`` as nodes of a configuration.
 
     Parameters
@@ -118,7 +118,7 @@ def load_searches(
     spelled = dict.fromkeys(searched, "--over") | ({} if options.starts is None else {"start": "--starts"})
     nodes = overrides(flags | dict.fromkeys(searched, "tuned"), options.settings, spelled)
 
-    def load(source: "Source", nodes: "Iterable[Node]") -> "Comparison":
+    def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Comparison":
         return load_comparison(source, nodes, defaults=defaults)
 
     given = [node.plain() for node in nodes if node.path in ("surface", "surfaces")]
@@ -131,7 +131,7 @@ def load_resumed(options: Options, resume: Path) -> "list[Experiment | Compariso
     """Load the experiment of an unfinished sweep; options and files may repeat it, but not change it."""
     from momentumlab.config import load_either, to_dict
     from momentumlab.config.load import read_text
-    from momentumlab.config.needs import check_same
+    from momentumlab.config.requirements import check_same
     from momentumlab.runs.write import ended_by_plugin, read_partial
 
     written = resume / "experiment.yaml"
@@ -151,8 +151,8 @@ def load_resumed(options: Options, resume: Path) -> "list[Experiment | Compariso
 
 def load_all(
     configs: "Sequence[Path | dict[str, Any]] | None",
-    nodes: "list[Node]",
-    load: "Callable[[Source, Iterable[Node]], Experiment | Comparison]",
+    nodes: "list[ConfigNode]",
+    load: "Callable[[Source, Iterable[ConfigNode]], Experiment | Comparison]",
     max_trials: int | None,
     *,
     default_name: str,

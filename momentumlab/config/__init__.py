@@ -1,19 +1,18 @@
-"""YAML and overrides to an `Experiment` or a `Comparison`; every problem at once, each with its place.
+"""Read YAML and overrides into an `Experiment` or a `Comparison`; every problem is reported at once, with its place.
 
-=============  =================================================================
-module         step
-=============  =================================================================
-`tree`         text to a tree of values that know their place
-`overrides`    settings from the command line, laid over the tree
-`grammar`      ``linspace(0, 1, 5)``, ``grid(50, 50)``
-`schedules`    ``warmup(10, cosine(0.1, 0.001))``
-`validation`   pydantic models, made from what the catalogues declare
-`resolve`      the tree to an `Experiment`
-`comparison`   the tree to a `Comparison`
-`dump`         either back to YAML
-`needs`        the comments that name plug-ins
-`schema`       the JSON schema of a configuration
-=============  =================================================================
+====================  ==========================================================
+module                step
+====================  ==========================================================
+`yaml_reader`         text to a tree of nodes that know their places
+`overrides`           replace settings of the tree by those of the command line
+`values`              ``linspace(0, 1, 5)``, ``tuned``, ``grid(50, 50)``, noise
+`resolve`             the tree to an `Experiment`
+`resolve_comparison`  the tree to a `Comparison`
+`load`                all of these for a file, a mapping or an experiment
+`dump`                an experiment to YAML
+`requirements`        comments that name required plug-ins
+`experiment_schema`   the JSON schema of a configuration
+====================  ==========================================================
 """
 
 from momentumlab.config.dump import to_dict, to_yaml
@@ -25,12 +24,15 @@ from momentumlab.config.load import (
     settings_from_text,
     starter,
 )
+from momentumlab.config.yaml_reader import ConfigNode, node_of
 
 __all__ = [
+    "ConfigNode",
     "load_comparison",
     "load_either",
     "load_experiment",
     "load_text",
+    "node_of",
     "settings_from_text",
     "starter",
     "to_dict",

@@ -1,29 +1,30 @@
-"""From an `Experiment` back to YAML that gives the same experiment."""
+"""Write an `Experiment` as YAML that reads back as the same experiment."""
 
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
+from momentumlab.calls import read_scalar
 from momentumlab.config.expressions import spelled
-from momentumlab.config.needs import needs
-from momentumlab.config.tree import read_scalar
+from momentumlab.config.requirements import requirement_comments
 from momentumlab.experiment import Axis, Choice, Comparison, Experiment, Points, Random, Setting
-from momentumlab.schedules import Schedule
+from momentumlab.schedules.base import Schedule
 
 
 def to_yaml(experiment: Experiment | Comparison) -> str:
-    """The experiment as resolved, with every default written out; numbers read back exactly.
+    """Return the resolved experiment with all defaults; numbers read back exactly.
 
-    Comments at its head say which plug-ins it needs.
+    Comments at its head name the required plug-ins.
     """
     text: str = yaml.dump(
         to_dict(experiment), Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
     )
-    return "".join(f"{comment}\n" for comment in needs(experiment)) + text
+    return "".join(f"{comment}\n" for comment in requirement_comments(experiment)) + text
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every string that the reader would take for something else, such as a name ``1e5``."""
+    """Quotes every string that would be read as another value, such as a name ``1e5``."""
 
 
 def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
@@ -35,7 +36,7 @@ _Dumper.add_representer(str, _string)
 
 
 def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
-    """The same as plain data."""
+    """Return the resolved experiment as plain data."""
     if isinstance(experiment, Comparison):
         first = experiment.experiments[0]
         return {
@@ -83,12 +84,12 @@ def _plain(value: Setting) -> Any:
 
 
 def _common_starts(comparison: Comparison) -> Any:
-    """One spelling that gives every surface its starts; ``None``, where each has its own default start."""
+    """Return one spelling of the starts of all surfaces; ``None`` if each has its own default start."""
     first, *others = (experiment.starts for experiment in comparison.experiments)
     if all(starts == first for starts in others):
         return _starts(comparison.experiments[0])
-    if isinstance(first, Random):  # the numbers of coordinates differ, each surface's own
-        return f"random({first.count}, seed={first.seed})"
+    if isinstance(first, Random):  # the surfaces differ in their number of coordinates
+        return str(replace(first, dimension=0))
     return None
 
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from momentumlab.config.tree import Node
+from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError
 from momentumlab.surfaces import SURFACES
 
 
-def by_name(node: Node) -> Node:
+def by_name(node: ConfigNode) -> ConfigNode:
     """What a configuration says of a surface, with a name in place of ``expression`` and ``view``.
 
     Raises
@@ -18,7 +18,7 @@ def by_name(node: Node) -> Node:
     """
     if not isinstance(node.value, dict):
         return node
-    given: dict[str, Node] = {key: item for key, item in node.value.items() if item.value is not None}
+    given: dict[str, ConfigNode] = {key: item for key, item in node.value.items() if item.value is not None}
     expression, view = given.pop("expression", None), given.pop("view", None)
     if expression is not None and "name" in given:
         raise ConfigError([expression.key_problem("both a name and an expression are given")])
@@ -58,11 +58,11 @@ def missing(name: str, lacking: list[str]) -> str:
     return f'{names} {verb}: write {{expression: "{text}"{constants}}} or --set surface.{lacking[0]}=1{hint}'
 
 
-def _is_expression(node: Node) -> bool:
+def _is_expression(node: ConfigNode) -> bool:
     return isinstance(node.value, str) and node.value not in SURFACES and SURFACES.is_expression(node.value)
 
 
-def _intervals(view: Node) -> list[Node]:
+def _intervals(view: ConfigNode) -> list[ConfigNode]:
     """The interval of each coordinate; in one dimension it may stand alone."""
     items = view.value if isinstance(view.value, list) else []
     if len(items) == 2 and not any(isinstance(item.value, list) for item in items):
@@ -72,7 +72,7 @@ def _intervals(view: Node) -> list[Node]:
     return list(items)
 
 
-def _interval(node: Node, view: Node) -> str:
+def _interval(node: ConfigNode, view: ConfigNode) -> str:
     ends = node.plain()
     if (
         not isinstance(ends, list)

@@ -1,4 +1,4 @@
-"""Where an experiment comes from: a file, a mapping, or an experiment that is to be changed."""
+"""Load experiments and comparisons from files, mappings or other experiments."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,20 +6,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from momentumlab.config.comparison import is_comparison, resolve_comparison
 from momentumlab.config.dump import to_dict
-from momentumlab.config.files import anchored
-from momentumlab.config.needs import Need, read_needs, unmet
 from momentumlab.config.overrides import override
+from momentumlab.config.requirements import Requirement, read_requirements, unmet
 from momentumlab.config.resolve import resolve
-from momentumlab.config.tree import MAX_BYTES, Node, node_of, parse_setting, parse_yaml
+from momentumlab.config.resolve_comparison import is_comparison, resolve_comparison
+from momentumlab.config.yaml_reader import MAX_BYTES, ConfigNode, node_of, parse_setting, parse_yaml
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.experiment import Comparison, Experiment
 
 Source = str | os.PathLike[str] | Mapping[str, object] | Experiment | Comparison
 
 
-def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment:
+def load_experiment(source: Source, settings: Iterable[ConfigNode] = ()) -> Experiment:
     """Read, override and check an experiment.
 
     Parameters
@@ -27,12 +26,12 @@ def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment
     source
         The path of a YAML file, a mapping of the same shape, or an experiment.
     settings
-        What to override; see `settings_from_text` and `momentumlab.config.overrides.override`.
+        The overrides; see `settings_from_text` and `momentumlab.config.overrides.override`.
 
     Raises
     ------
     ConfigError
-        With every problem that was found.
+        With every problem.
     """
     loaded = load_either(source, settings)
     if isinstance(loaded, Comparison):
@@ -42,55 +41,55 @@ def load_experiment(source: Source, settings: Iterable[Node] = ()) -> Experiment
 
 
 def load_comparison(
-    source: Source, settings: Iterable[Node] = (), *, defaults: Mapping[str, object] | None = None
+    source: Source, settings: Iterable[ConfigNode] = (), *, defaults: Mapping[str, object] | None = None
 ) -> Comparison:
-    """Read, override and check a comparison; parameters and errors as those of `load_experiment`.
+    """Read, override and check a comparison; see `load_experiment`.
 
-    What is said of an experiment is a comparison when it is loaded as one: its axes are what is searched. The
-    ``defaults`` are for what neither the source nor the settings say.
+    An experiment can be loaded as a comparison: its axes are then searched. The ``defaults`` apply to what neither the
+    source nor the settings set.
     """
-    root, name, needed = _tree(source, settings)
+    root, name, requirements = _tree(source, settings)
     if isinstance(root.value, dict):
         own = {key: node_of(value, place=root.place, path=key) for key, value in (defaults or {}).items()}
         root = replace(root, value={**own, **root.value})
-    with _naming_plugins(needed):
+    with _naming_plugins(requirements):
         return resolve_comparison(root, default_name=name)
 
 
-def load_either(source: Source, settings: Iterable[Node] = ()) -> Experiment | Comparison:
-    """Read, override and check what may be either; parameters and errors as those of `load_experiment`."""
-    root, name, needed = _tree(source, settings)
-    with _naming_plugins(needed):
+def load_either(source: Source, settings: Iterable[ConfigNode] = ()) -> Experiment | Comparison:
+    """Read, override and check an experiment or a comparison; see `load_experiment`."""
+    root, name, requirements = _tree(source, settings)
+    with _naming_plugins(requirements):
         return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name)
 
 
 def load_text(text: str, place: str) -> Experiment | Comparison:
-    """Check the text of a configuration that comes from elsewhere than a file of its own; ``place`` is where from.
+    """Check the text of a configuration; ``place`` names its origin in messages.
 
     Raises
     ------
     ConfigError
-        With every problem that was found.
+        With every problem.
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise ConfigError([Problem(place=place, message=f"its experiment is larger than {MAX_BYTES:,} bytes")])
+        raise ConfigError([Problem(place=place, message=f"the experiment is larger than {MAX_BYTES:,} bytes")])
     root = parse_yaml(text, place)
-    with _naming_plugins(read_needs(text, place)):
+    with _naming_plugins(read_requirements(text, place)):
         return resolve_comparison(root, "experiment") if is_comparison(root) else resolve(root, "experiment")
 
 
 @contextmanager
-def _naming_plugins(needed: list[Need]) -> Iterator[None]:
-    """Among the problems of a source, those plug-ins that it says it needs and that are not there."""
+def _naming_plugins(requirements: list[Requirement]) -> Iterator[None]:
+    """Report required plug-ins that are not loaded among the problems of a source."""
     try:
         yield
     except ConfigError as error:
-        raise ConfigError([*unmet(needed), *error.problems]) from None
+        raise ConfigError([*unmet(requirements), *error.problems]) from None
 
 
-def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str, list[Need]]:
-    """The values of a source with their overrides, the name that it suggests, and the plug-ins that it needs."""
-    needed: list[Need] = []
+def _tree(source: Source, settings: Iterable[ConfigNode]) -> tuple[ConfigNode, str, list[Requirement]]:
+    """Return the tree of a source with overrides, the default name, and the required plug-ins."""
+    requirements: list[Requirement] = []
     if isinstance(source, (Experiment, Comparison)):
         root, name = node_of(to_dict(source), place=source.name), source.name
     elif isinstance(source, Mapping):
@@ -100,30 +99,30 @@ def _tree(source: Source, settings: Iterable[Node]) -> tuple[Node, str, list[Nee
         raise ConfigError([Problem(place="experiment", message=message)])
     else:
         text = read_text(source)
-        root, name, needed = parse_yaml(text, str(source)), Path(source).stem, read_needs(text, str(source))
-        root = anchored(root, Path(source).parent)
-    return anchored(override(root, settings), Path.cwd()), name[:100], needed
+        root = parse_yaml(text, str(source), folder=Path(source).parent)
+        name, requirements = Path(source).stem, read_requirements(text, str(source))
+    return override(root, settings), name[:100], requirements
 
 
 def _place(source: Source) -> str:
-    """How a source is called in messages."""
+    """Return the name of a source in messages."""
     return str(source) if isinstance(source, (str, os.PathLike)) else "experiment"
 
 
-def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[Node]:
-    """Overrides as they were typed.
+def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[ConfigNode]:
+    """Return the nodes of overrides that were typed.
 
     Parameters
     ----------
     settings
-        By path (``surface.a``), the option that was used (``--set surface.a``) and the text of the value.
+        The option (``--set surface.a``) and the text of the value by path (``surface.a``).
 
     Raises
     ------
     ConfigError
         With every text that cannot be read.
     """
-    nodes: list[Node] = []
+    nodes: list[ConfigNode] = []
     problems: list[Problem] = []
     for path, (option, text) in settings.items():
         try:
@@ -136,18 +135,18 @@ def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[Node]:
 
 
 def starter(path: str) -> str:
-    """A commented configuration to begin with, for a file at that path."""
+    """Return a commented starter configuration for a file at that path."""
     text = (Path(__file__).parent / "starter.yaml").read_text(encoding="utf-8")
     return text.replace("FILE", path)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a configuration file.
+    """Return the text of a configuration file.
 
     Raises
     ------
     ConfigError
-        If it cannot be read, is too large, or is no UTF-8 text.
+        If it cannot be read, is too large, or is not UTF-8 text.
     """
     try:
         with Path(path).open("rb") as file:

@@ -1,10 +1,11 @@
-"""Settings from the command line, or from keyword arguments, laid over what a file says."""
+"""Override a configuration by settings of the command line or by keyword arguments."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from momentumlab.config.tree import Node
+from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError
+from momentumlab.experiment import DEFAULT_OPTIMIZERS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Parameter
 
@@ -16,44 +17,46 @@ ALTERNATIVES = {
 }
 
 
-def override(root: Node, settings: Iterable[Node]) -> Node:
-    """The tree with some of its settings replaced, in order.
+def override(root: ConfigNode, settings: Iterable[ConfigNode]) -> ConfigNode:
+    """Return the tree with some settings replaced, in order.
 
     Parameters
     ----------
     root
         The whole configuration.
     settings
-        The new values; the path of each says what it replaces: ``lr``, ``surface.a``, ``optimizers.0.beta``. A
-        hyperparameter at the top level also takes the place of what single optimizers of the tree say of it.
+        The new values; the path of each names what it replaces: ``lr``, ``surface.a``, ``optimizers.0.beta``. A
+        hyperparameter at the top level also replaces that of single optimizers.
 
     Raises
     ------
     ConfigError
-        If a path leads through a value that has no inside.
+        If a path leads through a value that is not a mapping or a list.
     """
     settings = list(settings)
-    for setting in settings:
-        if isinstance(root.value, dict) and "." not in setting.path:
-            root = _without(root, setting.path)
+    if isinstance(root.value, dict):
+        parameters = _parameters([root, *settings])
+        for setting in settings:
+            if "." not in setting.path:
+                root = _without(root, setting.path, parameters)
     for setting in settings:
         steps = setting.path.split(".")
         alternative = ALTERNATIVES.get(steps[0], steps[0])
         if len(steps) > 1 and isinstance(root.value, dict) and steps[0] not in root.value and alternative in root.value:
             steps[0] = alternative
             if not isinstance(root.value[alternative].value, list) and steps[1] == "0":
-                del steps[1]  # optimizers.0 where there is one optimizer alone
+                del steps[1]  # optimizers.0 if there is only one optimizer
         root = _placed(root, steps, setting)
     return root
 
 
-def _placed(node: Node, steps: list[str], setting: Node) -> Node:
+def _placed(node: ConfigNode, steps: list[str], setting: ConfigNode) -> ConfigNode:
     if not steps:
         return setting
     step, *rest = steps
     if isinstance(node.value, list):
         if not (step.isascii() and step.isdecimal()) or int(step) >= len(node.value):
-            raise ConfigError([setting.problem(f"there is no entry '{step}' among {len(node.value)}, counted from 0")])
+            raise ConfigError([setting.problem(f"there is no entry '{step}': {len(node.value)} are counted from 0")])
         items = list(node.value)
         items[int(step)] = _placed(items[int(step)], rest, setting)
         return replace(node, value=items)
@@ -63,15 +66,15 @@ def _placed(node: Node, steps: list[str], setting: Node) -> Node:
     if inside is None:
         inside = {}
     if not isinstance(inside, dict):
-        raise ConfigError([setting.problem(f"'{node.path or node.plain()}' has no setting '{step}' inside")])
-    empty = Node(value=None, place=setting.place, path=step, key_place=setting.place)
+        raise ConfigError([setting.problem(f"'{node.path or node.plain()}' has no settings such as '{step}'")])
+    empty = ConfigNode(value=None, place=setting.place, path=step, key_place=setting.place)
     return replace(node, value={**inside, step: _placed(inside.get(step, empty), rest, setting)})
 
 
-def _without(root: Node, key: str) -> Node:
-    """The tree without what a new value of this top-level key replaces, under whatever name it goes."""
+def _without(root: ConfigNode, key: str, parameters: Iterable[Parameter]) -> ConfigNode:
+    """Return the tree without the values that a new value of a top-level key replaces, under any of its names."""
     replaced = {key, ALTERNATIVES.get(key, key)}
-    words = {word for parameter in _parameters() if key in parameter.words for word in parameter.words} - {"name"}
+    words = {word for parameter in parameters if key in parameter.words for word in parameter.words} - {"name"}
     tree = {k: node for k, node in root.value.items() if k not in replaced | words}
     for entry in ("optimizer", "optimizers"):
         if entry in tree and words:
@@ -79,7 +82,7 @@ def _without(root: Node, key: str) -> Node:
     return replace(root, value=tree)
 
 
-def _cleared(node: Node, words: set[str]) -> Node:
+def _cleared(node: ConfigNode, words: set[str]) -> ConfigNode:
     if isinstance(node.value, list):
         return replace(node, value=[_cleared(item, words) for item in node.value])
     if isinstance(node.value, dict):
@@ -87,5 +90,15 @@ def _cleared(node: Node, words: set[str]) -> Node:
     return node
 
 
-def _parameters() -> Iterable[Parameter]:
-    return (parameter for name in OPTIMIZERS for parameter in OPTIMIZERS[name].parameters())
+def _parameters(nodes: Iterable[ConfigNode]) -> list[Parameter]:
+    """The hyperparameters of all optimizers that the configuration or a setting names; else of the default ones."""
+    names: set[str] = set()
+    for node in nodes:
+        inside = node.value if isinstance(node.value, dict) else {node.path: node}
+        for key in ("optimizer", "optimizers"):
+            given = inside.get(key)
+            for item in given.value if given is not None and isinstance(given.value, list) else [given]:
+                named = item.value.get("name") if item is not None and isinstance(item.value, dict) else item
+                if named is not None and isinstance(named.value, str) and named.value in OPTIMIZERS:
+                    names.add(OPTIMIZERS.canonical(named.value))
+    return [parameter for name in names or DEFAULT_OPTIMIZERS for parameter in OPTIMIZERS[name].parameters()]

@@ -1,23 +1,35 @@
-"""From a tree of values to an `Experiment`: names looked up, defaults filled in, every problem reported at once."""
+"""Resolve a tree of nodes to an `Experiment`: look up names, fill in defaults, report every problem at once."""
 
 import itertools
+import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+import numpy as np
 
-from momentumlab.config import expressions, grammar
-from momentumlab.config.noise import read_noise
-from momentumlab.config.schedules import is_schedule, parse_schedule, read_listed, schedule_problem
-from momentumlab.config.tree import Node
-from momentumlab.config.validation import ComparisonSettings, Settings, StartPoints, model_of, problems_of, spelled
+from momentumlab.config import expressions
+from momentumlab.config.values import (
+    AxisCall,
+    Tuned,
+    is_tuned,
+    read_axis,
+    read_noise,
+    read_schedule,
+    read_starts,
+)
+from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 from momentumlab.experiment import (
+    DEFAULT_ACCURACY,
+    DEFAULT_BUDGET,
+    DEFAULT_ITERATIONS,
     Axis,
     Choice,
     Experiment,
+    Objective,
     Points,
     Setting,
     Starts,
@@ -27,37 +39,99 @@ from momentumlab.experiment import (
 )
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter, Registry, did_you_mean
-from momentumlab.schedules import Schedule
+from momentumlab.registry import Kind, Parameter, Registry, did_you_mean, spelled
+from momentumlab.schedules.base import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 
-SETTINGS = tuple(Settings.model_fields)
+MAX_ITERATIONS = 10**9
+MAX_BUDGET = 10**6
+MAX_REPLICATES = 10_000
+
+
+def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
+    return {parameter.name: parameter for parameter in parameters}
+
+
+SETTINGS = _by_name(
+    Parameter(name="name", kind=Kind.WORD, longest=100, doc="Name of run folders and tables; by default the file's."),
+    Parameter(
+        name="iterations",
+        kind=Kind.COUNT,
+        default=DEFAULT_ITERATIONS,
+        ge=0,
+        le=MAX_ITERATIONS,
+        doc="Maximum number of updates of a trial.",
+    ),
+    Parameter(name="tolerance", ge=0, doc="Converged when the loss changes by at most this."),
+    Parameter(name="gradient_tolerance", ge=0, doc="Converged when the norm of the gradient is at most this."),
+    Parameter(name="target_loss", doc="Converged when the loss is at most this."),
+    Parameter(
+        name="replicates",
+        kind=Kind.COUNT,
+        default=1,
+        ge=1,
+        le=MAX_REPLICATES,
+        doc="Number of repetitions of each trial with different errors.",
+    ),
+    Parameter(name="seed", kind=Kind.COUNT, default=0, ge=0, le=2**63, doc="Random seed of errors and mini-batches."),
+)
+"""The settings of an experiment besides surface, optimizers, starts and noise."""
+
+COMPARISON_SETTINGS = _by_name(
+    Parameter(
+        name="objective",
+        kind=Kind.WORD,
+        default=Objective.FINAL_LOSS.label,
+        choices=tuple(objective.label for objective in Objective),
+        doc="Criterion by which a comparison ranks.",
+    ),
+    Parameter(
+        name="budget",
+        kind=Kind.COUNT,
+        default=DEFAULT_BUDGET,
+        ge=1,
+        le=MAX_BUDGET,
+        doc="Maximum number of trials of the search for each optimizer.",
+    ),
+    Parameter(
+        name="zooms", kind=Kind.COUNT, default=0, ge=0, le=20, doc="Number of refinements around the best cells."
+    ),
+    Parameter(
+        name="accuracy",
+        default=DEFAULT_ACCURACY,
+        gt=0,
+        lt=1,
+        doc="Arrived at this fraction of the initial loss above the lowest.",
+    ),
+)
+"""The further settings of a comparison."""
+
 COMPONENTS = ("surface", "optimizer", "optimizers", "start", "noise")
 STOPPING = tuple(field.name for field in fields(Stopping))
-COMPARING = (*ComparisonSettings.model_fields, "surfaces")
+COMPARING = (*COMPARISON_SETTINGS, "surfaces")
 
 NEEDS = {"minimum": "a known global minimum", "hessian": "a Hessian"}
 
-Model = TypeVar("Model", bound=BaseModel)
+COORDINATE = Parameter(name="coordinate", doc="A coordinate of a start.")
 
 
-def resolve(root: Node, default_name: str, *, budget: int | None = None) -> Experiment:
-    """Check and complete what a person wrote.
+def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -> Experiment:
+    """Check and complete a configuration.
 
     Parameters
     ----------
     root
         The whole configuration.
     default_name
-        The experiment's name if it gives itself none.
+        The experiment's name if the configuration sets none.
     budget
-        In a comparison, the most trials with which the search for an optimizer's ``tuned`` hyperparameters begins; a
-        learning rate of which nothing is said is tuned, then.
+        In a comparison, the maximum number of trials of the first search for the ``tuned`` hyperparameters of an
+        optimizer. A learning rate that is not set is then tuned.
 
     Raises
     ------
     ConfigError
-        With every problem that was found, each at its place.
+        With every problem, each at its place.
     """
     if not isinstance(root.value, dict):
         found = "empty" if root.value is None else spelled(root.plain())
@@ -67,31 +141,47 @@ def resolve(root: Node, default_name: str, *, budget: int | None = None) -> Expe
     surface = resolver.surface()
     optimizers = resolver.optimizers()
     starts = resolver.starts(build_surface(surface.name, surface.first) if surface else None)
+    problems_before = len(resolver.problems)
     noise = resolver.noise()
+    is_noise_valid = len(resolver.problems) == problems_before
     if surface and starts:
         resolver.check_needs(build_surface(surface.name, surface.first), min(starts.dimensions))
-    if surface and settings:
+    if surface and is_noise_valid:
         resolver.check_randomness(surface, noise)
-    if resolver.problems or not (settings and surface and optimizers and starts):
+    if resolver.problems or not (surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
     return Experiment(
-        name=settings.name,
+        name=settings["name"],
         surface=surface,
         optimizers=tuple(optimizers),
         starts=starts,
         dimension=min(starts.dimensions),
         stopping=resolver.stopping,
         noise=noise,
-        replicates=settings.replicates,
-        seed=settings.seed,
+        replicates=settings["replicates"],
+        seed=settings["seed"],
     )
+
+
+def read_settings(
+    declared: Mapping[str, Parameter], tree: Mapping[str, ConfigNode], problems: list[Problem]
+) -> dict[str, Any]:
+    """Return the checked value or the default of each setting; invalid values become problems."""
+    values = {name: parameter.default for name, parameter in declared.items()}
+    for name, parameter in declared.items():
+        if name in tree and tree[name].value is not None:
+            try:
+                values[name] = parameter.checked(tree[name].plain())
+            except ValueError as error:
+                problems.append(tree[name].problem(error))
+    return values
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Component:
-    """An entry of a catalogue that the configuration names, and what it says of its parameters."""
+    """A surface or an optimizer that the configuration names, and the settings of its parameters."""
 
-    node: Node
+    node: ConfigNode
     name: str
     parameters: tuple[Parameter, ...]
 
@@ -100,7 +190,7 @@ class _Component:
         return {word for parameter in self.parameters for word in parameter.words}
 
     @property
-    def settings(self) -> dict[str, Node]:
+    def settings(self) -> dict[str, ConfigNode]:
         if not isinstance(self.node.value, dict):
             return {}
         return {key: node for key, node in self.node.value.items() if key != "name"}
@@ -109,73 +199,60 @@ class _Component:
 class _Resolver:
     """Collects problems instead of stopping at the first; a part that has problems becomes ``None``."""
 
-    def __init__(self, root: Node, budget: int | None) -> None:
+    def __init__(self, root: ConfigNode, budget: int | None) -> None:
         self.root = root
         self.budget = budget
-        self.tree: dict[str, Node] = {key: node for key, node in root.value.items() if node.value is not None}
+        self.tree: dict[str, ConfigNode] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems: list[Problem] = []
         self.components: list[_Component] = []
-        self.stopping = Stopping()  # replaced by what the settings say
+        self.stopping = Stopping()  # replaced by `settings`
 
-    def settings(self, default_name: str) -> Settings | None:
-        nodes = {key: self.tree[key] for key in SETTINGS if key in self.tree}
-        values = {"name": default_name, **{key: node.plain() for key, node in nodes.items()}}
-        iterations = values.get("iterations")
-        if isinstance(iterations, float) and iterations.is_integer():  # 1e5 is a float to YAML
-            values["iterations"] = int(iterations)
-        settings = self.validated(Settings, values, {"name": self.root, **nodes})
-        if settings is not None:
-            self.stopping = Stopping(**settings.model_dump(include=set(STOPPING)))
-        return settings
+    def settings(self, default_name: str) -> dict[str, Any]:
+        values = read_settings(SETTINGS, self.tree, self.problems)
+        self.stopping = Stopping(**{name: values[name] for name in STOPPING})
+        return {**values, "name": values["name"] or default_name}
 
     def surface(self) -> Choice | None:
-        if "surface" not in self.tree:
-            self.problems.append(self.root.problem("there is no 'surface'; 'momentumlab list surfaces' shows them all"))
+        node = self.tree.get("surface")
+        if node is None:
+            self.problems.append(self.root.problem("there is no 'surface'; 'momentumlab list surfaces' shows all"))
             return None
-        if isinstance(self.tree["surface"].value, list):
-            message = "several surfaces are compared: 'momentumlab compare'"
-            self.problems.append(self.tree["surface"].problem(message))
+        if isinstance(node.value, list):
+            self.problems.append(node.problem("several surfaces need 'momentumlab compare'"))
             return None
         try:
-            component = self.component(SURFACES, expressions.by_name(self.tree["surface"]))
+            component = self.component(SURFACES, expressions.by_name(node))
         except ConfigError as error:
             self.problems += error.problems
             return None
         choice = self.choice(component, self.settings_of(component, {}), {}) if component else None
-        if choice and len({len(value) for value in _all_values(choice) if isinstance(value, tuple)}) > 1:
-            self.problems.append(self.tree["surface"].problem("the vectors of an axis must have the same length"))
+        if choice is None or component is None:
             return None
-        return choice if choice and self.check_data(choice, component) else None
+        if len({len(value) for axis in choice.axes.values() for value in axis.values if isinstance(value, tuple)}) > 1:
+            self.problems.append(node.problem("the vectors of an axis must have the same length"))
+            return None
+        return choice if self.check_data(choice, component) else None
 
-    def check_data(self, choice: Choice, component: _Component | None) -> bool:
-        """Whether the files that a surface reads are there, in order, and give the same number of coordinates."""
+    def check_data(self, choice: Choice, component: _Component) -> bool:
+        """Whether the data of a surface can be read and have the same number of coordinates for all of its values."""
         cls = SURFACES[choice.name]
         if cls.is_formula:
             return True
         shared = [parameter.name for parameter in cls.parameters() if parameter.shared]
-        found = set()
+        dimensions = set()
         problems: list[Problem] = []
         for values in itertools.product(*(choice.axes[name].values for name in shared)):
+            parameters = {**choice.first, **dict(zip(shared, values, strict=True))}
             try:
-                found.add(
-                    build_surface(
-                        choice.name, {**choice.first, **dict(zip(shared, values, strict=True))}
-                    ).default_dimension
-                )
+                dimensions.add(build_surface(choice.name, parameters).default_dimension)
             except ConfigError as error:
                 problems += error.problems
-        if len(found) > 1:
-            told = " or ".join(map(str, sorted(found)))
-            problems.append(
-                Problem(place="data", message=f"its values give {told} coordinates; run one after the other")
-            )
-        settings = component.settings if component else {}
-        for problem in dict.fromkeys(
-            problems
-        ):  # what has the name of a parameter for its place is told where that stands
-            node = settings.get(problem.place, self.tree["surface"])
-            is_setting = problem.place in shared
-            self.problems.append(node.problem(problem.message) if is_setting else problem)
+        if len(dimensions) > 1:
+            counts = " or ".join(map(str, sorted(dimensions)))
+            problems.append(Problem(place="data", message=f"its values give {counts} coordinates; run them one by one"))
+        for problem in dict.fromkeys(problems):  # a place that is the name of a parameter becomes that of its setting
+            node = component.settings.get(problem.place, self.tree["surface"])
+            self.problems.append(node.problem(problem.message) if problem.place in shared else problem)
         return not problems
 
     def optimizers(self) -> list[Choice]:
@@ -184,8 +261,7 @@ class _Resolver:
         if len(given) > 1:
             self.problems.append(given[1].key_problem("both 'optimizer' and 'optimizers' are given"))
         if not given:
-            message = "there is no 'optimizer'; 'momentumlab list optimizers' shows them all"
-            self.problems.append(self.root.problem(message))
+            self.problems.append(self.root.problem("there is no 'optimizer'; 'momentumlab list optimizers' shows all"))
             self.check_shared(shared, [], complete=False)
             return []
         nodes = given[0].value if isinstance(given[0].value, list) else given
@@ -199,24 +275,23 @@ class _Resolver:
         counts = _search_counts(tuned, self.budget or 1)
         choices = [self.choice(*each) for each in zip(known, settings, counts, strict=True)]
         if self.budget is not None:
-            self.check_twice(known, choices)
+            self.check_duplicates(known, choices)
         return [choice for choice in choices if choice is not None]
 
-    def tuned_names(self, component: _Component, nodes: Mapping[str, Node]) -> list[str]:
-        """The hyperparameters for which good values are to be searched."""
+    def tuned_names(self, component: _Component, nodes: Mapping[str, ConfigNode]) -> list[str]:
+        """The hyperparameters for which good values are searched."""
+        default = {"lr"} - nodes.keys() if self.budget is not None else set()
         names = [parameter.name for parameter in component.parameters]
-        untold = {"lr"} - nodes.keys() if self.budget is not None else set()
-        return [name for name in names if name in untold or (name in nodes and grammar.is_tuned(nodes[name].plain()))]
+        return [name for name in names if name in default or (name in nodes and is_tuned(nodes[name].value))]
 
-    def check_twice(self, components: list[_Component], choices: list[Choice | None]) -> None:
-        """To compare a method with itself is a slip."""
+    def check_duplicates(self, components: Sequence[_Component], choices: Sequence[Choice | None]) -> None:
+        """Refuse to compare an optimizer with itself."""
         for i, (component, choice) in enumerate(zip(components, choices, strict=True)):
             if choice is not None and choice in choices[:i]:
-                message = f"{choice.name} is listed twice with the same settings"
-                self.problems.append(component.node.problem(message))
+                self.problems.append(component.node.problem(f"{choice.name} is listed twice with the same settings"))
 
     def check_needs(self, surface: Surface, dimension: int) -> None:
-        """Some methods need more than a gradient."""
+        """Refuse optimizers that need more of a surface than it offers."""
         for component in self.components:
             needs = OPTIMIZERS[component.name].needs
             for need in sorted(needs - surface.offers(dimension)) if needs else ():
@@ -224,117 +299,103 @@ class _Resolver:
                 self.problems.append(component.node.problem(message))
 
     def noise(self) -> Noise | None:
-        if "noise" not in self.tree:
+        node = self.tree.get("noise")
+        if node is None:
             return None
-        node = self.tree["noise"]
         if isinstance(node.value, list):
-            self.problems.append(node.problem("is no axis: an experiment has one noise"))
+            self.problems.append(node.problem("an experiment has one noise model, not a list"))
             return None
         try:
             return read_noise(node.plain())
         except ValueError as error:
-            self.problems.append(node.problem(str(error)))
+            self.problems.append(node.problem(error))
             return None
 
     def check_randomness(self, surface: Choice, noise: Noise | None) -> None:
-        """Without luck there is nothing to repeat."""
+        """Refuse replicates and seeds that have no effect."""
         is_random = is_sampled(surface) or (noise is not None and noise.is_random)
-        if is_random or any(problem.place.endswith("noise") for problem in self.problems):
+        if is_random:
             return
-        for key, ordinary in (("replicates", 1), ("seed", 0)):
-            if key in self.tree and self.tree[key].plain() != ordinary:
-                message = f"'{key}' has no effect: gradients are exact, or their errors always the same; see 'noise'"
-                self.problems.append(self.tree[key].key_problem(message))
+        for name in ("replicates", "seed"):
+            if name in self.tree and self.tree[name].plain() != SETTINGS[name].default:
+                message = f"'{name}' has no effect: gradients are exact, or their errors always the same; see 'noise'"
+                self.problems.append(self.tree[name].key_problem(message))
 
-    def check_shared(self, shared: Mapping[str, Node], components: list[_Component], *, complete: bool) -> None:
-        """Each key at the top level that is no setting must be a hyperparameter of one of the optimizers."""
+    def check_shared(
+        self, shared: Mapping[str, ConfigNode], components: Sequence[_Component], *, complete: bool
+    ) -> None:
+        """Refuse keys at the top level that are neither settings nor hyperparameters of one of the optimizers."""
         words = {word for component in components for word in component.words}
-        every_word = {
-            word for cls in map(OPTIMIZERS.__getitem__, OPTIMIZERS) for p in cls.parameters() for word in p.words
-        }
-        for key, node in shared.items():
-            if key in every_word and key not in words and complete:
+        unknown = {key: node for key, node in shared.items() if key not in words}
+        if not unknown:
+            return
+        every_parameter = [parameter for cls in OPTIMIZERS.values() for parameter in cls.parameters()]
+        every_word = {word for parameter in every_parameter for word in parameter.words}
+        for key, node in unknown.items():
+            if key in every_word and complete:
                 names = " or ".join(dict.fromkeys(component.name for component in components))
+                own_name = next(parameter.name for parameter in every_parameter if key in parameter.words)
+                near = did_you_mean(own_name, words)  # 'momentum', another name of beta, is like beta1
                 remedy = f"leave it out (on the command line: --set {key}=null)"
-                self.problems.append(node.key_problem(f"'{key}' is no hyperparameter of {names}; {remedy}"))
+                self.problems.append(node.key_problem(f"'{key}' is not a hyperparameter of {names}{near}; {remedy}"))
             elif key not in every_word:
                 hint = did_you_mean(key, {*(words or every_word), *SETTINGS, *COMPONENTS, *COMPARING})
                 self.problems.append(node.key_problem(f"unknown key '{key}'{hint}"))
 
-    def component(self, catalogue: Registry[Any], node: Node) -> _Component | None:
-        """Look up what a node chooses: ``ravine`` or ``{name: ravine, …}``."""
+    def component(self, registry: Registry[Any], node: ConfigNode) -> _Component | None:
+        """Look up a name, given as ``ravine`` or ``{name: ravine, …}``."""
         named = node.value.get("name") if isinstance(node.value, dict) else node
         if named is None or not isinstance(named.value, str):
-            self.problems.append(node.problem(f"write the {catalogue.noun}'s name, alone or as {{name: …}}"))
+            self.problems.append(node.problem(f"write the {registry.noun}'s name, alone or as {{name: …}}"))
             return None
         try:
-            cls = catalogue[named.value]
+            cls = registry[named.value]
         except (UnknownNameError, ConfigError) as error:
-            self.problems.append(named.problem(str(error)))
+            self.problems.append(named.problem(error))
             return None
         return _Component(node=node, name=cls.name, parameters=cls.parameters())
 
-    def choice(self, component: _Component, nodes: Mapping[str, Node], counts: Mapping[str, int]) -> Choice | None:
-        """The axes of a component's parameters: what is said of them, else defaults.
+    def choice(
+        self, component: _Component, nodes: Mapping[str, ConfigNode], counts: Mapping[str, int]
+    ) -> Choice | None:
+        """Return a component with the axes of its parameters.
 
         Parameters
         ----------
         component
-            What was chosen.
+            The surface or the optimizer.
         nodes
-            What is said of each parameter.
+            The settings of parameters; others have their defaults.
         counts
-            With how many values the search for each tuned parameter begins.
+            For each tuned parameter, the number of values of the first search.
         """
-        lacking = [
-            parameter.name for parameter in component.parameters if parameter.required and parameter.name not in nodes
-        ]
-        if lacking:
-            self.problems.append(component.node.problem(expressions.missing(component.name, lacking)))
+        missing = [p.name for p in component.parameters if p.required and p.name not in nodes]
+        if missing:
+            self.problems.append(component.node.problem(expressions.missing(component.name, missing)))
             return None
-        untold = Node(value="tuned", place=component.node.place)
-        nodes = {**nodes, **{name: untold for name in counts if name not in nodes}}
-        read = {p.name: self.axis(p, nodes[p.name], counts) for p in component.parameters if p.name in nodes}
-        values = {name: axis for name, axis in read.items() if axis is not None}
-        dialects = values.get("dialect") or [""]
-        if len(dialects) > 1:
-            self.problems.append(nodes["dialect"].problem("defaults depend on it: name the optimizer once per dialect"))
-        model = self.validated(model_of(component.name, component.parameters, str(dialects[0])), values, nodes)
-        if model is None or len(values) < len(read) or not self.check_schedules(component, values, nodes):
-            return None
-        axes = {name: _axis(getattr(model, name), nodes.get(name)) for name in type(model).model_fields}
+        dialect = nodes["dialect"].plain() if "dialect" in nodes else ""
+        if isinstance(dialect, list) and len(dialect) > 1:
+            self.problems.append(nodes["dialect"].problem("defaults depend on it: list the optimizer once per dialect"))
+        dialect = dialect[0] if isinstance(dialect, list) and dialect else dialect
+        axes: dict[str, Axis] = {}
         for parameter in component.parameters:
-            if parameter.name in counts:
-                _, spelling = grammar.tuned_values(nodes[parameter.name].plain(), parameter, 1)
-                axes[parameter.name] = replace(axes[parameter.name], spelling=spelling, tuned=True)
-        return Choice(name=component.name, axes=axes)
+            name = parameter.name
+            if name in nodes or name in counts:
+                node = nodes.get(name) or ConfigNode(value="tuned", place=component.node.place)
+                axis = self.axis(component.name, parameter, node, counts.get(name, 1))
+                axes |= {} if axis is None else {name: axis}
+            else:
+                axes[name] = Axis(values=(parameter.default_in(str(dialect)),))
+        return Choice(name=component.name, axes=axes) if len(axes) == len(component.parameters) else None
 
-    def check_schedules(
-        self, component: _Component, values: Mapping[str, list[Any]], nodes: Mapping[str, Node]
-    ) -> bool:
-        """Whether schedules are where they may be, and stay within the bounds of what they are given for."""
-        found = [
-            (parameter, value, nodes[parameter.name].at([i]))
-            for parameter in component.parameters
-            for i, value in enumerate(values.get(parameter.name, ()))
-            if isinstance(value, Schedule)
-        ]
-        problems = [
-            node.problem(message)
-            for parameter, value, node in found
-            if (message := schedule_problem(component.name, parameter, value, self.stopping))
-        ]
-        self.problems += problems
-        return not problems
-
-    def settings_of(self, component: _Component, shared: Mapping[str, Node]) -> dict[str, Node]:
-        """What the configuration says of each parameter, by the parameter's name."""
+    def settings_of(self, component: _Component, shared: Mapping[str, ConfigNode]) -> dict[str, ConfigNode]:
+        """Return the setting of each parameter: the component's own, or else the one at the top level."""
         for key, node in component.settings.items():
             if key not in component.words:
                 names = ", ".join(parameter.name for parameter in component.parameters) or "no parameters"
                 hint = did_you_mean(key, component.words) or f"; it has {names}"
                 self.problems.append(node.key_problem(f"{component.name} has no '{key}'{hint}"))
-        nodes: dict[str, Node] = {}
+        nodes: dict[str, ConfigNode] = {}
         for parameter in component.parameters:
             for settings in (component.settings, shared):
                 given = [settings[word] for word in parameter.words if word in settings]
@@ -342,55 +403,111 @@ class _Resolver:
                 if len(found) > 1:
                     names = " and ".join(node.path for node in found)
                     self.problems.append(found[1].key_problem(f"'{parameter.name}' is given twice, as {names}"))
-                if found:
-                    nodes.setdefault(parameter.name, found[0])
-        self.check_unused(component, nodes, shared)
+                if found and parameter.name not in nodes:
+                    nodes[parameter.name] = found[0]
+                elif found:  # checked even if the optimizer's own setting hides it
+                    self.axis(component.name, parameter, found[0])
         return nodes
 
-    def check_unused(self, component: _Component, nodes: Mapping[str, Node], shared: Mapping[str, Node]) -> None:
-        """What the top level says must make sense even where an optimizer has a value of its own."""
-        for parameter in component.parameters:
-            for node in (shared[word] for word in parameter.words if word in shared):
-                if nodes.get(parameter.name) is not node and node.value is not None:
-                    values = self.axis(parameter, node)
-                    model = model_of(component.name, component.parameters)
-                    if values is not None and self.validated(model, {parameter.name: values}, {parameter.name: node}):
-                        self.check_schedules(component, {parameter.name: values}, {parameter.name: node})
+    def axis(self, owner: str, parameter: Parameter, node: ConfigNode, count: int = 1) -> Axis | None:
+        """Return the values of one parameter.
 
-    def axis(self, parameter: Parameter, node: Node, counts: Mapping[str, int] = {}) -> list[Any] | None:
-        """The values of one parameter, still unchecked: a list, a single value, or a call such as ``linspace(…)``."""
-        value = node.plain()
-        if isinstance(value, str) and parameter.kind is float:
-            try:
-                if grammar.is_tuned(value):
-                    return grammar.tuned_values(value, parameter, counts.get(parameter.name, 1))[0]
-                return [parse_schedule(value)] if is_schedule(value) else list(grammar.axis_values(value))
-            except ValueError as error:
-                self.problems.append(node.problem(str(error)))
-                return None
-        if parameter.kind is float and isinstance(value, list):
-            problems = [*self.problems]
-            read = [self.listed(node.at([i])) for i in range(len(value))]
-            return read if problems == self.problems else None
-        if parameter.kind is tuple:
-            is_axis = isinstance(value, list) and any(isinstance(item, list) for item in value)
-            return value if is_axis else [value]
-        return value if isinstance(value, list) else [value]
+        Parameters
+        ----------
+        owner
+            The name of the surface or the optimizer.
+        parameter
+            Its declaration.
+        node
+            A value, a list of values, a call such as ``linspace(…)`` or a schedule.
+        count
+            The number of values of the first search if it is tuned.
+        """
+        is_number = parameter.kind is Kind.NUMBER
+        if is_number and isinstance(node.value, (str, AxisCall, Tuned)):
+            return self.called_axis(owner, parameter, node, count)
+        if parameter.kind in (Kind.VECTOR, Kind.NAMES):  # one value is a list, so an axis is a list of lists
+            is_axis = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
+        else:
+            is_axis = isinstance(node.value, list)
+        if is_axis and not node.value:
+            self.problems.append(node.problem("has no values"))
+            return None
+        values = [self.value(owner, parameter, item) for item in (node.value if is_axis else [node])]
+        if any(value is None for value in values):
+            if is_number and re.fullmatch(r"\s*-?\d+,\d+\s*", node.typed):
+                remedy = f"write a decimal point: {node.typed.strip().replace(',', '.')}"
+                self.problems[-1] = Problem(
+                    place=self.problems[-1].place,
+                    message=f"{self.problems[-1].message}; for a decimal number, {remedy}",
+                )
+            return None
+        return Axis(values=tuple(value for value in values if value is not None))
 
-    def listed(self, node: Node) -> Any:
-        """One value of a list, still unchecked unless it is a schedule."""
+    def called_axis(self, owner: str, parameter: Parameter, node: ConfigNode, count: int) -> Axis | None:
+        """Return the values of an axis that is written as one call."""
         try:
-            return read_listed(node.plain())
+            read = read_axis(node.value, parameter) if isinstance(node.value, str) else node.value
+            if isinstance(read, Schedule):
+                value = self.scheduled(owner, parameter, read, node)
+                return None if value is None else Axis(values=(value,))
+            spelling = node.value if isinstance(node.value, str) and not isinstance(read, Tuned) else str(read)
+            with np.errstate(all="ignore"):  # values that overflow are refused below
+                values = read.values(parameter, count) if isinstance(read, Tuned) else read.values()
+            outside = next((value for value in values.tolist() if not parameter.allows(value)), None)
+            if outside is not None:
+                parameter.number(outside)
         except ValueError as error:
-            self.problems.append(node.problem(str(error)))
+            self.problems.append(node.problem(error))
+            return None
+        return Axis(values=tuple(values.tolist()), spelling=spelling, tuned=isinstance(read, Tuned))
+
+    def value(self, owner: str, parameter: Parameter, node: ConfigNode) -> Setting | None:
+        """Return one checked value of a parameter."""
+        try:
+            if parameter.kind is Kind.NUMBER and isinstance(node.value, (str, Schedule)):
+                schedule = read_schedule(node.value) if isinstance(node.value, str) else node.value
+                return self.scheduled(owner, parameter, schedule, node)
+            if parameter.kind is Kind.VECTOR and isinstance(node.value, list) and node.value:
+                numbers = [self.coordinate(parameter, item) for item in node.value]
+                return None if None in numbers else tuple(number for number in numbers if number is not None)
+            if parameter.is_path and isinstance(node.value, str):
+                return _absolute_path(node.value, parameter, node.folder)
+            checked: Setting = parameter.checked(node.plain())
+            return checked
+        except ValueError as error:
+            self.problems.append(node.problem(error))
             return None
 
+    def coordinate(self, parameter: Parameter, node: ConfigNode) -> float | None:
+        """Return one number of a vector or a point."""
+        try:
+            return parameter.number(node.plain())
+        except ValueError as error:
+            self.problems.append(node.problem(str(error).replace(parameter.kind.value, "a number")))
+            return None
+
+    def scheduled(self, owner: str, parameter: Parameter, schedule: Schedule, node: ConfigNode) -> Schedule | None:
+        """Return a schedule if the parameter may follow it and stays within its bounds."""
+        message = _schedule_problem(owner, parameter, schedule, self.stopping)
+        if message:
+            self.problems.append(node.problem(message))
+        return None if message else schedule
+
     def starts(self, surface: Surface | None) -> Starts | None:
-        """Where trials start; the surface's own start if nothing is said. No surface: the numbers are checked."""
+        """Return the starts, by default the surface's own; without a surface only the numbers are checked."""
         node = self.tree.get("start")
         if node is None:
             return Points(points=(surface.default_start(surface.default_dimension),)) if surface else None
-        starts = self.called_starts(node, surface) if isinstance(node.value, str) else self.points(node)
+        starts: Starts | None
+        if isinstance(node.value, (list, int, float)):
+            starts = self.points(node)
+        else:
+            try:
+                starts = read_starts(node.value, surface.default_dimension if surface else 1)
+            except ValueError as error:
+                self.problems.append(node.problem(error))
+                return None
         if starts is None or surface is None:
             return None
         required, least = surface.required_dimension, surface.least_dimension
@@ -404,41 +521,72 @@ class _Resolver:
             return None
         return starts
 
-    def called_starts(self, node: Node, surface: Surface | None) -> Starts | None:
-        try:
-            return grammar.starts(node.value, surface.default_dimension if surface else 1)
-        except ValueError as error:
-            self.problems.append(node.problem(str(error)))
-            return None
-
-    def points(self, node: Node) -> Points | None:
-        """One point, a list of points, or (in one dimension) a number."""
-        if isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value):
-            rows = node.value
-        else:
-            rows = [node if isinstance(node.value, list) else Node(value=[node], place=node.place, path=node.path)]
-        listed = Node(value=rows, place=node.place, path=node.path)
-        model = self.validated(StartPoints, {"start": listed.plain()}, {"start": listed})
-        return Points(points=tuple(map(tuple, model.start))) if model else None
-
-    def validated(self, model: type[Model], values: Mapping[str, Any], nodes: Mapping[str, Node]) -> Model | None:
-        try:
-            return model.model_validate(values)
-        except ValidationError as error:
-            self.problems += problems_of(error, nodes)
-            return None
+    def points(self, node: ConfigNode) -> Points | None:
+        """Return one point, a list of points, or (in one dimension) a number."""
+        is_list = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
+        rows: list[ConfigNode] = node.value if is_list else [node]
+        points: list[tuple[float, ...] | None] = []
+        for row in rows:
+            if is_list and not isinstance(row.value, list):
+                self.problems.append(row.problem(f"{spelled(row.plain())} is not a point: write [x, y]"))
+                points.append(None)
+                continue
+            numbers = [
+                self.coordinate(COORDINATE, item) for item in (row.value if isinstance(row.value, list) else [row])
+            ]
+            points.append(None if None in numbers else tuple(number for number in numbers if number is not None))
+        return None if None in points else Points(points=tuple(point for point in points if point is not None))
 
 
-def _search_counts(tuned: list[list[str]], budget: int) -> list[dict[str, int]]:
-    """With how many values the search for each tuned hyperparameter begins, so that each optimizer gets as many trials.
+def _absolute_path(text: str, parameter: Parameter, folder: Path | None) -> str:
+    """Return the absolute path of a file; a word that the parameter knows, such as a data set, is kept."""
+    if text.partition("(")[0].strip() in parameter.choices or not text:
+        return text
+    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
+    return os.path.normpath(((folder or Path.cwd()) / path).absolute())
+
+
+def _schedule_problem(owner: str, parameter: Parameter, schedule: Schedule, stopping: Stopping) -> str:
+    """Return what is wrong with a schedule for a parameter; empty if nothing is.
+
+    Parameters
+    ----------
+    owner
+        The name of the optimizer or the surface.
+    parameter
+        The parameter that would follow the schedule.
+    schedule, stopping
+        The schedule, and the criteria that limit its length.
+    """
+    if owner not in OPTIMIZERS or parameter.shared:
+        return f"{parameter.name} of {owner} cannot follow a schedule: only hyperparameters of optimizers can"
+    if parameter.constant:
+        return f"{parameter.name} of {owner} cannot follow a schedule: {parameter.constant}"
+    outside = schedule.first_outside(stopping.iterations, parameter.allows)
+    if outside is not None:
+        iteration, value = outside
+        return f"the schedule {schedule} reaches {value:.6g} at iteration {iteration}, outside {parameter.bounds}"
+    first = schedule.value(np.zeros(1), stopping.iterations)[0]
+    if parameter.name == "lr" and first == 0 and stopping.tolerance is not None:
+        return (
+            f"the schedule {schedule} begins with 0: the first iteration changes nothing and meets the tolerance; "
+            "begin above 0, as in warmup(10, 0.1, start=0.001), or set another convergence criterion"
+        )
+    return ""
+
+
+def _search_counts(tuned: Sequence[Sequence[str]], budget: int) -> list[dict[str, int]]:
+    """Return the number of values of each tuned hyperparameter in the first search.
+
+    Every optimizer gets the same number of trials: the size of the largest grid within the budget that has equally
+    many values of every further hyperparameter of the optimizer that tunes most.
 
     Parameters
     ----------
     tuned
         The tuned hyperparameters of each optimizer.
     budget
-        The most trials: each gets the largest grid within it that has as many values of every further hyperparameter
-        of the optimizer that tunes most.
+        The maximum number of trials.
     """
     most = max(map(len, tuned), default=0)
     others = max(1, int(budget ** (1 / most) + 1e-9)) if most else 1
@@ -449,17 +597,6 @@ def _search_counts(tuned: list[list[str]], budget: int) -> list[dict[str, int]]:
     ]
 
 
-def _axis(items: list[Any], written: Node | None) -> Axis:
-    """The checked values of a parameter, and the call by which they were spelled."""
-    values = tuple(tuple(item) if isinstance(item, list) else item for item in items)
-    is_call = written is not None and isinstance(written.value, str) and not isinstance(values[0], (str, Schedule))
-    return Axis(values=values, spelling=written.value if written is not None and is_call else None)
-
-
 def _position(problem: Problem) -> list[int]:
-    """Line and column, so that problems come in the order of the file; what has no line comes first."""
+    """Line and column, to sort problems in the order of the file; those without a line come first."""
     return [int(number) for number in re.findall(r":(\d+)", problem.place)[-2:]]
-
-
-def _all_values(choice: Choice) -> Iterable[Setting]:
-    return (value for axis in choice.axes.values() for value in axis.values)

@@ -1,29 +1,42 @@
-"""From the options of a command to a convention: every problem at once, at the option where it can be mended."""
+"""Read a convention and its hyperparameters from names and texts, and report every problem at its option."""
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from momentumlab.calls import Call, CallError, parse
 from momentumlab.conventions.base import CONVENTIONS, Convention
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
-from momentumlab.registry import Parameter
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 EVERY = "all"
 
 
+def option(name: str) -> str:
+    """Return the name of a setting on the command line."""
+    return f"--{name}"
+
+
+def argument(name: str) -> str:
+    """Return the name of a setting in Python."""
+    return f"argument {'source' if name == 'from' else 'target' if name == 'to' else name}"
+
+
 def read_translation(
-    source: str, target: str | None, given: Mapping[str, str | bool | None]
+    source: str,
+    target: str | None,
+    given: Mapping[str, str | float | bool | None],
+    *,
+    place: Callable[[str], str] = option,
 ) -> tuple[Convention[Any], list[type[Convention[Any]]]]:
-    """What to translate, and into which conventions.
+    """Return the convention to translate and those to translate it into.
 
     Parameters
     ----------
     source, target
-        Their names; the target may be ``all`` or nothing, which is every other one.
+        Their names; the target ``all`` or ``None`` stands for every other one.
     given
-        By hyperparameter what the options say: text, a flag, or None where the default is meant.
+        The values of hyperparameters by name, as texts, numbers or flags; ``None`` for the default.
+    place
+        How messages name a setting: `option` or `argument`.
 
     Raises
     ------
@@ -31,23 +44,23 @@ def read_translation(
         With every problem of the names and the hyperparameters.
     """
     problems: list[Problem] = []
-    cls = _named("--from", source, problems)
-    wanted = None if target in (None, EVERY) else _named("--to", str(target), problems)
+    cls = _named(place("from"), source, problems)
+    wanted = None if target in (None, EVERY) else _named(place("to"), str(target), problems)
     values: dict[str, Any] = {}
     if cls is not None:
-        declared = {parameter.name: parameter for parameter in cls.parameters()}
+        declared = {word: parameter for parameter in cls.parameters() for word in parameter.words}
         for name, value in given.items():
             if value is None or value is False:
                 continue
             if name not in declared:
-                message = f"{cls.name} has no {name}; it has {', '.join(declared)}"
-                problems.append(Problem(place=f"--{name}", message=message))
-            elif isinstance(value, str):
-                number = _number(declared[name], value)
-                values |= {name: number} if isinstance(number, float) else {}
-                problems += [number] if isinstance(number, Problem) else []
-            else:
-                values[name] = value
+                names = ", ".join(parameter.name for parameter in cls.parameters())
+                problems.append(Problem(place=place(name), message=f"{cls.name} has no {name}; it has {names}"))
+                continue
+            try:
+                values[declared[name].name] = declared[name].checked(_plain(value))
+            except ValueError as error:
+                message = error.message if isinstance(error, CallError) and error.column == 0 else str(error)
+                problems.append(Problem(place=place(name), message=message))
     if cls is None or problems:
         raise ConfigError(problems)
     found = cls(**values)
@@ -66,20 +79,11 @@ def _named(place: str, name: str, problems: list[Problem]) -> type[Convention[An
         return None
 
 
-def _number(parameter: Parameter, text: str) -> float | Problem:
-    """One number within the bounds of a parameter, or what is wrong with it."""
-    place, text = f"--{parameter.name}", text.strip()
-    if "," in text or "(" in text or "[" in text:
-        return Problem(place=place, message=f"'{text}' is more than one value; translate takes one at a time")
-    if not NUMBER.fullmatch(text):
-        return Problem(place=place, message=f"'{text}' is not a number" if text else "is empty")
-    value = float(text)
-    if not math.isfinite(value):
-        return Problem(place=place, message=f"{text} is not a finite number")
-    within = (
-        (parameter.gt is None or value > parameter.gt)
-        and (parameter.ge is None or value >= parameter.ge)
-        and (parameter.lt is None or value < parameter.lt)
-        and (parameter.le is None or value <= parameter.le)
-    )
-    return value if within else Problem(place=place, message=f"{text} is outside of {parameter.bounds}")
+def _plain(value: str | float | bool) -> Any:
+    """One value; a text is read by the grammar of values."""
+    if not isinstance(value, str):
+        return value
+    written = parse(value)
+    if isinstance(written.value, (tuple, Call)):
+        raise ValueError(f"'{value.strip()}' is more than one value; translate takes one at a time")
+    return written.plain()

@@ -1,24 +1,73 @@
-"""The sets of data that can be named by a word: tables that come with the package, and moons that it makes."""
+"""The bundled and generated data sets, by name."""
 
-import inspect
 import math
-import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
+from momentumlab.calls import CallError, NamedCall, as_call, build, parse
 from momentumlab.datasets.data_table import DataTable, bad_file, read
+from momentumlab.registry import Registry, parameter
 
 FOLDER = Path(__file__).parent / "files"
 
-MOST_ROWS = 10**6
-CALL = re.compile(r"\s*([a-z_]+)\s*(?:\((.*)\))?\s*")
+MAX_ROWS = 10**6
 
 
+class DataSet(NamedCall, ABC):
+    """A data set that comes with the package."""
+
+    source: ClassVar[str]
+
+    @abstractmethod
+    def table(self, *, numeric: bool) -> DataTable:
+        """Return the table; ``numeric`` asks for a numeric target instead of classes."""
+
+
+DATA_SETS: Registry[DataSet] = Registry("data set", listed_as="data", required=("source",))
+
+DataSetClass = TypeVar("DataSetClass", bound=type[DataSet])
+
+
+def data_set(name: str) -> Callable[[DataSetClass], DataSetClass]:
+    """Register the class below as a data set."""
+
+    def register(cls: DataSetClass) -> DataSetClass:
+        cls.name = name
+        DATA_SETS.register(name, cls)
+        return cls
+
+    return register
+
+
+@data_set("two_moons")
 @dataclass(frozen=True, kw_only=True)
-class BundledTable:
+class TwoMoons(DataSet):
+    """Two interleaved half circles: two classes that are not linearly separable."""
+
+    n: int = parameter(200, ge=4, le=MAX_ROWS, doc="number of points; half of them, rounded down, in the upper moon")
+    noise: float = parameter(0.2, ge=0, le=100, doc="standard deviation added to each coordinate")
+    seed: int = parameter(0, ge=0, le=2**53, doc="random seed")
+
+    source = "scikit-learn, make_moons"
+
+    def table(self, *, numeric: bool) -> DataTable:
+        """Return the points and their moons."""
+        above = self.n // 2
+        below = self.n - above
+        upper, lower = (np.linspace(0, math.pi, count) for count in (above, below))
+        x = np.concatenate([np.cos(upper), 1 - np.cos(lower)])
+        y = np.concatenate([np.sin(upper), 0.5 - np.sin(lower)])
+        x, y = np.stack([x, y]) + self.noise * np.random.default_rng(self.seed).standard_normal((2, self.n))
+        moons = np.array(["upper"] * above + ["lower"] * below)
+        return DataTable(place="two_moons", columns={"x": x, "y": y, "moon": moons}, lines=None, target="moon")
+
+
+class BundledTable(DataSet):
     """A table that comes with the package.
 
     Attributes
@@ -26,108 +75,79 @@ class BundledTable:
     label
         The column of classes.
     number
-        The column that is the target where numbers are to be foretold; the classes are left out, then.
+        The target column if a numeric target is asked for; the classes are then left out.
     """
 
-    label: str
-    number: str
+    label: ClassVar[str]
+    number: ClassVar[str]
+
+    def table(self, *, numeric: bool) -> DataTable:
+        """Return the table with its classes or its numeric column as the target."""
+        table = read(str(FOLDER / f"{self.name}.csv"))
+        if not numeric or self.number == self.label:
+            return DataTable(place=self.name, columns=table.columns, lines=None, target=self.label)
+        columns = {key: column for key, column in table.columns.items() if key != self.label}
+        return DataTable(place=self.name, columns=columns, lines=None, target=self.number)
 
 
-BUNDLED = {
-    "iris": BundledTable(label="species", number="petal_width"),
-    "wine": BundledTable(label="cultivar", number="alcohol"),
-    "digits": BundledTable(label="digit", number="digit"),
-}
+@data_set("iris")
+@dataclass(frozen=True, kw_only=True)
+class Iris(BundledTable):
+    """150 flowers of three species, four measurements each."""
+
+    label, number = "species", "petal_width"
+    source = "R. A. Fisher (1936), The use of multiple measurements in taxonomic problems"
 
 
-def two_moons(n: float = 200, noise: float = 0.2, seed: float = 0) -> DataTable:
-    """Two half circles, one around the end of the other: classes that no straight line parts.
+@data_set("wine")
+@dataclass(frozen=True, kw_only=True)
+class Wine(BundledTable):
+    """178 wines of three cultivars, 13 chemical measurements each."""
 
-    Parameters
-    ----------
-    n
-        The number of points, half of them (rounded down) on the moon above.
-    noise
-        The standard deviation of what is added to each coordinate.
-    seed
-        The same gives the same points.
-    """
-    above = int(n) // 2
-    below = int(n) - above
-    upper, lower = (np.linspace(0, math.pi, count) for count in (above, below))
-    x = np.concatenate([np.cos(upper), 1 - np.cos(lower)])
-    y = np.concatenate([np.sin(upper), 0.5 - np.sin(lower)])
-    x, y = np.stack([x, y]) + noise * np.random.default_rng(int(seed)).standard_normal((2, int(n)))
-    moons = np.array(["upper"] * above + ["lower"] * below)
-    return DataTable(place="two_moons", columns={"x": x, "y": y, "moon": moons}, lines=None, target="moon")
+    label, number = "cultivar", "alcohol"
+    source = "M. Forina et al. (1991), UCI Machine Learning Repository"
 
 
-GENERATORS: dict[str, Callable[..., DataTable]] = {"two_moons": two_moons}
+@data_set("digits")
+@dataclass(frozen=True, kw_only=True)
+class Digits(BundledTable):
+    """360 handwritten digits of 8 × 8 pixels."""
 
-BUILT_IN = (*GENERATORS, *BUNDLED)
+    label, number = "digit", "digit"
+    source = "E. Alpaydin & C. Kaynak (1998), UCI Machine Learning Repository"
+
+
+BUILT_IN = tuple(DATA_SETS)
 
 
 def is_built_in(data: str) -> bool:
-    """Whether a text names a set of the package, and no file."""
-    match = CALL.fullmatch(data)
-    return match is not None and (match[1] in GENERATORS or data.strip() in BUNDLED)
+    """Whether a text names one of these data sets and not a file."""
+    return data.partition("(")[0].strip() in DATA_SETS and "/" not in data.partition("(")[0]
 
 
 def load(data: str, *, numeric: bool) -> DataTable:
-    """The table that a text names: a set of the package, or a file.
+    """Return the table that a text names: a built-in data set, or a file.
 
     Parameters
     ----------
     data
         ``iris``, ``two_moons(500, noise=0.1)`` or a path.
     numeric
-        Whether numbers are to be foretold, and not classes.
+        Whether the target must be numeric.
 
     Raises
     ------
     ConfigError
-        If there is no such set or file, or it is no table.
+        If the call is invalid, the file does not exist or is not a table.
     """
     if not is_built_in(data):
         return read(data)
-    match = CALL.fullmatch(data)
-    if match is not None and match[1] in GENERATORS:
-        return GENERATORS[match[1]](**_arguments(GENERATORS[match[1]], match[2] or "", data))
-    name = data.strip()
-    table, bundled = read(str(FOLDER / f"{name}.csv")), BUNDLED[name]
-    if not numeric or bundled.number == bundled.label:
-        return DataTable(place=name, columns=table.columns, lines=None, target=bundled.label)
-    columns = {key: column for key, column in table.columns.items() if key != bundled.label}
-    return DataTable(place=name, columns=columns, lines=None, target=bundled.number)
-
-
-def _arguments(make: Callable[..., DataTable], text: str, data: str) -> dict[str, float]:
-    """The arguments of a call such as ``500, noise=0.1``, checked."""
-    names = list(inspect.signature(make).parameters)
-    arguments: dict[str, float] = {}
-    for i, item in enumerate(text.split(",") if text.strip() else []):
-        key, equals, value = item.rpartition("=")
-        name = key.strip() if equals else names[i] if i < len(names) else ""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if name not in names or name in arguments or not math.isfinite(number):
-            spelling = ", ".join(f"{name}={parameter.default:g}" for name, parameter in _defaults(make))
-            raise bad_file("data", f"'{data}': '{item.strip()}' is not understood; write {make.__name__}({spelling})")
-        arguments[name] = number
-    _check_range(arguments, "n", 4, MOST_ROWS, whole=True)
-    _check_range(arguments, "noise", 0, 100, whole=False)
-    _check_range(arguments, "seed", 0, 2**53, whole=True)
-    return arguments
-
-
-def _defaults(make: Callable[..., DataTable]) -> list[tuple[str, inspect.Parameter]]:
-    return list(inspect.signature(make).parameters.items())
-
-
-def _check_range(arguments: dict[str, float], name: str, low: float, high: float, *, whole: bool) -> None:
-    value = arguments.get(name, low)
-    if not low <= value <= high or (whole and value != int(value)):
-        kind = "a whole number" if whole else "a number"
-        raise bad_file("data", f"{name} is {kind} from {low:g} to {high:,}, not {value:g}")
+    try:
+        written = parse(data)
+        call = as_call(written)
+        if call is None:
+            raise CallError(f"'{data}' is not a data set", 0)
+        found: DataSet = build(call, DATA_SETS)
+    except CallError as error:
+        raise bad_file("data", str(error)) from None
+    return found.table(numeric=numeric)

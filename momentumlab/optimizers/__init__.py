@@ -1,4 +1,4 @@
-"""The catalogue of optimizers.
+"""Optimizers.
 
 ===============  =================================================================
 module           optimizers
@@ -11,23 +11,35 @@ module           optimizers
                  adan
 `schedule_free`  schedule_free_sgd, schedule_free_adamw
 `informed`       polyak_step, newton
-`base`           what an optimizer is; the registry `OPTIMIZERS`
+`base`           the base class; the registry `OPTIMIZERS`
 ===============  =================================================================
+
+Modules and classes (`momentum`, `Adam`, …) are imported when they are first used.
 """
 
-from momentumlab.optimizers import accelerated, adam, adaptive, informed, momentum, schedule_free
+from typing import Any
+
 from momentumlab.optimizers.base import OPTIMIZERS, Here, Optimizer, Stateless, optimizer
 
-__all__ = [
-    "OPTIMIZERS",
-    "Here",
-    "Optimizer",
-    "Stateless",
-    "accelerated",
-    "adam",
-    "adaptive",
-    "informed",
-    "momentum",
-    "optimizer",
-    "schedule_free",
-]
+FAMILIES = {
+    "momentum": (
+        "sgd", "gd", "gradient_descent", "momentum", "heavy_ball", "polyak", "nesterov", "nag", "momentum_ema", "ema",
+        "qhm", "quasi_hyperbolic", "aggmo", "aggregated_momentum", "signum",
+    ),
+    "accelerated": (
+        "nesterov_convex", "fista", "ogm", "optimized_gradient", "triple_momentum", "tmm", "robust_momentum", "rmm",
+        "momentum_restart", "heavy_ball_restart", "nesterov_restart", "fista_restart",
+    ),
+    "adaptive": ("adagrad", "rmsprop", "adadelta", "rprop"),
+    "adam": ("adam", "adamw", "adamax", "nadam", "radam", "adabelief", "yogi", "qhadam", "lion", "adan"),
+    "schedule_free": ("schedule_free_sgd", "schedule_free_adamw"),
+    "informed": ("polyak_step", "polyak_sgd", "newton"),
+}  # fmt: skip
+
+OPTIMIZERS.declare(__name__, FAMILIES)
+
+__all__ = ["OPTIMIZERS", "Here", "Optimizer", "Stateless", "optimizer"]
+
+
+def __getattr__(name: str) -> Any:
+    return OPTIMIZERS.by_class_name(__name__, name)

@@ -103,7 +103,7 @@ class Stateless(NamedTuple):
 
 
 OPTIMIZERS: Registry[Optimizer[Any]] = Registry(
-    "optimizer", demands=("equation", "source"), group="momentumlab.optimizers"
+    "optimizer", required=("equation", "source"), group="momentumlab.optimizers"
 )
 
 OptimizerClass = TypeVar("OptimizerClass", bound=type[Optimizer[Any]])

@@ -10,17 +10,21 @@ from rich.table import Table
 from rich.text import Text
 
 from momentumlab.conventions import CONVENTIONS
+from momentumlab.datasets.builtin import DATA_SETS
 from momentumlab.errors import ConfigError, Problem
+from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Parameter, Registry, Value, did_you_mean, explanation_of, title_of
 from momentumlab.report.labels import point, short
-from momentumlab.schedules import SCHEDULES, Argument
+from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES, Tag
 
 CATALOGUES: dict[str, Registry[Any]] = {
     "surfaces": SURFACES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
+    "noise": NOISE_MODELS,
+    "data": DATA_SETS,
     "conventions": CONVENTIONS,
 }
 
@@ -76,7 +80,9 @@ def describe(catalogue: Registry[Any], name: str) -> dict[str, Any]:
         return {**description, "equation": cls.equation}
     if catalogue is CONVENTIONS:
         return {**description, "equation": cls.equation, "users": cls.users, "stored": cls.stored}
-    if catalogue is SCHEDULES:
+    if catalogue is DATA_SETS:
+        return description
+    if catalogue in (SCHEDULES, NOISE_MODELS):
         return {**description, "formula": cls.formula}
     lacking = [parameter.name for parameter in cls.parameters() if parameter.required]
     if lacking:
@@ -243,15 +249,11 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[RenderableType]:
     yield table
 
 
-def _parameter(parameter: Parameter | Argument) -> dict[str, Any]:
-    if isinstance(parameter, Argument):
-        default = "needed" if parameter.default is None else parameter.default
-        declared: dict[str, Any] = {"aliases": [], "default": default, "optax": None}
-        return {"name": parameter.name, **declared, "bounds": parameter.bounds, "doc": parameter.doc}
+def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "aliases": list(parameter.aliases),
-        "default": _plain(parameter.default),
+        "default": "required" if parameter.default is None else _plain(parameter.default),
         "optax": _plain(parameter.optax),
         "bounds": parameter.bounds,
         "doc": parameter.doc + (f"; follows no schedule: {parameter.constant}" if parameter.constant else ""),

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from momentumlab.experiment import Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan, Trial
-from momentumlab.registry import Value
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES
 
@@ -164,5 +164,5 @@ def _values_by_optimizer(experiment: Experiment, name: str) -> Iterator[tuple[st
         yield optimizer, {value for choice in choices for value in choice.axes[name].values}
 
 
-def _default(optimizer: str, name: str) -> Value:
+def _default(optimizer: str, name: str) -> Any:
     return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)

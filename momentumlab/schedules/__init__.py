@@ -1,26 +1,31 @@
-"""The catalogue of schedules: hyperparameters that change in the course of a run.
+"""Schedules: hyperparameters that change during a run.
 
 ===========  =================================================================
 module       schedules
 ===========  =================================================================
 `decay`      cosine, linear, polynomial, exponential, step, inverse, onecycle
 `sequences`  warmup, piecewise, nesterov_sequence
-`base`       what a schedule is; the registry `SCHEDULES`
-`course`     the values of one in a run
+`base`       the base class, the registry `SCHEDULES`, tables of values
 ===========  =================================================================
+
+Modules and classes (`CosineDecay`, `Warmup`, …) are imported when they are first used.
 """
 
-from momentumlab.schedules import decay, sequences
-from momentumlab.schedules.base import SCHEDULES, Argument, Kind, Schedule, argument, schedule, within
+from typing import Any
 
-__all__ = [
-    "SCHEDULES",
-    "Argument",
-    "Kind",
-    "Schedule",
-    "argument",
-    "decay",
-    "schedule",
-    "sequences",
-    "within",
-]
+from momentumlab.schedules.base import SCHEDULES, Schedule, schedule
+
+FAMILIES = {
+    "decay": (
+        "cosine", "linear", "polynomial", "poly", "exponential", "exp", "step", "inverse", "onecycle", "one_cycle",
+    ),
+    "sequences": ("warmup", "piecewise", "nesterov_sequence"),
+}  # fmt: skip
+
+SCHEDULES.declare(__name__, FAMILIES)
+
+__all__ = ["SCHEDULES", "Schedule", "schedule"]
+
+
+def __getattr__(name: str) -> Any:
+    return SCHEDULES.by_class_name(__name__, name)

@@ -1,4 +1,4 @@
-"""Schedules that are put together from others or from values, and Nesterov's sequence."""
+"""Schedules composed of other schedules or of values, and Nesterov's sequence."""
 
 import functools
 import math
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import Array
-from momentumlab.schedules.base import Kind, Schedule, argument, between, schedule
+from momentumlab.registry import MAX_COUNT, Array, Kind, parameter
+from momentumlab.schedules.base import Schedule, interpolate, schedule
 
 TABULATED = 2**17
-"""So many θ of Nesterov's sequence are computed one by one; later ones from these, with an error far below rounding."""
+"""The number of θ of Nesterov's sequence computed by recursion; later ones are extrapolated to rounding accuracy."""
 
 
 @schedule("warmup")
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """A straight line up to the first value of another schedule, which begins after it.
+    """A straight line to the first value of another schedule, which then begins.
 
-    What follows has the rest of the iterations: in an experiment of 100, the cosine of ``warmup(10, cosine(0.1))``
-    takes 90. From a start of 0, as in optax, the first update changes nothing; PyTorch begins at a third of the value
-    that follows.
+    The schedule that follows has the remaining iterations: in an experiment of 100, the cosine of
+    ``warmup(10, cosine(0.1))`` takes 90. With a start of 0, as in optax, the first update changes nothing; PyTorch
+    begins at a third of the following value.
     """
 
-    over: int = argument(Kind.COUNT, ge=1, doc="the number of updates before the other begins")
-    then: "Schedule | float" = argument(Kind.SCHEDULE, doc="what follows: a schedule, or a number that stays")
-    start: float = argument(Kind.NUMBER, default=0.0, by_name=True, doc="the value of the first update")
+    over: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_COUNT, doc="updates before the other schedule begins")
+    then: "Schedule | float" = parameter(kind=Kind.SCHEDULE, doc="schedule or constant that follows")
+    start: float = parameter(0.0, by_name=True, doc="value of the first update")
 
-    formula = "start + (s(0) − start)·k/over  for k < over,  then s(k − over),  s being the schedule that follows"
+    formula = "start + (s(0) − start)·k/over  for k < over,  then s(k − over),  s = schedule that follows"
     source = (
         "Goyal et al. (2017), arXiv 1706.02677; agrees with torch SequentialLR of LinearLR(total_iters=over) and "
         "another, and with optax.warmup_cosine_decay_schedule and optax.join_schedules"
@@ -39,7 +39,7 @@ class Warmup(Schedule):
         rest = max(iterations - self.over, 1)
         later = np.maximum(k - self.over, 0.0)
         following = self.then.value(later, rest) if isinstance(self.then, Schedule) else np.full_like(k, self.then)
-        return np.where(k < self.over, between(self.start, following, np.minimum(k / self.over, 1.0)), following)
+        return np.where(k < self.over, interpolate(self.start, following, np.minimum(k / self.over, 1.0)), following)
 
     def turns(self, iterations: int) -> Sequence[int]:
         inner = self.then.turns(max(iterations - self.over, 1)) if isinstance(self.then, Schedule) else ()
@@ -49,26 +49,25 @@ class Warmup(Schedule):
 @schedule("piecewise")
 @dataclass(frozen=True)
 class Piecewise(Schedule):
-    """Values from given updates on: level between them, or along straight lines or half waves of a cosine.
+    """Values from given updates on: constant between them, or along straight lines or half cosine waves.
 
-    In a YAML file it goes in quotes inside of {} and [].
+    Inside {} and [] of a YAML file, write it in quotes.
     """
 
-    values: tuple[tuple[int, float], ...] = argument(
-        Kind.STEPS, doc="values by the number of updates made, which begin with 0 and grow"
+    values: tuple[tuple[int, float], ...] = parameter(
+        kind=Kind.STEPS, doc="values by the number of completed updates, which begin with 0 and increase"
     )
-    between: str = argument(
-        Kind.WORD,
-        default="constant",
+    between: str = parameter(
+        "constant",
         choices=("constant", "linear", "cosine"),
         by_name=True,
-        doc="how it goes from one to the next",
+        doc="interpolation from one value to the next",
     )
 
-    formula = "vᵢ for kᵢ ≤ k < kᵢ₊₁;  linear, cosine: from vᵢ to vᵢ₊₁ instead"
+    formula = "vᵢ for kᵢ ≤ k < kᵢ₊₁;  linear and cosine interpolate from vᵢ to vᵢ₊₁"
     source = (
         "elementary; agrees with torch MultiStepLR, optax.piecewise_constant_schedule and "
-        "optax.piecewise_interpolate_schedule, all of which give factors instead of values"
+        "optax.piecewise_interpolate_schedule, all of which take factors instead of values"
     )
 
     def value(self, k: Array, iterations: int) -> Array:
@@ -82,7 +81,7 @@ class Piecewise(Schedule):
         share = (k - times[piece]) / length
         if self.between == "cosine":
             share = (1 - np.cos(np.pi * share)) / 2
-        return np.where(following > piece, between(values[piece], values[following], share), values[piece])
+        return np.where(following > piece, interpolate(values[piece], values[following], share), values[piece])
 
     def turns(self, iterations: int) -> Sequence[int]:
         return [turn for k, _ in self.values for turn in (k - 1, k)]
@@ -91,15 +90,16 @@ class Piecewise(Schedule):
 @schedule("nesterov_sequence")
 @dataclass(frozen=True)
 class NesterovSequence(Schedule):
-    """Nesterov's growing momentum: from 0 towards 1.
+    """Nesterov's growing momentum, from 0 towards 1.
 
-    ``simple`` is k/(k + 3); ``t_k`` the paper's sequence, about the same: both are 1 − 3/k + … for large k.
-    As the β of ``nesterov``, which is PyTorch's form, each β is used twice in its own iteration, for v and for the
-    look-ahead; Nesterov's own method looks ahead by β and carries that same look-ahead on into the next iteration.
-    ``nesterov_convex`` is that.
+    ``simple`` is k/(k + 3), ``t_k`` the sequence of the paper; both are 1 − 3/k + … for large k. As the β of
+    ``nesterov``, which is PyTorch's form, each β is used twice in its own iteration, for v and for the look-ahead.
+    Nesterov's own method (``nesterov_convex``) looks ahead by β and carries that look-ahead into the next iteration.
     """
 
-    rule: str = argument(Kind.WORD, default="simple", choices=("simple", "t_k"), by_name=True, doc="which sequence")
+    rule: str = parameter(
+        "simple", choices=("simple", "t_k"), by_name=True, doc="sequence: k/(k + 3), or that of the paper"
+    )
 
     formula = "k/(k + 3);  t_k: (θ − 1)/θ₊,  θ₊ = (1 + √(1 + 4θ²))/2,  θ = 1 at k = 0"
     source = (
@@ -117,7 +117,7 @@ class NesterovSequence(Schedule):
 
 @functools.cache
 def _thetas(count: int) -> Array:
-    """The first θ of Nesterov's sequence, ``(count,)``."""
+    """Return the first θ of Nesterov's sequence, ``(count,)``."""
     thetas = [1.0]
     for _ in range(count - 1):
         thetas.append((1 + math.sqrt(1 + 4 * thetas[-1] * thetas[-1])) / 2)
@@ -125,10 +125,10 @@ def _thetas(count: int) -> Array:
 
 
 def _theta(k: Array) -> Array:
-    """θ after k steps, ``k.shape``.
+    """Return θ after k steps, ``k.shape``.
 
-    One step is θ₊ = θ + 1/2 + 1/(8θ) − O(θ⁻³): beyond the table, the solution of θ' = 1/2 + 1/(8θ) that begins where
-    it ends, θ = θ₀ + (k − k₀)/2 + ln(θ/θ₀)/4, to an error of O(1/θ₀), of which (θ − 1)/θ₊ feels O(1/θ₀³).
+    One step is θ₊ = θ + 1/2 + 1/(8θ) − O(θ⁻³). Beyond the table, θ follows the solution of θ' = 1/2 + 1/(8θ) that
+    begins at its end: θ = θ₀ + (k − k₀)/2 + ln(θ/θ₀)/4 with an error of O(1/θ₀), which changes (θ − 1)/θ₊ by O(1/θ₀³).
     """
     count = 1024 if k.max(initial=0.0) < 1024 else TABULATED
     table = _thetas(count)

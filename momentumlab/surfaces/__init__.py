@@ -1,4 +1,4 @@
-"""The catalogue of surfaces.
+"""Loss surfaces.
 
 =============  ====================================================================================================
 module         surfaces
@@ -6,30 +6,39 @@ module         surfaces
 `quadratics`   parabola, ravine, saddle, quadratic, sphere, matyas, nesterov_worst_case
 `classics`     cubic, monkey_saddle, rosenbrock, beale, booth, himmelblau
 `polynomials`  three_hump_camel, six_hump_camel, goldstein_price, styblinski_tang, dixon_price, zakharov
-`waves`        rastrigin, ackley, griewank, levy, branin, mccormick
-`walls`        plateau, easom, logistic_bowl, huber_valley, log_sum_exp, lessard, sum_of_powers
+`multimodal`   rastrigin, ackley, griewank, levy, branin, mccormick
+`valleys`      plateau, easom, logistic_bowl, huber_valley, log_sum_exp, lessard, sum_of_powers
 `data`         least_squares, logistic, softmax, mlp: losses over the rows of a table
-`expressions`  whatever a person writes down, loaded when it is asked for
-`base`         what a surface is; the registry `SURFACES`; the tags
+`expressions`  surfaces given as expressions
+`base`         the base class; the registry `SURFACES`; the tags
 =============  ====================================================================================================
+
+Modules and classes (`quadratics`, `Ravine`, …) are imported when they are first used.
 """
 
-from momentumlab.surfaces import classics, data, polynomials, quadratics
-from momentumlab.surfaces import multimodal as waves
-from momentumlab.surfaces import valleys as walls
+from typing import Any
+
 from momentumlab.surfaces.base import SURFACES, CriticalKind, CriticalPoint, Surface, Tag, surface
 
-__all__ = [
-    "SURFACES",
-    "CriticalKind",
-    "CriticalPoint",
-    "Surface",
-    "Tag",
-    "classics",
-    "data",
-    "polynomials",
-    "quadratics",
-    "surface",
-    "walls",
-    "waves",
-]
+FAMILIES = {
+    "quadratics": ("parabola", "ravine", "saddle", "quadratic", "sphere", "matyas", "nesterov_worst_case"),
+    "classics": ("cubic", "monkey_saddle", "rosenbrock", "banana", "beale", "booth", "himmelblau"),
+    "polynomials": (
+        "three_hump_camel", "six_hump_camel", "goldstein_price", "styblinski_tang", "dixon_price", "zakharov",
+    ),
+    "multimodal": ("rastrigin", "ackley", "griewank", "levy", "branin", "mccormick"),
+    "valleys": ("plateau", "easom", "logistic_bowl", "huber_valley", "log_sum_exp", "lessard", "sum_of_powers"),
+    "data.linear": (
+        "least_squares", "linear_regression", "ridge", "logistic", "logistic_regression", "softmax",
+        "multinomial_logistic",
+    ),
+    "data.network": ("mlp", "neural_network"),
+}  # fmt: skip
+
+SURFACES.declare(__name__, FAMILIES)
+
+__all__ = ["SURFACES", "CriticalKind", "CriticalPoint", "Surface", "Tag", "surface"]
+
+
+def __getattr__(name: str) -> Any:
+    return SURFACES.by_class_name(__name__, name)

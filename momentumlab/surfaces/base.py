@@ -214,7 +214,7 @@ class SurfaceCatalogue(Registry[Surface]):
         for word in (name, *aliases):
             if VARIABLE.search(word):
                 raise DeclarationError(
-                    f"'{word}' is no name for a surface: expressions are written in x, y, z, x1, x2 …"
+                    f"invalid surface name '{word}': x, y, z, x1, x2, … are the variables of expressions"
                 )
         super().register(name, cls, aliases)
 
@@ -244,7 +244,7 @@ class SurfaceCatalogue(Registry[Surface]):
 
 
 SURFACES = SurfaceCatalogue(
-    "surface", demands=("formula", "latex", "source", "view", "start"), group="momentumlab.surfaces"
+    "surface", required=("formula", "latex", "source", "view", "start"), group="momentumlab.surfaces"
 )
 
 SurfaceClass = TypeVar("SurfaceClass", bound=type[Surface])

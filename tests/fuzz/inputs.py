@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from momentumlab.config.tree import parse_yaml
+from momentumlab.config.yaml_reader import parse_yaml
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES

@@ -1,0 +1,244 @@
+"""The values that are written as calls: axes, ranges to tune, schedules, noise models and starts."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from momentumlab.calls import Call, CallError, NamedCall, as_call, bind, build, parse
+from momentumlab.experiment import MAX_VALUES, START_CALLS, Grid, Random, Starts
+from momentumlab.noise import NOISE_MODELS, Gaussian, Noise
+from momentumlab.registry import Array, Kind, Parameter, Registry, did_you_mean, parameter, spelled
+from momentumlab.schedules.base import SCHEDULES, Schedule
+
+NOISE_HINT = "write a number or a noise model such as relative(0.1)"
+START_HINT = "write [x, y], a list of points, grid(50, 50) or random(32)"
+
+
+class AxisCall(NamedCall, ABC):
+    """Base of the calls that describe the values of an axis."""
+
+    @abstractmethod
+    def values(self) -> Array:
+        """Return the values.
+
+        Raises
+        ------
+        ValueError
+            If the arguments do not fit together.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linspace(AxisCall):
+    """Evenly spaced values, both ends included, as in NumPy."""
+
+    start: float = parameter(doc="first value")
+    stop: float = parameter(doc="last value")
+    count: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
+
+    name = "linspace"
+
+    def values(self) -> Array:
+        """Return the values."""
+        return np.linspace(self.start, self.stop, self.count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geomspace(AxisCall):
+    """Values with a constant ratio, both ends included, as in NumPy."""
+
+    start: float = parameter(gt=0, doc="first value")
+    stop: float = parameter(gt=0, doc="last value")
+    count: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
+
+    name = "geomspace"
+
+    def values(self) -> Array:
+        """Return the values."""
+        return np.geomspace(self.start, self.stop, self.count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arange(AxisCall):
+    """Values with a constant difference, the end excluded, as in NumPy."""
+
+    start: float = parameter(doc="first value")
+    stop: float = parameter(doc="end, not included")
+    step: float = parameter(doc="difference of neighbours")
+
+    name = "arange"
+
+    def values(self) -> Array:
+        """Return the values; see `AxisCall.values`."""
+        steps = (self.stop - self.start) / self.step if self.step else math.nan
+        if not 0 < steps < math.inf:
+            raise ValueError(f"a step of {self.step:g} never leads from {self.start:g} to {self.stop:g}")
+        if steps > MAX_VALUES:
+            raise ValueError(f"arange() would have more than {MAX_VALUES:,} values")
+        values: Array = self.start + self.step * np.arange(math.ceil(steps), dtype=np.float64)
+        return values
+
+
+AXIS_CALLS: Registry[AxisCall] = Registry("axis", listed_as="axes")
+for each in (Linspace, Geomspace, Arange):
+    AXIS_CALLS.register(each.name, each)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(NamedCall):
+    """The range in which the search for a good value begins."""
+
+    low: float = parameter(doc="lowest value")
+    high: float = parameter(doc="highest value")
+
+    name = "tuned"
+
+    def check(self, tuned: Parameter) -> None:
+        """Check the range for a parameter.
+
+        Raises
+        ------
+        ValueError
+            If it is empty or out of bounds.
+        """
+        low, high = (0, 1) if is_fraction(tuned) else (1e-50, 1e50)
+        if not low <= self.low < self.high < high:
+            default = _default_range(tuned)
+            raise ValueError(f"tuned(low, high) needs {low:g} ≤ low < high < {high:g}, such as {default}")
+
+    def values(self, tuned: Parameter, count: int) -> Array:
+        """Return the values of the first search: geometric in lr, or in 1 − β for a parameter between 0 and 1."""
+        low, high = (1 - self.low, 1 - self.high) if is_fraction(tuned) else (self.low, self.high)
+        line = np.geomspace(low, high, count) if count > 1 else np.array([math.sqrt(low * high)])
+        values: Array = 1 - line if is_fraction(tuned) else line
+        return values
+
+    def __str__(self) -> str:
+        return f"tuned({self.low!r}, {self.high!r})"
+
+
+def is_fraction(parameter: Parameter) -> bool:
+    """Whether a parameter lies between 0 and 1, as the β of the momentum family do."""
+    return (parameter.ge, parameter.lt) == (0, 1)
+
+
+def is_tunable(parameter: Parameter) -> bool:
+    """Whether good values of a parameter can be searched for."""
+    return parameter.name == "lr" or is_fraction(parameter)
+
+
+def _default_range(parameter: Parameter) -> Tuned:
+    return Tuned(low=0.0, high=0.99) if is_fraction(parameter) else Tuned(low=1e-4, high=10.0)
+
+
+def is_tuned(value: object) -> bool:
+    """Whether a value is the word ``tuned`` or a call ``tuned(low, high)``."""
+    return isinstance(value, Tuned) or (isinstance(value, str) and value.partition("(")[0].strip() == "tuned")
+
+
+def read_axis(text: str, parameter: Parameter) -> AxisCall | Schedule | Tuned:
+    """Read the values of a parameter that are written as a call.
+
+    Raises
+    ------
+    CallError
+        If the text is not a call of an axis or a schedule, or the parameter cannot be tuned.
+    """
+    if is_tuned(text) and not is_tunable(parameter):
+        remedy = "list the values to try, as in [0, 0.01]"
+        raise CallError(f"only lr and parameters between 0 and 1 can be tuned, not {parameter.name}; {remedy}", 0)
+    written = parse(text)
+    call = as_call(written)
+    if call is not None and call.name == "tuned":
+        tuned = bind(call, Tuned) if isinstance(written.value, Call) else _default_range(parameter)
+        try:
+            tuned.check(parameter)
+        except ValueError as error:
+            raise CallError(str(error), written.column) from None
+        return tuned
+    if not isinstance(written.value, Call):
+        remedy = "; write numbers without quotes" if isinstance(written.value, (int, float, tuple)) else ""
+        raise CallError(f"{spelled(text.strip())} is not a number{remedy}", written.column)
+    if written.value.name in AXIS_CALLS:
+        axis: AxisCall = build(written.value, AXIS_CALLS)
+        return axis
+    return _schedule(written.value)
+
+
+def _schedule(call: Call) -> Schedule:
+    if call.name not in SCHEDULES:
+        hint = did_you_mean(call.name, [*SCHEDULES, *AXIS_CALLS, "tuned"])
+        remedy = f"axes are {', '.join(AXIS_CALLS)}; 'momentumlab list schedules' shows the schedules"
+        raise CallError(f"unknown axis or schedule '{call.name}'{hint}; {remedy}", call.column)
+    schedule: Schedule = build(call, SCHEDULES)
+    return schedule
+
+
+def read_schedule(text: str) -> Schedule:
+    """Read a schedule, such as one of the values in a list.
+
+    Raises
+    ------
+    CallError
+        If the text is not a call of a schedule.
+    """
+    written = parse(text)
+    if not isinstance(written.value, Call):
+        raise CallError(f"{spelled(text.strip())} is not a number", written.column)
+    if written.value.name in AXIS_CALLS or written.value.name == "tuned":
+        message = f"{written.value.name}() describes a whole axis: write it without the list"
+        raise CallError(message, written.column)
+    return _schedule(written.value)
+
+
+def read_noise(value: object) -> Noise | None:
+    """Read a noise model: a standard deviation, a call, or 0 for none.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    if isinstance(value, Noise):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return None if value == 0 else Gaussian(deviation=Gaussian.parameters()[0].checked(value))
+    if not isinstance(value, str):
+        raise ValueError(f"invalid noise {spelled(value)}: {NOISE_HINT}")
+    written = parse(value)
+    if not isinstance(written.value, Call):
+        raise CallError(f"invalid noise {spelled(value)}{did_you_mean(value, NOISE_MODELS)}: {NOISE_HINT}", 0)
+    noise: Noise = build(written.value, NOISE_MODELS)
+    return noise
+
+
+def read_starts(value: object, dimension: int) -> Starts:
+    """Read starts that are written as a call.
+
+    Parameters
+    ----------
+    value
+        The text, or starts.
+    dimension
+        The number of coordinates of random starts if the call does not set it.
+
+    Raises
+    ------
+    ValueError
+        If it is not one of the calls.
+    """
+    if isinstance(value, str):
+        written = parse(value)
+        if not isinstance(written.value, Call) or written.value.name not in START_CALLS:
+            name = written.value.name if isinstance(written.value, Call) else value.strip()
+            hint = {"grid": ": did you mean grid(3, 3)?", "random": ": did you mean random(32)?"}
+            near = did_you_mean(name, START_CALLS).partition("'")[2].partition("'")[0]
+            raise CallError(f"invalid start {spelled(value)}{hint.get(near, f': {START_HINT}')}", written.column)
+        value = build(written.value, START_CALLS)
+    if isinstance(value, Random):
+        return value if value.dimension else replace(value, dimension=dimension)
+    if isinstance(value, Grid):
+        return value
+    raise ValueError(f"invalid start {spelled(value)}: {START_HINT}")
