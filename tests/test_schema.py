@@ -23,6 +23,7 @@ from tests.fuzz.inputs import changed_tree
 from tests.test_config import BAD, GOOD
 
 SCHEMA = jsonschema.Draft7Validator(experiment_schema())
+PROPERTIES = experiment_schema()["properties"]
 
 BEYOND_A_SCHEMA = {
     "the arguments of a call": r"linspace|geomspace|arange|tuned|grid\(|random\(|never|\(column|schedule|is outside",
@@ -70,7 +71,7 @@ def has_different_bounds(document: Any) -> bool:
     """Whether a hyperparameter of the top level has different bounds for different optimizers."""
     words = {word for cls in OPTIMIZERS.values() for p in cls.parameters() for word in p.words}
     given = words & document.keys() if isinstance(document, dict) else set()
-    return any(len(SCHEMA.schema["properties"][word].get("anyOf", [0])) > 1 for word in given)
+    return any(len(PROPERTIES[word].get("anyOf", [0])) > 1 for word in given)
 
 
 GOODS = [
