@@ -135,10 +135,10 @@ def load_resumed(options: Options, resume: Path) -> "list[Experiment | Compariso
     from momentumlab.runs.write import ended_by_plugin, read_partial
 
     written = resume / "experiment.yaml"
-    if written.exists():
+    if written.is_file():
         check_same(read_text(written), str(written), may_change=ended_by_plugin(resume))
     kept = read_partial(resume).experiment
-    own: Path | dict[str, Any] = written if written.exists() else to_dict(kept)  # a killed sweep may not have one
+    own: Path | dict[str, Any] = written if written.is_file() else to_dict(kept)  # a killed sweep may not have one
     nodes = overrides(flags_of(options), options.settings)
     for asked in load_all(options.configs or [own], nodes, load_either, options.max_trials, default_name=""):
         theirs = to_dict(asked)

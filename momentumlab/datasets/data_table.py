@@ -126,12 +126,12 @@ def read(path: str) -> DataTable:
 
 def _content(path: str) -> bytes:
     try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for its writer
+            raise bad_file("data", f"{path} is not a regular file")
+        if status.st_size > MOST_BYTES:
+            raise bad_file(path, f"{status.st_size:,} bytes are more than the limit of {MOST_BYTES:,}")
         with Path(path).open("rb") as file:
-            status = Path(path).stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise bad_file("data", f"{path} is no file")
-            if status.st_size > MOST_BYTES:
-                raise bad_file(path, f"{status.st_size:,} bytes are more than the limit of {MOST_BYTES:,}")
             content = file.read(MOST_BYTES)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()

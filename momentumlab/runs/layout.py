@@ -106,13 +106,14 @@ def sync_files(folder: Path) -> None:
     OSError
         If the disk reports an error.
     """
-    for entry in os.scandir(folder):
-        if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
-            descriptor = os.open(entry.path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-            try:
-                _sync(descriptor)
-            finally:
-                os.close(descriptor)
+    with os.scandir(folder) as entries:
+        paths = [each.path for each in entries if each.is_file(follow_symlinks=False) and each.name[0] != "."]
+    for path in paths:
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
     sync_directory(folder)
 
 

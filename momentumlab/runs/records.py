@@ -261,7 +261,7 @@ def _is_list_of(check: Callable[[Any], bool]) -> Callable[[object], bool]:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)  # which cannot be printed
 
 
 def _is_loss(value: Any) -> bool:

@@ -1,0 +1,508 @@
+"""Run folders of real processes and real faults: states, locks, foreign files, damage, plug-ins, what is written."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+import momentumlab
+from momentumlab.runs.layout import only_one
+from momentumlab.runs.records import RunStatus, runs_in
+from tests.conftest import ROOT, Command
+from tests.fuzz.judge import limited
+from tests.test_faults import MOMENTUMLAB, ON_LINUX, begin
+from tests.test_plugins import LAB
+from tests.test_runs import MADE, folder_of, typed
+
+RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 12}
+
+SLOW = LAB.replace("0.0625 * (x[0] * x[0])", "0.0625 * (x[0] * x[0]) + (time.sleep(60) if x.shape[1] > 1000 else 0)")
+"""A plug-in that is fast along a trajectory and slow for the contours of a figure, when the run folder exists."""
+
+
+@pytest.fixture
+def slow_run(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has begun to draw the figures of its run folder, and is still at it."""
+    (tmp_path / "slow.py").write_text(f"import time\n{SLOW}")
+    arguments = ["--plugin", "slow.py", "--surface", "gully", "--optimizer", "ball", "--iterations", "3"]
+    process = begin("run", *arguments, cwd=tmp_path)
+    wait_until(lambda: list(tmp_path.glob("runs/*/trajectories.npz")) or process.poll() is not None)
+    assert process.poll() is None, process.stderr and process.stderr.read()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+def states(out: Path) -> list[str]:
+    return [row["status"] for row in json.loads(typed("runs", "--out", out, "--format", "json"))]
+
+
+# States of real processes
+
+
+@ON_LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_is_running_until_a_signal_interrupts_it_and_then_clean_removes_it(
+    number: signal.Signals, slow_run: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    (folder,) = out.glob("[0-9]*")
+    assert states(out) == ["running"]
+    assert "is running" in typed("runs", "rm", folder, "--yes", code=1)
+    assert typed("runs", "clean", "--out", out, "--yes") == ""
+    assert "is running" in typed("runs", "show", folder, code=1)
+    assert (folder / "partial.json").exists()
+    slow_run.send_signal(number)
+    slow_run.communicate(timeout=30)
+    assert states(out) == ["interrupted"]
+    assert typed("runs", "clean", "--out", out, "--yes") == f"{folder}\n"
+    assert list(out.iterdir()) == []
+
+
+@ON_LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_sweep_can_be_resumed_or_removed_on_request(number: signal.Signals, tmp_path: Path) -> None:
+    axes = {"lr": "linspace(1e-4, 0.1, 300)", "beta": "linspace(0, 0.9, 300)"}
+    (tmp_path / "long.yaml").write_text(
+        json.dumps({"surface": "ravine", "optimizer": "momentum", "iterations": 9000, **axes})
+    )
+    process = begin("sweep", "long.yaml", "--no-plots", "--workers", "2", cwd=tmp_path)
+    wait_until(lambda: list(tmp_path.glob("runs/*/blocks")) or process.poll() is not None)
+    out = tmp_path / "runs"
+    (folder,) = out.glob("[0-9]*")
+    wait_until(lambda: states(out) == ["running"])
+    assert "is running" in typed("runs", "rm", folder, "--yes", code=1)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    wait_until(lambda: states(out) == ["interrupted"])  # workers that were orphaned end within a second
+    (row,) = json.loads(typed("runs", "--out", out, "--format", "json", "--status", "interrupted"))
+    assert row["resumable"]
+    assert typed("runs", "clean", "--out", out, "--yes") == ""
+    assert typed("runs", "clean", "--out", out, "--partial", "--yes") == f"{folder}\n"
+    assert list(out.iterdir()) == []
+
+
+def test_clean_removes_the_others_if_one_folder_contains_a_foreign_file(tmp_path: Path) -> None:
+    for number in range(3):
+        folder = tmp_path / f"20260101-00000{number}-x"
+        folder.mkdir()
+    (tmp_path / "20260101-000001-x" / ".lock").write_text("")
+    kept = folder_of(momentumlab.run(RAVINE, out=tmp_path, plots=False))
+    partial = tmp_path / "20260102-000000-experiment"
+    shutil.copytree(kept, partial)
+    record = json.loads((partial / "run.json").read_text())
+    (partial / "run.json").unlink()
+    process = {"host": "elsewhere", "pid": 1}
+    (partial / "partial.json").write_text(json.dumps({**record, "process": process, "files": [*record["files"]]}))
+    (partial / "loss_annotated.png").write_text("mine")
+    assert sorted(states(tmp_path)) == ["complete", *["interrupted"] * 4]
+    printed = typed("runs", "clean", "--out", tmp_path, "--yes", code=1)
+    assert printed.splitlines() == [str(tmp_path / f"20260101-00000{number}-x") for number in (2, 1, 0)]
+    assert {path.name for path in tmp_path.iterdir()} == {"latest", kept.name, partial.name}
+    assert (partial / "loss_annotated.png").read_text() == "mine"
+    assert (partial / "trajectories.npz").exists()
+
+
+def test_the_record_lists_exactly_the_files_of_the_run(tmp_path: Path) -> None:
+    for name, make in MADE.items():
+        folder = folder_of(make(tmp_path / name))
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.name != "run.json"}
+        assert json.loads((folder / "run.json").read_text())["files"] == sizes
+        assert not {"partial.json", ".lock", "blocks"} & sizes.keys()
+
+
+# File systems without locks
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, None])
+def test_runs_and_sweeps_work_on_file_systems_without_locks(
+    code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def refuse(*arguments: object) -> None:
+        assert code is not None
+        raise OSError(code, os.strerror(code))
+
+    if code is None:
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    else:
+        monkeypatch.setattr(fcntl, "flock", refuse)
+    momentumlab.run(RAVINE, out=tmp_path, plots=False)
+    momentumlab.run(RAVINE, out=tmp_path, plots=False, record="none")
+    assert states(tmp_path) == ["complete"] * 2
+
+
+@ON_LINUX
+def test_without_locks_the_process_decides_whether_a_run_is_running(
+    slow_run: "subprocess.Popen[str]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert states(tmp_path / "runs") == ["running"]
+    assert "is running" in typed("runs", "rm", "2", "--out", tmp_path / "runs", "--yes", code=1)
+    slow_run.kill()
+    slow_run.communicate()
+    assert states(tmp_path / "runs") == ["interrupted"]
+
+
+def test_a_lock_that_another_process_holds_is_respected(tmp_path: Path) -> None:
+    with only_one(tmp_path), pytest.raises(momentumlab.MomentumLabError, match="another process"), only_one(tmp_path):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF])
+def test_runs_work_on_file_systems_that_cannot_sync_a_folder(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    momentumlab.run(RAVINE, out=tmp_path, plots=False)
+    assert states(tmp_path) == ["complete"]
+
+
+def test_a_disk_that_reports_an_error_leaves_the_folder_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(momentumlab.MomentumLabError, match="input/output error"):
+        momentumlab.run(RAVINE, out=tmp_path, plots=False)
+    assert states(tmp_path) == ["interrupted"]
+
+
+# One bad folder never breaks a command
+
+VALUES: list[Any] = [
+    None, True, -1, 0, 1.5, 10**400, float("nan"), float("inf"), "", "x" * 10_000, "\x1b[2J\n", "\ud800", "../../x",
+    [], [1], [None], {}, {"a": 1}, {"": -1}, {"../x": 1}, [[[]]], "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-23:59",
+]  # fmt: skip
+
+
+def check_commands(out: Path, healthy: Path) -> None:
+    """Run every command on a folder of run folders: each must end quickly and without an unexpected exception."""
+    with limited(20):
+        for form in ("table", "json", "csv"):
+            assert healthy.name in typed("runs", "list", "--out", out, "--limit", "0", "--format", form)
+        typed("runs", "--out", out, "--since", "1d", "--optimizer", "sgd", "--status", "complete")
+        assert healthy.name in typed("runs", "show", healthy.name, "--out", out, "--format", "json")
+        assert momentumlab.list_runs(out)
+        for name in sorted(path.name for path in out.iterdir() if path.name not in (healthy.name, "latest")):
+            for command in ("show", "export"):
+                run(["runs", command, str(out / name)])
+            run(["runs", "compare", str(out / name), str(healthy)])
+        run(["runs", "clean", "--out", str(out), "--yes"])
+
+
+def run(arguments: list[str]) -> str:
+    """Run a command that may succeed or be refused."""
+    from typer.testing import CliRunner
+
+    from momentumlab.cli import app
+
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code in (0, 1, 2), done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit), (arguments, done.exception)
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A complete run and an unfinished sweep."""
+    from datetime import datetime
+
+    from momentumlab.runs import write as store
+
+    out = tmp_path_factory.mktemp("templates")
+    complete = folder_of(momentumlab.run(RAVINE, out=out, plots=False, name="complete"))
+    experiment = momentumlab.load(surface="ravine", optimizer="momentum", lr="linspace(0.01, 0.1, 7)", name="half")
+    return [complete, store.begin_sweep(experiment, out, datetime.now(), 4)]
+
+
+def record_keys(path: Path) -> list[str]:
+    return [*json.loads(path.read_text())]
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced"])
+@pytest.mark.parametrize("which", ["run.json", "partial.json", "result.json"])
+def test_every_key_of_a_record_may_be_missing_or_wrong(
+    which: str, change: str, templates: list[Path], tmp_path: Path
+) -> None:
+    complete, partial = templates
+    source = partial if which == "partial.json" else complete
+    healthy = Path(shutil.copytree(complete, tmp_path / "20260101-000000-healthy"))
+    record = json.loads((source / which).read_text())
+    random = Random(which)
+    for number, key in enumerate(record):
+        values = [None] if change == "removed" else random.sample(VALUES, 6) if which == "result.json" else VALUES
+        for i, value in enumerate(values):
+            folder = Path(shutil.copytree(source, tmp_path / f"20260102-{number:04}{i:02}-{key}"))
+            changed = {name: each for name, each in record.items() if name != key}
+            (folder / which).write_text(json.dumps(changed if change == "removed" else {**record, key: value}))
+    check_commands(tmp_path, healthy)
+
+
+def long_nesting(path: Path) -> None:
+    path.write_text('{"format": ' + "[" * 100_000)
+
+
+def sparse(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.touch()
+    os.truncate(path, 5 * 10**9)
+
+
+def loop(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+
+
+def fifo(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def directory(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def unreadable(path: Path) -> None:
+    path.chmod(0)
+
+
+def foreign_link(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+
+
+FAULTS = [long_nesting, sparse, loop, fifo, directory, unreadable, foreign_link]
+
+
+@ON_LINUX
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_every_file_of_a_folder_may_be_anything(
+    fault: Callable[[Path], None], templates: list[Path], tmp_path: Path
+) -> None:
+    complete, partial = templates
+    healthy = Path(shutil.copytree(complete, tmp_path / "20260101-000000-healthy"))
+    for source in templates:
+        names = sorted(
+            {path.name for path in source.iterdir() if path.is_file()} | {"run.json", "partial.json", ".lock"}
+        )
+        for name in names:
+            for is_listed in (True, False):
+                folder = tmp_path / f"20260102-{len(list(tmp_path.iterdir())):06}-x"
+                shutil.copytree(source, folder)
+                record = json.loads((complete / "run.json").read_text())
+                if not is_listed and (folder / "run.json").exists():  # reading must then find what the list cannot
+                    (folder / "run.json").write_text(json.dumps({**record, "files": {}}))
+                if fault is not unreadable or (folder / name).exists():
+                    fault(folder / name)
+    for name in ("00010101-000000-x", "99991231-235959-x", "20260101-000000-\x1b[2J", "x"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        fault(tmp_path / name / "partial.json") if fault is not unreadable else None
+    check_commands(tmp_path, healthy)
+
+
+@pytest.mark.parametrize("zone", ["UTC+99999999999", "XXX999", "UTC+24:00:01", "Nowhere/City", "²", ":", ""])
+def test_an_impossible_time_zone_does_not_matter(zone: str, tmp_path: Path) -> None:
+    def finished(*arguments: str) -> str:
+        done = subprocess.run(
+            [MOMENTUMLAB, *arguments], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "TZ": zone}
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    folder = finished("run", "--surface", "ravine", "--optimizer", "sgd", "--no-plots", "--quiet").strip()
+    assert Path(folder).name in finished("runs", "--since", "2d")
+    (tmp_path / folder / "run.json").unlink()
+    assert "damaged" in finished("runs")
+
+
+# Plug-ins and data files
+
+GULLY = ["--surface", "gully", "--optimizer", "ball", "--lr", "stairs(0.05)", "--iterations", "3", "--quiet"]
+
+
+@pytest.fixture
+def with_plugin(tmp_path: Path, command: Command) -> Path:
+    (tmp_path / "lab.py").write_text(LAB)
+    done = command("run", "--plugin", "lab.py", *GULLY)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / done.stdout.strip()
+
+
+COMMANDS = {
+    "list": [],
+    "show": ["latest"],
+    "compare": ["latest"],
+    "plot": ["latest", "--only", "loss"],
+    "rerun": ["latest"],
+    "export": ["latest"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_run_with_a_plugin_reopens_in_every_command(name: str, with_plugin: Path, command: Command) -> None:
+    done = command("runs", name, *COMMANDS[name])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert command("runs", "--format", "json").stdout.count('"complete"') == 1
+
+
+@pytest.mark.parametrize("fault", ["changed", "missing", "a FIFO", "a copy of the folder"])
+@pytest.mark.parametrize("name", ["compare", "plot", "rerun", "export"])
+def test_a_plugin_that_cannot_be_loaded_is_named_and_the_folder_is_not_called_damaged(
+    fault: str, name: str, with_plugin: Path, command: Command, tmp_path: Path
+) -> None:
+    changed = LAB + "\nprint('this code has not been run before')\n"
+    if fault == "changed":
+        (tmp_path / "lab.py").write_text(changed)
+    elif fault == "a copy of the folder":
+        copied = Path(shutil.copytree(with_plugin, tmp_path / "20260101-000000-copied"))
+        shutil.rmtree(with_plugin)
+        copied.rename(with_plugin)
+    else:
+        (tmp_path / "lab.py").unlink()
+        if fault == "a FIFO":
+            os.mkfifo(tmp_path / "lab.py")
+    done = command("runs", name, *COMMANDS[name])
+    assert done.returncode == 1
+    assert str(tmp_path / "lab.py") in done.stderr
+    assert "--plugin" in done.stderr
+    assert "damaged" not in done.stderr
+    assert "this code" not in done.stderr + done.stdout
+    assert '"complete"' in command("runs", "--format", "json").stdout
+    shown = command("runs", "show", "latest", "--format", "json")
+    stored = json.loads((with_plugin / "result.json").read_text())
+    assert json.loads(shown.stdout)["trials"] == stored["trials"]
+    assert str(tmp_path / "lab.py") in shown.stderr
+    (tmp_path / "other.py").write_text(changed)
+    done = command("runs", name, *COMMANDS[name], "--plugin", "other.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_plugin_option_exists_in_every_command(command: Command, tmp_path: Path) -> None:
+    for words in (*(["runs", name] for name in (*COMMANDS, "rm", "clean")), ["schema"]):
+        assert "--plugin" in command(*words, "--help").stdout, words
+
+
+@pytest.mark.parametrize("fault", ["missing", "changed", "a FIFO"])
+def test_stored_numbers_are_shown_without_the_data_file(fault: str, command: Command, tmp_path: Path) -> None:
+    data = tmp_path / "t.csv"
+    data.write_text("x,y\n1,2\n2,3\n3,4.5\n")
+    (tmp_path / "fit.yaml").write_text(
+        "surface: {name: least_squares, data: t.csv, target: y}\noptimizer: sgd\nlr: 0.1\niterations: 5\n"
+    )
+    folder = tmp_path / command("run", "fit.yaml", "--no-plots", "--quiet").stdout.strip()
+    printed = command("runs", "show", "latest", "--format", "json").stdout
+    data.unlink()
+    if fault == "changed":
+        data.write_text("a,b\n1,2\n")
+    elif fault == "a FIFO":
+        os.mkfifo(data)
+    assert '"complete"' in command("runs", "--format", "json").stdout
+    for form in ("table", "json", "csv"):
+        done = command("runs", "show", "latest", "--format", form)
+        assert done.returncode == 0, done.stderr
+        assert f"data file {data} {'has changed' if fault == 'changed' else 'is missing'}" in done.stderr
+        assert form != "json" or json.loads(done.stdout) == json.loads(printed)
+    done = command("runs", "rerun", "latest")
+    assert done.returncode == 1
+    assert str(data) in done.stderr
+    assert "damaged" not in done.stderr
+    assert folder.exists()
+
+
+# Python
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_open_run_returns_the_result_that_was_written(name: str, tmp_path: Path) -> None:
+    made = MADE[name](tmp_path)
+    for path in (tmp_path / "latest", str(folder_of(made)), str(folder_of(made))[:-1]):
+        opened = momentumlab.open_run(path)
+        assert type(opened) is type(made)
+        assert repr(opened.summary()) == repr(made.summary())
+    (run,) = momentumlab.list_runs(tmp_path)
+    assert (run.path, run.status) == (folder_of(made), RunStatus.COMPLETE)
+    assert momentumlab.list_runs(tmp_path / "nowhere") == []
+
+
+# What is written, and by what
+
+PACKAGE = str(ROOT / "momentumlab") + os.sep
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class Writes:
+    """Every file that is opened for writing or made, with the innermost module of the package that is responsible."""
+
+    is_on = False
+    found: list[tuple[str, str]] = []  # noqa: RUF012
+
+
+def note_write(event: str, arguments: tuple[Any, ...]) -> None:
+    if not Writes.is_on:
+        return
+    is_open = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
+    if not is_open and event not in ("os.mkdir", "os.rename", "os.remove", "os.symlink"):
+        return
+    path = arguments[1] if event == "os.symlink" else arguments[0]
+    frame = sys._getframe()
+    while frame.f_back is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    if isinstance(path, (str, os.PathLike)) and os.fspath(path) != os.devnull:
+        Writes.found.append((frame.f_code.co_filename.removeprefix(PACKAGE), os.path.abspath(path)))  # noqa: PTH100
+
+
+def test_only_run_folders_write_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    momentumlab.run(RAVINE).plot_losses().canvas.draw()  # caches of matplotlib
+    sys.addaudithook(note_write)
+    Writes.found, Writes.is_on = [], True
+    try:
+        momentumlab.run(RAVINE)
+        momentumlab.compare(surface="booth", optimizers=["sgd", "adam"], budget=8, iterations=9)
+        for words in (
+            ["list", "surfaces"],
+            ["show", "surface", "ravine"],
+            ["schema"],
+            ["predict", "--surface", "booth"],
+        ):
+            run(words)
+        assert Writes.found == []
+        for make in MADE.values():
+            make(tmp_path / "runs")
+        for words in (["list"], ["show", "latest"], ["rerun", "latest"], ["export", "latest"], ["compare", "latest"]):
+            run(["runs", *words])
+    finally:
+        Writes.is_on = False
+    assert {module.split("/")[0] for module, _ in Writes.found} == {"runs"}
+    assert all(path.startswith(str(tmp_path / "runs")) for _, path in Writes.found)
+    for folder in runs_in(tmp_path / "runs"):
+        assert {path.name for path in folder.path.iterdir()} == {*folder.files, "run.json"}
