@@ -22,7 +22,7 @@ from tests.conftest import ROOT, Command
 from tests.fuzz.judge import limited
 from tests.test_faults import MOMENTUMLAB, ON_LINUX, begin
 from tests.test_plugins import LAB
-from tests.test_runs import MADE, folder_of, typed
+from tests.test_runs import MADE, change_record, folder_of, typed
 
 RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 12}
 
@@ -199,7 +199,8 @@ def test_a_disk_that_reports_an_error_leaves_the_folder_unfinished(
 
 VALUES: list[Any] = [
     None, True, -1, 0, 1.5, 10**400, float("nan"), float("inf"), "", "x" * 10_000, "\x1b[2J\n", "\ud800", "../../x",
-    [], [1], [None], {}, {"a": 1}, {"": -1}, {"../x": 1}, [[[]]], "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-23:59",
+    [], [1], [None], {}, {"a": 1}, {"": -1}, {"../x": 1}, [[[]]], "0001-01-01T00:00:00+00:00",
+    "9999-12-31T23:59:59-23:59",
 ]  # fmt: skip
 
 
@@ -211,10 +212,9 @@ def check_commands(out: Path, healthy: Path) -> None:
         typed("runs", "--out", out, "--since", "1d", "--optimizer", "sgd", "--status", "complete")
         assert healthy.name in typed("runs", "show", healthy.name, "--out", out, "--format", "json")
         assert momentumlab.list_runs(out)
-        for name in sorted(path.name for path in out.iterdir() if path.name not in (healthy.name, "latest")):
-            for command in ("show", "export"):
-                run(["runs", command, str(out / name)])
-            run(["runs", "compare", str(out / name), str(healthy)])
+        others = sorted(str(path) for path in out.iterdir() if path.name not in (healthy.name, "latest"))
+        for number, name in enumerate(others):
+            run(["runs", ("show", "export", "compare")[number % 3], name])
         run(["runs", "clean", "--out", str(out), "--yes"])
 
 
@@ -243,14 +243,10 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [complete, store.begin_sweep(experiment, out, datetime.now(), 4)]
 
 
-def record_keys(path: Path) -> list[str]:
-    return [*json.loads(path.read_text())]
-
-
-@pytest.mark.parametrize("change", ["removed", "replaced"])
 @pytest.mark.parametrize("which", ["run.json", "partial.json", "result.json"])
+@pytest.mark.parametrize("values", [3, pytest.param(len(VALUES), marks=pytest.mark.long)])
 def test_every_key_of_a_record_may_be_missing_or_wrong(
-    which: str, change: str, templates: list[Path], tmp_path: Path
+    values: int, which: str, templates: list[Path], tmp_path: Path
 ) -> None:
     complete, partial = templates
     source = partial if which == "partial.json" else complete
@@ -258,11 +254,10 @@ def test_every_key_of_a_record_may_be_missing_or_wrong(
     record = json.loads((source / which).read_text())
     random = Random(which)
     for number, key in enumerate(record):
-        values = [None] if change == "removed" else random.sample(VALUES, 6) if which == "result.json" else VALUES
-        for i, value in enumerate(values):
+        rest = {name: each for name, each in record.items() if name != key}
+        for i, changed in enumerate([rest, *({**rest, key: value} for value in random.sample(VALUES, values))]):
             folder = Path(shutil.copytree(source, tmp_path / f"20260102-{number:04}{i:02}-{key}"))
-            changed = {name: each for name, each in record.items() if name != key}
-            (folder / which).write_text(json.dumps(changed if change == "removed" else {**record, key: value}))
+            (folder / which).write_text(json.dumps(changed))
     check_commands(tmp_path, healthy)
 
 
@@ -308,33 +303,28 @@ FAULTS = [long_nesting, sparse, loop, fifo, directory, unreadable, foreign_link]
 def test_every_file_of_a_folder_may_be_anything(
     fault: Callable[[Path], None], templates: list[Path], tmp_path: Path
 ) -> None:
-    complete, partial = templates
-    healthy = Path(shutil.copytree(complete, tmp_path / "20260101-000000-healthy"))
-    for source in templates:
-        names = sorted(
-            {path.name for path in source.iterdir() if path.is_file()} | {"run.json", "partial.json", ".lock"}
-        )
-        for name in names:
-            for is_listed in (True, False):
-                folder = tmp_path / f"20260102-{len(list(tmp_path.iterdir())):06}-x"
-                shutil.copytree(source, folder)
-                record = json.loads((complete / "run.json").read_text())
-                if not is_listed and (folder / "run.json").exists():  # reading must then find what the list cannot
-                    (folder / "run.json").write_text(json.dumps({**record, "files": {}}))
-                if fault is not unreadable or (folder / name).exists():
-                    fault(folder / name)
+    healthy = Path(shutil.copytree(templates[0], tmp_path / "20260101-000000-healthy"))
+    for number, source in enumerate(templates):
+        names = {"run.json", "partial.json", ".lock", *(path.name for path in source.iterdir() if path.is_file())}
+        for i, name in enumerate(sorted(names)):
+            folder = Path(shutil.copytree(source, tmp_path / f"20260102-{number:03}{i:03}-x"))
+            if (folder / "run.json").exists() and name != "run.json":  # reading must find what the list then cannot
+                change_record(folder, files={})
+            if fault is not unreadable or (folder / name).exists():
+                fault(folder / name)
     for name in ("00010101-000000-x", "99991231-235959-x", "20260101-000000-\x1b[2J", "x"):
         (tmp_path / name).mkdir(exist_ok=True)
         fault(tmp_path / name / "partial.json") if fault is not unreadable else None
     check_commands(tmp_path, healthy)
 
 
-@pytest.mark.parametrize("zone", ["UTC+99999999999", "XXX999", "UTC+24:00:01", "Nowhere/City", "²", ":", ""])
+@pytest.mark.parametrize("zone", ["UTC+99999999999", "UTC+24:00:01", "Nowhere/City", "²"])
 def test_an_impossible_time_zone_does_not_matter(zone: str, tmp_path: Path) -> None:
     def finished(*arguments: str) -> str:
         done = subprocess.run(
-            [MOMENTUMLAB, *arguments], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "TZ": zone}
-        )
+            [MOMENTUMLAB, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "TZ": zone},
+        )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return done.stdout
 
@@ -367,10 +357,10 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_run_with_a_plugin_reopens_in_every_command(name: str, with_plugin: Path, command: Command) -> None:
-    done = command("runs", name, *COMMANDS[name])
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_run_with_a_plugin_reopens_in_every_command(with_plugin: Path, command: Command) -> None:
+    for name, arguments in COMMANDS.items():
+        done = command("runs", name, *arguments)
+        assert (done.returncode, done.stderr) == (0, ""), name
     assert command("runs", "--format", "json").stdout.count('"complete"') == 1
 
 

@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from momentumlab.errors import printable
 from momentumlab.runs.layout import (
     COMPARISON,
     FORMAT,
@@ -351,7 +352,9 @@ def read_json(path: Path, checks: Mapping[str, Callable[[Any], bool]]) -> dict[s
     if not isinstance(record, dict):
         raise DamageError(f"{path.name} is not a JSON object")
     if record.get("format", FORMAT) != FORMAT:
-        raise DamageError(f"{path.name} has format {str(record['format'])[:20]}; this version reads format {FORMAT}")
+        raise DamageError(
+            f"{path.name} has format {printable(str(record['format'])[:20])}; this version reads format {FORMAT}"
+        )
     for key, check in checks.items():
         if key not in record or not check(record[key]):
             raise DamageError(f"{path.name}: '{key}' is {'invalid' if key in record else 'missing'}")
