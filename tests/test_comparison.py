@@ -17,7 +17,7 @@ from momentumlab.config import load_comparison, to_yaml
 from momentumlab.experiment import Objective
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report import ComparisonReport
-from momentumlab.report.comparison_table import sheets
+from momentumlab.report.comparison_table import comparison_tables
 from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match, Standing
 from momentumlab.search.profiles import performance_ratios, profile
@@ -280,7 +280,7 @@ def test_the_default_target_is_the_accuracy_above_the_lowest_loss() -> None:
 
 
 def test_the_overall_table_counts_ranks_and_problems(many: ComparisonResult) -> None:
-    *_, overall = sheets(ComparisonReport(result=many))
+    *_, overall = comparison_tables(ComparisonReport(result=many))
     ranks = {name: [standing_of(match, name).rank for match in many.matches] for name in THREE}
     for name, mean, first, reached in overall.rows:
         assert float(mean) == pytest.approx(np.mean(ranks[name]), rel=1e-2)

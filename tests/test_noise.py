@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 import momentumlab
 from momentumlab import engine
@@ -19,7 +18,7 @@ from momentumlab.executor import Workers
 from momentumlab.noise import LONGEST_PAGE, NOISE_MODELS, Errors, Gaussian, HeavyTailed
 from momentumlab.plan import make_plan
 from momentumlab.report import report_of
-from momentumlab.report.result_table import rich_table
+from momentumlab.report.result_table import result_table
 from momentumlab.search.planes import arrays, planes
 from momentumlab.theory import compromises, heavy_ball_variance, nesterov_variance, noise_floor
 from tests.conftest import Command
@@ -258,24 +257,20 @@ def test_no_noise_is_no_noise() -> None:
 
 def test_the_table_has_a_row_per_setting() -> None:
     result = momentumlab.run({**NOISY, "beta": [0.5, 0.9], "replicates": 16})
-    console = Console(width=140)
-    with console.capture() as capture:
-        console.print(rich_table(report_of(result)))
-    heading, columns, *rows = capture.get().splitlines()
+    heading, columns, *rows = (
+        "".join(text for text, _ in line) for line in result_table(report_of(result)).rendered(140)
+    )
     assert "gaussian noise (0.1), 16 replicates" in heading
     for column in ("final loss", "noise floor", "predicted", "averaged"):
         assert column in columns
     low, median, high = np.quantile(result.final_losses[:16], [0.25, 0.5, 0.75])
     assert f"{median:.3g} [{low:.3g}, {high:.3g}]" in rows[0]
-    assert rows[2].startswith("over 16 replicates")
+    assert "final loss over 16 replicates: median [quartiles]" in rows[2:]
 
 
 def test_many_settings_are_ranked_by_their_medians() -> None:
     result = momentumlab.run({**NOISY, "lr": "linspace(0.01, 0.15, 30)", "iterations": 60}, record="all")
-    console = Console(width=140)
-    with console.capture() as capture:
-        console.print(rich_table(report_of(result)))
-    assert "the best 10 of 30 settings" in capture.get()
+    assert "the best 10 of 30 settings" in "".join(result_table(report_of(result)).remarks)
 
 
 def test_rows_for_programs_are_trials(command: Command) -> None:

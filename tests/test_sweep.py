@@ -29,7 +29,7 @@ from momentumlab.plan import Plan, make_plan
 from momentumlab.registry import Array
 from momentumlab.report import report_of
 from momentumlab.report.figures.maps import map_figures
-from momentumlab.report.sweep_table import remarks
+from momentumlab.report.sweep_table import sweep_tables
 from momentumlab.result import Result, Status
 from momentumlab.runs import write as store
 from momentumlab.runs.layout import only_one
@@ -297,7 +297,8 @@ def test_the_reach_ends_where_results_are_twice_as_bad(plane: Result) -> None:
         assert (line[first : last + 1] <= 2 * results.min()).all()
         for beyond in (first - 1, last + 1):
             assert not 0 <= beyond < len(line) or line[beyond] > 2 * results.min()
-    assert "converged" in "".join(remarks(only))
+    (table,) = sweep_tables(report_of(plane))
+    assert "converged" in "".join(table.remarks)
 
 
 @pytest.mark.parametrize(
@@ -653,7 +654,7 @@ def test_what_has_stalled_is_not_drawn_as_the_best() -> None:
     panel = map_figures(report_of(result))["map_iterations"]().axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
     assert np.nanmin(shown) == only.best_result > 10
-    assert "have stalled" in "".join(remarks(only))
+    assert "of the converged stalled" in "".join(sweep_tables(report_of(result))[0].remarks)
 
 
 def test_cells_of_several_surfaces_begin_at_their_own_heights() -> None:

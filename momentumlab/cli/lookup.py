@@ -54,7 +54,7 @@ def predict(options: Options) -> None:
         if options.output is Format.JSON:
             print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
         else:
-            show(predictions.rich_predictions(plan))
+            show(*predictions.prediction_tables(plan))
 
 
 @command(
@@ -91,7 +91,7 @@ def translate(
     from momentumlab.conventions import translate as translated
     from momentumlab.conventions.reading import read_translation
     from momentumlab.report.data import json_text, strict
-    from momentumlab.report.translation_table import document, rich_translations
+    from momentumlab.report.translation_table import document, translation_tables
 
     given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
     convention, targets = read_translation(source, target, given)
@@ -100,7 +100,7 @@ def translate(
     if output is DataFormat.JSON:
         print(json_text(strict(document(proven))))
     else:
-        show(rich_translations(proven))
+        show(*translation_tables(proven))
 
 
 @command(
@@ -180,7 +180,7 @@ def show_entry(
 
     if out and kind is not Kind.SURFACE:
         raise ConfigError([Problem(place="--out", message="nothing is drawn; add --response")])
-    show(card(f"{kind.value}s", name))
+    show(*card(f"{kind.value}s", name))
     if plot or out:
         from momentumlab.report.figures import surface_figure
         from momentumlab.runs import write as store
@@ -199,7 +199,7 @@ def _show_response(options: Options, output: DataFormat, out: Path | None) -> No
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
     from momentumlab.report.data import json_text, strict
-    from momentumlab.report.response_table import responses, rich_responses, rows, title
+    from momentumlab.report.response_table import response_table, responses, rows, title
     from momentumlab.runs import write as store
 
     (loaded,) = load_experiments(options)
@@ -212,7 +212,7 @@ def _show_response(options: Options, output: DataFormat, out: Path | None) -> No
         return
     from momentumlab.report.figures import response_figure
 
-    show(rich_responses(found))
+    show(response_table(found))
     path = out or Path(f"{found[0].trial.optimizer}_response.png")
     store.write_figure(path, response_figure([(one.label, one.response) for one in found], title(found)))
     print(f"\n{path}")

@@ -42,15 +42,15 @@ def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool) 
     elif output is Format.TABLE and report.is_sweep:
         from momentumlab.report.sweep_table import sweep_tables
 
-        show(sweep_tables(report))
+        show(*sweep_tables(report))
         print(report.run_folder)
     elif output is Format.TABLE:
-        from momentumlab.report.result_table import rich_table, steps_table
+        from momentumlab.report.result_table import result_table, steps_table
 
         for number in range(report.result.trials if steps else 0):
             show(steps_table(report, number))
             print()
-        show(rich_table(report))
+        show(result_table(report))
         print(report.run_folder)
 
 
@@ -65,9 +65,9 @@ def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool)
 
         print(json_text(json_document(report)))
     elif output is Format.TABLE:
-        from momentumlab.report.comparison_table import rich_tables
+        from momentumlab.report.comparison_table import comparison_tables
 
-        show(rich_tables(report))
+        show(*comparison_tables(report))
         print(report.run_folder)
 
 

@@ -107,9 +107,7 @@ def list_runs(
         elif not chosen:
             print_notes([f"there are no runs in {out}" if not every else f"none of {len(every):,} runs matches"])
         else:
-            from rich.cells import cell_len
-
-            print("\n".join(listing.table(printed, cell_len)))
+            show(listing.table(printed))
             if len(printed) < len(chosen):
                 print(f"the newest {len(printed)} of {len(chosen):,} runs; --limit 0 lists all")
 
@@ -182,7 +180,7 @@ def compare_runs(
         elif output is Format.CSV:
             print(table_text(comparing.csv_rows(loaded)), end="")
         else:
-            show(comparing.rich_side_by_side(together))
+            show(comparing.side_by_side_table(together))
         if figure is not None:
             for path in store.write_figures(figure.parent, drawn, {}, dpi=None):
                 print(path, file=sys.stdout if output is Format.TABLE else sys.stderr)

@@ -12,7 +12,7 @@ from momentumlab.errors import ConfigError, MomentumLabError, printable
 from momentumlab.stopping import end
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from momentumlab.report.table import Table
 
 
 @contextmanager
@@ -96,13 +96,16 @@ def silence(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def show(renderable: "RenderableType") -> None:
-    """Print as wide as the terminal, or 160 columns wide without one."""
+def show(*tables: "Table") -> None:
+    """Print tables with an empty line between them, as wide as the terminal, or 160 columns wide without one."""
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 160
     with console.capture() as captured:  # Rich ends the process if it meets a closed pipe
-        console.print(renderable)
+        for number, table in enumerate(tables):
+            if number:
+                console.print()
+            console.print(table)
     sys.stdout.write(captured.get())

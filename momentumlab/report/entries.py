@@ -1,13 +1,8 @@
-"""What ``list`` and ``show`` print: the catalogues, from what their classes declare."""
+"""``list`` and ``show``: the entries of all registries, as their classes declare them."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from momentumlab.conventions import CONVENTIONS
 from momentumlab.datasets.builtin import DATA_SETS
@@ -15,11 +10,12 @@ from momentumlab.errors import ConfigError, Problem
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Parameter, Registry, Value, did_you_mean, explanation_of, title_of
-from momentumlab.report.labels import point, short
+from momentumlab.report.labels import exact, point
+from momentumlab.report.table import Column, Kind, Table
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES, Tag
 
-CATALOGUES: dict[str, Registry[Any]] = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "surfaces": SURFACES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
@@ -30,33 +26,34 @@ CATALOGUES: dict[str, Registry[Any]] = {
 
 
 def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """A catalogue, by its plural, as data; of the surfaces, those with all the tags.
+    """Describe all entries of a registry, given its plural; of the surfaces, those with all the tags.
 
     Raises
     ------
     ConfigError
-        If one of the tags is none, or the catalogue has no tags.
+        If a tag is unknown, or the registry has no tags.
     """
-    catalogue = CATALOGUES[noun]
-    catalogue.load_installed()
+    registry = REGISTRIES[noun]
+    registry.load_installed()
     wanted = _known(tags)
-    if wanted and catalogue is not SURFACES:
-        raise ConfigError([Problem(place="--tag", message=f"only surfaces have tags; leave it out for {noun}")])
-    every = (describe(catalogue, name) for name in sorted(catalogue))
+    if wanted and registry is not SURFACES:
+        raise ConfigError([Problem(place="--tag", message=f"only surfaces have tags: leave it out for {noun}")])
+    every = (describe(registry, name) for name in sorted(registry))
     return [entry for entry in every if wanted <= set(entry.get("tags", ()))]
 
 
 def _known(tags: Iterable[str]) -> set[str]:
-    """The tags, if all of them are.
+    """Check tags.
 
     Raises
     ------
     ConfigError
-        With every one that is none.
+        With every tag that is unknown.
     """
     known = [tag.value for tag in Tag]
+    remedy = f"the tags are {', '.join(known)}"
     problems = [
-        Problem(place="--tag", message=f"unknown tag '{tag}'{did_you_mean(tag, known)}; there are {', '.join(known)}")
+        Problem(place="--tag", message=f"unknown tag '{tag}'{did_you_mean(tag, known)}; {remedy}")
         for tag in tags
         if tag not in known
     ]
@@ -65,28 +62,29 @@ def _known(tags: Iterable[str]) -> set[str]:
     return set(tags)
 
 
-def describe(catalogue: Registry[Any], name: str) -> dict[str, Any]:
-    """All that is declared of one entry, as data."""
-    cls = catalogue[name]
+def describe(registry: Registry[Any], name: str) -> dict[str, Any]:
+    """Return everything that an entry declares, as data."""
+    cls = registry[name]
     description: dict[str, Any] = {
         "name": cls.name,
-        "aliases": list(catalogue.aliases(cls.name)),
+        "aliases": list(registry.aliases(cls.name)),
         "title": title_of(cls),
+        "family": cls.__module__.rpartition(".")[2],
         "explanation": explanation_of(cls),
         "parameters": [_parameter(parameter) for parameter in cls.parameters()],
         "source": cls.source,
     }
-    if catalogue is OPTIMIZERS:
+    if registry is OPTIMIZERS:
         return {**description, "equation": cls.equation}
-    if catalogue is CONVENTIONS:
+    if registry is CONVENTIONS:
         return {**description, "equation": cls.equation, "users": cls.users, "stored": cls.stored}
-    if catalogue is DATA_SETS:
+    if registry is DATA_SETS:
         return description
-    if catalogue in (SCHEDULES, NOISE_MODELS):
+    if registry in (SCHEDULES, NOISE_MODELS):
         return {**description, "formula": cls.formula}
     lacking = [parameter.name for parameter in cls.parameters() if parameter.required]
     if lacking:
-        message = f"{' and '.join(lacking)} must be numbers here: write them into '{cls.name}'"
+        message = f"{' and '.join(lacking)} must be numbers here: replace them in '{cls.name}'"
         raise ConfigError([Problem(place="", message=message)])
     surface = cls()
     dimension = surface.default_dimension
@@ -109,31 +107,27 @@ def describe(catalogue: Registry[Any], name: str) -> dict[str, Any]:
     }
 
 
-def list_table(noun: str, listed: Iterable[dict[str, Any]]) -> Table:
-    """A line for each of some entries of a catalogue."""
-    table = Table(box=None, pad_edge=False)
-    are_surfaces = noun == "surfaces"
-    formula = "equation" if noun in ("optimizers", "conventions") else "formula"
-    for heading in ("name", *(["tags"] if are_surfaces else []), "parameters", formula):
-        table.add_column(heading, no_wrap=heading == "name")
-    for entry in listed:
-        names = ", ".join(parameter["name"] for parameter in entry["parameters"])
-        words = [", ".join(entry["tags"])] if are_surfaces else []
-        table.add_row(Text(entry["name"], style="bold"), *words, names, escape(entry[formula]))
-    return table
+def list_table(noun: str, listed: Sequence[dict[str, Any]]) -> Table:
+    """Return a line for each of some entries of a registry."""
+    columns = [Column(heading="name", cells=[entry["name"] for entry in listed], kind=Kind.NAME)]
+    if noun == "surfaces":
+        columns.append(Column(heading="dimension", cells=[_short_dimension(entry) for entry in listed], kind=Kind.NAME))
+    columns += [
+        Column(heading="family", cells=[entry["family"] for entry in listed], kind=Kind.NAME),
+        Column(heading="description", cells=[entry["title"].replace("``", "'") for entry in listed], kind=Kind.PROSE),
+    ]
+    return Table(columns=columns)
 
 
 def page(noun: str, listed: Iterable[dict[str, Any]]) -> str:
-    """Some entries of a catalogue as one page of Markdown; before surfaces, what their tags mean."""
-    tags = list(_tag_rows()) if noun == "surfaces" else []
+    """Return some entries of a registry as one page of Markdown; before surfaces, the meaning of the tags."""
+    tags = []
+    if noun == "surfaces":
+        cells = [tag.value for tag in Tag], [tag.meaning for tag in Tag]
+        headings = ("tag", "meaning")
+        columns = [Column(heading=heading, cells=each) for heading, each in zip(headings, cells, strict=True)]
+        tags = [Table(columns=columns).markdown(), ""]
     return "\n".join([*tags, *(line for entry in listed for line in _section(entry))])
-
-
-def _tag_rows() -> Iterator[str]:
-    yield "| tag | says that |"
-    yield "|---|---|"
-    yield from (f"| {tag.value} | {tag.meaning} |" for tag in Tag)
-    yield ""
 
 
 def _section(entry: dict[str, Any]) -> Iterator[str]:
@@ -141,112 +135,118 @@ def _section(entry: dict[str, Any]) -> Iterator[str]:
     yield f"{entry['title']}\n"
     if "tags" in entry:
         yield f"![{entry['name']}](surfaces/{entry['name']}.png)\n"
-    yield f"```text\n{entry.get('equation') or entry['formula']}\n```\n"
+    if formula := _formula(entry):
+        yield f"```text\n{formula}\n```\n"
     if entry["explanation"]:
         yield f"{entry['explanation'].replace('``', '`')}\n"
-    yield from _parameter_rows(
-        entry["parameters"], "parameter" if "tags" in entry or "equation" in entry else "argument"
-    )
+    if entry["parameters"]:
+        yield _parameters(entry, marks="`").markdown()
+        yield ""
     if facts := list(_facts(entry)):
-        yield from (f"- {fact}" for fact in facts)
+        yield from (f"- {name}: {fact}" for name, fact in facts)
         yield ""
     also = f" Also called `{'`, `'.join(entry['aliases'])}`." if entry["aliases"] else ""
     yield f"Source: {entry['source']}.{also}\n"
 
 
-def _parameter_rows(parameters: list[dict[str, Any]], word: str) -> Iterator[str]:
-    if not parameters:
-        return
-    have_dialects = any(parameter["name"] == "lr" for parameter in parameters)  # an optimizer's
-    headings = [word, "default", *(["optax's"] if have_dialects else []), "bounds", "meaning"]
-    yield f"| {' | '.join(headings)} |"
-    yield f"|{'---|' * len(headings)}"
-    for parameter in parameters:
-        also = f" (also `{'`, `'.join(parameter['aliases'])}`)" if parameter["aliases"] else ""
-        optax = [_told(parameter["optax"])] if have_dialects else []
-        bounds = parameter["bounds"].replace("|", "\\|")
-        cells = [f"`{parameter['name']}`{also}", _told(parameter["default"]), *optax, bounds, parameter["doc"]]
-        yield f"| {' | '.join(cells)} |"
-    yield ""
+def _parameters(entry: dict[str, Any], *, marks: str = "") -> Table:
+    """Return the parameters of an entry; names stand between ``marks``."""
+    parameters = entry["parameters"]
+    is_called = "tags" in entry or "equation" in entry
+    names = [f"{marks}{each['name']}{marks}" for each in parameters]
+    aliases = [", ".join(f"{marks}{alias}{marks}" for alias in each["aliases"]) for each in parameters]
+    columns = [
+        Column(heading="parameter" if is_called else "argument", cells=names, kind=Kind.NAME),
+        Column(heading="also", cells=aliases, kind=Kind.PROSE),
+        Column(heading="default", cells=[_default(each["default"]) for each in parameters], kind=Kind.NAME),
+        Column(heading="in optax", cells=[_default(each["optax"]) for each in parameters], kind=Kind.NAME),
+        Column(heading="bounds", cells=[each["bounds"] for each in parameters], kind=Kind.PROSE),
+        Column(heading="meaning", cells=[each["doc"] for each in parameters], kind=Kind.PROSE),
+    ]
+    return Table(columns=[column for column in columns if any(column.cells)])
 
 
-def _told(value: Any) -> str:
-    return "" if value is None else short(tuple(value) if isinstance(value, list) else value)
+def _default(value: Any) -> str:
+    return "" if value is None else exact(tuple(value) if isinstance(value, list) else value)
 
 
-def card(noun: str, name: str) -> RenderableType:
-    """All about one entry.
+def card(noun: str, name: str) -> list[Table]:
+    """Return everything about one entry.
 
     Raises
     ------
     UnknownNameError
         If there is no such entry.
     ConfigError
-        If it is an expression with a mistake, or with constants that have no value.
+        If it is an invalid expression, or one whose constants have no value.
     """
-    catalogue = CATALOGUES[noun]
-    entry = describe(catalogue, name)
-    aliases = f"  (also: {', '.join(entry['aliases'])})" if entry["aliases"] else ""
-    facts = list(_facts(entry))
-    return Group(
-        Text.assemble((entry["name"], "bold"), aliases),
-        Text(entry["title"]),
-        Text(""),
-        Text(f"    {entry.get('equation') or entry['formula']}", style="bold cyan"),
-        Text(""),
-        Text(entry["explanation"].replace("``", "'")),
-        *(Text(fact) for fact in (["", *facts] if facts else [])),
-        *_parameters(entry["parameters"]),
-        Text(""),
-        Text(f"Source: {entry['source']}"),
-    )
+    entry = describe(REGISTRIES[noun], name)
+    facts = [*_facts(entry), ("Source", entry["source"])]
+    if entry["aliases"]:
+        facts.insert(0, ("Also called", ", ".join(entry["aliases"])))
+    formula = Column(heading="", cells=[f"    {_formula(entry)}"], kind=Kind.PROSE, styles=["bold cyan"])
+    return [
+        Table(title=entry["name"], lines=[entry["title"]]),
+        *([Table(columns=[formula])] if _formula(entry) else []),
+        *(Table(lines=[paragraph]) for paragraph in _paragraphs(entry["explanation"])),
+        Table(
+            columns=[
+                Column(heading="", cells=[f"{fact}:" for fact, _ in facts], kind=Kind.NAME),
+                Column(heading="", cells=[text for _, text in facts], kind=Kind.PROSE),
+            ]
+        ),
+        *([_parameters(entry)] if entry["parameters"] else []),
+    ]
 
 
-def _facts(entry: dict[str, Any]) -> Iterator[str]:
-    """What there is to know of an entry beyond its formula, a line each."""
+def _formula(entry: dict[str, Any]) -> str:
+    """Return the equation of an optimizer or convention, the formula of everything else; empty for a data set."""
+    return str(entry.get("equation") or entry.get("formula", ""))
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a docstring as single lines, without its markup."""
+    for paragraph in text.replace("``", "'").split("\n\n") if text else []:
+        yield " ".join(paragraph.split())
+
+
+def _facts(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the facts about an entry beyond its formula, each with its name."""
     if "users" in entry:
-        yield f"Used by: {entry['users']}"
-        yield f"Its parameters are: {entry['stored']}"
+        yield "Used by", entry["users"]
+        yield "Its parameters are", entry["stored"]
     if "dimension" not in entry:
         return
     if entry["tags"]:
-        yield f"Tags: {', '.join(entry['tags'])}"
-    least = entry["least_dimension"]
-    if entry["is_formula"]:
-        yield f"Dimension: {entry['dimension'] or ('any' if least == 1 else f'any from {least}')}"
-    else:
-        yield f"Dimension: that of the data, {len(entry['window'])} with the defaults"
-    yield f"Default start: {point(entry['default_start'])} in the window {_box(entry['window'])}"
+        yield "Tags", ", ".join(entry["tags"])
+    yield "Dimension", _dimension(entry)
+    yield "Default start", f"{point(entry['default_start'])} in the window {_box(entry['window'])}"
     if entry["domain"] is not None:
-        yield f"Domain, for which the minima are given: {_box(entry['domain'])}"
+        yield "Domain", f"{_box(entry['domain'])}, for which the minima are given"
     for critical in entry["critical_points"]:
         where = point(critical["point"], digits=10)
-        yield f"{critical['kind'].capitalize()}: {where}, loss {critical['loss']:.10g}"
+        yield critical["kind"].capitalize(), f"{where}, loss {critical['loss']:.10g}"
     if not entry["lists_all_minima"]:
-        yield "Further minima in the window are not listed"
+        yield "Further minima", "the window has some that are not listed"
+
+
+def _dimension(entry: dict[str, Any]) -> str:
+    if not entry["is_formula"]:
+        return f"that of the data, by default {len(entry['window'])}"
+    least = entry["least_dimension"]
+    return str(entry["dimension"] or ("any" if least == 1 else f"any from {least}"))
+
+
+def _short_dimension(entry: dict[str, Any]) -> str:
+    return _dimension(entry) if entry["is_formula"] else "of the data"
 
 
 def _box(intervals: list[list[float]]) -> str:
-    told = [f"[{low:g}, {high:g}]" for low, high in intervals]
-    if len(told) <= 4:
-        return " × ".join(told)
-    runs = [(interval, len(list(run))) for interval, run in itertools.groupby(told)]
+    texts = [f"[{low:g}, {high:g}]" for low, high in intervals]
+    if len(texts) <= 4:
+        return " × ".join(texts)
+    runs = [(interval, len(list(run))) for interval, run in itertools.groupby(texts)]
     return " × ".join(f"{interval} in {count} coordinates" for interval, count in runs)
-
-
-def _parameters(parameters: list[dict[str, Any]]) -> Iterator[RenderableType]:
-    if not parameters:
-        return
-    table = Table(box=None, pad_edge=False)
-    differ = any(parameter["optax"] is not None for parameter in parameters)
-    for heading in ("parameter", "default", *(["optax's"] if differ else []), "bounds", "meaning"):
-        table.add_column(heading, no_wrap=heading not in ("meaning", "bounds"))
-    for parameter in parameters:
-        also = f" (also: {', '.join(parameter['aliases'])})" if parameter["aliases"] else ""
-        defaults = [_told(parameter["default"]), *([_told(parameter["optax"])] if differ else [])]
-        table.add_row(parameter["name"], *defaults, parameter["bounds"], parameter["doc"] + also)
-    yield Text("")
-    yield table
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -1,28 +1,39 @@
-"""Names for trials: tables and legends say what differs between them, titles what is common."""
+"""Names of trials: tables and legends show what differs between them, titles what they have in common.
 
-from collections.abc import Iterable, Iterator
+Settings in tables are exact: typed back in, they give the same trial. Labels of trials, as in legends, round a
+hyperparameter to the fewest digits (at least `DIGITS`) that tell its values apart. Results are rounded.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from momentumlab.experiment import Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan, Trial
-from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES
 
-ALWAYS_TOLD = ("lr", "beta")
-"""What a title tells even where it is the default."""
+ALWAYS_IN_TITLE = ("lr", "beta")
+"""Hyperparameters that a title shows even if they have their default value."""
 
 LONGEST_NAME = 60
+"""Longer surface names, such as expressions, are shortened in titles."""
+
+DIGITS = 4
+
+MAX_DIGITS = 17
+"""No two floats have the same digits then."""
+
+MAX_COORDINATES = 4
+"""Of longer points only the first coordinates are shown."""
 
 SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "alpha": "α", "eps": "ε"}
 
 
 def varying_hyperparameters(experiment: Experiment) -> list[str]:
-    """The hyperparameters by which trials can be told apart, in the order of their declaration.
+    """Return the hyperparameters that tell trials apart, in the order of their declaration.
 
-    Those with several values for one optimizer, and those that differ between optimizers, unless every optimizer just
-    has its own default.
+    These have several values for one optimizer, or differ between optimizers and not merely by their defaults.
     """
     varying = []
     for name in _hyperparameters(experiment):
@@ -35,86 +46,98 @@ def varying_hyperparameters(experiment: Experiment) -> list[str]:
     return varying
 
 
-def varying_surface_parameters(experiment: Experiment) -> list[str]:
-    """The parameters of the surface that have several values."""
-    return [name for name, axis in experiment.surface.axes.items() if len(axis) > 1]
-
-
 class Labels:
     """Short labels for the trials of one experiment."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.hyperparameters = varying_hyperparameters(experiment)
-        self.surface_parameters = varying_surface_parameters(experiment)
+        self.surface_parameters = [name for name, axis in experiment.surface.axes.items() if len(axis) > 1]
         self.optimizers = len({choice.name for choice in experiment.optimizers}) > 1
         self.starts = len(experiment.starts) > 1
+        self._digits: dict[str, int] = {}
 
     def of(self, trial: Trial) -> str:
-        """What tells this trial from the others: ``momentum, β = 0.8``; the optimizer's name if nothing varies."""
+        """Return what distinguishes a trial: ``momentum, β = 0.8``; the optimizer's name if nothing varies."""
         parts = self._method(trial) + ([f"from {point(trial.start)}"] if self.starts else [])
         return ", ".join(parts) or trial.optimizer
 
     def method(self, trial: Trial) -> str:
-        """The same without the start."""
+        """Return the same without the start."""
         return ", ".join(self._method(trial)) or trial.optimizer
+
+    def surface(self, trial: Trial) -> str:
+        """Return the surface with the parameters that all trials share and that are not the default."""
+        declared = {parameter.name: parameter.default for parameter in SURFACES[trial.surface].parameters()}
+        shared = [
+            f"{axis_name(name)} = {exact(value)}"
+            for name, value in self._surface_settings(trial).items()
+            if name not in self.surface_parameters and trial.surface_parameters[name] != declared[name]
+        ]
+        name = brief(trial.surface)
+        return f"{name} ({', '.join(shared)})" if shared else name
+
+    def common(self, trial: Trial) -> str:
+        """Return what all trials have in common: ``ravine · momentum, lr = 0.1``."""
+        shared = [] if self.optimizers else [trial.optimizer]
+        shared += [f"{axis_name(name)} = {exact(value)}" for name, value in self._shared().items()]
+        return " · ".join(filter(None, (self.surface(trial), ", ".join(shared), self._noise())))
 
     def _method(self, trial: Trial) -> list[str]:
         parts = [trial.optimizer] if self.optimizers else []
-        parts += self._settings(trial.hyperparameters.items(), self.hyperparameters)
-        return parts + self._surface_settings(trial, self.surface_parameters)
+        settings: dict[str, Setting | None] = {name: trial.hyperparameters.get(name) for name in self.hyperparameters}
+        settings |= {name: self._surface_settings(trial)[name] for name in self.surface_parameters}
+        return parts + [
+            f"{axis_name(name)} = {short(value, self._digits_of(name))}"
+            for name, value in settings.items()
+            if value is not None
+        ]
 
-    def surface(self, trial: Trial) -> str:
-        """The surface with those of its parameters that all trials share and that are not the default."""
-        declared = {parameter.name: parameter.default for parameter in SURFACES[trial.surface].parameters()}
-        own = [name for name, value in trial.surface_parameters.items() if value != declared[name]]
-        told = [name for name in own if name not in self.surface_parameters]
-        settings = ", ".join(self._surface_settings(trial, told))
-        name = brief(trial.surface)
-        return f"{name} ({settings})" if settings else name
+    def _digits_of(self, name: str) -> int:
+        """Return the fewest digits that tell all values of a setting apart."""
+        if name not in self._digits:
+            choices = [self.experiment.surface, *self.experiment.optimizers]
+            values = {value for choice in choices if name in choice.axes for value in choice.axes[name].values}
+            digits = DIGITS
+            while digits < MAX_DIGITS and len({short(value, digits) for value in values}) < len(values):
+                digits += 1
+            self._digits[name] = digits
+        return self._digits[name]
 
-    def common(self, trial: Trial) -> str:
-        """What all trials have in common: ``ravine · momentum, lr = 0.1``."""
-        shared = [] if self.optimizers else [trial.optimizer]
-        shared += self._settings(self._shared().items(), self._shared())
-        return " · ".join(filter(None, (self.surface(trial), ", ".join(shared), self._luck())))
-
-    def _luck(self) -> str:
-        """The noise and how often it was tried."""
+    def _noise(self) -> str:
+        """Return the noise model and the number of replicates."""
         noise, replicates = self.experiment.noise, self.experiment.replicates
-        numbers = ", ".join(short(number) for number in noise.numbers) if noise else ""
-        told = [f"{noise.name.replace('_', '-')} noise ({numbers})"] if noise else []
-        return ", ".join([*told, *([f"{replicates:,} replicates"] if replicates > 1 else [])])
+        numbers = ", ".join(exact(number) for number in noise.numbers) if noise else ""
+        parts = [f"{noise.name.replace('_', '-')} noise ({numbers})"] if noise else []
+        return ", ".join([*parts, *([f"{replicates:,} replicates"] if replicates > 1 else [])])
 
     def _shared(self) -> dict[str, Setting]:
-        """The hyperparameters that are the same for all optimizers that have them, but for ordinary defaults."""
+        """Return the hyperparameters with one value for all optimizers that have them, without ordinary defaults."""
         shared: dict[str, Setting] = {}
         for name in _hyperparameters(self.experiment):
             values = dict(_values_by_optimizer(self.experiment, name))
             distinct = set().union(*values.values())
             ordinary = all(own == {_default(optimizer, name)} for optimizer, own in values.items())
-            if len(distinct) == 1 and (name in ALWAYS_TOLD or not ordinary):
+            if len(distinct) == 1 and (name in ALWAYS_IN_TITLE or not ordinary):
                 shared[name] = distinct.pop()
         return shared
 
     @staticmethod
-    def _settings(items: Iterable[tuple[str, Setting]], names: Iterable[str]) -> list[str]:
-        return [f"{SYMBOLS.get(name, name)} = {short(value)}" for name, value in items if name in names]
-
-    def _surface_settings(self, trial: Trial, names: Iterable[str]) -> list[str]:
-        """The same for a surface; of the path of a file its last part."""
+    def _surface_settings(trial: Trial) -> dict[str, Setting]:
+        """Return the parameters of the surface, with file names instead of paths."""
         paths = {parameter.name for parameter in SURFACES[trial.surface].parameters() if parameter.is_path}
-        settings = trial.surface_parameters.items()
-        return self._settings(((key, Path(str(v)).name if key in paths else v) for key, v in settings), names)
+        return {
+            name: Path(str(value)).name if name in paths else value for name, value in trial.surface_parameters.items()
+        }
 
 
 def brief(name: str) -> str:
-    """The name of a surface for a title: of a long expression its beginning."""
+    """Return a surface name for a title: of a long expression the beginning."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def repeats(experiment: Experiment) -> str:
-    """How often each setting was tried: ``20 starts × 32 replicates``; empty if once."""
+    """Return how often each setting was run: ``20 starts × 32 replicates``; empty if once."""
     counts = ((len(experiment.starts), "starts"), (experiment.replicates, "replicates"))
     return " × ".join(f"{count:,} {what}" for count, what in counts if count > 1)
 
@@ -122,33 +145,48 @@ def repeats(experiment: Experiment) -> str:
 def setup(plan: Plan) -> str:
     """Return surface, starts and iteration limit: ``ravine, from (-2, 0.4), at most 1,000 iterations``."""
     trial = plan.trial(0)
-    starts = repeats(plan.experiment) or f"from {point(trial.start)}"
+    starts = repeats(plan.experiment) or f"from {exact_point(trial.start)}"
     return f"{Labels(plan.experiment).surface(trial)}, {starts}, at most {plan.stopping.iterations:,} iterations"
 
 
 def axis_name(name: str) -> str:
-    """The name of a hyperparameter with its symbol, if it has one."""
+    """Return the symbol of a hyperparameter, or its name if it has none."""
     return SYMBOLS.get(name, name)
 
 
-def short(value: Setting) -> str:
-    """A value at a readable precision; a schedule as it is spelled."""
+def exact(value: Setting) -> str:
+    """Return the shortest text that reads back as the same value."""
     if isinstance(value, tuple):
-        return f"[{', '.join(map(short, value))}]"
+        return f"[{', '.join(map(exact, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (str, Schedule)):
-        return str(value)
-    return f"{value:.4g}"
+    return repr(float(value)).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def point(coordinates: Iterable[float], digits: int = 4) -> str:
-    """A point at a readable precision; only the first coordinates of a long one."""
+def short(value: Setting, digits: int = DIGITS) -> str:
+    """Return a value rounded to some digits; a schedule as it is written."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(short(each, digits) for each in value)}]"
+    return f"{value:.{digits}g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else exact(value)
+
+
+def point(coordinates: Iterable[float], digits: int = DIGITS) -> str:
+    """Return a point with rounded coordinates."""
     listed = list(coordinates)
-    inner = ", ".join(f"{c:.{digits}g}" for c in listed[:4])
-    if len(listed) == 1:
+    return _point([f"{each:.{digits}g}" for each in listed[:MAX_COORDINATES]], len(listed))
+
+
+def exact_point(coordinates: Iterable[float]) -> str:
+    """Return a point with exact coordinates."""
+    listed = list(coordinates)
+    return _point([exact(float(each)) for each in listed[:MAX_COORDINATES]], len(listed))
+
+
+def _point(texts: Sequence[str], dimension: int) -> str:
+    inner = ", ".join(texts)
+    if dimension == 1:
         return inner
-    return f"({inner}, … {len(listed)} coordinates)" if len(listed) > 4 else f"({inner})"
+    return f"({inner}, … {dimension} coordinates)" if dimension > len(texts) else f"({inner})"
 
 
 def _hyperparameters(experiment: Experiment) -> list[str]:

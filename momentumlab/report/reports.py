@@ -223,9 +223,9 @@ class Report:
             yield row
 
     def _repr_html_(self) -> str:
-        from momentumlab.report.result_table import html_table
+        from momentumlab.report.result_table import result_table
 
-        return html_table(self)
+        return result_table(self).html()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -269,6 +269,11 @@ class ComparisonReport:
     def written_to(self, folder: Path) -> "ComparisonReport":
         """Return the same report with its run folder."""
         return replace(self, result=self.result.written_to(folder))
+
+    def _repr_html_(self) -> str:
+        from momentumlab.report.comparison_table import comparison_tables
+
+        return "".join(table.html() for table in comparison_tables(self))
 
 
 def _rate_plane(plane: Plane) -> RatePlane | str:

@@ -12,17 +12,15 @@ from momentumlab.errors import ConfigError, Problem, printable
 from momentumlab.plan import Plan
 from momentumlab.registry import Array
 from momentumlab.report.data import flat, strict
-from momentumlab.report.labels import ALWAYS_TOLD, SYMBOLS, brief, point, short
-from momentumlab.report.reports import report_of
+from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, point
+from momentumlab.report.reports import MAX_TABLE_ROWS, report_of
+from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES
+from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import History, Result, Status
 from momentumlab.runs.read import LoadedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.console import RenderableType
-
-MOST_ROWS = 20
-"""Of more trials the table for people has the best by final loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ class SideBySide:
     def title(self) -> str:
         """What all trials have in common: the surface, the optimizer, lr and β."""
         told = [_phrase(name, self.common[name]) for name in ("surface", "optimizer") if name in self.common]
-        told += [_phrase(name, self.common[name]) for name in ALWAYS_TOLD if name in self.common]
+        told += [_phrase(name, self.common[name]) for name in ALWAYS_IN_TITLE if name in self.common]
         folders = len({entry.folder for entry in self.entries})
         return " · ".join([*told, f"{folders} runs" if folders > 1 else "1 run"])
 
@@ -111,13 +109,13 @@ class SideBySide:
 def _phrase(name: str, value: Any) -> str:
     if name in ("surface", "optimizer"):
         return brief(str(value))
-    return f"{SYMBOLS.get(name, name)} = {_text(name, value)}"
+    return f"{axis_name(name)} = {_text(name, value)}"
 
 
 def _text(name: str, value: Any) -> str:
     if name == "start":
-        return point(value)
-    return "off" if value is None else short(value)
+        return exact_point(value)
+    return "off" if value is None else exact(value)
 
 
 def side_by_side(runs: Sequence[LoadedRun]) -> SideBySide:
@@ -156,39 +154,39 @@ def _luck(result: Result) -> dict[str, Any]:
     return {**noise, "seed": experiment.seed} if noise or experiment.is_random else {}
 
 
-def rich_side_by_side(sides: SideBySide) -> "RenderableType":
-    """The table for a terminal; of many trials the best."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from momentumlab.report.result_table import STATUS_STYLES
-
-    numbers = range(len(sides.entries)) if len(sides.entries) <= MOST_ROWS else sides.ranking()[:MOST_ROWS]
-    table = Table(box=None, pad_edge=False)
-    for name in sides.differing:
-        justify = "left" if name in ("surface", "optimizer", "start") else "right"
-        table.add_column(Text(SYMBOLS.get(name, name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for name in ("iterations", "final loss"):
-        table.add_column(Text(name), justify="right")
-    table.add_column(Text("final point"), overflow="fold")
-    table.add_column(Text("status"))
-    table.add_column(Text("run"), overflow="fold")
-    for number in numbers:
-        entry = sides.entries[number]
-        cells = [
-            *(_text(name, entry.settings[name]) if name in entry.settings else "" for name in sides.differing),
-            f"{entry.result.iterations[entry.number]}",
-            f"{entry.final_loss:.5g}",
-            point(entry.result.final_points[entry.number]),
-        ]
-        status = Text(entry.status.label, style=STATUS_STYLES[entry.status])
-        table.add_row(*map(Text, cells), status, Text(printable(entry.folder)))
-    parts: list[RenderableType] = [Text(sides.title, style="bold"), table]
-    if len(sides.entries) > MOST_ROWS:
-        remark = f"the best {MOST_ROWS} of {len(sides.entries):,} trials by final loss; --format csv has all"
-        parts.append(Text(remark, style="dim"))
-    return Group(*parts)
+def side_by_side_table(sides: SideBySide) -> Table:
+    """Return the table of all trials, or of many the best."""
+    numbers = range(len(sides.entries)) if len(sides.entries) <= MAX_TABLE_ROWS else sides.ranking()[:MAX_TABLE_ROWS]
+    entries = [sides.entries[number] for number in numbers]
+    kinds = {"surface": Kind.NAME, "optimizer": Kind.NAME, "start": Kind.POINT}
+    settings = [
+        Column(
+            heading=axis_name(name),
+            cells=[_text(name, entry.settings[name]) if name in entry.settings else "" for entry in entries],
+            kind=kinds.get(name, Kind.VALUES),
+        )
+        for name in sides.differing
+    ]
+    points = [point(entry.result.final_points[entry.number]) for entry in entries]
+    statuses = [entry.status for entry in entries]
+    rest = f"the best {MAX_TABLE_ROWS} of {len(sides.entries):,} trials by final loss; --format csv lists all"
+    return Table(
+        title=sides.title,
+        columns=[
+            *settings,
+            Column(heading="iterations", cells=[str(entry.result.iterations[entry.number]) for entry in entries]),
+            Column(heading="final loss", cells=[f"{entry.final_loss:.5g}" for entry in entries]),
+            Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT),
+            Column(
+                heading="status",
+                cells=[status.label for status in statuses],
+                kind=Kind.NAME,
+                styles=[STATUS_STYLES[status] for status in statuses],
+            ),
+            Column(heading="run", cells=[entry.folder for entry in entries], kind=Kind.NAME),
+        ],
+        remarks=[rest] if len(entries) < len(sides.entries) else [],
+    )
 
 
 def rows(runs: Iterable[LoadedRun]) -> Iterator[dict[str, Any]]:

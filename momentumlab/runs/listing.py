@@ -4,12 +4,13 @@ import csv
 import fnmatch
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.report.table import Column, Kind, Table
 from momentumlab.runs.layout import local_time
 from momentumlab.runs.records import RunFolder
 
@@ -17,8 +18,6 @@ MOST_ROWS = 20
 """Rows of the table for people, unless another number is requested."""
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-COLUMNS = (("when", "<"), ("run", "<"), ("trials", ">"), ("best loss", ">"), ("status", "<"), ("size", ">"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,36 +106,25 @@ def csv_text(runs: Iterable[RunFolder]) -> str:
     return buffer.getvalue()
 
 
-def table(runs: Sequence[RunFolder], width_of: Callable[[str], int] = len) -> list[str]:
-    """Return the lines of the table for people, a heading first.
-
-    Parameters
-    ----------
-    runs
-        The rows.
-    width_of
-        Function that returns the width of a text in a terminal.
-    """
-    cells = [tuple(name for name, _ in COLUMNS)]
-    cells += [
-        (
-            run.when.strftime("%Y-%m-%d %H:%M:%S"),
-            printable(run.path.name),
-            "" if run.trials is None else f"{run.trials:,}",
-            "" if run.best_loss is None else f"{run.best_loss:.5g}",
-            run.status.label,
-            size_text(run.size),
-        )
-        for run in runs
-    ]
-    widths = [max(map(width_of, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(_padded(row, widths, width_of)).rstrip() for row in cells]
-
-
-def _padded(row: Sequence[str], widths: Sequence[int], width_of: Callable[[str], int]) -> Iterable[str]:
-    for cell, width, (_, side) in zip(row, widths, COLUMNS, strict=True):
-        space = " " * (width - width_of(cell))
-        yield space + cell if side == ">" else cell + space
+def table(runs: Sequence[RunFolder]) -> Table:
+    """Return the table of some runs."""
+    return Table(
+        columns=[
+            Column(
+                heading="when",
+                cells=[run.when.strftime("%Y-%m-%d %H:%M:%S") for run in runs],
+                kind=Kind.NAME,
+                priority=1,
+            ),
+            Column(heading="run", cells=[run.path.name for run in runs], kind=Kind.NAME),
+            Column(heading="trials", cells=["" if run.trials is None else f"{run.trials:,}" for run in runs]),
+            Column(
+                heading="best loss", cells=["" if run.best_loss is None else f"{run.best_loss:.5g}" for run in runs]
+            ),
+            Column(heading="status", cells=[run.status.label for run in runs], kind=Kind.NAME),
+            Column(heading="size", cells=[size_text(run.size) for run in runs], priority=2),
+        ]
+    )
 
 
 def size_text(size: int) -> str:

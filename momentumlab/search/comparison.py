@@ -249,9 +249,8 @@ class ComparisonResult:
 
     def _repr_html_(self) -> str:
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.comparison_table import html_tables
 
-        return html_tables(ComparisonReport(result=self))
+        return ComparisonReport(result=self)._repr_html_()
 
 
 def compare(comparison: Comparison, run: RunPlan = engine.run) -> ComparisonResult:
