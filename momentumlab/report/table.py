@@ -295,8 +295,12 @@ def _wrapped(text: str, width: int, indent: int = GAP) -> list[str]:
         line = f"{' ' * (margin + indent)}{word}" if line or lines else joined
         while _width(line) > width:
             cut = _fitting(line, width)
-            lines.append(line[:cut])
-            line = line[cut:]
+            if (joint := line.rfind(JOINED, 0, cut + 1)) > 0:
+                lines.append(line[:joint])
+                line = f"{' ' * (margin + indent)}{line[joint + 1 :]}"
+            else:
+                lines.append(line[:cut])
+                line = line[cut:]
     return [*lines, line]
 
 
