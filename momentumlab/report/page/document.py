@@ -229,8 +229,8 @@ def _trajectories(result: Result, plane: Plane, view: View, payload: Payload, st
         "velocities": payload.add(quantise(velocities, -velocity_scale, velocity_scale), difference_axis=1),
         "gradients": payload.add(quantise(gradients, -gradient_scale, gradient_scale), difference_axis=1),
         "heights": payload.add(quantise(heights, *LOG_LOSS), difference_axis=1),
-        "velocityScale": payload.add(velocity_scale[:, 0].astype(np.float32)),
-        "gradientScale": payload.add(gradient_scale[:, 0].astype(np.float32)),
+        "velocityScale": payload.add(velocity_scale[:, 0]),
+        "gradientScale": payload.add(gradient_scale[:, 0]),
     }
 
 
@@ -251,7 +251,8 @@ def _gradients(plane: Plane, view: View, positions: Array) -> Array:
 def _largest(vectors: Array) -> Array:
     """The largest finite absolute value of each trial and coordinate, ``(trials, 1, coordinates)``."""
     sizes = np.where(np.isfinite(vectors), np.abs(vectors), 0.0).max(axis=1, keepdims=True)
-    return np.clip(sizes, 1e-30, 1e30)
+    largest: Array = np.clip(sizes, 1e-300, 1e300)
+    return largest
 
 
 def _measured_rates(result: Result, plane: Plane, view: View) -> NDArray[np.float32]:

@@ -590,7 +590,7 @@
     });
     const table = element("comparison");
     table.hidden = rows.length < 2;
-    const heading = ["", "setting", "status", "iterations", "final loss", "measured rate", "predicted rate"];
+    const heading = ["curve", "setting", "status", "iterations", "final loss", "measured rate", "predicted rate"];
     table.replaceChildren(...[heading, ...rows].map((cells, i) => {
       const row = document.createElement("tr");
       row.replaceChildren(...cells.map((cell) => {
@@ -735,6 +735,20 @@
   addEventListener("resize", update);
   addEventListener("hashchange", () => { readHash(); buildControls(); update(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColors(); update(); });
+
+  // For the console: the decoded trajectory of the selected setting.
+  window.momentumlab = {
+    selected: current,
+    trajectory(selection = current()) {
+      const own = block(selection.block), trial = mainTrial(selection);
+      return Array.from({ length: lastEntry(own, trial) + 1 }, (_, entry) => ({
+        iteration: iterationOf(own, trial, entry),
+        position: Array.from({ length: own.coordinates }, (_, c) => position(own, trial, entry, c)),
+        velocity: Array.from({ length: own.coordinates }, (_, c) => vector(own, "velocities", trial, entry, c)),
+        logLoss: logLoss(own, trial, entry),
+      }));
+    },
+  };
 
   readColors(); readHash(); buildControls(); update();
 })();

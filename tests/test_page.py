@@ -1,0 +1,324 @@
+"""The interactive page: its numbers are the engine's, it is self-contained, and it works in a real browser."""
+
+import base64
+import gzip
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import momentumlab
+from momentumlab.report.page import PageTooLargeError, page
+from momentumlab.report.page.document import MOST_BYTES
+from momentumlab.report.page.encoding import MISSING, Payload, quantise
+from tests.conftest import ROOT
+
+CONFIGS = ["ravine_beta_sweep", "optimizer_comparison", "parabola", "noisy_ravine", "my_function", "two_moons_mlp"]
+
+
+def built(config: str, **overrides: Any) -> str:
+    return page(momentumlab.load(ROOT / "configs" / f"{config}.yaml", **overrides))
+
+
+def decoded(text: str) -> tuple[dict[str, Any], Callable[[dict[str, Any]], NDArray[Any]]]:
+    """The header, and a function that decodes an array from its description; written independently of the page."""
+    header = json.loads(re.findall(r'<script type="application/json" id="header">(.*?)</script>', text, re.DOTALL)[0])
+    encoded = re.findall(r'<script type="text/plain" id="payload">(.*?)</script>', text, re.DOTALL)[0]
+    content = gzip.decompress(base64.b64decode(encoded))
+
+    def array(description: dict[str, Any]) -> NDArray[Any]:
+        dtype, shape = np.dtype(description["dtype"]), tuple(description["shape"])
+        count = int(np.prod(shape))
+        raw = np.frombuffer(content, np.uint8, count * dtype.itemsize, description["offset"])
+        values = np.ascontiguousarray(raw.reshape(dtype.itemsize, count).T).view(dtype)[:, 0]
+        axis = description.get("difference")
+        if axis is None:
+            return values.reshape(shape)
+        moved = [*shape[:axis], *shape[axis + 1 :], shape[axis]]
+        moved_back: NDArray[Any] = np.moveaxis(np.cumsum(values.reshape(moved), axis=-1, dtype=dtype), -1, axis)
+        return moved_back
+
+    return header, array
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<i4", "<f4", "<f8", "|u1"])
+def test_arrays_survive_encoding(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(-100, 100, (3, 7, 2)).astype(dtype)
+    payload = Payload()
+    description = payload.add(values, difference_axis=1 if values.dtype.kind in "iu" else None)
+    header = '<script type="application/json" id="header">{}</script>'
+    _, array = decoded(f'{header}<script type="text/plain" id="payload">{payload.text()}</script>')
+    np.testing.assert_array_equal(array(description), values)
+
+
+def test_quantisation_is_within_half_a_step_and_marks_missing_values() -> None:
+    values = np.linspace(-3, 5, 1001)
+    quantised = quantise(values, -3.0, 5.0).astype(np.float64)
+    np.testing.assert_allclose(-3 + (quantised + 32767) / 65534 * 8, values, atol=0.5 * 8 / 65534 * 1.0001)
+    assert quantise(np.array([np.nan, np.inf, -np.inf]), 0.0, 1.0).tolist() == [MISSING, 32767, -32767]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_number_of_the_page_is_the_engines(config: str) -> None:
+    text = built(config, iterations=60)
+    header, array = decoded(text)
+    rng = np.random.default_rng(1)
+    for own in header["blocks"]:
+        shape = [len(axis["values"]) for axis in own["axes"]]
+        repeats = len(own["starts"]) * own["replicates"]
+        arrays = {name: array(value) for name, value in own["arrays"].items() if isinstance(value, dict)}
+        for _ in range(3):
+            index = [int(rng.integers(size)) for size in shape]
+            trial = (int(np.ravel_multi_index(index, shape)) if shape else 0) * repeats
+            chosen = {axis["name"]: axis["values"][i] for axis, i in zip(own["axes"], index, strict=True)}
+            result = rerun(config, own, chosen)
+            assert arrays["finalLoss"][trial] == result.final_losses[0] or np.isnan(result.final_losses[0])
+            assert arrays["iterations"][trial] == result.iterations[0]
+            assert arrays["status"][trial] == result.status_codes[0]
+            if header["dimension"] <= 2 and header["stride"] == 1:
+                low, high = map(np.array, header["position"])
+                shown = low + (arrays["positions"][trial].astype(float) + 32767) / 65534 * (high - low)
+                exact = np.clip(result.path(0), low, high)
+                np.testing.assert_allclose(shown[: len(exact)], exact, atol=float((high - low).max()) / 65534)
+                scale = arrays["velocityScale"][trial]
+                velocity = arrays["velocities"][trial, : len(exact)] / 32767 * scale
+                exact = result.velocities[0, : len(exact)]
+                np.testing.assert_allclose(velocity, exact, atol=float(scale.max()) / 32767)
+
+
+def rerun(config: str, own: dict[str, Any], chosen: dict[str, str]) -> momentumlab.Result:
+    """One trial of a page, run alone from its configuration and the printed values of its axes."""
+    experiment = momentumlab.load(ROOT / "configs" / f"{config}.yaml", iterations=60)
+    choice = next(
+        each for each in experiment.optimizers if each.name == own["command"].split("--optimizer ")[1].split()[0]
+    )
+    settings = {name: axis.values[0] for name, axis in choice.axes.items() if len(axis) == 1}
+    surface = {name: value for name, value in chosen.items() if name.startswith("surface.")}
+    given = {name: value for name, value in chosen.items() if name not in surface}
+    optimizer = {"name": choice.name, **settings, **{name: json.loads(value) for name, value in given.items()}}
+    overrides: dict[str, Any] = {name: json.loads(value) for name, value in surface.items()}
+    return momentumlab.run(
+        ROOT / "configs" / f"{config}.yaml",
+        optimizers=[optimizer],
+        iterations=60,
+        replicates=own["replicates"],
+        **overrides,
+    )
+
+
+def test_equal_experiments_give_equal_bytes() -> None:
+    assert built("ravine_beta_sweep", iterations=20) == built("ravine_beta_sweep", iterations=20)
+
+
+def test_the_settings_of_the_experiment_are_on_the_page() -> None:
+    header, _ = decoded(built("ravine_beta_sweep", iterations=20))
+    (own,) = header["blocks"]
+    values = {axis["name"]: axis["values"] for axis in own["axes"]}
+    assert {"0.0", "0.8", "0.9"} <= set(values["beta"])
+    assert "0.1" in values["lr"]
+    assert [axis["values"][i] for axis, i in zip(own["axes"], own["current"], strict=True)] == ["0.1", "0.0"]
+
+
+def test_theory_on_the_page_is_that_of_predict() -> None:
+    header, array = decoded(built("ravine_beta_sweep", iterations=20))
+    (own,) = header["blocks"]
+    rates = array(own["arrays"]["predictedRate"])
+    trial = int(np.ravel_multi_index(own["current"], [len(axis["values"]) for axis in own["axes"]]))
+    assert rates[trial] == pytest.approx(0.9875, abs=1e-6)
+
+
+def test_foreign_text_cannot_leave_the_data(tmp_path: Path) -> None:
+    name = "</script><script>alert(1)</script>"
+    text = page(momentumlab.load(surface="ravine", optimizer="sgd", iterations=5, name=name))
+    assert "<script>alert" not in text
+    assert decoded(text)[0]["name"] == name
+    assert "default-src 'none'" in text
+    assert not re.search(r"(src|href)\s*=", text.split("<script type")[0])
+
+
+def test_a_page_stays_within_its_limit_or_is_refused() -> None:
+    assert len(built("optimizer_comparison").encode()) <= MOST_BYTES
+    with pytest.raises(PageTooLargeError, match="shorten the axes"):
+        page(momentumlab.load(surface="ravine", optimizer="sgd", start="grid(300, 300)", iterations=300))
+
+
+# ---- in a real browser ------------------------------------------------------------------------------------------
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("Chromium is not installed")
+    options = webdriver.ChromeOptions()
+    flags = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-sync"
+    for flag in [*flags.split(), "disable-component-update", "window-size=1280,1250"]:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(30)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def ravine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "ravine.html"
+    path.write_text(built("ravine_beta_sweep"))
+    return path
+
+
+def frames(browser: Any) -> int:
+    return int(browser.execute_script("return document.documentElement.dataset.frame || 0"))
+
+
+def wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the page did not respond in time"
+        time.sleep(0.02)
+
+
+def opened(browser: Any, path: Path, fragment: str = "") -> Any:
+    browser.get("about:blank")
+    browser.get(f"{path.as_uri()}{fragment}")
+    wait(lambda: frames(browser) > 0)
+    return browser
+
+
+def status(browser: Any) -> str:
+    return str(browser.find_element("id", "status").text)
+
+
+def press(browser: Any, identifier: str, key: str, times: int = 1) -> None:
+    for _ in range(times):
+        before = frames(browser)
+        browser.find_element("id", identifier).send_keys(key)
+        wait(lambda before=before: frames(browser) > before)  # type: ignore[misc]
+
+
+def test_the_page_loads_without_a_request_or_an_error(browser: Any, ravine: Path) -> None:
+    opened(browser, ravine)
+    assert browser.get_log("browser") == []
+    requests = browser.execute_script("return performance.getEntriesByType('resource').length")
+    assert requests == 0
+    result = momentumlab.run(ROOT / "configs" / "ravine_beta_sweep.yaml", beta=0.0)
+    assert repr(float(result.final_losses[0])) in status(browser)
+
+
+def test_the_browser_decodes_the_engines_numbers(browser: Any, ravine: Path) -> None:
+    opened(browser, ravine)
+    shown = browser.execute_script("return momentumlab.trajectory()")
+    result = momentumlab.run(ROOT / "configs" / "ravine_beta_sweep.yaml", beta=0.0)
+    header, _ = decoded(ravine.read_text())
+    resolution = max(high - low for low, high in zip(*header["position"], strict=True)) / 65534
+    positions = np.array([entry["position"] for entry in shown])
+    np.testing.assert_allclose(positions, result.positions[0], atol=resolution)
+    velocities = np.array([entry["velocity"] for entry in shown])
+    np.testing.assert_allclose(velocities, result.velocities[0], atol=np.abs(result.velocities).max() / 32767)
+    losses = 10 ** np.array([entry["logLoss"] for entry in shown])
+    np.testing.assert_allclose(losses, result.losses[0], rtol=3e-3)
+
+
+def test_arrow_keys_on_the_map_and_sliders_select_settings_and_the_address_keeps_them(
+    browser: Any, ravine: Path
+) -> None:
+    opened(browser, ravine)
+    press(browser, "map", "\ue013", 2)  # up
+    press(browser, "axis-lr", "\ue012")  # left
+    chosen = status(browser)
+    assert chosen != ""
+    assert "β = 0.0:" not in chosen
+    fragment = "#" + browser.current_url.partition("#")[2]
+    opened(browser, ravine)
+    assert status(browser) != chosen
+    opened(browser, ravine, fragment)
+    assert status(browser) == chosen
+
+
+def test_a_click_on_the_map_selects_its_cell(browser: Any, ravine: Path) -> None:
+    from selenium.webdriver import ActionChains
+
+    opened(browser, ravine)
+    canvas = browser.find_element("id", "map")
+    before = frames(browser)
+    ActionChains(browser).move_to_element_with_offset(canvas, 0, -80).click().perform()
+    wait(lambda: frames(browser) > before)
+    index = browser.execute_script("return momentumlab.selected().index")
+    header, _ = decoded(ravine.read_text())
+    sizes = [len(axis["values"]) for axis in header["blocks"][0]["axes"]]
+    assert abs(index[0] / sizes[0] - 0.5) < 0.1
+    assert 0.6 < index[1] / sizes[1] < 0.9
+
+
+def test_two_settings_can_be_compared(browser: Any, ravine: Path) -> None:
+    opened(browser, ravine)
+    browser.find_element("id", "pin-a").click()
+    press(browser, "map", "\ue013", 3)
+    table = browser.find_element("id", "comparison")
+    wait(table.is_displayed)
+    assert [row.text.split()[0] for row in table.find_elements("tag name", "tr")] == ["curve", "A", "selected"]
+    browser.find_element("id", "unpin").click()
+    wait(lambda: not table.is_displayed())
+
+
+def test_play_advances_the_iteration_to_the_end(browser: Any, ravine: Path) -> None:
+    opened(browser, ravine)
+    value = browser.find_element("id", "iteration-value")
+    assert value.text == "50"
+    browser.find_element("id", "play").click()
+    wait(lambda: 0 < int(value.text or 0) < 50)
+    browser.find_element("id", "play").click()
+    wait(lambda: browser.find_element("id", "play").text == "Play")
+    paused = int(value.text)
+    browser.find_element("id", "forward").click()
+    wait(lambda: int(value.text) == paused + 1)
+
+
+def test_a_damaged_page_says_so(browser: Any, ravine: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.html"
+    text = ravine.read_text()
+    damaged.write_text(text.replace('id="payload">', 'id="payload">AAAA', 1))
+    browser.get(damaged.as_uri())
+    failure = browser.find_element("id", "failure")
+    wait(failure.is_displayed)
+    assert "cannot be read" in failure.text
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_screen(browser: Any, ravine: Path, width: int) -> None:
+    browser.set_window_size(max(width, 500), 1000)
+    opened(browser, ravine)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    wait(lambda: browser.execute_script("return innerWidth") == width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.skipif("MOMENTUMLAB_AXE" not in os.environ, reason="MOMENTUMLAB_AXE does not name a copy of axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(browser: Any, ravine: Path, scheme: str) -> None:
+    opened(browser, ravine)
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    browser.find_element("id", "pin-a").click()
+    press(browser, "map", "\ue013")
+    browser.execute_script(Path(os.environ["MOMENTUMLAB_AXE"]).read_text())
+    found = browser.execute_async_script(
+        "const done = arguments[0]; axe.run().then((r) => done(r.violations.map((v) => v.id + ': ' + v.nodes[0].html)))"
+    )
+    assert found == []
