@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from momentumlab.api import compare as compare
+    from momentumlab.api import explore as explore
     from momentumlab.api import load as load
     from momentumlab.api import run as run
     from momentumlab.errors import ConfigError as ConfigError
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "compare": "api",
+    "explore": "api",
     "list_runs": "runs.records",
     "load": "api",
     "load_plugin": "plugins",
@@ -75,6 +77,7 @@ __all__ = [
     "Surface",
     "__version__",
     "compare",
+    "explore",
     "list_runs",
     "load",
     "load_plugin",

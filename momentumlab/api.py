@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from momentumlab.executor import OnBlock
+    from momentumlab.report.page import Page
     from momentumlab.runs.rerun import Repetition
     from momentumlab.search import ComparisonResult
 
@@ -363,6 +364,37 @@ def execute_comparison(
         return report
     provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
     return store.write_comparison(report, Path(out), provenance, plots=plots)
+
+
+def explore(source: Source | None = None, *, save: str | os.PathLike[str] | None = None, **overrides: object) -> "Page":
+    """Build the interactive page of an experiment.
+
+    Axes of the learning rate and the momentum with up to eight values are refined to a grid.
+
+    Parameters
+    ----------
+    source
+        Path of a YAML file, a mapping of the same form, or an experiment; not needed if the overrides are complete.
+    save
+        The HTML file to write.
+    **overrides
+        Settings that replace those of the source.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the source and the overrides.
+    PageTooLargeError
+        If the axes of the experiment do not fit on a page.
+    OutputError
+        If the file cannot be written.
+    """
+    from momentumlab.report.page import page
+
+    built = page(load(source, **overrides))
+    if save is not None:
+        store.write_file(Path(save), lambda file: file.write(built.html.encode()))
+    return built
 
 
 def rerun(

@@ -25,7 +25,7 @@ CONFIGS = ["ravine_beta_sweep", "optimizer_comparison", "parabola", "noisy_ravin
 
 
 def built(config: str, **overrides: Any) -> str:
-    return page(momentumlab.load(ROOT / "configs" / f"{config}.yaml", **overrides))
+    return page(momentumlab.load(ROOT / "configs" / f"{config}.yaml", **overrides)).html
 
 
 def decoded(text: str) -> tuple[dict[str, Any], Callable[[dict[str, Any]], NDArray[Any]]]:
@@ -41,7 +41,8 @@ def decoded(text: str) -> tuple[dict[str, Any], Callable[[dict[str, Any]], NDArr
         values = np.ascontiguousarray(raw.reshape(dtype.itemsize, count).T).view(dtype)[:, 0]
         axis = description.get("difference")
         if axis is None:
-            return values.reshape(shape)
+            plain: NDArray[Any] = values.reshape(shape)
+            return plain
         moved = [*shape[:axis], *shape[axis + 1 :], shape[axis]]
         moved_back: NDArray[Any] = np.moveaxis(np.cumsum(values.reshape(moved), axis=-1, dtype=dtype), -1, axis)
         return moved_back
@@ -138,7 +139,7 @@ def test_theory_on_the_page_is_that_of_predict() -> None:
 
 def test_foreign_text_cannot_leave_the_data(tmp_path: Path) -> None:
     name = "</script><script>alert(1)</script>"
-    text = page(momentumlab.load(surface="ravine", optimizer="sgd", iterations=5, name=name))
+    text = page(momentumlab.load(surface="ravine", optimizer="sgd", iterations=5, name=name)).html
     assert "<script>alert" not in text
     assert decoded(text)[0]["name"] == name
     assert "default-src 'none'" in text

@@ -1,4 +1,4 @@
-"""The commands that look things up and ahead: ``predict``, ``translate``, ``list`` and ``show``."""
+"""The commands that look things up and ahead: ``explore``, ``predict``, ``translate``, ``list`` and ``show``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +25,33 @@ from momentumlab.cli.options import (
 )
 from momentumlab.cli.streams import print_notes, show
 from momentumlab.errors import ConfigError, Problem
+
+
+@experiment_command(
+    group=LOOKING,
+    examples=(
+        "momentumlab explore configs/ravine_beta_sweep.yaml --save ravine.html",
+        "momentumlab explore --surface rosenbrock --optimizer momentum,adam --lr 1e-3 --iterations 300",
+    ),
+)
+def explore(options: Options) -> None:
+    """Write an interactive page with every setting of an experiment, for any browser.
+
+    The page is one file that works offline. Axes of lr and momentum with up to eight values are refined to a grid.
+    """
+    from momentumlab.experiment import Comparison
+    from momentumlab.report.page import page
+    from momentumlab.runs.write import write_file
+
+    loaded = load_experiments(options)
+    if len(loaded) > 1:
+        raise ConfigError([Problem(place="", message="a page shows one experiment; give one CONFIG file")])
+    (one,) = loaded
+    if isinstance(one, Comparison):
+        raise ConfigError([Problem(place=one.name, message="a page shows an experiment; give lr values to explore")])
+    content = page(one).html.encode()
+    write_file(options.save, lambda file: file.write(content))
+    print(options.save)
 
 
 @experiment_command(

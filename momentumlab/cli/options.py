@@ -215,12 +215,13 @@ SETTING = "setting"
 """Marks an option whose text is the value of the configuration key of the same name."""
 
 EXECUTED = Only("run", "sweep", "compare", "tune")
+PRINTED = Only("run", "sweep", "compare", "tune", "predict")
 SEARCHED = Only("compare", "tune")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options of ``run``, ``sweep``, ``compare``, ``tune`` and ``predict``.
+    """Options of ``run``, ``sweep``, ``compare``, ``tune``, ``predict`` and ``explore``.
 
     A command leaves those that it does not have at their defaults. Settings are kept as typed: the configuration reads
     them by the rules of YAML files.
@@ -341,7 +342,10 @@ class Options:
     out: Annotated[Out, EXECUTED] = RUNS
     steps: Annotated[Steps, Only("run")] = False
     all_rows: Annotated[AllRows, Only("sweep")] = False
-    output: Output = Format.TABLE
+    output: Annotated[Output, PRINTED] = Format.TABLE
+    save: Annotated[
+        Path, Only("explore"), option(OUTPUT, metavar="FILE", help="HTML file to write [explore.html].")
+    ] = Path("explore.html")
     quiet: Annotated[Quiet, EXECUTED] = False
 
     def flags(self) -> dict[str, str | None]:

@@ -1,5 +1,5 @@
 """The interactive page of an experiment."""
 
-from momentumlab.report.page.document import PageTooLargeError, page
+from momentumlab.report.page.document import Page, PageTooLargeError, page
 
-__all__ = ["PageTooLargeError", "page"]
+__all__ = ["Page", "PageTooLargeError", "page"]

@@ -11,7 +11,7 @@ import json
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab import __version__
+from momentumlab.errors import MomentumLabError
 from momentumlab.experiment import Choice, Experiment
 from momentumlab.registry import Array
 from momentumlab.report.labels import SYMBOLS, Labels
@@ -65,12 +66,28 @@ MOST_COORDINATES = 4
 """The most coordinates of a point that the page prints."""
 
 
-class PageTooLargeError(Exception):
+class PageTooLargeError(MomentumLabError):
     """Even the coarsest grid of an experiment does not fit on a page."""
 
 
-def page(experiment: Experiment) -> str:
-    """Return the HTML of the page of an experiment.
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A self-contained interactive page; notebooks show it in a frame.
+
+    Attributes
+    ----------
+    html
+        The whole document.
+    """
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{html.escape(self.html)}" style="width: 100%; height: 1150px; border: 0"></iframe>'
+
+
+def page(experiment: Experiment) -> Page:
+    """Return the interactive page of an experiment.
 
     Parameters
     ----------
@@ -96,7 +113,7 @@ def page(experiment: Experiment) -> str:
         exploration = explore(experiment, lr_values=lr_values, momentum_values=momentum_values)
         text = _document(exploration, notes)
         if len(text.encode()) <= MOST_BYTES:
-            return text
+            return Page(html=text)
     raise PageTooLargeError(f"{experiment.trials:,} trials are too many for one page; shorten the axes")
 
 

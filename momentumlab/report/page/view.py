@@ -7,8 +7,7 @@ import numpy as np
 
 from momentumlab.experiment import build_surface
 from momentumlab.registry import Array
-from momentumlab.report.figures.landscape import Plane as Projection
-from momentumlab.report.figures.landscape import framed, landscapes, principal_plane
+from momentumlab.report.figures.contours import Projection, contours, coordinate_plane, path_window, principal_plane
 from momentumlab.report.page.encoding import MISSING, Payload
 from momentumlab.report.page.exploration import Exploration
 from momentumlab.result import Result, Status
@@ -58,7 +57,7 @@ class View:
             padding = 0.08 * np.maximum(high - low, 1e-12)
             self.window = tuple(zip((low - padding).tolist(), (high + padding).tolist(), strict=True))
         else:
-            self.window = framed(surface, paths)
+            self.window = path_window(surface, paths)
         low, high = np.array(self.window).T
         self.low, self.high = low - BEYOND_WINDOW * (high - low), high + BEYOND_WINDOW * (high - low)
 
@@ -92,8 +91,8 @@ class View:
                 curves = np.stack([surface.value(grid[np.newaxis]) for surface in self.surfaces])
             header |= {"names": ["x", "loss"], "curves": payload.add(curves.astype(np.float32))}
         else:
-            plane = self.plane or Projection(origin=np.zeros(2), axes=np.eye(2), names=("x", "y"))
-            grounds = landscapes(self.surfaces, plane, self.window)
+            plane = self.plane or coordinate_plane()
+            grounds = contours(self.surfaces, plane, self.window)
             shades = np.stack([ground.shade for ground in grounds])[:, ::2, ::2]
             quantised = np.where(np.isfinite(shades), np.rint(np.nan_to_num(shades) * SHADES), MISSING).astype(np.int16)
             header |= {"names": list(plane.names), "shades": payload.add(quantised, difference_axis=-1)}
