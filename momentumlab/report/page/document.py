@@ -322,7 +322,9 @@ def _spelled(value: object) -> str:
     """A value as it is typed on the command line."""
     if isinstance(value, tuple):
         return f"[{','.join(map(repr, value))}]"
-    return repr(value) if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _command(experiment: Experiment, choice: Choice) -> str:

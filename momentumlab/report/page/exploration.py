@@ -101,9 +101,9 @@ def _refined(axis: Axis, grid: Sequence[float]) -> Axis:
         return axis
     own = {float(value) for value in axis.values}  # type: ignore[arg-type]
     rounded = {float(f"{value:.3g}") for value in grid}
-    # A grid value next to one of the user's values would only repeat it.
-    distinct = {value for value in rounded if not any(math.isclose(value, mine, rel_tol=1e-3) for mine in own)}
-    return Axis(values=tuple(sorted(own | distinct)))
+    for mine in own:  # takes the place of its neighbour, so that the grid stays nearly even
+        rounded.discard(min(rounded, key=lambda value: abs(value - mine), default=mine))
+    return Axis(values=tuple(sorted(own | rounded)))
 
 
 def _learning_rates(experiment: Experiment, choice: Choice, count: int) -> list[float]:

@@ -166,7 +166,7 @@
       const modulus = own.modulus[i * own.trials + trial], angle = own.angle[i * own.trials + trial];
       const motion = modulus > 1 ? "diverges"
         : Math.PI - angle < 1e-4 ? "alternates in sign"
-        : angle > 1e-4 ? `oscillates with period ${short((2 * Math.PI) / angle, 3)}` : "is monotonic";
+        : angle > 1e-4 ? `oscillates with period ${short((2 * Math.PI) / angle, 3)}` : "monotonic";
       return `curvature ${curvature}: rate ${short(modulus)}, ${motion}`;
     });
     return `Predicted rate ${short(own.predictedRate[trial])}. ${parts.join("; ")}.`;
@@ -348,7 +348,9 @@
       context.globalAlpha = 1;
       if (!isCurve) drawVectors(context, x, y);
     });
-    legend("path-legend", header.dimension > 1 ? [
+    const own = block(state.block);
+    const hasVectors = header.dimension > 1 && header.stride === 1 && state.entry < lastEntry(own, mainTrial(current()));
+    legend("path-legend", hasVectors ? [
       ["gradient", "gradient step"], ["memory", "momentum"], ["own", "their sum: the next step"]] : []);
   }
 
@@ -530,7 +532,7 @@
     if (state.pins.b) mark(state.pins.b, "b", "B");
     mark(current(), "own", "");
     const ends = isLog ? [low, high].map((value) => short(10 ** value + header.lossFloor, 3)) : [low, high].map((value) => short(value));
-    const parts = finite.length ? [`bright ${ends[0]}, dark ${ends[1]}${high < worst ? " (the start) or more" : ""}`] : ["every setting diverged"];
+    const parts = finite.length && low === high ? [`${ends[0]} everywhere`] : finite.length ? [`bright ${ends[0]}, dark ${ends[1]}${high < worst ? " (the start) or more" : ""}`] : ["every setting diverged"];
     if (finite.length < scaled.length) parts.push("grey: diverged or undefined");
     if (own.predictedRate && rows > 1) parts.push("orange line: stability limit; dashed: oscillation begins; +: best predicted rate");
     element("map-legend").textContent = parts.join("; ");
