@@ -257,7 +257,7 @@ def _leaf(token: _Token) -> tuple[Any, str]:
 
 
 def _converted(node: ast.expr, leaves: Mapping[int, Any]) -> Written:
-    column = node.col_offset - 1  # the bracket that `parse` puts before the text
+    column = max(0, node.col_offset - 1)  # without the bracket that `parse` puts before the text
     match node:
         case ast.Constant() | ast.Name():
             return Written(value=leaves[column], column=column)
@@ -396,5 +396,6 @@ def read(text: str, registry: Registry[Any]) -> Any:
     """
     written = parse(text)
     if not isinstance(written.value, Call):
-        raise CallError(f"{spelled(text.strip())} is not a call of a {registry.noun}", written.column)
+        remedy = f"write a call such as {usage(next(iter(registry.values())))}"
+        raise CallError(f"invalid {registry.noun} {spelled(text.strip())}: {remedy}", written.column)
     return build(written.value, registry)

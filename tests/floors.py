@@ -46,7 +46,7 @@ def environment(folder: Path, python: str, requirements: list[str]) -> Path:
 
 def versions(own: Path) -> str:
     """What is installed, in a line."""
-    names = ["numpy", "matplotlib", "typer", "rich", "pydantic", "pyyaml", "sympy"]
+    names = ["numpy", "matplotlib", "typer", "rich", "pyyaml", "sympy"]
     program = f"import importlib.metadata as m; print(*(n + ' ' + m.version(n) for n in {names}), sep=', ')"
     return subprocess.run([own, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 

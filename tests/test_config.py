@@ -431,3 +431,52 @@ def test_no_text_makes_a_traceback(text: str) -> None:
         make_plan(load_experiment({"surface": text, "optimizer": text, "start": text}), max_trials=1000)
     except momentumlab.ConfigError:
         pass  # any other exception is the failure that this test looks for
+
+
+@pytest.mark.parametrize("given", ["sepal_length, sepal_width", ["sepal_length", "sepal_width"]])
+def test_ignored_columns_are_one_value_however_they_are_listed(given: Any) -> None:
+    settings: dict[str, Any] = {"surface": {"name": "softmax", "data": "iris", "ignore": given}, "optimizer": "sgd"}
+    experiment = load_experiment(settings)
+    assert experiment.trials == 1
+    assert experiment.dimension == (2 + 1) * 3
+    (typed,) = settings_from_text({"surface.ignore": ("--set surface.ignore", "sepal_length,sepal_width")})
+    assert load_experiment({"surface": {"name": "softmax", "data": "iris"}, "optimizer": "sgd"}, [typed]).dimension == 9
+
+
+def test_a_wrong_call_has_the_same_message_everywhere(config: Any) -> None:
+    """In YAML at its line and column, on the command line and in Python with its column in the text."""
+    message = "unknown axis or schedule 'cosin' (did you mean 'cosine'?)"
+    for text, place in (
+        ("lr: cosin(0.1)", "x.yaml:3:5"),
+        ("lr: 'cosin(0.1)'", "x.yaml:3:6"),
+        ("lr: [0.1, cosin(0.1, 0)]", "x.yaml:3:11"),
+        ("lr: warmup(5, cosin(0.1))", "x.yaml:3:15"),
+    ):
+        with pytest.raises(momentumlab.ConfigError) as caught:
+            load_experiment(config(GOOD + text))
+        (problem,) = caught.value.problems
+        assert problem.place == place
+        assert "'cosin' (did you mean 'cosine'?)" in problem.message
+    with pytest.raises(momentumlab.ConfigError) as typed:
+        overridden(config(GOOD), lr="cosin(0.1)")
+    with pytest.raises(momentumlab.ConfigError) as called:
+        momentumlab.load(surface="ravine", optimizer="momentum", lr="cosin(0.1)")
+    assert str(typed.value).startswith(f"--lr: {message}")
+    assert str(called.value).startswith(f"argument lr: {message}")
+    assert str(typed.value).endswith("(column 1)")
+
+
+@pytest.mark.parametrize(
+    ("key", "optimizer", "suggestion"), [("momentum", "adam", "beta1"), ("beta", "adam", "beta1"), ("mu", "sgd", "")]
+)
+def test_the_name_of_momentum_in_another_optimizer_is_suggested(key: str, optimizer: str, suggestion: str) -> None:
+    with pytest.raises(momentumlab.ConfigError) as caught:
+        momentumlab.load({}, **{"surface": "ravine", "optimizer": optimizer, key: 0.9})
+    assert (f"did you mean '{suggestion}'?" in str(caught.value)) == bool(suggestion)
+    assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0,9", "1,5"])
+def test_a_possible_decimal_comma_is_pointed_out(text: str, config: Any) -> None:
+    with pytest.raises(momentumlab.ConfigError, match=f"write a decimal point: {text.replace(',', '.')}"):
+        overridden(config(GOOD), beta=text)

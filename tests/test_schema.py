@@ -180,16 +180,46 @@ def test_every_result_is_as_its_schema_says(settings: dict[str, Any], tmp_path: 
     (path,) = tmp_path.glob("[0-9]*/result.json")
     document = json.loads(path.read_text())
     validator = jsonschema.Draft202012Validator(result_schema())
-    assert [error.message for error in validator.iter_errors(document)] == []
+    assert complaints_without_unknown_keys(document) == []
     for name in ("experiment", "run_folder", "trials", "settings", "provenance", "notes"):
         assert not validator.is_valid({key: value for key, value in document.items() if key != name})
     for name in ("surface", "optimizer", "final_loss", "final_point", "status", "iterations", "start"):
-        lacking = {key: value for key, value in document["trials"][0].items() if key != name}
-        assert not validator.is_valid({**document, "trials": [lacking]})
+        without = {key: value for key, value in document["trials"][0].items() if key != name}
+        assert not validator.is_valid({**document, "trials": [without]})
     assert not validator.is_valid({**document, "trials": [{**document["trials"][0], "status": "unknown"}]})
 
 
+def closed(schema: Any) -> Any:
+    """The same schema, which refuses keys that it does not describe."""
+    if isinstance(schema, dict):
+        inner = {key: closed(value) for key, value in schema.items()}
+        return {"additionalProperties": False, **inner} if isinstance(schema.get("properties"), dict) else inner
+    return [closed(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def complaints_without_unknown_keys(document: Any) -> list[str]:
+    return [error.message for error in jsonschema.Draft202012Validator(closed(result_schema())).iter_errors(document)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--surface", "ravine", "--optimizer", "sgd,momentum", "--iterations", "3", "--steps"],
+        ["run", "--surface", "logistic", "--optimizer", "sgd", "--iterations", "3"],
+        ["run", "--surface", "ravine", "--optimizer", "sgd", "--noise", "0.1", "--replicates", "3"],
+        ["sweep", "--surface", "ravine", "--optimizer", "sgd", "--lr", "linspace(0.01,0.1,150)", "--iterations", "3"],
+        ["compare", "--surface", "ravine", "--optimizers", "sgd,momentum", "--budget", "4", "--iterations", "5"],
+        ["tune", "--surface", "ravine", "--optimizer", "momentum", "--budget", "9", "--iterations", "5"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:5]),
+)
+def test_every_key_of_the_printed_json_is_described(arguments: list[str], command: Command, tmp_path: Path) -> None:
+    done = command(*arguments, "--no-plots", "--format", "json", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert complaints_without_unknown_keys(json.loads(done.stdout)) == []
+
+
 def test_the_page_names_what_no_schema_says() -> None:
-    page = (ROOT / "docs" / "experiments.md").read_text()
+    page = " ".join((ROOT / "docs" / "experiments.md").read_text().split())
     for name in BEYOND_A_SCHEMA:
         assert name in page

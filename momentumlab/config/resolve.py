@@ -336,7 +336,8 @@ class _Resolver:
                 names = " or ".join(dict.fromkeys(component.name for component in components))
                 own_name = next(parameter.name for parameter in every_parameter if key in parameter.words)
                 near = did_you_mean(own_name, words)  # 'momentum', another name of beta, is like beta1
-                remedy = f"leave it out (on the command line: --set {key}=null)"
+                in_python = node.key_place.startswith("argument ")
+                remedy = "leave it out" if in_python else f"leave it out (on the command line: --set {key}=null)"
                 self.problems.append(node.key_problem(f"'{key}' is not a hyperparameter of {names}{near}; {remedy}"))
             elif key not in every_word:
                 hint = did_you_mean(key, {*(words or every_word), *SETTINGS, *COMPONENTS, *COMPARING})

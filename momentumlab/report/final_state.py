@@ -7,7 +7,6 @@ import numpy as np
 
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import Surface
-from momentumlab.surfaces.data import DataSurface
 
 MAX_DIMENSION = 500
 """The eigenvalues of larger Hessians are not computed."""
@@ -53,7 +52,7 @@ class FinalState:
 
 def final_states(result: Result, numbers: Sequence[int]) -> list[FinalState]:
     """Return the final state of each of these trials; an empty list unless the surface is a data problem."""
-    if not isinstance(result.experiment.first_surface, DataSurface):
+    if result.experiment.first_surface.is_formula:
         return []
     surfaces = [result.plan.surface_of(number) for number in numbers]
     dimension = result.plan.dimension
@@ -66,6 +65,8 @@ def final_states(result: Result, numbers: Sequence[int]) -> list[FinalState]:
 
 def _final_state(result: Result, number: int, surface: Surface, with_curvature: bool) -> FinalState:
     point = result.final_points[number][:, np.newaxis]
+    from momentumlab.surfaces.data import DataSurface  # loads the data sets: only if there are data
+
     if not isinstance(surface, DataSurface) or result.status_of(number) is Status.DIVERGED:
         return FinalState()
     accuracy = float(surface.accuracy(point)[0]) if surface.is_classifier else None

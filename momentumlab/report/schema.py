@@ -1,78 +1,146 @@
-"""The JSON schema of ``result.json``: what other programs can rely on. Members that it does not name may be added."""
+"""The JSON schema of results: of ``result.json`` and of what ``--format json`` prints. Keys may be added."""
 
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from momentumlab.result import Status
 
-Label = Annotated[str, Field(json_schema_extra={"enum": [status.label for status in Status]})]
-Count = Annotated[int, Field(ge=0)]
-OPEN = ConfigDict(extra="allow")
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBER: Schema = {"type": "number"}
+FINITE_OR_NULL: Schema = {"type": ["number", "null"]}
+POINT: Schema = {"type": "array", "items": NUMBER}
+POINT_OR_NULLS: Schema = {"type": "array", "items": FINITE_OR_NULL}
+MISSING_AT_THE_END: Schema = {"type": ["array", "null"], "items": FINITE_OR_NULL}
+ANY_OBJECT: Schema = {"type": "object"}
+
+QUARTILES = ("q1", "median", "q3")
 
 
-class Trial(BaseModel):
-    """One trial, and how it ended; a number that is not finite is null."""
+def result_schema() -> Schema:
+    """Return the schema of results; a number that is not finite is null."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "momentumlab result",
+        "description": "result.json of a run folder, and the output of --format json, which has no file members.",
+        "type": "object",
+        "properties": {
+            "experiment": _described("Name of the experiment.", TEXT),
+            "run_folder": {"description": "Path of the run folder, if any.", "type": ["string", "null"]},
+            "trials": {
+                "description": "All trials of a run, the best of a sweep, the chosen ones of a comparison.",
+                "type": "array",
+                "items": {"$ref": "#/$defs/trial"},
+            },
+            "trials_in_all": _described("Sweep: number of trials.", COUNT),
+            "objective": _described("Comparison: criterion of the ranking.", TEXT),
+            "ranking": {
+                "description": "Comparison: a row per surface and optimizer.",
+                "type": "array",
+                "items": {"$ref": "#/$defs/rank"},
+            },
+            "format": _described("File: version of the format of run folders.", COUNT),
+            "settings": _described("File: the experiment with all defaults, as in experiment.yaml.", ANY_OBJECT),
+            "provenance": {"$ref": "#/$defs/provenance"},
+            "notes": {"description": "File: remarks on the result.", "type": "array", "items": TEXT},
+        },
+        "required": ["experiment", "run_folder", "trials"],
+        "dependentRequired": {"format": ["settings", "provenance", "notes"], "objective": ["ranking"]},
+        "$defs": {
+            "trial": _trial(),
+            "step": _object(
+                {
+                    "iteration": COUNT,
+                    "point": POINT_OR_NULLS,
+                    "gradient": MISSING_AT_THE_END,
+                    "velocity": MISSING_AT_THE_END,
+                    "loss": FINITE_OR_NULL,
+                }
+            ),
+            "rank": _rank(),
+            "provenance": _object(
+                {
+                    "momentumlab": TEXT,
+                    "python": TEXT,
+                    "numpy": TEXT,
+                    "platform": TEXT,
+                    "command_line": {"type": ["string", "null"]},
+                    "started": {"type": "string", "format": "date-time"},
+                    "seconds": _described("Computing time.", {"type": "number", "minimum": 0}),
+                }
+            ),
+            "hyperparameters": {
+                "description": "Values by name; a schedule is its call.",
+                "type": "object",
+                "additionalProperties": {"type": ["number", "boolean", "string", "array"], "items": NUMBER},
+            },
+        },
+    }
 
-    model_config = OPEN
 
-    surface: str
-    surface_parameters: dict[str, Any] = Field(default={}, description="where the surface has axes of its own")
-    optimizer: str
-    hyperparameters: dict[str, float | bool | str | list[float]] = Field(description="a schedule is told by its call")
-    start: list[float]
-    replicate: Count
-    iterations: Count
-    gradient_evaluations: Count
-    final_point: list[float | None]
-    final_loss: float | None
-    status: Label
-    rate: float | None = Field(default=None, description="by what the distance to the minimum is multiplied, measured")
-    predicted_rate: float | None = Field(default=None, description="the same by theory")
-    averaged_loss: float | None = Field(
-        default=None, description="with noise: at the mean of the later half of the path"
+def _trial() -> Schema:
+    required = {
+        "surface": TEXT,
+        "optimizer": TEXT,
+        "hyperparameters": {"$ref": "#/$defs/hyperparameters"},
+        "start": POINT,
+        "replicate": COUNT,
+        "iterations": COUNT,
+        "gradient_evaluations": COUNT,
+        "final_point": POINT_OR_NULLS,
+        "final_loss": FINITE_OR_NULL,
+        "status": {"enum": [status.label for status in Status]},
+    }
+    rate = "factor by which the distance to the minimum shrinks per iteration."
+    optional = {
+        "surface_parameters": _described("If the surface has axes: its parameters.", ANY_OBJECT),
+        "rate": _described(f"Measured {rate}", FINITE_OR_NULL),
+        "predicted_rate": _described(f"Predicted {rate}", FINITE_OR_NULL),
+        "averaged_loss": _described("With noise: loss at the mean of the later half of the iterates.", FINITE_OR_NULL),
+        "ema_loss": _described("With noise: loss at a running average of the iterates.", FINITE_OR_NULL),
+        "accuracy": _described("Data: fraction of rows that are classified correctly.", NUMBER),
+        "smallest_curvature": _described("Data: smallest eigenvalue of the final Hessian.", FINITE_OR_NULL),
+        "largest_curvature": _described("Data: largest eigenvalue of the final Hessian.", FINITE_OR_NULL),
+        "condition_number": _described("Data: ratio of these eigenvalues.", FINITE_OR_NULL),
+        "steps": {
+            "description": "With --steps: the iterations.",
+            "type": "array",
+            "items": {"$ref": "#/$defs/step"},
+        },
+    }
+    return _object(required, optional)
+
+
+def _rank() -> Schema:
+    quartiles = _object(dict.fromkeys(QUARTILES, FINITE_OR_NULL))
+    return _object(
+        {
+            "surface": TEXT,
+            "surface_parameters": ANY_OBJECT,
+            "rank": COUNT,
+            "optimizer": TEXT,
+            "hyperparameters": {"$ref": "#/$defs/hyperparameters"},
+            "searched": _described("Number of settings that were tried.", COUNT),
+            "starts": COUNT,
+            "evaluations_to_target": _described("Gradient evaluations until the target loss.", quartiles),
+            "final_loss": quartiles,
+            "robustness": _described(
+                "Fraction of the searched learning rates with a result within ten times the best.", FINITE_OR_NULL
+            ),
+            "statuses": _described("Number of trials by status.", _object({}, dict.fromkeys(_labels(), COUNT))),
+            "same_as": _described("Other optimizers with the same trajectories.", {"type": "array", "items": TEXT}),
+        }
     )
-    ema_loss: float | None = Field(default=None, description="with noise: at a running average of the path")
 
 
-class Provenance(BaseModel):
-    """How, when and with what a run was made."""
-
-    model_config = OPEN
-
-    momentumlab: str
-    python: str
-    numpy: str
-    platform: str
-    command_line: str | None
-    started: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    seconds: Annotated[float, Field(ge=0, description="of computing")]
+def _labels() -> list[str]:
+    return [status.label for status in Status]
 
 
-class ResultDocument(BaseModel):
-    """What ``result.json`` of a run, a sweep or a comparison holds."""
-
-    model_config = OPEN
-
-    experiment: str
-    run_folder: str | None
-    trials: list[Trial] = Field(description="of a sweep the best")
-    trials_in_all: Count = Field(default=0, description="of a sweep: how many there were")
-    objective: str = Field(default="", description="of a comparison: by what it ranks")
-    ranking: list[dict[str, Any]] = Field(default=[], description="of a comparison: a row per surface and optimizer")
-    settings: dict[str, Any] = Field(description="the experiment with every default written out")
-    provenance: Provenance
-    notes: list[str]
+def _described(description: str, schema: Schema) -> Schema:
+    return {"description": description, **schema}
 
 
-def result_schema() -> dict[str, Any]:
-    """The schema of ``result.json``."""
-    schema = _plain(ResultDocument.model_json_schema())
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "momentumlab result"}
-
-
-def _plain(schema: Any) -> Any:
-    """The same without ``additionalProperties: true``, which goes without saying, and which not every pydantic says."""
-    if isinstance(schema, dict):
-        return {key: _plain(each) for key, each in schema.items() if (key, each) != ("additionalProperties", True)}
-    return [_plain(each) for each in schema] if isinstance(schema, list) else schema
+def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    return {"type": "object", "properties": {**required, **(optional or {})}, "required": [*required]}
