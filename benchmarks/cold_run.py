@@ -1,9 +1,9 @@
-"""Whole processes, side by side: ``momentumlab run`` against one plain script that makes the same figures.
+"""Compare the time of whole processes: ``momentumlab run`` against a plain script that draws the same figures.
 
 Usage: python benchmarks/cold_run.py [REPEATS]
 
-Every command is started in turn, REPEATS times (default 7), after one round that does not count. Times are medians;
-what matters are the ratios.
+The commands run in turn, REPEATS times (default 7) after one warm-up round. The times are medians; only their ratios
+are meaningful.
 """
 
 import statistics
@@ -19,7 +19,7 @@ MOMENTUMLAB = [str(Path(sys.executable).with_name("momentumlab"))]
 
 
 def seconds(command: list[str]) -> float:
-    """The wall time of a whole process."""
+    """Return the wall time of a process."""
     clock = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - clock

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from momentumlab.experiment import Objective, method_names
 from momentumlab.registry import Array
@@ -222,6 +223,8 @@ def search_figure(report: ComparisonReport) -> DisplayFigure:
         norm = _norm(np.concatenate([each[np.isfinite(each)] for each in scores]))
         for panel, (match, number, second), values in zip(panels, searches, scores, strict=True):
             image = _draw_search(panel, match, number, second, values, norm)
+            if not second and isinstance(norm, LogNorm):
+                _set_results(panel, match, values, by_iterations)
             panel.set_ylabel(axis_name(second) if second else label)
             where = f" on {_surface_label(match)}" if len(result.matches) > 1 else ""
             panel.set_title(style.shortened(names[number] + where), loc="left", fontweight="bold")
@@ -254,13 +257,17 @@ def _draw_search(panel: Axes, match: Match, number: int, second: str, values: Ar
         shares = [0, 0.5, *(1 - 10.0**-power for power in range(1, math.ceil(heights.max()) + 1))]
         ticks = [share for share in shares if -math.log10(1 - share) <= heights.max() + 0.1]
         panel.set_yticks([-math.log10(1 - share) for share in ticks], [f"{share:.6g}" for share in ticks])
-    elif not second and isinstance(norm, LogNorm):
-        panel.set_ylim(
-            float(values[cell]) / 3, float(np.nanquantile(values, 0.9)) * 3
-        )  # settings just below divergence would hide the others
-        style.log_scale(panel)
-        panel.grid(True, axis="y")
     return dots
+
+
+def _set_results(panel: Axes, match: Match, values: Array, by_iterations: bool) -> None:
+    """Set the vertical axis to results on a log scale; settings close to divergence would hide the others."""
+    highest = float(np.nanmax(values))
+    if not by_iterations:
+        highest = min(highest, float(quantile(match.yardstick.heights(match.yardstick.start_losses), 0.5)))
+    panel.set_ylim(float(np.nanmin(values)) / 3, highest * 3)
+    style.log_scale(panel)
+    panel.grid(True, axis="y")
 
 
 def profile_figure(report: ComparisonReport) -> DisplayFigure:
@@ -284,8 +291,9 @@ def profile_figure(report: ComparisonReport) -> DisplayFigure:
             panel.set_ylim(-0.02, 1.04)
         style.plain_ticks(panels[1], whole_x=True)
         style.plain_ticks(panels[0])
-        if panels[0].get_xlim()[1] > 10:
-            style.log_scale(panels[0], "x")
+        panels[0].set_xscale("log", base=2)
+        panels[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.plain_number(value)))
+        panels[0].xaxis.set_minor_locator(NullLocator())
         panels[0].set_ylabel("share of problems solved")
         panels[0].set_title("performance profile (Dolan–Moré)", loc="left")
         panels[1].set_title("data profile (Moré–Wild)", loc="left")

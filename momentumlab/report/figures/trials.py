@@ -72,13 +72,13 @@ def select_trials(report: Report, label_of: Callable[[Trial], str] | None = None
 
 
 def optimizer_places(names: Sequence[str]) -> list[int]:
-    """Return a place in the palette for each optimizer: its own, or the next free one if another has taken it."""
+    """Return a place in the palette for each optimizer: its own colour, or the next free one if another has it."""
     order = list(dict.fromkeys([*FIRST_COLORS, *OPTIMIZERS]))
-    styles = len(COLORS) * len(LINE_STYLES)
     places: list[int] = []
     for name in names:
-        place = order.index(name) % styles
-        while place in places and len(places) < styles:
-            place = (place + 1) % styles
-        places.append(place)
+        own = order.index(name) % len(COLORS)
+        # All colours as solid lines come before any dashed line.
+        lines = range(0, len(COLORS) * len(LINE_STYLES), len(COLORS))
+        free = (line + (own + i) % len(COLORS) for line in lines for i in range(len(COLORS)))
+        places.append(next((place for place in free if place not in places), own))
     return places
