@@ -48,7 +48,7 @@ def programs() -> Iterator[Path]:
 
 @pytest.fixture
 def command(tmp_path: Path, programs: Path) -> Command:
-    """Runs ``momentumlab`` in an empty folder, without a terminal."""
+    """Run ``momentumlab`` in an empty folder, without a terminal; an unexpected exception is a traceback."""
 
     own = {key: value for key, value in os.environ.items() if key != "COLUMNS"}  # pytest-xdist sets it
 
@@ -61,7 +61,7 @@ def command(tmp_path: Path, programs: Path) -> Command:
             cwd=cwd,
             check=False,
             timeout=120,
-            env={**own, "PYTHONIOENCODING": "utf-8", **environment},
+            env={**own, "PYTHONIOENCODING": "utf-8", "MOMENTUMLAB_DEBUG": "1", **environment},
         )
 
     return run

@@ -1,4 +1,4 @@
-"""What happens to real processes that are killed, crowded, starved or cut off. docs/faults.md tells it to people."""
+"""What happens to real processes that are killed, crowded, starved or cut off. docs/faults.md describes it."""
 
 import contextlib
 import csv
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -220,11 +220,14 @@ def test_a_sweep_that_is_terminated_says_how_to_go_on(whole_group: bool, tmp_pat
 
 
 def finished(
-    *arguments: str | Path, cwd: Path, prepare: Callable[[], None] | None = None, **environment: str
+    *arguments: str | Path,
+    cwd: Path,
+    prepare: Callable[[], None] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [MOMENTUMLAB, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, preexec_fn=prepare,
-        env={**os.environ, **environment},
+        env={**os.environ, **(variables or {})},
     )  # fmt: skip
 
 
@@ -284,7 +287,9 @@ def test_a_folder_that_is_removed_in_mid_run_is_one_line(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["a folder with spaces", "Ordner-ü-実験-🎢", "x" * 200, "deep/" * 20 + "end"])
 def test_folders_of_any_name_will_do(name: str, tmp_path: Path) -> None:
-    done = finished("run", RAVINE, "--no-plots", "--quiet", "--out", name, cwd=tmp_path, PYTHONIOENCODING="utf-8")
+    done = finished(
+        "run", RAVINE, "--no-plots", "--quiet", "--out", name, cwd=tmp_path, variables={"PYTHONIOENCODING": "utf-8"}
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert is_complete(tmp_path / done.stdout.strip())
     assert (tmp_path / done.stdout.strip()).parent == tmp_path / name
@@ -332,23 +337,234 @@ SHELL = {
     "stderr closed, a mistake": ("{} run missing.yaml 2>&-", 2, ""),
     "a reader of one line": ("{} run {config} --no-plots --steps | head -1 > /dev/null", 0, ""),
     "a reader of nothing": ("{} run {config} --no-plots --format json | true", 0, ""),
-    "a reader of a list": ("{} list surfaces | head -1 > /dev/null", 0, ""),
+    "a reader of a list": ("{} list surfaces | true", 0, ""),
+    "a reader of the help": ("{} run --help | true", 0, ""),
 }  # fmt: skip
+
+
+def in_shell(script: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a script whose exit code is that of the first command of a pipe that fails, not that of its last."""
+    program = f"set -o pipefail; {script.format(MOMENTUMLAB, config=RAVINE)}"
+    return subprocess.run(["bash", "-c", program], cwd=cwd, capture_output=True, text=True, check=False)
 
 
 @ON_LINUX
 @pytest.mark.parametrize(("script", "code", "errors"), SHELL.values(), ids=SHELL)
 def test_closed_pipes_and_full_devices(script: str, code: int, errors: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["sh", "-c", script.format(MOMENTUMLAB, config=RAVINE)], cwd=tmp_path, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = in_shell(script, tmp_path)
     assert (done.returncode, done.stderr) == (code, errors)
-    for folder in tmp_path.glob("runs/[0-9]*"):
+    folders = list(tmp_path.glob("runs/[0-9]*"))
+    assert len(folders) == ("{config}" in script)
+    for folder in folders:
         assert {path.name for path in folder.iterdir()} == WITHOUT_FIGURES
 
 
-def test_the_faults_that_are_tried_are_told() -> None:
+@ON_LINUX
+@pytest.mark.parametrize(
+    "reader", ["head -1", "true", "sh -c 'exec <&-; sleep 1'"], ids=["one line", "nothing", "closed, but alive"]
+)
+@pytest.mark.parametrize("options", ["", "--quiet", "--format json", "--format csv", "--steps"])
+def test_all_configurations_run_although_nobody_reads_the_results(reader: str, options: str, tmp_path: Path) -> None:
+    done = in_shell(f"{{}} run {{config}} {{config}} {{config}} {{config}} --no-plots {options} | {reader}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    folders = list(tmp_path.glob("runs/[0-9]*"))
+    assert len(folders) == 4
+    assert all(is_complete(folder) for folder in folders)
+
+
+@ON_LINUX
+def test_all_configurations_run_although_the_results_cannot_be_printed(tmp_path: Path) -> None:
+    done = in_shell("{} run {config} {config} {config} --no-plots > /dev/full", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "error: cannot print the result: no space left on device\n")
+    assert sum(is_complete(folder) for folder in tmp_path.glob("runs/[0-9]*")) == 3
+
+
+ENVIRONMENTS = {
+    "COLUMNS=²": ("run {config} --no-plots", 0, ""),
+    "COLUMNS=-5": ("run {config} --no-plots", 0, ""),
+    "COLUMNS=99999999999": ("run {config} --no-plots", 0, ""),
+    "LINES=²": ("--help", 0, ""),
+    "TZ=AAA-25:00": (
+        "run {config} --no-plots", 0, "note: the time zone TZ=AAA-25:00 is a day or more from UTC; using UTC\n"
+    ),
+    "TZ=/nowhere": ("run {config} --no-plots", 0, ""),
+    "LC_ALL=C": ("run {config} --no-plots", 0, ""),
+    "PYTHONIOENCODING=ascii": ("run {config} --no-plots", 0, ""),
+}  # fmt: skip
+
+
+@ON_LINUX
+@pytest.mark.parametrize(("variable", "case"), ENVIRONMENTS.items(), ids=ENVIRONMENTS)
+def test_environment_variables_that_make_no_sense_are_ignored_or_named(
+    variable: str, case: tuple[str, int, str], tmp_path: Path
+) -> None:
+    arguments, code, errors = case
+    done = in_shell(f"env {variable} {{}} {arguments}", tmp_path)
+    assert (done.returncode, done.stderr) == (code, errors)
+    assert done.stdout
+
+
+@ON_LINUX
+@pytest.mark.parametrize("arguments", ["--help", "run --help", "runs --help", "--version"])
+def test_help_on_a_full_disk_is_one_line(arguments: str, tmp_path: Path) -> None:
+    done = in_shell(f"{{}} {arguments} > /dev/full", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "error: cannot print the result: no space left on device\n")
+
+
+NOT_UTF8 = "$'caf\\xe9'"
+
+
+@ON_LINUX
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (f"run {{config}} --no-plots --quiet --out {NOT_UTF8}", 0),
+        (f"new {NOT_UTF8}.yaml", 0),
+        (f"run {NOT_UTF8}.yaml", 2),
+        (f"run {{config}} --name {NOT_UTF8}", 2),
+        (f"run {{config}} --lr {NOT_UTF8}", 2),
+        (f"run {{config}} --set {NOT_UTF8}=1", 2),
+        (f"run --{NOT_UTF8}", 2),
+        (f"{NOT_UTF8}", 2),
+        (f"list {NOT_UTF8}", 2),
+        (f"show surface {NOT_UTF8}", 2),
+        (f"validate {NOT_UTF8}", 2),
+        (f"check {NOT_UTF8}", 2),
+        (f"list surfaces --plugin {NOT_UTF8}.py", 2),
+    ],
+)
+def test_a_path_or_argument_that_is_not_utf_8_works_or_is_named(arguments: str, code: int, tmp_path: Path) -> None:
+    script = f"set -o pipefail; {MOMENTUMLAB} {arguments.format(config=RAVINE)}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    if code == 0:
+        assert done.stderr == b""
+        assert (Path(os.fsdecode(bytes(tmp_path) + b"/" + done.stdout.strip()))).exists(), "its name is printed raw"
+    else:
+        assert b"Traceback" not in done.stderr
+        assert b"\\udce9" in done.stderr or b"U+DCE9" in done.stderr or b"--name" in done.stderr
+
+
+@ON_LINUX
+@pytest.mark.parametrize("size", ["inf", "nan", "-1", "0", "1e400", "much"])
+def test_a_history_of_impossible_size_is_refused(size: str, tmp_path: Path) -> None:
+    done = finished("run", RAVINE, f"--max-history={size}", cwd=tmp_path)
+    message = f"--max-history: '{size}' is not a finite number of GiB of at least 0.001\n"
+    assert (done.returncode, done.stderr) == (2, message)
+
+
+@pytest.mark.parametrize("noise", ["gaussian(1e200)", "heavy_tailed(1e200)", "relative(1e200)"])
+def test_noise_beyond_all_bounds_is_a_divergence(noise: str, tmp_path: Path) -> None:
+    done = finished("run", RAVINE, "--no-plots", "--noise", noise, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "diverged" in done.stdout
+
+
+SITE = """
+import os, sys
+
+def interrupt(event, arguments):
+    if event == "import" and arguments[0] == os.environ["SIGNAL_AT"]:
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+sys.addaudithook(interrupt)
+"""
+
+
+@ON_LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "moment",
+    ["momentumlab.stopping", "momentumlab.cli", "typer", "momentumlab.api", "numpy", "yaml", "momentumlab.runs.write"],
+)
+def test_a_signal_during_start_up_ends_the_process_at_once(moment: str, number: signal.Signals, tmp_path: Path) -> None:
+    """The signal is sent when a module is about to be imported: at a known moment, however fast the machine is."""
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    environment = {"PYTHONPATH": str(tmp_path), "SIGNAL_AT": moment, "SIGNAL": str(int(number))}
+    done = finished("run", RAVINE, cwd=tmp_path, variables=environment)
+    quietly, with_a_line = (-number, ""), (128 + number, f"{stopping.WORDS[number]}\n")
+    assert (done.returncode, done.stderr) in (quietly, with_a_line)
+    assert done.stdout == ""
+
+
+@ON_LINUX
+@pytest.mark.parametrize("shown", ["", "option", "variable"])
+def test_an_unexpected_exception_is_one_line_and_a_log_file(shown: str, tmp_path: Path) -> None:
+    broken, temporary, work = tmp_path / "broken", tmp_path / "temporary", tmp_path / "work"
+    for folder in (broken, temporary, work):
+        folder.mkdir()
+    (broken / "sitecustomize.py").write_text("import sys; sys.modules['yaml'] = None")  # a damaged installation
+    environment = {"PYTHONPATH": str(broken), "TMPDIR": str(temporary)}
+    if shown == "variable":
+        environment["MOMENTUMLAB_DEBUG"] = "1"
+    done = finished(*["--debug"][: shown == "option"], "run", RAVINE, cwd=work, variables=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    logs = list(temporary.iterdir())
+    if shown:
+        assert done.stderr.startswith("Traceback")
+        assert not logs
+    else:
+        (log,) = logs
+        what = "internal error: ModuleNotFoundError: import of yaml halted; None in sys.modules"
+        assert done.stderr == f"{what}; the traceback is in {log}; please report it\n"
+        assert "Traceback" in log.read_text()
+        assert str(RAVINE) in log.read_text()
+    assert list(work.iterdir()) == []
+
+
+PLUGIN = """
+from momentumlab import Surface, surface
+
+class Broken(Exception):
+    def __str__(self):
+        return "\x1b]0;owned\x07"
+
+raise Broken
+"""
+
+
+@ON_LINUX
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "\x1b[31m.yaml"],
+        ["run", "key.yaml"],
+        ["run", "value.yaml"],
+        ["run", "data.yaml"],
+        ["run", RAVINE, "--set", "\x1b[31m=1"],
+        ["run", RAVINE, "--set", "lr=\x1b[31m"],
+        ["run", RAVINE, "--surface", "\x1b[31m"],
+        ["run", RAVINE, "--plugin", "raises.py"],
+        ["run", RAVINE, "--plugin", "wrong\x1b[31m.py"],
+        ["run", RAVINE, "--resume\x1b[31m"],
+        ["sweep", RAVINE, "--workers", "\x1b[31m"],
+        ["\x1b[31m"],
+        ["list", "\x1b[31m"],
+        ["list", "surfaces", "--tag", "\x1b[31m"],
+        ["show", "optimizer", "\x1b[31m"],
+        ["check", "\x1b[31m"],
+        ["runs", "show", "\x1b[31m"],
+        ["translate", "--from", "\x1b[31m"],
+    ],
+    ids=lambda arguments: " ".join(map(ascii, arguments)).replace(str(RAVINE), "FILE"),
+)
+def test_foreign_text_in_errors_is_escaped(arguments: list[str | Path], tmp_path: Path) -> None:
+    (tmp_path / "key.yaml").write_text('surface: ravine\noptimizer: sgd\n"\\e[31mkey": 1\n')
+    (tmp_path / "value.yaml").write_text('surface: ravine\noptimizer: "\\e[31mvalue"\n')
+    (tmp_path / "table.csv").write_text("x,y\n1,\x1b[31m\n2,0\n")
+    (tmp_path / "data.yaml").write_text(
+        "surface: {name: logistic, data: {file: table.csv, target: y}}\noptimizer: sgd\n"
+    )
+    (tmp_path / "raises.py").write_text(PLUGIN)
+    (tmp_path / "wrong\x1b[31m.py").write_text("def")
+    done = finished(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert all(line.isprintable() for line in done.stderr.splitlines()), ascii(done.stderr)
+    assert done.stderr
+
+
+def test_the_faults_that_are_tried_are_documented() -> None:
     page = (ROOT / "docs" / "faults.md").read_text()
-    for name in [*NAMES, *SHELL]:
+    for name in [*NAMES, *SHELL, *ENVIRONMENTS]:
         assert name in page, name

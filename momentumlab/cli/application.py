@@ -41,6 +41,7 @@ class Command(TyperCommand):
             try:
                 return super().parse_args(ctx, list(args))
             except CommandLineError as error:
+                error.ctx = error.ctx or ctx
                 if type(error).__name__ != "NoSuchOption" or not any(each.name == "settings" for each in self.params):
                     raise
                 rewritten = _with_setting(error.option_name, args)
@@ -132,6 +133,11 @@ def _metavar(argument: Any) -> str:
     return str(argument.metavar or argument.name.upper())
 
 
+def _named(parameter: Any) -> str:
+    """Return the name of an argument or an option for a message."""
+    return _metavar(parameter) if parameter.param_type_name == "argument" else str(parameter.opts[0])
+
+
 def _with_setting(option: str, args: list[str]) -> list[str] | None:
     """The arguments with a hyperparameter's own option written as ``--set``; ``None`` if it is not a hyperparameter."""
     from momentumlab.optimizers import OPTIMIZERS
@@ -161,16 +167,12 @@ def _report_usage(error: Any) -> int:
     match type(error).__name__:
         case "NoArgsIsHelpError":
             print(text)
-            return 0
         case "NoSuchOption":
             complain(_unknown_option(str(option), context))
         case "MissingParameter":
-            complain(f"{_metavar(error.param)}: is missing; see '{path} --help'")
+            complain(f"{_named(error.param)}: is missing; see '{path} --help'")
         case "BadParameter":
-            names = error.param_hint or (error.param.opts[-1] if error.param.opts else "")
-            if error.param is not None and error.param.param_type_name == "argument":
-                names = _metavar(error.param)
-            complain(f"{names}: {error.message}")
+            complain(f"{error.param_hint or _named(error.param)}: {error.message}")
         case "BadOptionUsage" if "requires" in text:
             complain(f"{option}: needs a value; see '{path} --help'")
         case "BadOptionUsage":
@@ -178,6 +180,8 @@ def _report_usage(error: Any) -> int:
         case _ if text.startswith("No such command"):
             name = text.split("'")[1] if text.count("'") > 1 else text
             complain(f"unknown command '{name}'{_suggestion(name, context.command.commands)}; see '{path} --help'")
+        case _ if "unexpected extra argument" in text:
+            complain(f"unexpected argument: {text.rpartition('(')[2].rstrip(').')}; see '{path} --help'")
         case _:
             text = text[:1].lower() + text[1:].rstrip(".")
             complain(f"{text}; see '{path} --help'")

@@ -32,7 +32,7 @@ def reported() -> Iterator[None]:
         complain(*error.problems)
         raise typer.Exit(error.exit_code) from None
     except MomentumLabError as error:
-        complain(*f"error: {error}".splitlines())
+        complain(f"error: {error}")
         raise typer.Exit(error.exit_code) from None
     except MemoryError as error:
         complain(f"error: not enough memory ({error})")
@@ -79,8 +79,8 @@ def complain_of_system(error: OSError) -> None:
 def complain(*lines: object) -> None:
     """Print lines to stderr, with foreign text escaped. If nobody can read them, the exit code has to do."""
     try:
-        for line in lines:
-            sys.stderr.write(f"{printable(str(line))}\n")  # in one go: a signal may come between a line and its end
+        for line in "\n".join(map(str, lines)).split("\n") if lines else ():
+            sys.stderr.write(f"{printable(line)}\n")  # in one go: a signal may come between a line and its end
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)

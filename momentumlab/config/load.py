@@ -12,7 +12,7 @@ from momentumlab.config.requirements import Requirement, read_requirements, unme
 from momentumlab.config.resolve import resolve
 from momentumlab.config.resolve_comparison import is_comparison, resolve_comparison
 from momentumlab.config.yaml_reader import MAX_BYTES, ConfigNode, node_of, parse_setting, parse_yaml
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError, Problem, printable
 from momentumlab.experiment import Comparison, Experiment
 
 Source = str | os.PathLike[str] | Mapping[str, object] | Experiment | Comparison
@@ -137,7 +137,7 @@ def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[ConfigNo
 def starter(path: str) -> str:
     """Return a commented starter configuration for a file at that path."""
     text = (Path(__file__).parent / "starter.yaml").read_text(encoding="utf-8")
-    return text.replace("FILE", path)
+    return text.replace("FILE", printable(path))
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -42,7 +42,7 @@ def noise_floor(result: Result, numbers: NDArray[np.int64]) -> NoiseFloor:
     surface = result.plan.surface_of(int(numbers[0]))
     middle = np.median(result.final_points[numbers], axis=0)
     minima = surface.minima(result.plan.dimension)
-    nearest = min(minima, key=lambda each: float(np.linalg.norm(middle - np.array(each.point))), default=None)
+    nearest = min(minima, key=lambda each: math.dist(middle, each.point), default=None)
     if nearest is None:
         return NoiseFloor(measured=None, predicted=None)
     ended = any(result.status_of(int(number)) is not Status.MAX_ITERATIONS for number in numbers)
