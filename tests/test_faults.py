@@ -281,7 +281,7 @@ def test_a_folder_that_is_removed_in_mid_run_is_one_line(tmp_path: Path) -> None
     _, errors = process.communicate()
     assert process.returncode == 1
     assert errors.startswith(f"error: runs/{folder.name}")
-    assert errors.endswith(": no such file or directory\n")
+    assert errors.endswith((": no such file or directory\n", " is missing\n"))
     assert errors.count("\n") == 1
 
 
@@ -384,9 +384,7 @@ ENVIRONMENTS = {
     "COLUMNS=-5": ("run {config} --no-plots", 0, ""),
     "COLUMNS=99999999999": ("run {config} --no-plots", 0, ""),
     "LINES=²": ("--help", 0, ""),
-    "TZ=AAA-25:00": (
-        "run {config} --no-plots", 0, "note: the time zone TZ=AAA-25:00 is a day or more from UTC; using UTC\n"
-    ),
+    "TZ=AAA-25:00": ("run {config} --no-plots", 0, ""),
     "TZ=/nowhere": ("run {config} --no-plots", 0, ""),
     "LC_ALL=C": ("run {config} --no-plots", 0, ""),
     "PYTHONIOENCODING=ascii": ("run {config} --no-plots", 0, ""),

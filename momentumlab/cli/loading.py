@@ -69,6 +69,8 @@ def overrides(
             raise ConfigError([Problem(place=f"--set {key}", message=f"is set twice (the other is {given[key][0]})")])
         given[key] = (f"--set {key}", text)
     for key, (place, text) in given.items():
+        if any("\udc80" <= each <= "\udcff" for each in key + text):
+            raise ConfigError([Problem(place=place, message=f"'{text}' is not valid UTF-8")])
         if key not in POINTS and DECIMAL_COMMA.fullmatch(text):
             decimal = text.strip().replace(",", ".")
             print_notes([f"{place} {text.strip()} is a list of two values; a decimal number is written {decimal}"])

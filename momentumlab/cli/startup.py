@@ -6,13 +6,12 @@ import io
 import os
 import re
 import sys
-import time
 import warnings
 
 from momentumlab import __version__, stopping
 from momentumlab.cli.application import DEBUG, app
 from momentumlab.cli.loading import typed
-from momentumlab.cli.streams import complain, print_notes
+from momentumlab.cli.streams import complain
 from momentumlab.errors import PluginWarning, WorkerWarning, printable
 
 _with_place = warnings.formatwarning
@@ -65,10 +64,6 @@ def prepare_environment() -> None:
     for name in ("COLUMNS", "LINES"):
         if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "80")):
             del os.environ[name]
-    if "TZ" in os.environ and hasattr(time, "tzset") and abs(time.localtime().tm_gmtoff) >= 86400:
-        print_notes([f"the time zone TZ={os.environ['TZ']} is a day or more from UTC; using UTC"])
-        os.environ["TZ"] = "UTC"
-        time.tzset()
 
 
 def _as_line(

@@ -147,6 +147,8 @@ def output_errors(path: Path) -> Iterator[None]:
     """Turn an operating-system error into an `OutputError` that names the file, or else ``path``."""
     try:
         yield
+    except DamageError as error:  # of a file that this process has written: somebody else has removed or changed it
+        raise OutputError(f"{path}/{error}") from error
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "null byte" not in str(error):
             raise
