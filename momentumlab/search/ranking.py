@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from momentumlab.experiment import Experiment, Objective
 from momentumlab.registry import Array
 from momentumlab.result import Status
-from momentumlab.surfaces import CriticalKind
 
 FLOOR = 1e-30
 """A loss nearer to the known minimum than this share of the start's is at the minimum: the loss is quadratic there, and
@@ -115,7 +114,7 @@ def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
     return Yardstick(
         objective=objective,
         known=min(
-            (point.loss for point in experiment.shared_minima if point.kind is CriticalKind.GLOBAL_MINIMUM),
+            (point.loss for point in experiment.shared_minima if point.kind.is_lowest),
             default=np.nan,
         ),
         start_losses=start_losses,

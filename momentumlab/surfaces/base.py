@@ -41,21 +41,28 @@ class Tag(StrEnum):
 
 
 class CriticalKind(Enum):
-    """What the surface does around a point of zero gradient.
+    """Behaviour of the surface around a point of zero gradient.
 
-    That is more than the eigenvalues of the Hessian say: a minimum may be flatter than any parabola, and around a
-    saddle the surface both rises and falls, be it along two lines or, as from the monkey saddle, in three directions.
+    The eigenvalues of the Hessian do not always determine it: a minimum may be flatter than any parabola, and around a
+    saddle the surface may rise and fall in three directions each, as for the monkey saddle. ``LOWEST_FOUND`` is the
+    lowest minimum of a numerical search, which need not be global.
     """
 
     GLOBAL_MINIMUM = "global minimum"
+    LOWEST_FOUND = "lowest minimum found"
     LOCAL_MINIMUM = "local minimum"
     SADDLE = "saddle"
     MAXIMUM = "maximum"
 
     @property
     def is_minimum(self) -> bool:
-        """Whether an optimizer can come to rest here."""
-        return self in (CriticalKind.GLOBAL_MINIMUM, CriticalKind.LOCAL_MINIMUM)
+        """Whether an optimizer can converge to it."""
+        return self.is_lowest or self is CriticalKind.LOCAL_MINIMUM
+
+    @property
+    def is_lowest(self) -> bool:
+        """Whether no lower minimum is known, so that losses can be measured from it."""
+        return self in (CriticalKind.GLOBAL_MINIMUM, CriticalKind.LOWEST_FOUND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +200,7 @@ class Surface(ABC):
     def offers(self, dim: int) -> frozenset[str]:
         """What it has beyond its gradient, in the words of an optimizer's ``needs``."""
         has_hessian = type(self).hessian is not Surface.hessian
-        has_minimum = any(point.kind is CriticalKind.GLOBAL_MINIMUM for point in self.critical_points(dim))
+        has_minimum = any(point.kind.is_lowest for point in self.critical_points(dim))
         offered = {"hessian": has_hessian, "minimum": has_minimum}
         return frozenset(name for name, offer in offered.items() if offer)
 

@@ -1,19 +1,17 @@
-"""Surfaces from expressions, such as ``x**2/16 + 9*y**2``.
+"""Surfaces of expressions, such as ``x**2/16 + 9*y**2``.
 
-=============  ==================================================================
-module         part
-=============  ==================================================================
-`tree`         what an expression is; its text and its LaTeX
-`parser`       from text to a tree, by a closed grammar
-`calculus`     derivatives of trees: the only module that loads SymPy
-`program`      from trees to flat lists of NumPy calls
-`bounds`       how low a tree can be anywhere
-`critical`     the search for points of zero gradient
-`surface`      the class of surfaces of an expression
-=============  ==================================================================
+==========  ===========================================================
+module      content
+==========  ===========================================================
+`syntax`    text to a tree of operations; limits and error messages
+`symbolic`  derivatives and LaTeX, the only module that imports SymPy
+`program`   operations to flat lists of NumPy calls
+`critical`  search for points of zero gradient
+`surface`   the surface class of an expression
+==========  ===========================================================
 """
 
-from momentumlab.surfaces.expressions.parser import ExpressionError
 from momentumlab.surfaces.expressions.surface import ExpressionSurface, expression_class, named
+from momentumlab.surfaces.expressions.syntax import ExpressionError
 
 __all__ = ["ExpressionError", "ExpressionSurface", "expression_class", "named"]

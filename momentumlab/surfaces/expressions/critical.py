@@ -1,99 +1,99 @@
-"""The points of zero gradient in a window, found numerically and told apart by their Hessians."""
+"""Numerical search for the points of zero gradient in a window, and their classification."""
 
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from momentumlab.registry import Array
-from momentumlab.surfaces.base import CriticalKind, CriticalPoint, Intervals
+from momentumlab.surfaces.base import CriticalKind, CriticalPoint, Intervals, Surface
 
 STARTS = 400
-"""From how many points the search begins in one and two dimensions; in more, from fewer, as each costs more."""
+"""Starts of the search in one and two dimensions; in more, where each costs more, there are fewer."""
 
 STEPS = 60
 SEED = 20261120
 
+EVALUATIONS = 3_000_000
+"""Arithmetic operations, roughly, that the search may take per step; large expressions get fewer starts."""
+
 REACH = 0.05
-"""The longest step, as a share of the window's diagonal: Newton's own steps leave every window now and then."""
+"""Longest step, as a fraction of the window's diagonal: Newton's own steps often leave any window."""
 
 SAME = 1e-5
-"""Points nearer to each other than this share of the window's diagonal are one."""
+"""Points closer to each other than this fraction of the diagonal are one."""
 
 FLAT = 1e-9
-"""A gradient is zero below this share of the median gradient of the window, and no more than rounding leaves."""
+"""A gradient is zero below this fraction of the window's median gradient, which is the level of rounding errors."""
 
 DEGENERATE = 1e-7
-"""A curvature below this share of the largest says nothing of the kind of a point."""
+"""A curvature below this fraction of the largest one does not determine the kind of a point."""
 
 MOST = 200
-"""The most points that are told, the lowest minima first."""
+"""Largest number of points returned, the lowest minima first."""
 
 SAMPLES = 256
-
 KINK_STARTS = 32
 KINK_STEPS = 120
 
 
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """What the search needs of a surface; arrays as those of `Surface`."""
+def critical_points(
+    surface: Surface, window: Intervals, *, calls: int = 1, is_quadratic: bool = False
+) -> tuple[CriticalPoint, ...]:
+    """Find points of zero gradient in a window by Newton's method from many starts: minima first, by loss.
 
-    value: Callable[[Array], Array]
-    gradient: Callable[[Array], Array]
-    hessian: Callable[[Array], Array]
-
-
-def critical_points(field: Field, window: Intervals, lowest: float) -> tuple[CriticalPoint, ...]:
-    """All points of zero gradient that Newton's method finds in a window from many starts, minima first, by their loss.
-
-    The same window gives the same points. There may be others: nothing numerical can exclude it. Floors that are not a
-    point, but a line or more, are left out.
+    The same window gives the same points. There may be others. Minima that form a line or more are left out.
 
     Parameters
     ----------
-    field
+    surface
         The surface.
     window
         Where to search.
-    lowest
-        A bound that the surface is nowhere below. A minimum that touches it is global; every other is called local,
-        even the lowest of those found. A kink such as that of |x|, without a gradient, is told if it touches it.
+    calls
+        Length of its programs, as a measure of their cost.
+    is_quadratic
+        Whether the Hessian is constant: the minimum is then the global one. Otherwise, the lowest minimum found is
+        called that, if the loss at no start of the search is lower.
     """
     with np.errstate(all="ignore"):
         low, high = np.array(window).T[:, :, np.newaxis]
         diagonal = float(np.sqrt(((high - low) ** 2).sum()))
-        starts = _starts(low, high)
-        slopes = _norms(field.gradient(starts))
+        starts = _starts(low, high, calls)
+        slopes = _norms(surface.gradient(starts))
         usual = float(np.median(slopes[np.isfinite(slopes)])) if np.isfinite(slopes).any() else math.nan
-        # Newton's own steps lead to points of every kind; downhill in every direction, to minima alone, but from afar.
-        ends = np.hstack([_newton(field, starts, REACH * diagonal, downhill) for downhill in (True, False)])
-        flat = _norms(field.gradient(ends)) <= FLAT * usual
-        inside = ((ends >= low - 1e-9 * diagonal) & (ends <= high + 1e-9 * diagonal)).all(axis=0)
-        found: list[CriticalPoint] = []
-        for point in _distinct(field, ends[:, flat & inside], SAME * diagonal):
-            critical = _described(field, _tidied(field, point, diagonal), diagonal, usual, lowest)
-            if critical is not None:
-                found.append(critical)
-        if math.isfinite(lowest) and not any(each.kind is CriticalKind.GLOBAL_MINIMUM for each in found):
-            kinks = _kinks(field, starts, diagonal, usual, lowest)
-            found += [kink for kink in kinks if _is_within(kink.point, window)]
+        # Newton's steps lead to points of every kind; steps downhill in every direction only to minima, but from afar.
+        ends = np.hstack([_newton(surface, starts, REACH * diagonal, downhill) for downhill in (True, False)])
+        flat = _norms(surface.gradient(ends)) <= FLAT * usual
+        points = _distinct(surface, ends[:, flat & _inside(ends, low, high, 1e-9 * diagonal)], SAME * diagonal)
+        found = _classified(surface, _rounded(surface, points, diagonal), diagonal, usual)
+        losses = surface.value(starts)
+        lowest = float(np.nanmin(losses)) if np.isfinite(losses).any() else math.nan
+        tolerance = 1e-12 * max(abs(lowest), 1e-6 * usual * diagonal, 1e-6)
+        if not any(point.kind.is_minimum and point.loss <= lowest + tolerance for point in found):
+            found += _kinks(surface, starts, window, calls, [point.point for point in found])
+    minima = [point.loss for point in found if point.kind.is_minimum]
+    if minima and min(minima) <= lowest + tolerance:
+        best = CriticalKind.GLOBAL_MINIMUM if is_quadratic else CriticalKind.LOWEST_FOUND
+        tolerance = 1e-12 * max(abs(min(minima)), 1e-6 * usual * diagonal, 1e-6)
+        is_best = [point.kind.is_minimum and point.loss <= min(minima) + tolerance for point in found]
+        found = [replace(point, kind=best) if b else point for point, b in zip(found, is_best, strict=True)]
     order = list(CriticalKind)
-    return tuple(sorted(found, key=lambda each: (order.index(each.kind), each.loss, each.point))[:MOST])
+    return tuple(sorted(found, key=lambda point: (order.index(point.kind), point.loss, point.point))[:MOST])
 
 
-def _starts(low: Array, high: Array) -> Array:
-    """A grid in one and two dimensions; in more, random points."""
+def _starts(low: Array, high: Array, calls: int) -> Array:
+    """Return a grid in one and two dimensions, and random points in more."""
     dim = len(low)
+    most = max(16, EVALUATIONS // (calls * 100 + dim**3))
     if dim <= 2:
-        count = round(STARTS ** (1 / dim))
-        # Not on the window's middle lines: there the gradient of what is symmetric shows to one side alone.
+        count = round(min(STARTS, most) ** (1 / dim))
+        # Off the window's centre lines, where the gradient of a symmetric surface points along them.
         line = (np.arange(count) + 0.45) / count
         unit = np.stack([mesh.ravel() for mesh in np.meshgrid(*[line] * dim, indexing="ij")])
     else:
-        unit = np.random.default_rng(SEED).uniform(size=(dim, max(60, 1200 // dim)))
+        unit = np.random.default_rng(SEED).uniform(size=(dim, min(most, max(60, 1200 // dim))))
     starts: Array = low + unit * (high - low)
     return starts
 
@@ -103,13 +103,18 @@ def _norms(vectors: Array) -> Array:
     return norms
 
 
-def _newton(field: Field, x: Array, reach: float, downhill: bool) -> Array:
-    """Newton's method for the zeros of the gradient, all starts side by side; those that end early are left alone."""
+def _inside(points: Array, low: Array, high: Array, margin: float) -> Array:
+    inside: Array = ((points >= low - margin) & (points <= high + margin)).all(axis=0)
+    return inside
+
+
+def _newton(surface: Surface, x: Array, reach: float, downhill: bool) -> Array:
+    """Search zeros of the gradient from all starts side by side; lanes that have ended are not moved again."""
     x = x.copy()
     moving = np.arange(x.shape[1])
     for _ in range(STEPS):
-        gradient = field.gradient(x[:, moving])
-        hessian = np.moveaxis(field.hessian(x[:, moving]), 2, 0)
+        gradient = surface.gradient(x[:, moving])
+        hessian = np.moveaxis(surface.hessian(x[:, moving]), 2, 0)
         known = np.isfinite(gradient).all(axis=0) & np.isfinite(hessian).all(axis=(1, 2))
         moving, gradient, hessian = moving[known], gradient[:, known], hessian[known]
         if not len(moving):
@@ -117,7 +122,7 @@ def _newton(field: Field, x: Array, reach: float, downhill: bool) -> Array:
         curvatures, directions = np.linalg.eigh(hessian)
         largest = np.abs(curvatures).max(axis=1, keepdims=True)
         along = np.einsum("nji,jn->ni", directions, gradient)
-        # In a direction without curvature Newton's method has nothing to say.
+        # Newton's step is undefined in a direction without curvature: stay there.
         inverse = np.where(np.abs(curvatures) > 1e-13 * largest, 1 / curvatures, 0.0)
         if downhill:
             inverse = np.abs(inverse)
@@ -131,105 +136,109 @@ def _newton(field: Field, x: Array, reach: float, downhill: bool) -> Array:
     return x
 
 
-def _distinct(field: Field, points: Array, near: float) -> list[Array]:
-    """One of each cluster: the point with the smallest gradient."""
-    order = np.lexsort((*points, _norms(field.gradient(points))))
-    chosen: list[Array] = []
-    for point in points[:, order].T:
-        if all(np.abs(point - other).max() > near for other in chosen):
-            chosen.append(point)
-            if len(chosen) == 4 * MOST:
-                break
-    return chosen
+def _distinct(surface: Surface, points: Array, near: float) -> Array:
+    """Return one point of each cluster, that with the smallest gradient."""
+    order = np.lexsort((*points, _norms(surface.gradient(points))))
+    remaining, chosen = points[:, order], []
+    while remaining.shape[1] and len(chosen) < 4 * MOST:
+        chosen.append(remaining[:, 0])
+        remaining = remaining[:, np.abs(remaining - remaining[:, :1]).max(axis=0) > near]
+    return np.array(chosen).T if chosen else points[:, :0]
 
 
-def _tidied(field: Field, point: Array, diagonal: float) -> Array:
-    """The point with round coordinates where they are no worse: 1 instead of 0.9999999999999999."""
-    best = float(_norms(field.gradient(point[:, np.newaxis]))[0])
-    for candidate in (np.round(point, 6), np.round(point, 10), np.where(np.abs(point) < 1e-9 * diagonal, 0.0, point)):
-        if float(_norms(field.gradient(candidate[:, np.newaxis]))[0]) <= best:
-            return candidate + 0.0  # without a minus before zero
-    return point + 0.0
+def _rounded(surface: Surface, points: Array, diagonal: float) -> Array:
+    """Return the points with round coordinates where these are no worse: 1 instead of 0.9999999999999999."""
+    best = _norms(surface.gradient(points))
+    chosen, is_free = points.copy(), np.ones(points.shape[1], dtype=bool)
+    near_zero = np.where(np.abs(points) < 1e-9 * diagonal, 0.0, points)
+    for candidate in (np.round(points, 6), np.round(points, 10), near_zero):
+        better = is_free & (_norms(surface.gradient(candidate)) <= best)
+        chosen[:, better] = candidate[:, better]
+        is_free &= ~better
+    return chosen + 0.0  # turns −0 into 0
 
 
-def _described(field: Field, point: Array, diagonal: float, usual: float, lowest: float) -> CriticalPoint | None:
-    """The point with its loss and kind; ``None`` if it is one of a whole floor, or of no kind."""
-    column = point[:, np.newaxis]
-    loss = float(field.value(column)[0])
-    hessian = field.hessian(column)[:, :, 0]
-    if not (math.isfinite(loss) and np.isfinite(hessian).all()):
-        return None
-    curvatures, directions = np.linalg.eigh(hessian)
-    largest = float(np.abs(curvatures).max())
-    small = np.abs(curvatures) <= max(DEGENERATE * largest, FLAT * usual / diagonal)
-    if small.any():
-        kind = _sampled_kind(field, column, directions[:, small], loss, diagonal, usual)
-    elif curvatures.min() > 0:
-        kind = CriticalKind.LOCAL_MINIMUM
-    else:
-        kind = CriticalKind.MAXIMUM if curvatures.max() < 0 else CriticalKind.SADDLE
-    if kind is None:
-        return None
-    if kind is CriticalKind.LOCAL_MINIMUM and _touches(loss, lowest, usual * diagonal):
-        kind = CriticalKind.GLOBAL_MINIMUM
-    return CriticalPoint(kind=kind, point=tuple(point.tolist()), loss=loss)
-
-
-def _touches(loss: float, lowest: float, rise: float) -> bool:
-    """Whether a loss is at a bound, but for rounding; ``rise`` is about how much the surface rises in the window."""
-    return math.isfinite(lowest) and loss - lowest <= 1e-12 * max(abs(lowest), 1e-6 * rise, 1e-6)
-
-
-def _kinks(field: Field, starts: Array, diagonal: float, usual: float, lowest: float) -> list[CriticalPoint]:
-    """The lowest points, if they touch the bound, by steps along the axes that halve where none leads down."""
-    losses = field.value(starts)
-    x = starts[:, np.argsort(np.where(np.isfinite(losses), losses, np.inf))[:KINK_STARTS]]
-    loss = field.value(x)
-    dim, lanes = x.shape
-    size = np.full(lanes, diagonal / 8)
-    for _ in range(KINK_STEPS):
-        better = np.zeros(lanes, dtype=bool)
-        for i in range(dim):
-            for sign in (1.0, -1.0):
-                tried = x.copy()
-                tried[i] += sign * size
-                tried_loss = field.value(tried)
-                down = tried_loss < loss
-                x, loss = np.where(down, tried, x), np.where(down, tried_loss, loss)
-                better |= down
-        size = np.where(better, size, size / 2)
-    kinks: list[CriticalPoint] = []
-    for lane in np.argsort(loss):
-        rounded = np.round(x[:, lane], 9) + 0.0
-        point = rounded if field.value(rounded[:, np.newaxis])[0] <= loss[lane] else x[:, lane]
-        value = float(field.value(point[:, np.newaxis])[0])
-        is_new = all(np.abs(point - np.array(kink.point)).max() > SAME * diagonal for kink in kinks)
-        if is_new and _touches(value, lowest, usual * diagonal):
-            kinks.append(CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=tuple(point.tolist()), loss=value))
-    middles = [(np.array(a.point) + np.array(b.point))[:, np.newaxis] / 2 for a, b in itertools.combinations(kinks, 2)]
-    is_floor = any(_touches(float(field.value(middle)[0]), lowest, usual * diagonal) for middle in middles)
-    return [] if is_floor else kinks
-
-
-def _is_within(point: tuple[float, ...], window: Intervals) -> bool:
-    return all(low <= coordinate <= high for coordinate, (low, high) in zip(point, window, strict=True))
+def _classified(surface: Surface, points: Array, diagonal: float, usual: float) -> list[CriticalPoint]:
+    """Return the points with their losses and kinds, without those that belong to a line of minima."""
+    losses, hessians = surface.value(points), np.moveaxis(surface.hessian(points), 2, 0)
+    found = []
+    for point, loss, hessian in zip(points.T, losses.tolist(), hessians, strict=True):
+        if not (math.isfinite(loss) and np.isfinite(hessian).all()):
+            continue
+        curvatures, directions = np.linalg.eigh(hessian)
+        small = np.abs(curvatures) <= max(DEGENERATE * np.abs(curvatures).max(), FLAT * usual / diagonal)
+        kind: CriticalKind | None
+        if small.any():
+            kind = _sampled_kind(surface, point[:, np.newaxis], directions[:, small], loss, diagonal, usual)
+        elif curvatures.min() > 0:
+            kind = CriticalKind.LOCAL_MINIMUM
+        else:
+            kind = CriticalKind.MAXIMUM if curvatures.max() < 0 else CriticalKind.SADDLE
+        if kind is not None:
+            found.append(CriticalPoint(kind=kind, point=tuple(point.tolist()), loss=loss))
+    return found
 
 
 def _sampled_kind(
-    field: Field, point: Array, flat: Array, loss: float, diagonal: float, usual: float
+    surface: Surface, point: Array, flat: Array, loss: float, diagonal: float, usual: float
 ) -> CriticalKind | None:
-    """The kind of a point whose Hessian does not tell it, from losses around it.
+    """Return the kind of a point that its Hessian does not determine, from losses around it.
 
-    ``None`` if the gradient is zero a little way along a flat direction, too: a floor, not a point.
+    ``None`` if the gradient is also zero a little way along a flat direction: a line of minima, not a point.
     """
     distance = 1e-2 * diagonal
     beside = np.hstack([point + distance * flat, point - distance * flat])
-    if (_norms(field.gradient(beside)) <= FLAT * usual).any():
+    if (_norms(surface.gradient(beside)) <= FLAT * usual).any():
         return None
     random = np.random.default_rng(SEED)
-    # Along the flat directions themselves, and everywhere around.
     around = np.hstack([flat, -flat, random.normal(size=(len(point), SAMPLES))])
-    losses = field.value(point + distance * around / _norms(around))
+    losses = surface.value(point + distance * around / _norms(around))
     if (losses > loss).all():
         return CriticalKind.LOCAL_MINIMUM
     return CriticalKind.MAXIMUM if (losses < loss).all() else CriticalKind.SADDLE
+
+
+def _kinks(
+    surface: Surface, starts: Array, window: Intervals, calls: int, known: list[tuple[float, ...]]
+) -> list[CriticalPoint]:
+    """Find minima without a gradient, such as that of |x|, by steps along the axes that halve where none descends."""
+    low, high = np.array(window).T[:, :, np.newaxis]
+    diagonal = float(np.sqrt(((high - low) ** 2).sum()))
+    losses = surface.value(starts)
+    x = starts[:, np.argsort(np.where(np.isfinite(losses), losses, np.inf))[:KINK_STARTS]]
+    loss = surface.value(x)
+    dim, lanes = x.shape
+    size = np.full(lanes, diagonal / 8)
+    for _ in range(min(KINK_STEPS, EVALUATIONS // (50 * calls * dim))):
+        better = np.zeros(lanes, dtype=bool)
+        for i, sign in itertools.product(range(dim), (1.0, -1.0)):
+            tried = x.copy()
+            tried[i] += sign * size
+            tried_loss = surface.value(tried)
+            down = tried_loss < loss
+            x, loss = np.where(down, tried, x), np.where(down, tried_loss, loss)
+            better |= down
+        size = np.where(better, size, size / 2)
+    rounded = np.round(x, 9) + 0.0
+    x = np.where(surface.value(rounded) <= loss, rounded, x)
+    x = x[:, _inside(x, low, high, 0.0) & (size < 1e-9 * diagonal)]
+    loss = surface.value(x)
+    # The steps also stop in creases that descend obliquely: a minimum is below everything around it.
+    directions = np.random.default_rng(SEED).normal(size=(dim, SAMPLES))
+    directions /= _norms(directions)
+    chosen: list[Array] = [np.array(point) for point in known]
+    kinks: list[CriticalPoint] = []
+    for lane in np.argsort(loss):
+        point = x[:, lane]
+        if any(np.abs(point - other).max() <= SAME * diagonal for other in chosen):
+            continue
+        around = np.hstack([point[:, np.newaxis] + share * diagonal * directions for share in (1e-2, 1e-4, 1e-6)])
+        if (surface.value(around) > loss[lane]).all():
+            chosen.append(point)
+            kind = CriticalKind.LOCAL_MINIMUM
+            kinks.append(CriticalPoint(kind=kind, point=tuple(point.tolist()), loss=float(loss[lane])))
+    # Points along a crease of constant loss are not minima: halfway between two of them the loss is the same.
+    middles = [(np.array(a.point) + np.array(b.point)) / 2 for a, b in itertools.combinations(kinks, 2)]
+    lowest = min((kink.loss for kink in kinks), default=math.nan)
+    is_crease = any(surface.value(middle[:, np.newaxis])[0] <= lowest + 1e-9 * abs(lowest) for middle in middles)
+    return [] if is_crease else kinks

@@ -1,4 +1,4 @@
-"""Trees to programs: flat lists of NumPy calls over lanes. No source text is made, and none is compiled."""
+"""Operations to programs: flat lists of NumPy calls over lanes. No source text is generated or compiled."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,31 +7,24 @@ from typing import Any
 import numpy as np
 
 from momentumlab.registry import Array
-from momentumlab.surfaces.expressions.tree import (
-    CONSTANTS,
-    Call,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Power,
-    Product,
-    Quotient,
-    Sum,
-)
+from momentumlab.surfaces.expressions.syntax import CONSTANTS, Operation
 
 Compute = Callable[..., Any]
 
 
 def _minimum(first: Any, second: Any, out: Any = None) -> Any:
-    return np.minimum(first, second, out=out)  # which takes no third argument without its name
+    return np.minimum(first, second, out=out)  # which takes ``out`` only by name
 
 
 def _maximum(first: Any, second: Any, out: Any = None) -> Any:
     return np.maximum(first, second, out=out)
 
 
-FUNCTIONS: dict[str, Compute] = {
+def _step(x: Any, out: Any = None) -> Any:
+    return np.heaviside(x, 0.5, out=out)
+
+
+UFUNCS: dict[str, Compute] = {
     "sqrt": np.sqrt,
     "exp": np.exp,
     "expm1": np.expm1,
@@ -50,75 +43,74 @@ FUNCTIONS: dict[str, Compute] = {
     "sign": np.sign,
     "min": _minimum,
     "max": _maximum,
-    "step": np.heaviside,
+    "step": _step,
 }
-"""The calls for functions. In derivatives alone occur ``step``, that of ``max(x, 0)``, and ``kink``, that of a jump:
-0/x, zero but for x = 0, where it is not a number."""
+"""NumPy's functions by our names; ``step``, the derivative of ``max(x, 0)``, occurs only in derivatives."""
 
 LONGEST_CHAIN = 128
-"""Up to this exponent a power is a product."""
+"""Powers up to this exponent are computed by multiplication."""
 
-
-Step = tuple[Compute, int, int, int, int]
-"""One call: the registers of its operands (0: there is no second one), of the array to write over (0: a new one), and
-of the result."""
+Call = tuple[Compute, int, int, int, int]
+"""A call, and the registers of its operands (0: no second one), of the array it overwrites (0: a new one), and of its
+result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Several expressions in the same variables, computed together.
+    """Several expressions of the same variables, computed together.
 
     Attributes
     ----------
     registers
-        What stands in each at the beginning: the constants, else ``None``. Number 0 stays empty; then follow the
-        coordinates, and the parameters.
+        Initial contents: constants, else ``None``. Register 0 stays empty; coordinates and parameters follow.
     parameters, inputs, rows
-        The registers of the first parameter, of what follows the last, and of the first row of the result.
-    steps
-        The calls for real points. Arrays that are not needed again are written over: on many lanes a new array costs
-        more than the arithmetic.
-    fresh_steps
-        The same with a new array for each, for complex points: of those some parts are real, and no place for the rest.
+        The first register of the parameters, the first after them, and that of the first row of the result.
+    calls
+        For real points. Arrays that are not needed again are overwritten: with many lanes, allocating a new array
+        takes longer than the arithmetic.
+    allocating_calls
+        The same without overwriting, for complex points: real intermediate arrays cannot hold complex results.
     results
         The register of each expression.
     copied
-        The numbers of those that no call writes into their row.
+        Indices of the expressions that no call writes into their row.
     """
 
     registers: tuple[Any, ...]
     parameters: int
     inputs: int
     rows: int
-    steps: tuple[Step, ...]
-    fresh_steps: tuple[Step, ...]
+    calls: tuple[Call, ...]
+    allocating_calls: tuple[Call, ...]
     results: tuple[int, ...]
     copied: tuple[int, ...]
 
     def value(self, x: Array, parameters: Sequence[Any]) -> Array:
-        """The first expression: ``(dim, lanes) -> (lanes,)``."""
-        registers = [*self.registers]
-        registers[1 : self.parameters] = map(x.__getitem__, range(len(x)))  # thrice as fast as the rows by themselves
-        registers[self.parameters : self.inputs] = parameters
-        self._compute(registers, is_real=x.dtype.char == "d")
+        """Evaluate the first expression: ``(dim, lanes) -> (lanes,)``."""
+        registers = self._loaded(x, parameters)
+        self._run(registers, is_real=x.dtype.char == "d")
         value: Array = registers[self.results[0]]
         return np.array(np.broadcast_to(value, x.shape[1:]), dtype=x.dtype) if self.copied else value
 
-    def rows_of(self, out: Array, x: Array, parameters: Sequence[Any]) -> Array:
-        """All expressions, a row each, into ``out`` of shape ``(expressions, lanes)``."""
-        registers = [*self.registers]
-        registers[1 : self.parameters] = map(x.__getitem__, range(len(x)))
-        registers[self.parameters : self.inputs] = parameters
+    def write_rows(self, out: Array, x: Array, parameters: Sequence[Any]) -> Array:
+        """Evaluate every expression into its row of ``out``, ``(expressions, lanes)``, and return ``out``."""
+        registers = self._loaded(x, parameters)
         is_real = x.dtype.char == "d"
         if is_real:
             registers[self.rows :] = map(out.__getitem__, range(len(out)))
-        self._compute(registers, is_real=is_real)
+        self._run(registers, is_real=is_real)
         for row in self.copied if is_real else range(len(out)):
             out[row] = registers[self.results[row]]
         return out
 
-    def _compute(self, registers: list[Any], *, is_real: bool) -> None:
-        for compute, first, second, into, result in self.steps if is_real else self.fresh_steps:
+    def _loaded(self, x: Array, parameters: Sequence[Any]) -> list[Any]:
+        registers = [*self.registers]
+        registers[1 : self.parameters] = map(x.__getitem__, range(len(x)))  # three times as fast as iterating over x
+        registers[self.parameters : self.inputs] = parameters
+        return registers
+
+    def _run(self, registers: list[Any], *, is_real: bool) -> None:
+        for compute, first, second, into, result in self.calls if is_real else self.allocating_calls:
             if second:
                 registers[result] = compute(registers[first], registers[second], registers[into])
             else:
@@ -126,21 +118,21 @@ class Program:
 
 
 def compiled(
-    expressions: Sequence[Node],
+    expressions: Sequence[Operation],
     variables: Sequence[str],
     parameters: Sequence[str] = (),
-    shared: Mapping[str, Node] | None = None,
+    shared: Mapping[str, Operation] | None = None,
 ) -> Program:
-    """A program for some expressions.
+    """Compile expressions to one program.
 
     Parameters
     ----------
     expressions
         What is computed.
     variables, parameters
-        The names of the coordinates, and of what is given beside them, in order.
+        Names of the coordinates and of the parameters, in the order in which they are passed.
     shared
-        Common parts by the names under which the expressions, and later parts, refer to them.
+        Common subexpressions by the names under which the expressions and later subexpressions refer to them.
     """
     compiler = _Compiler((*variables, *parameters), len(variables))
     for name, part in (shared or {}).items():
@@ -149,7 +141,7 @@ def compiled(
 
 
 class _Compiler:
-    """Gives every part of a tree a register; equal parts share one."""
+    """Assigns registers; equal calls share one."""
 
     def __init__(self, names: Sequence[str], variables: int) -> None:
         self.named = {name: 1 + i for i, name in enumerate(names)}
@@ -160,36 +152,25 @@ class _Compiler:
         self.constants: dict[float, int] = {}
         self.calls: dict[tuple[Compute, int, int], int] = {}
 
-    def register(self, node: Node) -> int:
-        """The register in which the value of a part will stand."""
-        match node:
-            case Number(value):
-                return self.constant(float(value))
-            case Name(name):
-                return self.constant(CONSTANTS[name]) if name in CONSTANTS else self.named[name]
-            case Sum(terms):
-                return self.sum(terms)
-            case Product(factors):
-                first, *others = map(self.register, factors)
-                for other in others:
-                    first = self.call(np.multiply, first, other)
-                return first
-            case Quotient(top, bottom):
-                return self.call(np.divide, self.register(top), self.register(bottom))
-            case Negative(inner):
-                return self.call(np.negative, self.register(inner))
-            case Power(base, exponent):
-                return self.power(self.register(base), exponent)
-            case Call("kink", (argument,)):
-                return self.call(np.divide, self.constant(0.0), self.register(argument))
-            case Call(function, arguments):
-                first, *others = map(self.register, arguments)
-                if not others:
-                    return self.call(FUNCTIONS[function], first)
-                for other in others:
-                    first = self.call(FUNCTIONS[function], first, other)
-                return first
-        raise TypeError(f"{node!r} is no part of an expression")
+    def register(self, node: Operation) -> int:
+        """Return the register that will hold the value of a node."""
+        if node.kind == "number":
+            return self.constant(float(node.constant or 0))
+        if node.kind == "name":
+            return self.constant(CONSTANTS[node.name]) if node.name in CONSTANTS else self.named[node.name]
+        if node.kind == "sum":
+            return self.sum(node.operands)
+        if node.kind == "power":
+            return self.power(self.register(node.operands[0]), self.register(node.operands[1]))
+        first, *others = map(self.register, node.operands)
+        if node.kind == "negative":
+            return self.call(np.negative, first)
+        compute = {"product": np.multiply, "quotient": np.divide}.get(node.kind) or UFUNCS[node.kind]
+        if not others:
+            return self.call(compute, first)
+        for other in others:
+            first = self.call(compute, first, other)
+        return first
 
     def constant(self, value: float) -> int:
         # As an array without an axis: a Python float would be converted again in each call.
@@ -201,39 +182,38 @@ class _Compiler:
         self.registers.append(value)
         return len(self.registers) - 1
 
-    def call(self, ufunc: Compute, first: int, second: int = 0) -> int:
+    def call(self, compute: Compute, first: int, second: int = 0) -> int:
         operands = [first, second] if second else [first]
         values = [self.registers[operand] for operand in operands]
         if all(value is not None for value in values):
             with np.errstate(all="ignore"):
-                return self.constant(float(ufunc(*values)))
-        key = (ufunc, first, second)
+                return self.constant(float(compute(*values)))
+        key = (compute, first, second)
         if key not in self.calls:
             self.calls[key] = self.new()
             if self.with_lanes.intersection(operands):
                 self.with_lanes.add(self.calls[key])
         return self.calls[key]
 
-    def sum(self, terms: tuple[Node, ...]) -> int:
+    def sum(self, terms: tuple[Operation, ...]) -> int:
         first, *others = terms
-        if isinstance(first, Negative) and not isinstance(others[0], Negative):
-            total = self.call(np.subtract, self.register(others[0]), self.register(first.inner))
+        if first.kind == "negative" and others[0].kind != "negative":  # −a + b is b − a
+            total = self.call(np.subtract, self.register(others[0]), self.register(first.operands[0]))
             others = others[1:]
         else:
             total = self.register(first)
         for term in others:
-            if isinstance(term, Negative):
-                total = self.call(np.subtract, total, self.register(term.inner))
+            if term.kind == "negative":
+                total = self.call(np.subtract, total, self.register(term.operands[0]))
             else:
                 total = self.call(np.add, total, self.register(term))
         return total
 
-    def power(self, base: int, exponent: Node) -> int:
-        """Whole and half powers by multiplication and roots: NumPy's general power is far slower."""
-        register = self.register(exponent)
-        number = self.registers[register]
+    def power(self, base: int, exponent: int) -> int:
+        """Compute integer and half-integer powers by multiplication and roots; NumPy's general power is far slower."""
+        number = self.registers[exponent]
         if number is None or not float(2 * number).is_integer() or abs(number) > LONGEST_CHAIN:
-            return self.call(np.power, base, register)
+            return self.call(np.power, base, exponent)
         doubled = int(2 * number)
         if doubled < 0:
             return self.call(np.divide, self.constant(1.0), self.half_power(base, -doubled))
@@ -255,36 +235,33 @@ class _Compiler:
         rows = len(self.registers)
         self.registers += [None] * len(results)
         row_of = {result: rows + i for i, result in reversed(list(enumerate(results)))}
-        made = [(*key, result) for key, result in self.calls.items()]
-        needed = self.needed(made, results)
-        made = [call for call in made if call[-1] in needed]
+        # Drop calls without effect on the results: common subexpressions that only other derivatives need.
+        needed = set(results)
+        made: list[tuple[Compute, int, int, int]] = []
+        for (compute, first, second), result in reversed(self.calls.items()):
+            if result in needed:
+                needed |= {first, second}
+                made.append((compute, first, second, result))
+        made.reverse()
+        # A call overwrites the row of its result, or an operand that no later call reads.
         last_use = {operand: i for i, call in enumerate(made) for operand in call[1:3]}
-        free_to_use = {call[-1] for call in made if call[-1] in self.with_lanes} - set(results)
-        steps: list[Step] = []
+        reusable = {call[-1] for call in made if call[-1] in self.with_lanes} - set(results)
+        calls: list[Call] = []
         written = set()
-        for i, (ufunc, first, second, result) in enumerate(made):
+        for i, (compute, first, second, result) in enumerate(made):
             into = 0
             if result in self.with_lanes:
-                ending = [one for one in (first, second) if one in free_to_use and last_use[one] == i]
+                ending = [operand for operand in (first, second) if operand in reusable and last_use[operand] == i]
                 into = row_of.get(result) or (ending[0] if ending else 0)
                 written.add(into)
-            steps.append((ufunc, first, second, into, result))
+            calls.append((compute, first, second, into, result))
         return Program(
             registers=tuple(self.registers),
             parameters=1 + self.variables,
             inputs=self.inputs,
             rows=rows,
-            steps=tuple(steps),
-            fresh_steps=tuple((ufunc, first, second, 0, result) for ufunc, first, second, _, result in steps),
+            calls=tuple(calls),
+            allocating_calls=tuple((compute, first, second, 0, result) for compute, first, second, _, result in calls),
             results=tuple(results),
             copied=tuple(i for i in range(len(results)) if rows + i not in written),
         )
-
-    @staticmethod
-    def needed(made: list[tuple[Compute, int, int, int]], results: list[int]) -> set[int]:
-        """The registers from which the results come."""
-        needed = set(results)
-        for _, first, second, result in reversed(made):
-            if result in needed:
-                needed |= {first, second}
-        return needed

@@ -1,4 +1,4 @@
-"""Surfaces made from expressions: a class for each, which the rest of the package uses as those of the catalogue."""
+"""Surfaces of expressions: one generated class per expression, used like any registered surface."""
 
 import dataclasses
 import functools
@@ -11,40 +11,39 @@ from typing import Any, ClassVar
 import numpy as np
 
 from momentumlab.registry import Array, Real, parameter
-from momentumlab.surfaces.base import CriticalKind, CriticalPoint, Intervals, Surface
-from momentumlab.surfaces.expressions.bounds import bounds
-from momentumlab.surfaces.expressions.critical import Field, critical_points
-from momentumlab.surfaces.expressions.parser import ExpressionError, Parsed, parse
+from momentumlab.surfaces.base import CriticalPoint, Intervals, Surface
+from momentumlab.surfaces.expressions.critical import critical_points
 from momentumlab.surfaces.expressions.program import Program, compiled
+from momentumlab.surfaces.expressions.syntax import ExpressionError, Parsed, parse
 
-WIDEST: tuple[float, float] = (-5.0, 5.0)
-"""Where critical points are looked for along each coordinate, unless a view window is given."""
+SEARCHED: tuple[float, float] = (-5.0, 5.0)
+"""Interval of each coordinate in which critical points are searched, unless a view window is given."""
 
 HALF_WIDTH = 3.0
 NARROWEST = 0.1
 START = (0.1, 0.72)
-"""The default start, as shares of the window; further coordinates begin again from the first."""
+"""Default start, as fractions of the window; repeated for further coordinates."""
 
 RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+?)\s*")
 
 
 class Programs:
-    """The programs of an expression, each made when it is first asked for."""
+    """The programs of an expression, each compiled when it is first used. Derivatives load SymPy."""
 
     def __init__(self, parsed: Parsed) -> None:
         self.parsed = parsed
 
     @cached_property
     def value(self) -> Program:
-        """The expression as it was written."""
+        """The expression, computed as it is written."""
         return compiled([self.parsed.tree], self.parsed.variables, self.parsed.parameters)
 
     @cached_property
     def gradient(self) -> Program:
         """The first derivatives."""
-        from momentumlab.surfaces.expressions import calculus
+        from momentumlab.surfaces.expressions import symbolic
 
-        found = calculus.gradient(self.parsed.tree, self.parsed.variables)
+        found = symbolic.gradient(self.parsed.tree, self.parsed.variables)
         return compiled(found.entries, self.parsed.variables, self.parsed.parameters, found.shared)
 
     @cached_property
@@ -54,31 +53,46 @@ class Programs:
 
     @cached_property
     def is_quadratic(self) -> bool:
-        """Whether the Hessian is the same everywhere."""
+        """Whether the Hessian is constant."""
         return self._hessian[1]
 
     @cached_property
     def _hessian(self) -> tuple[Program, bool]:
-        from momentumlab.surfaces.expressions import calculus
+        from momentumlab.surfaces.expressions import symbolic
 
-        found = calculus.hessian(self.parsed.tree, self.parsed.variables)
+        found = symbolic.hessian(self.parsed.tree, self.parsed.variables)
         program = compiled(found.entries, self.parsed.variables, self.parsed.parameters, found.shared)
-        return program, not found.names & set(self.parsed.variables)
+        has_kinks = any(function in str(self.parsed.tree) for function in ("abs(", "sign(", "min(", "max("))
+        return program, not has_kinks and not found.names & set(self.parsed.variables)
+
+    @cached_property
+    def latex(self) -> str:
+        """The expression as it is written, in LaTeX."""
+        from momentumlab.surfaces.expressions import symbolic
+
+        return symbolic.latex(self.parsed.tree)
+
+
+class _Latex:
+    """The class attribute ``latex``, computed on first access because it loads SymPy."""
+
+    def __get__(self, surface: Surface | None, cls: "type[ExpressionSurface]") -> str:
+        return cls.programs.latex
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionSurface(Surface):
-    """A surface from an expression.
+    """A surface defined by an expression.
 
     Gradient and Hessian are exact, by SymPy. Critical points are found numerically in the view window; there may be
-    others. A minimum is called global where it is proven to be, and local otherwise.
+    others. The lowest minimum found is the reference for losses; it is the global one if the expression is quadratic.
 
     Attributes
     ----------
     expression
-        The text, in its one spelling.
+        The expression in its canonical spelling.
     given_view
-        The view window that a person asked for; ``None``: it is chosen by the critical points.
+        The requested view window; ``None`` to choose it by the critical points.
     """
 
     expression: ClassVar[str]
@@ -90,27 +104,27 @@ class ExpressionSurface(Surface):
 
     @cached_property
     def given(self) -> tuple[Any, ...]:
-        """The parameters, in the order of the programs."""
+        """The parameters, in the order in which the programs take them."""
         return tuple(getattr(self, name) for name in self.programs.parsed.parameters)
 
     def value(self, x: Array) -> Array:
         return self.programs.value.value(x, self.given)
 
     def gradient(self, x: Array) -> Array:
-        return self.programs.gradient.rows_of(np.empty_like(x), x, self.given)
+        return self.programs.gradient.write_rows(np.empty_like(x), x, self.given)
 
     def hessian(self, x: Array) -> Array:
         dim, lanes = x.shape
         upper = np.triu_indices(dim)
         hessian = np.empty((dim, dim, lanes), dtype=x.dtype)
         rows = np.empty((len(upper[0]), lanes), dtype=x.dtype)
-        with np.errstate(all="ignore"):  # it may have none at a point where the gradient is zero
-            hessian[upper] = self.programs.hessian.rows_of(rows, x, self.given)
+        with np.errstate(all="ignore"):  # it can be undefined where the gradient is not
+            hessian[upper] = self.programs.hessian.write_rows(rows, x, self.given)
         hessian[upper[1], upper[0]] = hessian[upper]
         return hessian
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
-        """The points that were found in the window; none if the parameters differ from lane to lane."""
+        """Return the points found in the window; none if the parameters differ between lanes."""
         if any(np.size(number) != 1 for number in self.given):
             return ()
         return _found(type(self), tuple(float(np.ravel(number)[0]) for number in self.given))
@@ -119,9 +133,10 @@ class ExpressionSurface(Surface):
         if self.given_view is not None:
             return self.given_view
         points = self.critical_points(dim)
-        return _window_around(self, points) if points else (WIDEST,) * dim
+        return _window_around(self, points) if points else (SEARCHED,) * dim
 
     def default_start(self, dim: int) -> tuple[float, ...]:
+        """Return the first of four points of the window at which loss and gradient are finite."""
         low, high = np.array(self.window(dim)).T
         shares = np.resize(START, dim)
         starts = np.stack([low + share * (high - low) for share in (shares, 1 - shares, shares[::-1], 0.9 * shares)]).T
@@ -132,31 +147,23 @@ class ExpressionSurface(Surface):
         return tuple(chosen)
 
     def offers(self, dim: int) -> frozenset[str]:
-        """Its Hessian; a minimum where it is proven and cannot differ from lane to lane."""
-        if self.given:
-            return frozenset({"hessian"})
-        is_known = any(point.kind is CriticalKind.GLOBAL_MINIMUM for point in self.critical_points(dim))
-        return frozenset({"hessian", "minimum"} if is_known else {"hessian"})
+        """Return ``hessian``, and ``minimum`` if one was found and no parameter can change it."""
+        has_minimum = not self.given and any(point.kind.is_lowest for point in self.critical_points(dim))
+        return frozenset({"hessian", "minimum"} if has_minimum else {"hessian"})
 
 
 @functools.lru_cache(maxsize=256)
 def _found(cls: type[ExpressionSurface], values: tuple[float, ...]) -> tuple[CriticalPoint, ...]:
-    """The critical points of a surface with these parameters."""
-    parsed = cls.programs.parsed
-    parameters = dict(zip(parsed.parameters, values, strict=True))
-    surface = cls(**parameters)
-    field = Field(value=surface.value, gradient=surface.gradient, hessian=surface.hessian)
-    lowest, _ = bounds(parsed.tree, parameters)
-    points = critical_points(field, cls.given_view or (WIDEST,) * len(parsed.variables), lowest)
-    if not cls.programs.is_quadratic:
-        return points
-    # Of a quadratic the only minimum is global.
-    minimum = CriticalKind.GLOBAL_MINIMUM
-    return tuple(dataclasses.replace(point, kind=minimum) if point.kind.is_minimum else point for point in points)
+    """Return the critical points of a surface with these parameters."""
+    parsed, programs = cls.programs.parsed, cls.programs
+    surface = cls(**dict(zip(parsed.parameters, values, strict=True)))
+    calls = sum(len(program.calls) for program in (programs.value, programs.gradient, programs.hessian))
+    window = cls.given_view or (SEARCHED,) * len(parsed.variables)
+    return critical_points(surface, window, calls=calls, is_quadratic=programs.is_quadratic)
 
 
 def _window_around(surface: Surface, points: tuple[CriticalPoint, ...]) -> Intervals:
-    """A window that shows all critical points; around a single one, as wide along each coordinate as it is flat."""
+    """Return a window that shows all critical points; around a single one, wider where the surface is flatter."""
     coordinates = np.array([point.point for point in points])
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
     curvatures = np.abs(np.diagonal(surface.hessian(coordinates[:1].T)[:, :, 0]))
@@ -165,50 +172,51 @@ def _window_around(surface: Surface, points: tuple[CriticalPoint, ...]) -> Inter
     padding = HALF_WIDTH * np.maximum(shares, NARROWEST)
     if (high - low).max() > 0:
         padding = np.maximum(0.3 * (high - low), 0.3 * np.minimum(padding, (high - low).max()))
-    low, high = np.maximum(low - padding, WIDEST[0]), np.minimum(high + padding, WIDEST[1])  # where it was searched
+    low, high = np.maximum(low - padding, SEARCHED[0]), np.minimum(high + padding, SEARCHED[1])
     window = []
     for left, right in zip(low.tolist(), high.tolist(), strict=True):
-        unit = 10.0 ** (math.floor(math.log10(right - left)) - 1)  # a few digits: easy to read, and safe to repeat
+        unit = 10.0 ** (math.floor(math.log10(right - left)) - 1)  # two digits: easy to read, and safe to repeat
         digits = max(0, round(-math.log10(unit)))
         window.append((round(math.floor(left / unit) * unit, digits), round(math.ceil(right / unit) * unit, digits)))
     return tuple(window)
 
 
 RESERVED = frozenset(dir(ExpressionSurface)) | {"name", "view", "start", "formula", "latex"}
-"""What no parameter can be called."""
+"""Names that no parameter can have."""
 
 
 @functools.lru_cache(maxsize=256)
 def expression_class(name: str) -> type[ExpressionSurface]:
-    """The class of surfaces of an expression.
+    """Return the surface class of an expression.
 
     Parameters
     ----------
     name
-        The expression, and perhaps its view window: ``x**2 + y**2 on -2..2 by -1..1``. Different spellings of the same
-        tree give the same class.
+        The expression, optionally with its view window: ``x**2 + y**2 on -2..2 by -1..1``. Different spellings of the
+        same tree give the same class.
 
     Raises
     ------
     ExpressionError
-        If it is no expression, or nowhere in its window a number.
+        If the expression is invalid, or undefined everywhere in its window.
     """
     text, separator, ranges = name.partition(" on ")
     parsed = parse(text, RESERVED)
     view = _view(name, ranges, len(parsed.variables)) if separator else None
-    canonical = named(parsed.tree.text(), view)
+    expression = str(parsed.tree)
+    canonical = named(expression, view)
     if canonical != name:
         return expression_class(canonical)
     cls: type[ExpressionSurface] = dataclasses.make_dataclass(
         "Expression",
-        [(word, Real, _constant(word)) for word in parsed.parameters],
+        [(word, Real, _parameter(word)) for word in parsed.parameters],
         bases=(ExpressionSurface,),
         namespace={
             "__doc__": ExpressionSurface.__doc__ and ExpressionSurface.__doc__.partition("\n\n    Attributes")[0],
             "name": canonical,
-            "expression": parsed.tree.text(),
-            "formula": parsed.tree.text(),
-            "latex": parsed.tree.latex(),
+            "expression": expression,
+            "formula": expression,
+            "latex": _Latex(),
             "dimension": len(parsed.variables),
             "given_view": view,
             "programs": Programs(parsed),
@@ -216,14 +224,14 @@ def expression_class(name: str) -> type[ExpressionSurface]:
         frozen=True,
         kw_only=True,
     )
-    if not parsed.parameters and not _has_values(cls, view or (WIDEST,) * len(parsed.variables)):
-        where = "the view window" if view else f"the window from {WIDEST[0]:g} to {WIDEST[1]:g}; give it a view"
-        raise ExpressionError(name, 0, f"this is not a real number anywhere in {where}")
+    if not parsed.parameters and not _has_values(cls, view or (SEARCHED,) * len(parsed.variables)):
+        where = "the view window" if view else f"the window from {SEARCHED[0]:g} to {SEARCHED[1]:g}"
+        raise ExpressionError(name, 0, f"no real value anywhere in {where}", "" if view else "give a view window")
     return cls
 
 
 def named(expression: str, view: Intervals | None) -> str:
-    """The name of the surface of an expression, from its text and its view window."""
+    """Return the name of the surface with an expression and a view window."""
     if view is None:
         return expression
     return f"{expression} on {' by '.join(f'{_short(low)}..{_short(high)}' for low, high in view)}"
@@ -233,12 +241,12 @@ def _short(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
-def _constant(name: str) -> Any:
-    return parameter(math.nan, doc="a constant of the expression", required=True)
+def _parameter(name: str) -> Any:
+    return parameter(math.nan, doc="parameter of the expression", required=True)
 
 
 def _view(name: str, ranges: str, dim: int) -> Intervals:
-    """The window after the word ``on``."""
+    """Parse the window after the word ``on``."""
     position = len(name) - len(ranges)
     view = []
     for part in ranges.split(" by "):
@@ -248,18 +256,17 @@ def _view(name: str, ranges: str, dim: int) -> Intervals:
         except ValueError:
             low = high = math.nan
         if not (low < high and math.isfinite(high - low)):
-            raise ExpressionError(name, position, "a view window is written -2..2 by -1..1, each from low to high")
+            raise ExpressionError(name, position, "invalid view window", "write -2..2 by -1..1, each from low to high")
         view.append((low, high))
         position += len(part) + len(" by ")
     if len(view) != dim:
-        noun = "interval" if len(view) == 1 else "intervals"
-        plural = "variable" if dim == 1 else "variables"
-        raise ExpressionError(name, 0, f"the view has {len(view)} {noun}, the expression {dim} {plural}")
+        message = f"{len(view)} view intervals for {dim} variables"
+        raise ExpressionError(name, len(name) - len(ranges), message, "give one interval per variable")
     return tuple(view)
 
 
 def _has_values(cls: type[ExpressionSurface], window: Intervals) -> bool:
-    """Whether the expression is a number somewhere in a window."""
+    """Whether the expression has a finite value somewhere in a window."""
     low, high = np.array(window).T[:, :, np.newaxis]
     points = np.random.default_rng(0).uniform(size=(len(window), 1000)) * (high - low) + low
     with np.errstate(all="ignore"):
