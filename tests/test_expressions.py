@@ -19,7 +19,7 @@ from momentumlab.experiment import build_surface
 from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES, CriticalKind, Surface
 from momentumlab.surfaces.expressions import ExpressionError, expression_class
-from momentumlab.surfaces.expressions.syntax import MAX_DEPTH, MAX_LENGTH, parse
+from momentumlab.surfaces.expressions.syntax import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, parse
 from tests.conftest import Command
 
 RNG = np.random.default_rng(20261121)
@@ -179,6 +179,92 @@ def test_no_text_raises_anything_but_the_declared_error(text: str) -> None:
     except ExpressionError:
         return
     assert expression_class(cls.name) is cls
+
+
+LARGE = [
+    "+".join(f"sin(x*{i})" for i in range(1, 110)),
+    "max(" + ",".join(f"x*{i}-{i * i}+y" for i in range(30)) + ")",
+    "max(" + ",".join(f"x*{i}" for i in range(100)) + ")",
+    "min(max(" * 14 + "x" + ",y),x)" * 14,
+    "abs(" * 29 + "x-y" + "-1)" * 29,
+    "*".join(f"(x-{i})" for i in range(100)),
+    "*".join(f"(x1-{i}*x2*x3)" for i in range(33)),
+    "/".join(f"(x+{i}*y)" for i in range(1, 28)),
+    "+".join(f"x**{i}*y**{100 - i}" for i in range(1, 75)),
+    "sin(" * 29 + "x*y" + ")" * 29,
+    "exp(sin(" * 14 + "x*y" + "+1))" * 14,
+    "atan(asin(" * 14 + "x*y" + "))" * 14,
+    "x" + "/(1+x" * 14 + ")" * 14,
+    "(" * 29 + "x" + "+1)**(1/2)" * 29,
+    "(((x**4 + x)**4 + x)**4 + y)",
+    "(x+y)**(x-y)**(x+y)**(x*y)",
+    "(x-x)**y",
+    "1e99*x**2 + (1e-99*y)**2",
+    "(1e99*x)**0.123456789*(3*y)**0.987654321",
+    "sqrt(2*x)*sqrt(3*y)*sqrt(5*x)*(7*x)**1.5*(11*y)**0.3",
+    "(1234567890123456789012345*x)**(1/3)+y",
+    "+".join(f"(x{i + 1} - x{i}**2)**2 + (1 - x{i})**2" for i in range(1, 20)),
+    "log(" + "+".join(f"exp(x{i}*{i})" for i in range(1, 21)) + ")",
+    "(" + "+".join(f"x{i}" for i in range(1, 21)) + ")**100",
+    "exp(-(" + "+".join(f"(x{i}-x{j})**2" for i in range(1, 11) for j in range(1, i)) + "))",
+    "tanh(" + "+".join(f"tanh(x{i}+x{i % 7 + 1}*x{i % 5 + 1})*x{i}" for i in range(1, 8)) + ")",
+]
+
+TOO_LARGE = [
+    "*".join(f"x{i}" for i in range(1, 21)) + "*" + "*".join(f"(1+x{i}**2)" for i in range(1, 21)),
+    "tanh(" * 8 + "+".join(f"tanh(x{i}*{i}+1)" for i in range(1, 21)) + ")" * 8,
+    "max(" + ",".join(f"x*{i}+y*z" for i in range(90)) + ")",
+]
+
+
+def prepared(text: str) -> float:
+    """Seconds of processor time until everything about an expression is known; refused ones take a moment."""
+    begin = time.process_time()
+    try:
+        cls = expression_class(text)
+    except ExpressionError:
+        return time.process_time() - begin
+    surface = cls(**{p.name: 0.7 for p in cls.parameters()})
+    dim = surface.default_dimension
+    assert surface.programs.gradient
+    assert surface.programs.hessian
+    assert len(surface.window(dim)) == len(surface.default_start(dim)) == dim
+    assert surface.latex
+    return time.process_time() - begin
+
+
+@pytest.mark.parametrize("text", LARGE, ids=range(len(LARGE)))
+def test_the_largest_accepted_expressions_are_ready_in_two_seconds(text: str) -> None:
+    prepared("x**2")  # loads SymPy
+    expression_class(text)
+    assert prepared(text) < 2
+
+
+@pytest.mark.parametrize("text", TOO_LARGE, ids=range(len(TOO_LARGE)))
+def test_expressions_with_larger_hessians_are_refused(text: str) -> None:
+    assert "too large for its" in str(refusal(text))
+
+
+def larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Expressions of many operands and of nested ones, which make derivatives grow."""
+    several = st.lists(inner, min_size=2, max_size=8)
+    return st.one_of(
+        st.tuples(st.sampled_from(["+", "-", "*", "/"]), several).map(lambda drawn: f"({drawn[0].join(drawn[1])})"),
+        st.tuples(st.sampled_from(["min", "max"]), several).map(lambda drawn: f"{drawn[0]}({','.join(drawn[1])})"),
+        st.tuples(st.sampled_from(sorted(set(FUNCTIONS) - {"min", "max"})), inner).map(
+            lambda drawn: f"{drawn[0]}({drawn[1]})"
+        ),
+        st.tuples(inner, st.sampled_from(["2", "7", "0.5", "-3", "x", "(y+1)"])).map(
+            lambda drawn: f"({drawn[0]})**{drawn[1]}"
+        ),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.recursive(st.sampled_from(["x", "y", "z", "(x-y)", "2*z", "1e-90", "1e90*x", "a"]), larger, max_leaves=60))
+def test_every_accepted_expression_is_ready_in_two_seconds(text: str) -> None:
+    prepared("x**2")
+    assert prepared(f"0*x+0*y+0*z+{text}") < 2
 
 
 # Valid expressions, made beside functions that compute them with mpmath
@@ -398,9 +484,9 @@ def test_all_known_critical_points_are_found_and_nothing_else(text: str, name: s
         distances = [np.abs(np.subtract(known.point, each.point)).max() for each in found]
         nearest = found[int(np.argmin(distances))]
         assert min(distances) < 1e-9
-        assert nearest.kind is known.kind
+        assert nearest.kind is known.kind or (nearest.kind.is_lowest and known.kind.is_lowest)
         assert nearest.loss == pytest.approx(known.loss, rel=1e-12, abs=1e-12)
-    if name != "beale":  # it has a further saddle, which the catalogue does not list
+    if name != "beale":
         assert len(found) == len(theirs.critical_points(dim))
 
 
@@ -534,9 +620,9 @@ def test_constants_are_axes_lane_by_lane() -> None:
         ({"expression": "x**2", "view": [[1, -1]]}, "from low to high"),
         ({"expression": "x**2", "view": [[1, 2, 3]]}, "from low to high"),
         ({"expression": "x**2", "view": "wide"}, "an interval for each variable"),
-        ({"expression": "x**2", "view": [[-1, 1], [-1, 1]]}, "the view has 2 intervals, the expression 1 variable"),
+        ({"expression": "x**2", "view": [[-1, 1], [-1, 1]]}, "a view of 2 intervals for 1 variable at column 9"),
         ({"expression": "x^2"}, "x**2"),
-        ({"expression": "ravine"}, "needs a variable"),
+        ({"expression": "ravine"}, "no variable at column 1: a surface needs x, y, z"),
         ({"name": "ravine", "view": [[-1, 1], [-1, 1]]}, "ravine has no 'view'"),
         ("ravin", "did you mean 'ravine'"),
     ],

@@ -17,6 +17,7 @@ THUMBNAIL = (320 / DPI, 240 / DPI)
 
 CRITICAL_POINTS = {
     CriticalKind.GLOBAL_MINIMUM: style.MINIMUM,
+    CriticalKind.LOWEST_FOUND: style.MINIMUM,
     CriticalKind.LOCAL_MINIMUM: {**style.MINIMUM, "markerfacecolor": "white"},
     CriticalKind.SADDLE: {**style.START, "marker": "X", "markersize": 9},
     CriticalKind.MAXIMUM: {**style.START, "marker": "^", "markersize": 9},

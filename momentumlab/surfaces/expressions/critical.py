@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.registry import Array
 from momentumlab.surfaces.base import CriticalKind, CriticalPoint, Intervals, Surface
@@ -103,9 +104,8 @@ def _norms(vectors: Array) -> Array:
     return norms
 
 
-def _inside(points: Array, low: Array, high: Array, margin: float) -> Array:
-    inside: Array = ((points >= low - margin) & (points <= high + margin)).all(axis=0)
-    return inside
+def _inside(points: Array, low: Array, high: Array, margin: float) -> NDArray[np.bool_]:
+    return np.asarray(((points >= low - margin) & (points <= high + margin)).all(axis=0))
 
 
 def _newton(surface: Surface, x: Array, reach: float, downhill: bool) -> Array:
@@ -139,7 +139,8 @@ def _newton(surface: Surface, x: Array, reach: float, downhill: bool) -> Array:
 def _distinct(surface: Surface, points: Array, near: float) -> Array:
     """Return one point of each cluster, that with the smallest gradient."""
     order = np.lexsort((*points, _norms(surface.gradient(points))))
-    remaining, chosen = points[:, order], []
+    chosen: list[Array] = []
+    remaining = points[:, order]
     while remaining.shape[1] and len(chosen) < 4 * MOST:
         chosen.append(remaining[:, 0])
         remaining = remaining[:, np.abs(remaining - remaining[:, :1]).max(axis=0) > near]

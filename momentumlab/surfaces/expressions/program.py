@@ -24,6 +24,10 @@ def _step(x: Any, out: Any = None) -> Any:
     return np.heaviside(x, 0.5, out=out)
 
 
+def _kink(x: Any, out: Any = None) -> Any:
+    return np.divide(0.0, x, out=out)
+
+
 UFUNCS: dict[str, Compute] = {
     "sqrt": np.sqrt,
     "exp": np.exp,
@@ -44,8 +48,10 @@ UFUNCS: dict[str, Compute] = {
     "min": _minimum,
     "max": _maximum,
     "step": _step,
+    "kink": _kink,
 }
-"""NumPy's functions by our names; ``step``, the derivative of ``max(x, 0)``, occurs only in derivatives."""
+"""NumPy's functions by our names. Two occur only in derivatives: ``step``, the derivative of ``max(x, 0)``, and
+``kink``, that of a jump, which is not a number at zero and zero elsewhere."""
 
 LONGEST_CHAIN = 128
 """Powers up to this exponent are computed by multiplication."""

@@ -62,8 +62,7 @@ class Programs:
 
         found = symbolic.hessian(self.parsed.tree, self.parsed.variables)
         program = compiled(found.entries, self.parsed.variables, self.parsed.parameters, found.shared)
-        has_kinks = any(function in str(self.parsed.tree) for function in ("abs(", "sign(", "min(", "max("))
-        return program, not has_kinks and not found.names & set(self.parsed.variables)
+        return program, not found.names & set(self.parsed.variables)
 
     @cached_property
     def latex(self) -> str:
@@ -157,7 +156,7 @@ def _found(cls: type[ExpressionSurface], values: tuple[float, ...]) -> tuple[Cri
     """Return the critical points of a surface with these parameters."""
     parsed, programs = cls.programs.parsed, cls.programs
     surface = cls(**dict(zip(parsed.parameters, values, strict=True)))
-    calls = sum(len(program.calls) for program in (programs.value, programs.gradient, programs.hessian))
+    calls = 1 + sum(len(program.calls) for program in (programs.value, programs.gradient, programs.hessian))
     window = cls.given_view or (SEARCHED,) * len(parsed.variables)
     return critical_points(surface, window, calls=calls, is_quadratic=programs.is_quadratic)
 
@@ -260,8 +259,9 @@ def _view(name: str, ranges: str, dim: int) -> Intervals:
         view.append((low, high))
         position += len(part) + len(" by ")
     if len(view) != dim:
-        message = f"{len(view)} view intervals for {dim} variables"
-        raise ExpressionError(name, len(name) - len(ranges), message, "give one interval per variable")
+        intervals, variables = ("s" * (count != 1) for count in (len(view), dim))
+        problem = f"a view of {len(view)} interval{intervals} for {dim} variable{variables}"
+        raise ExpressionError(name, len(name) - len(ranges), problem, "give one interval per variable")
     return tuple(view)
 
 

@@ -3,7 +3,7 @@
 SymPy receives objects made from the closed list of operations, never text, and what it returns is converted back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -21,72 +21,32 @@ PART_SIZE = 10
 derivatives of long products and nested functions grow with the square and the cube of the length."""
 
 
-# Symbols carry no assumptions, and functions that are not smooth are our own: SymPy's Abs, Max and sign introduce
-# complex parts, delta functions and case distinctions as soon as they are differentiated.
-
-
-class _Sign(sympy.Function):
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return sympy.S.Zero
-
-
-class _Abs(sympy.Function):
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return _Sign(self.args[0])
-
-
-class _Step(sympy.Function):
-    """0 below zero, 1 above, and a half at zero."""
-
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return sympy.S.Zero
-
-
-class _Min(sympy.Function):
-    nargs = 2
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return _Step(self.args[2 - argindex] - self.args[argindex - 1])
-
-
-class _Max(sympy.Function):
-    nargs = 2
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return _Step(self.args[argindex - 1] - self.args[2 - argindex])
-
-
-class _Log1p(sympy.Function):
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return 1 / (1 + self.args[0])
-
-
-class _Expm1(sympy.Function):
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return sympy.exp(self.args[0])
-
-
 SMOOTH = ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")
-FUNCTIONS: dict[str, Any] = {
-    **{name: getattr(sympy, name) for name in SMOOTH},
-    "expm1": _Expm1,
-    "log1p": _Log1p,
-    "abs": _Abs,
-    "sign": _Sign,
-    "min": _Min,
-    "max": _Max,
-    "step": _Step,
-}
+FUNCTIONS: dict[str, Any] = {name: getattr(sympy, name) for name in SMOOTH}
+
+
+def _declare(name: str, derivative: str | Callable[..., Any], arguments: int = 1) -> None:
+    """Declare a function by its derivative, a function or the name of one; its first argument is the one it is by."""
+
+    def fdiff(self: Any, argindex: int = 1) -> Any:
+        compute = FUNCTIONS[derivative] if isinstance(derivative, str) else derivative
+        return compute(self.args[argindex - 1], *self.args[: argindex - 1], *self.args[argindex:])
+
+    FUNCTIONS[name] = type(name, (sympy.Function,), {"nargs": arguments, "fdiff": fdiff})
+
+
+# Symbols carry no assumptions, and functions that are not smooth are our own: SymPy's Abs, Max and sign introduce
+# complex parts, delta functions and case distinctions as soon as they are differentiated. ``step`` is 0 below zero, 1
+# above, and a half at zero; ``kink`` is 0 but not a number at zero, which marks Hessians that do not exist.
+_declare("log1p", lambda u: 1 / (1 + u))
+_declare("expm1", "exp")
+_declare("abs", "sign")
+_declare("sign", "kink")
+_declare("step", "kink")
+_declare("kink", "kink")
+_declare("min", lambda u, other: FUNCTIONS["step"](other - u), 2)
+_declare("max", lambda u, other: FUNCTIONS["step"](u - other), 2)
+
 NAMES = {function: name for name, function in FUNCTIONS.items()}
 
 
@@ -140,7 +100,8 @@ class _Chain:
     def __init__(self, tree: Operation) -> None:
         self.parts: dict[Any, Any] = {}
         self.dependencies: dict[Any, frozenset[Any]] = {}
-        self.known: dict[tuple[Any, Any], Any] = {}
+        self.known: dict[tuple[Any, tuple[Any, ...]], Any] = {}
+        self.origins: dict[Any, tuple[Any, tuple[Any, ...]]] = {}
         self.whole, _ = self.converted(tree)
 
     def converted(self, node: Operation) -> tuple[Any, int]:
@@ -188,11 +149,13 @@ class _Chain:
         return [list(row) for row in zip(*columns, strict=True)]
 
     def part_derivative(self, part: Any, variable: Any) -> Any:
-        key = (part, variable)
+        base, before = self.origins.get(part, (part, ()))
+        key = base, tuple(sorted((*before, variable), key=str))  # mixed derivatives are symmetric
         if key not in self.known:
             depends = variable in self.dependencies[part]
             total = self.total(self.parts[part], variable) if depends else sympy.S.Zero
             self.known[key] = self.part(total)
+            self.origins.setdefault(self.known[key], key)
         return self.known[key]
 
     def total(self, expression: Any, variable: Any) -> Any:
@@ -358,7 +321,9 @@ def _as_written(node: Operation) -> Any:
 
 
 def _as_fraction(node: Operation) -> Any:
-    above, below, sign = [], [], 1
+    above: list[Any] = []
+    below: list[Any] = []
+    sign = 1
     pending = [(node, False)]
     while pending:
         part, is_below = pending.pop()

@@ -39,7 +39,7 @@ MAX_SIZE = 1e100
 MAX_VARIABLES = 20
 
 MAX_WORK = 2000
-"""Bound on the sum of (number of variables)² over all nonlinear operations, which the size of the Hessian follows."""
+"""Bound on the estimated size of the Hessian."""
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
@@ -267,8 +267,10 @@ def _expected_variables(text: str, tokens: list[re.Match[str]], variables: list[
 
 
 def _work(node: Operation, variables: frozenset[str]) -> int:
-    own = 0 if node.kind in ("sum", "negative") else len(node.names & variables) ** 2 * max(1, len(node.operands) - 1)
-    return own + sum(_work(operand, variables) for operand in node.operands)
+    """Estimate the size of the Hessian: nonlinear operations times pairs of variables; extrema have larger ones."""
+    weight = 0 if node.kind in ("sum", "negative") else 5 if node.kind in SEVERAL else 1
+    pairs = len(node.names & variables) ** 2
+    return weight * pairs * max(1, len(node.operands) - 1) + sum(_work(each, variables) for each in node.operands)
 
 
 def _tokens(text: str) -> Iterator[re.Match[str]]:
@@ -417,9 +419,11 @@ class _Builder:
         raise self.error(self.position_of(node), "unsupported syntax")
 
     def number(self, node: ast.Constant) -> Operation:
-        value = Fraction(self.text[self.position_of(node) : self.begin + (node.end_col_offset or 0)])
-        self.check_size(value, self.position_of(node))
-        return Operation(kind="number", constant=value)
+        literal = self.text[self.position_of(node) : self.begin + (node.end_col_offset or 0)]
+        is_zero = not any(digit in "123456789" for digit in literal.lower().partition("e")[0])
+        # Before the exact value is computed: that of 1e99999999999 would not fit into memory.
+        self.check_size(float(literal), self.position_of(node), may_vanish=is_zero)
+        return Operation(kind="number", constant=Fraction(0) if is_zero else Fraction(literal))
 
     def sum(self, node: ast.BinOp, depth: int) -> Operation:
         first, rest = _left_operands(node, (ast.Add, ast.Sub))
@@ -458,7 +462,7 @@ class _Builder:
         base, exponent = self.built(node.left, depth + 1), self.built(node.right, depth + 1)
         times = 1
         if exponent.constant is not None:
-            times = max(1, math.ceil(abs(exponent.constant)))
+            times = max(1, math.ceil(abs(float(exponent.constant))))
         if times > MAX_DEGREE:
             raise self.error(position, f"a power above {MAX_DEGREE}")
         if base.constant is not None and base.constant <= 0 and exponent.constant is None:
@@ -495,7 +499,7 @@ class _Builder:
         return Operation(kind=kind, operands=tuple(operands), constant=value if is_short else float(value))
 
     def check_size(self, value: Fraction | float, position: int, *, may_vanish: bool = True) -> None:
-        size = abs(value)
+        size = abs(float(value))
         if not (1 / MAX_SIZE <= size <= MAX_SIZE or (size == 0 and may_vanish)):
             limits = f"from {1 / MAX_SIZE:g} to {MAX_SIZE:g}"
             raise self.error(position, "a constant too large or too small", f"constants range {limits}; rescale")
