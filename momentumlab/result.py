@@ -235,5 +235,6 @@ class Result:
 
     def _repr_html_(self) -> str:
         from momentumlab.report import report_of
+        from momentumlab.report.result_table import result_table
 
-        return report_of(self)._repr_html_()
+        return result_table(report_of(self)).html()

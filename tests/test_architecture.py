@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,45 @@ def test_imports_run_one_way() -> None:
         for target in imported_rooms(tree):
             allowed = ROOMS.index(target) <= ROOMS.index(room) or (room, target) in LAZY_EXCEPTIONS
             assert allowed, f"{room} imports {target}"
+
+
+# The only imports that close a circle; all of them are made when a function is called.
+CLOSING_IMPORTS = {
+    ("momentumlab.result", "momentumlab.report"),  # the aliases for notebooks
+    ("momentumlab.search.comparison", "momentumlab.report"),
+    ("momentumlab.surfaces.base", "momentumlab.surfaces.expressions"),  # SURFACES["x**2 + y**2"]
+    ("momentumlab.datasets.data_table", "momentumlab.datasets.npz_files"),  # a file that turns out to be an archive
+}
+
+
+def module_imports() -> dict[str, set[str]]:
+    """The modules that each module imports, at its top or in a function. The package itself only names its parts."""
+    paths = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "") in paths:
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                found.setdefault(name, set()).update(each if each in paths else str(node.module) for each in full)
+    return {name: targets - {name, "momentumlab"} for name, targets in found.items() if name != "momentumlab"}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {
+        name: {
+            target
+            for target in targets
+            if not any(name == source and target.startswith(package) for source, package in CLOSING_IMPORTS)
+        }
+        for name, targets in module_imports().items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def loaded(program: str) -> set[str]:

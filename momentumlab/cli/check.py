@@ -8,8 +8,8 @@ import typer
 
 from momentumlab.cli.application import PREPARING, app, command
 from momentumlab.cli.options import DataFormat, DataOutput, Plugins
-from momentumlab.cli.streams import print_notes
-from momentumlab.errors import ConfigError, Problem, UnknownNameError, printable
+from momentumlab.cli.streams import print_notes, show
+from momentumlab.errors import ConfigError, Problem, UnknownNameError
 
 if TYPE_CHECKING:
     from momentumlab.testing import Finding
@@ -104,6 +104,11 @@ def _entries(what: list[str]) -> list[tuple[str, str]]:
 
 
 def _print(finding: "Finding") -> None:
-    print(f"  {'passed' if finding.has_passed else 'FAILED'}  {finding.promise}", flush=True)
-    if finding.problem is not None:
-        print(f"          {printable(finding.problem)}", flush=True)
+    from momentumlab.report.table import Column, Kind, Table
+
+    outcome = "  passed" if finding.has_passed else "  FAILED"
+    problems = [] if finding.problem is None else [finding.problem]
+    outcomes = Column(heading="", cells=[outcome, *("" for _ in problems)], kind=Kind.NAME)
+    texts = Column(heading="", cells=[finding.promise, *problems], kind=Kind.PROSE)
+    show(Table(columns=[outcomes, texts]))
+    sys.stdout.flush()

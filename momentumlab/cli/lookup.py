@@ -147,12 +147,12 @@ def list_entries(
         ListFormat, option(None, "--format", help="Output format [table].", **one_of(ListFormat))
     ] = ListFormat.TABLE,
 ) -> None:
-    """List the surfaces, optimizers, schedules or conventions of momentum."""
+    """List surfaces, optimizers, schedules, noise models, data sets or conventions of momentum."""
     tags = [word.strip() for words in tag or [] for word in words.split(",")]
     from momentumlab.report.data import json_text
     from momentumlab.report.entries import entries, list_table, page
 
-    noun = f"{kind.value}s"
+    noun = kind.plural
     listed = entries(noun, tags)
     if not listed:
         print_notes([f"no surface has all of these tags: {', '.join(tags)}"])
@@ -191,7 +191,7 @@ def show_entry(
         Path | None, option(None, metavar="FILE", help="File of the figure [NAME.png or NAME_response.png].")
     ] = None,
 ) -> None:
-    """Show one surface, optimizer, schedule or convention: formula, parameters, minima, source."""
+    """Show a surface, optimizer, schedule, noise model, data set or convention: formula, parameters, minima, source."""
     if plot and kind is not Kind.SURFACE:
         raise typer.BadParameter("only surfaces can be drawn; optimizers have --response", param_hint="--plot")
     if response and kind is not Kind.OPTIMIZER:
@@ -207,7 +207,7 @@ def show_entry(
 
     if out and kind is not Kind.SURFACE:
         raise ConfigError([Problem(place="--out", message="nothing is drawn; add --response")])
-    show(*card(f"{kind.value}s", name))
+    show(*card(kind.plural, name))
     if plot or out:
         from momentumlab.report.figures import surface_figure
         from momentumlab.runs import write as store

@@ -57,7 +57,14 @@ class Kind(StrEnum):
     SURFACE = "surface"
     OPTIMIZER = "optimizer"
     SCHEDULE = "schedule"
+    NOISE = "noise"
+    DATA = "data"
     CONVENTION = "convention"
+
+    @property
+    def plural(self) -> str:
+        """The name of the list."""
+        return self.value if self in (Kind.NOISE, Kind.DATA) else f"{self.value}s"
 
 
 class SchemaOf(StrEnum):

@@ -222,11 +222,6 @@ class Report:
                 row["averaged_loss"], row["ema_loss"] = self.averaged_losses[number]
             yield row
 
-    def _repr_html_(self) -> str:
-        from momentumlab.report.result_table import result_table
-
-        return result_table(self).html()
-
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ComparisonReport:
@@ -269,11 +264,6 @@ class ComparisonReport:
     def written_to(self, folder: Path) -> "ComparisonReport":
         """Return the same report with its run folder."""
         return replace(self, result=self.result.written_to(folder))
-
-    def _repr_html_(self) -> str:
-        from momentumlab.report.comparison_table import comparison_tables
-
-        return "".join(table.html() for table in comparison_tables(self))
 
 
 def _rate_plane(plane: Plane) -> RatePlane | str:

@@ -305,11 +305,11 @@ def _wrapped(text: str, width: int, indent: int = GAP) -> list[str]:
 
 
 def _fitting(text: str, width: int) -> int:
-    """Return how many characters of a text fit into the width, at least one."""
+    """Return how many characters of a word too long for a line go on it: up to a parenthesis, or what fits."""
     count = max(1, min(len(text), width))
     while count > 1 and _width(text[:count]) > width:
         count -= 1
-    return count
+    return text.rfind("(", 0, count) + 1 or count
 
 
 def _width(text: str) -> int:

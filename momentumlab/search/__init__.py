@@ -6,7 +6,7 @@ module       part
 `search`     tries all settings of all optimizers, and more where the best lie at an edge
 `judgement`  which setting serves the objective best, and who is ahead of whom
 `profiles`   performance and data profiles over several problems
-`contest`    the whole: search, choose, run the chosen, rank
+`comparison` the whole: search, choose, run the chosen, rank
 ===========  ==========================================================================
 """
 

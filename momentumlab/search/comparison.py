@@ -249,8 +249,9 @@ class ComparisonResult:
 
     def _repr_html_(self) -> str:
         from momentumlab.report import ComparisonReport
+        from momentumlab.report.comparison_table import comparison_tables
 
-        return ComparisonReport(result=self)._repr_html_()
+        return "".join(table.html() for table in comparison_tables(ComparisonReport(result=self)))
 
 
 def compare(comparison: Comparison, run: RunPlan = engine.run) -> ComparisonResult:

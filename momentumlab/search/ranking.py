@@ -145,7 +145,7 @@ def ranks_of(keys: Array) -> NDArray[np.int64]:
     Parameters
     ----------
     keys
-        ``(3, contestants)``, as `Yardstick.keys` gives them. A key counts only between those for which all before it
+        ``(3, optimizers)``, as `Yardstick.keys` gives them. A key counts only between those for which all before it
         are infinite.
     """
     result, height, diverged = keys
