@@ -1,4 +1,4 @@
-"""One class per cause of failure, each with the exit code that a shell sees. Only the CLI catches them."""
+"""Exceptions by cause of failure, with their exit codes. Only the command line catches them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class MomentumLabError(Exception):
-    """Base of every error that momentumlab raises on purpose."""
+    """Base of the errors that momentumlab raises deliberately."""
 
     exit_code: ClassVar[int] = 1
 
@@ -24,7 +24,7 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong with an experiment, and the place where a person can mend it."""
+    """One mistake in an experiment, and the place where it can be corrected."""
 
     place: str
     message: str
@@ -34,7 +34,7 @@ class Problem:
 
 
 class ConfigError(MomentumLabError):
-    """The configuration or the arguments are wrong. Carries every problem that was found, not the first alone."""
+    """Invalid configuration or arguments; carries every problem, not only the first."""
 
     exit_code = 2
 
@@ -44,13 +44,13 @@ class ConfigError(MomentumLabError):
 
 
 class UnknownNameError(MomentumLabError):
-    """A catalogue has no entry of that name."""
+    """A registry has no entry of that name."""
 
     exit_code = 2
 
 
 class DeclarationError(ValueError):
-    """A class cannot enter a catalogue: a mistake of whoever wrote it."""
+    """A class cannot be registered: its declaration is incomplete or its name is taken."""
 
 
 class PluginWarning(UserWarning):
@@ -76,7 +76,7 @@ class PluginError(MomentumLabError):
 
 
 class OutputError(MomentumLabError):
-    """A result could not be written: no permission, no space, a file where a folder should be."""
+    """A result could not be written: no permission, no space, or a file in place of a folder."""
 
 
 class InterruptedSweepError(MomentumLabError):

