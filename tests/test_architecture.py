@@ -193,19 +193,6 @@ def test_figures_do_without_pyplot() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_only_run_folders_write_files() -> None:
-    for room, tree in modules():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and node.attr in (
-                "write_text",
-                "write_bytes",
-                "mkdir",
-                "savefig",
-                "savez",
-            ):
-                assert room == "runs", f"{room} writes files ({node.attr})"
-
-
 def test_every_public_name_can_be_imported() -> None:
     for name in momentumlab.__all__:
         assert getattr(momentumlab, name) is not None

@@ -360,7 +360,7 @@ def test_an_optional_term_that_one_run_uses_is_a_column(tmp_path: Path) -> None:
 def test_what_has_no_curves_in_common_is_refused(out: Path, tmp_path: Path) -> None:
     momentumlab.run(surface="parabola", optimizer="sgd", lr=0.1, out=tmp_path, plots=False)
     sweep, plain = loaded(out, "sweep").run.path, loaded(out, NAME).run.path
-    assert "no paths" in typed("runs", "compare", sweep, "--figure", tmp_path / "x.png", code=2)
+    assert "no trajectories" in typed("runs", "compare", sweep, "--figure", tmp_path / "x.png", code=2)
     assert "ends in .png" in typed("runs", "compare", plain, "--figure", tmp_path / "x.svg", code=2)
     (line,) = runs_in(tmp_path)
     assert "coordinates" in typed("runs", "compare", plain, line.path, "--figure", tmp_path / "x.png", code=2)

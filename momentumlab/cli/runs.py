@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from momentumlab.cli.application import LOOKING, Commands, app
+from momentumlab.cli.application import LOOKING, Commands, app, command
 from momentumlab.cli.options import RUNS, DataFormat, Format, Output, Plugins, Quiet, Theory
 from momentumlab.cli.output import print_loaded, print_stored, refuse_beside_quiet
 from momentumlab.cli.streams import complain, print_notes, reported, show
@@ -63,7 +63,7 @@ def _runs_in(out: Path) -> "list[RunFolder]":
         raise OutputError(f"{out}: {(error.strerror or str(error)).lower()}") from error
 
 
-@runs_app.command("list", rich_help_panel=LOOK)
+@command(runs_app, "list", group=LOOK, examples=("momentumlab runs --since 2d --optimizer adam",))
 def list_runs(
     name: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Part of the name, or a pattern such as 'ravine_*'.")
@@ -79,10 +79,7 @@ def list_runs(
     plugins: Plugins = None,
     output: Annotated[Format, typer.Option("--format", help="Format of the list.")] = Format.TABLE,
 ) -> None:
-    """List runs, newest first: start, name, trials, best loss, status, size.
-
-    Example: momentumlab runs --since 2d --optimizer adam
-    """
+    """List runs, newest first: start, name, trials, best loss, status, size."""
     with reported():
         from momentumlab.runs import listing
 
@@ -112,7 +109,7 @@ def list_runs(
                 print(f"the newest {len(printed)} of {len(chosen):,} runs; --limit 0 lists all")
 
 
-@runs_app.command("show", rich_help_panel=LOOK)
+@command(runs_app, "show", group=LOOK, examples=("momentumlab runs show latest --format csv",))
 def show_run(
     run: OneRun,
     out: Out = RUNS,
@@ -122,10 +119,7 @@ def show_run(
     output: Output = Format.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Print the table of a run again from its folder.
-
-    Example: momentumlab runs show latest --format csv
-    """
+    """Print the table of a run again from its folder."""
     refuse_beside_quiet(quiet, output)
     if steps:
         refuse_beside_quiet(quiet, output, "--steps and --format")
@@ -149,7 +143,7 @@ def show_run(
         print_loaded(loaded, output, steps=steps, quiet=quiet, all_rows=all_rows)
 
 
-@runs_app.command("compare", rich_help_panel=LOOK)
+@command(runs_app, "compare", group=LOOK, examples=("momentumlab runs compare runs/2026* --figure curves.png",))
 def compare_runs(
     runs: SeveralRuns,
     out: Out = RUNS,
@@ -159,9 +153,9 @@ def compare_runs(
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Compare the trials of several runs in one table and one figure. Settings that differ become columns and labels.
+    """Compare the trials of several runs in one table and one figure.
 
-    Example: momentumlab runs compare runs/2026* --figure curves.png
+    Settings that differ become columns and labels.
     """
     with reported():
         from momentumlab.report.data import json_text, table_text
@@ -186,7 +180,7 @@ def compare_runs(
                 print(path, file=sys.stdout if output is Format.TABLE else sys.stderr)
 
 
-@runs_app.command("plot", rich_help_panel=LOOK)
+@command(runs_app, "plot", group=LOOK, examples=("momentumlab runs plot latest --only loss --theory --pdf",))
 def plot_run(
     run: OneRun,
     out: Out = RUNS,
@@ -203,10 +197,7 @@ def plot_run(
     pdf: Annotated[bool, typer.Option("--pdf", help="Write PDF instead of PNG.")] = False,
     to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Destination. (the run folder)")] = None,
 ) -> None:
-    """Draw the figures of a run again without computing it.
-
-    Example: momentumlab runs plot latest --only loss --theory --pdf
-    """
+    """Draw the figures of a run again without computing it."""
     kinds = [kind for kind, wanted in (("svg", svg), ("pdf", pdf)) if wanted] or ["png"]
     if dpi is not None and "png" not in kinds:
         raise typer.BadParameter("applies to PNG only; leave out --svg and --pdf", param_hint="--dpi")
@@ -225,7 +216,7 @@ def plot_run(
             print(path)
 
 
-@runs_app.command("rerun", rich_help_panel=REPEAT)
+@command(runs_app, "rerun", group=REPEAT, examples=("momentumlab runs rerun runs/latest/loss.png",))
 def rerun(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run, or a PNG that momentumlab has drawn: figure.png.")],
     out: Out = RUNS,
@@ -236,7 +227,7 @@ def rerun(
 ) -> None:
     """Repeat a run and compare the numbers: identical to the last bit, identical up to rounding, or different.
 
-    If they are different, the exit code is 1. Example: momentumlab runs rerun runs/latest/loss.png
+    If they are different, the exit code is 1.
     """
     if no_plots and not keep:
         raise typer.BadParameter("requires --keep", param_hint="--no-plots")
@@ -258,7 +249,7 @@ def rerun(
             raise typer.Exit(1)
 
 
-@runs_app.command("export", rich_help_panel=REPEAT)
+@command(runs_app, "export", group=REPEAT, examples=("momentumlab runs export latest --to run.csv",))
 def export_run(
     run: OneRun,
     out: Out = RUNS,
@@ -267,10 +258,7 @@ def export_run(
         Path | None, typer.Option(metavar="FILE", help="Destination: .csv, or .parquet with pyarrow. (CSV to stdout)")
     ] = None,
 ) -> None:
-    """Write a run as one table with a row per trial and iteration: settings, point, velocity, loss.
-
-    Example: momentumlab runs export latest --to run.csv
-    """
+    """Write a run as one table with a row per trial and iteration: settings, point, velocity, loss."""
     with reported():
         from momentumlab.runs import export
         from momentumlab.runs import write as store
@@ -294,11 +282,11 @@ def export_run(
             print(to)
 
 
-@runs_app.command("rm", rich_help_panel=TIDY)
+@command(runs_app, "rm", group=TIDY, examples=("momentumlab runs rm 20261121-1015 --yes",))
 def remove_runs(runs: SeveralRuns, out: Out = RUNS, plugins: Plugins = None, yes: Yes = False) -> None:
-    """Remove run folders after asking. A folder with files that momentumlab did not write stays, as does a running one.
+    """Remove run folders after asking.
 
-    Example: momentumlab runs rm 20261121-1015 --yes
+    Folders with files that momentumlab did not write and running runs stay.
     """
     with reported():
         from momentumlab.runs.find import find
@@ -306,17 +294,14 @@ def remove_runs(runs: SeveralRuns, out: Out = RUNS, plugins: Plugins = None, yes
         _remove(find(runs, out), yes)
 
 
-@runs_app.command("clean", rich_help_panel=TIDY)
+@command(runs_app, "clean", group=TIDY, examples=("momentumlab runs clean --yes",))
 def clean(
     out: Out = RUNS,
     plugins: Plugins = None,
     partial: Annotated[bool, typer.Option("--partial", help="Also remove sweeps that could be resumed.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove the folders of interrupted runs after asking. Running, complete and damaged runs stay.
-
-    Example: momentumlab runs clean --yes
-    """
+    """Remove the folders of interrupted runs after asking. Running, complete and damaged runs stay."""
     with reported():
         interrupted = [run for run in _runs_in(out) if run.status.label == "interrupted"]
         removable = [run for run in interrupted if partial or not run.is_resumable]

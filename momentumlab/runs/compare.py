@@ -1,4 +1,4 @@
-"""Several runs in one table and one figure: what a shell loop left behind, as if it were one experiment."""
+"""Comparison of several runs in one table and one figure, as if they were one experiment."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,11 +30,11 @@ class Entry:
     Attributes
     ----------
     folder
-        The name of its run folder.
+        Name of the run folder.
     number
-        Its number in the result.
+        Number of the trial in the result.
     settings
-        Everything that it was set to, by name: ``surface``, ``optimizer``, ``beta``, ``surface.a``, ``at most`` …
+        All settings by name: ``surface``, ``optimizer``, ``beta``, ``surface.a``, ``at most``, …
     """
 
     folder: str
@@ -44,24 +44,24 @@ class Entry:
 
     @property
     def status(self) -> Status:
-        """How it ended."""
+        """Status of the trial."""
         return self.result.status_of(self.number)
 
     @property
     def final_loss(self) -> float:
-        """Its final loss."""
+        """Final loss of the trial."""
         return float(self.result.final_losses[self.number])
 
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide:
-    """The trials of several runs, in the order in which the runs were named."""
+    """The trials of several runs, in the order of the runs."""
 
     entries: tuple[Entry, ...]
 
     @cached_property
     def differing(self) -> list[str]:
-        """The settings by which trials can be told apart: of those that have one at all, not all have the same."""
+        """Settings that do not have the same value in all trials that have them."""
         values: dict[str, set[Any]] = {}
         for entry in self.entries:
             for name, value in entry.settings.items():
@@ -70,7 +70,7 @@ class SideBySide:
 
     @cached_property
     def common(self) -> dict[str, Any]:
-        """The settings that all trials share."""
+        """Settings with the same value in all trials."""
         first = self.entries[0].settings
         return {
             name: value
@@ -80,7 +80,7 @@ class SideBySide:
 
     @cached_property
     def labels(self) -> list[str]:
-        """What tells each trial from the others; where that is not enough, with its run folder."""
+        """Labels of the trials: the settings that differ, and the run folder if these are not enough."""
         found = [self._label(entry) for entry in self.entries]
         counts = Counter(found)
         return [
@@ -94,14 +94,14 @@ class SideBySide:
 
     @property
     def title(self) -> str:
-        """What all trials have in common: the surface, the optimizer, lr and β."""
+        """What all trials have in common: surface, optimizer, lr and β."""
         told = [_phrase(name, self.common[name]) for name in ("surface", "optimizer") if name in self.common]
         told += [_phrase(name, self.common[name]) for name in ALWAYS_IN_TITLE if name in self.common]
         folders = len({entry.folder for entry in self.entries})
         return " · ".join([*told, f"{folders} runs" if folders > 1 else "1 run"])
 
     def ranking(self) -> list[int]:
-        """The numbers of all entries, lowest final loss first; diverged ones last."""
+        """Return the numbers of all entries by increasing final loss, diverged trials last."""
         losses = [np.inf if entry.status is Status.DIVERGED else entry.final_loss for entry in self.entries]
         return [int(number) for number in np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")]
 
@@ -119,7 +119,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def side_by_side(runs: Sequence[LoadedRun]) -> SideBySide:
-    """The trials of all runs; of a comparison those of its chosen settings."""
+    """Return the trials of all runs; a comparison contributes its chosen settings."""
     return SideBySide(
         entries=tuple(
             Entry(folder=loaded.run.path.name, result=result, number=number, settings=_settings(result, number))
@@ -139,7 +139,7 @@ def _settings(result: Result, number: int) -> dict[str, Any]:
         **trial.hyperparameters,
         "start": trial.start,
         "replicate": trial.replicate,
-        **_luck(result),
+        **_noise_settings(result),
         "at most": stopping.iterations,
         "tolerance": stopping.tolerance,
         "gradient_tolerance": stopping.gradient_tolerance,
@@ -147,8 +147,8 @@ def _settings(result: Result, number: int) -> dict[str, Any]:
     }
 
 
-def _luck(result: Result) -> dict[str, Any]:
-    """The noise of gradients, and which: only where there is any."""
+def _noise_settings(result: Result) -> dict[str, Any]:
+    """Return the gradient noise and the seed, if anything is random."""
     experiment = result.experiment
     noise = {} if experiment.noise is None else {"noise": str(experiment.noise)}
     return {**noise, "seed": experiment.seed} if noise or experiment.is_random else {}
@@ -190,7 +190,7 @@ def side_by_side_table(sides: SideBySide) -> Table:
 
 
 def rows(runs: Iterable[LoadedRun]) -> Iterator[dict[str, Any]]:
-    """The rows for programs: those of each run's summary, with the run folder in front."""
+    """Yield the rows for programs: those of each run's summary with the run folder."""
     for loaded in runs:
         for report in loaded.reports:
             for number, row in enumerate(report.rows(range(report.result.trials))):
@@ -198,12 +198,12 @@ def rows(runs: Iterable[LoadedRun]) -> Iterator[dict[str, Any]]:
 
 
 def csv_rows(runs: Iterable[LoadedRun]) -> list[dict[str, Any]]:
-    """The same with a column for each number."""
+    """Return the rows with a column for each number."""
     return [flat(row) for row in rows(runs)]
 
 
 def document(sides: SideBySide, runs: Sequence[LoadedRun]) -> dict[str, Any]:
-    """The same as strict JSON, with what differs."""
+    """Return the rows and the names of the settings that differ as strict JSON."""
     return {
         "run_folders": [str(loaded.run.path) for loaded in runs],
         "differing": sides.differing,
@@ -212,22 +212,22 @@ def document(sides: SideBySide, runs: Sequence[LoadedRun]) -> dict[str, Any]:
 
 
 def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Figure]]":
-    """The curves of all trials whose paths were kept, the loss as ``name`` and the velocity as ``name-velocity``.
+    """Return functions that draw the curves of all recorded trials: loss ``NAME`` and velocity ``NAME-velocity``.
 
     Raises
     ------
     ConfigError
-        If no paths were kept, or they cannot share an axis.
+        If no trajectories were recorded, or they cannot share an axis.
     """
     kept = [number for number, entry in enumerate(sides.entries) if entry.result.history is not None]
     results = list({id(sides.entries[number].result): sides.entries[number].result for number in kept}.values())
     reason = ""
     if not results:
-        reason = "no paths were kept in these runs, so that there are no curves"
+        reason = "these runs recorded no trajectories, so there are no curves"
     elif len({result.plan.dimension for result in results}) > 1:
         reason = "these runs have different numbers of coordinates"
     elif len({result.history.stride for result in results if result.history is not None}) > 1:
-        reason = "of these runs not the same iterations were kept"
+        reason = "these runs recorded different iterations"
     if reason:
         raise ConfigError([Problem(place="--figure", message=reason)])
     report = report_of(joined(results))
@@ -256,9 +256,9 @@ def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Fig
 
 
 def joined(results: Sequence[Result]) -> Result:
-    """The trials of several results with the same number of coordinates as one result, its experiment the first's.
+    """Return the trials of several results with the same number of coordinates as one result.
 
-    Each replicate is a trial of its own there: other runs may have fewer, or none.
+    Its experiment is that of the first result. Replicates become separate trials: runs may have different numbers.
     """
     groups = []
     first = 0

@@ -35,6 +35,8 @@ LARGEST_RECORD = 20_000_000
 """Bytes of the largest `RECORD` or `PARTIAL` that is read."""
 
 UNFINISHED = ".part"
+
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 BUSY = {errno.EWOULDBLOCK, errno.EAGAIN}
 UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
 """Answers of file systems that cannot sync a directory."""
@@ -163,7 +165,7 @@ def output_errors(path: Path) -> Iterator[None]:
 # Reading
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], *, buffering: int = -1) -> BinaryIO:
     """Open a regular file for reading. Pipes, devices and links are refused without waiting for them.
 
     Raises
@@ -171,21 +173,21 @@ def open_regular(path: Path) -> BinaryIO:
     DamageError
         If the file is missing, is not a regular file or cannot be opened.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        raise DamageError(f"{path.name} is missing") from None
-    except OSError as error:
-        reason = "it is a symbolic link" if error.errno == errno.ELOOP else (error.strerror or str(error)).lower()
-        raise DamageError(f"{path.name} cannot be opened: {reason}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        descriptor = os.open(path, _READING)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb", buffering)
         os.close(descriptor)
-        raise DamageError(f"{path.name} is not a regular file")
-    return os.fdopen(descriptor, "rb")
+        reason = "is not a regular file"
+    except FileNotFoundError:
+        reason = "is missing"
+    except OSError as error:
+        what = "it is a symbolic link" if error.errno == errno.ELOOP else (error.strerror or str(error)).lower()
+        reason = f"cannot be opened: {what}"
+    raise DamageError(f"{os.path.basename(path)} {reason}")  # noqa: PTH119
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
+def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     """Read a regular file of at most ``limit`` bytes.
 
     Raises
@@ -193,13 +195,15 @@ def read_bytes(path: Path, limit: int) -> bytes:
     DamageError
         If it cannot be read or is larger.
     """
-    with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > limit:
-            raise DamageError(f"{path.name} is larger than {limit:,} bytes")
+    name = os.path.basename(path)  # noqa: PTH119
+    with open_regular(path, buffering=0) as file:
         try:
-            return file.read(limit)
+            content = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1) or b""
         except OSError as error:
-            raise DamageError(f"{path.name} cannot be read: {(error.strerror or str(error)).lower()}") from None
+            raise DamageError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if len(content) > limit:
+        raise DamageError(f"{name} is larger than {limit:,} bytes")
+    return content
 
 
 # The lock

@@ -42,6 +42,8 @@ DATA = (".yaml", ".csv", ".npz", ".json")
 QUIET_SECONDS = 600
 """Without a lock, an unfinished folder of another machine counts as running if it changed within this time."""
 
+_UNPRINTABLE = re.compile("[\ud800-\udfff]")
+_FILE_NAME = re.compile("[^/\\\\\0\ud800-\udfff]+")
 _TIMED_NAME = re.compile(r"(\d{8}-\d{6})-.+", re.DOTALL)
 
 
@@ -262,21 +264,18 @@ def _is_list_of(check: Callable[[Any], bool]) -> Callable[[object], bool]:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)  # which cannot be printed
+    return isinstance(value, str) and _UNPRINTABLE.search(value) is None
 
 
 def _is_loss(value: Any) -> bool:
-    return value is None or (type(value) in (int, float) and -math.inf < value < math.inf and abs(value) < 2**1023)
+    if type(value) is int:
+        return value.bit_length() < 1000
+    return value is None or (type(value) is float and math.isfinite(value))
 
 
 def is_file_name(value: object) -> bool:
     """Return whether a value is the name of a file directly in a folder, such as ``loss.png``."""
-    if not isinstance(value, str) or value in ("", ".", "..") or set(value) & set("/\\\0"):
-        return False
-    try:
-        return bool(os.fsencode(value))
-    except UnicodeEncodeError:
-        return False
+    return isinstance(value, str) and _FILE_NAME.fullmatch(value) is not None and value not in (".", "..")
 
 
 def _is_time(value: Any) -> bool:
