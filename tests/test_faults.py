@@ -37,7 +37,7 @@ def begin(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def begin_caught(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
-    """A process from the moment on at which it says itself what signals do to it."""
+    """Start a process and return when it handles signals."""
     process = begin(*arguments, cwd=cwd)
     caught = f"/proc/{process.pid}/status"
     deadline = time.monotonic() + 30
@@ -50,7 +50,7 @@ def begin_caught(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def assert_whole(path: Path) -> None:
-    """That a file is complete, by its own format."""
+    """Check that a file is complete according to its format."""
     content = path.read_bytes()
     if path.suffix == ".png":
         assert content.startswith(b"\x89PNG"), path
@@ -78,7 +78,7 @@ def is_complete(folder: Path) -> bool:
 
 
 class Reader(threading.Thread):
-    """Looks at every file of every folder, again and again, until it is told to end; keeps what it found half-made."""
+    """Reads every file of every folder until it is stopped, and notes files that are half written."""
 
     def __init__(self, runs: Path) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ def test_kill_9_at_any_moment_leaves_no_half_file_and_no_folder_that_claims_to_b
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(64, marks=pytest.mark.long)])
-def test_a_crowd_that_starts_together_gets_a_folder_each(count: int, tmp_path: Path) -> None:
+def test_processes_that_start_together_get_separate_folders(count: int, tmp_path: Path) -> None:
     processes = [begin("run", RAVINE, "--no-plots", "--quiet", cwd=tmp_path) for _ in range(count)]
     done = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0] * count
@@ -182,7 +182,7 @@ def test_a_signal_at_any_moment_is_one_line_and_the_right_exit_code(
 
 
 @ON_LINUX
-def test_what_was_printed_before_a_signal_is_not_lost(tmp_path: Path) -> None:
+def test_output_before_a_signal_is_not_lost(tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text("surface: ravine\noptimizer: sgd\nlr: 1e-9\niterations: 50_000_000\n")
     process = begin("run", RAVINE, "long.yaml", "--no-plots", cwd=tmp_path)
     assert process.stdout is not None
@@ -195,7 +195,7 @@ def test_what_was_printed_before_a_signal_is_not_lost(tmp_path: Path) -> None:
 
 @ON_LINUX
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the command", "all its processes"])
-def test_a_sweep_that_is_terminated_says_how_to_go_on(whole_group: bool, tmp_path: Path) -> None:
+def test_a_terminated_sweep_says_how_to_resume(whole_group: bool, tmp_path: Path) -> None:
     plane = {"surface": "ravine", "optimizer": "momentum", "iterations": 6000}
     axes = {"lr": "linspace(1e-4, 0.1, 300)", "beta": "linspace(0, 0.9, 300)"}
     (tmp_path / "long.yaml").write_text(json.dumps({**plane, **axes}))
@@ -286,7 +286,7 @@ def test_a_folder_that_is_removed_in_mid_run_is_one_line(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["a folder with spaces", "Ordner-ü-実験-🎢", "x" * 200, "deep/" * 20 + "end"])
-def test_folders_of_any_name_will_do(name: str, tmp_path: Path) -> None:
+def test_output_folders_may_have_any_name(name: str, tmp_path: Path) -> None:
     done = finished(
         "run", RAVINE, "--no-plots", "--quiet", "--out", name, cwd=tmp_path, variables={"PYTHONIOENCODING": "utf-8"}
     )

@@ -1,4 +1,4 @@
-"""Run folders found again: what is listed and read is what was computed, whatever became of the folder since."""
+"""Run folders: listed, found and read; damage is reported and never read."""
 
 import contextlib
 import csv
@@ -97,13 +97,13 @@ def run_of(path: Path) -> RunFolder:
 
 @pytest.fixture
 def copy(made: dict[str, Result | ComparisonResult], tmp_path: Path) -> Path:
-    """A run folder of one's own, to be spoilt."""
+    """A copy of a run folder that a test may damage."""
     source = folder_of(made["scheduled"])
     return Path(shutil.copytree(source, tmp_path / "runs" / source.name))
 
 
 def typed(*arguments: object, code: int = 0, answer: str | None = None) -> str:
-    """What a command prints on stdout; where it fails, what it says on stderr."""
+    """Return what a command prints to stdout, or to stderr if it fails."""
     done = CliRunner().invoke(app, [*map(str, arguments)], input=answer, env={"COLUMNS": None})
     assert done.exit_code == code, done.output
     assert done.exception is None or isinstance(done.exception, SystemExit)
@@ -127,7 +127,7 @@ def assert_same(one: Result, other: Result) -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_what_is_read_is_what_was_written(name: str, made: dict[str, Result | ComparisonResult]) -> None:
+def test_reading_returns_what_was_written(name: str, made: dict[str, Result | ComparisonResult]) -> None:
     written = made[name]
     loaded = load_run(run_of(folder_of(written)))
     if isinstance(written, Result):
@@ -146,7 +146,7 @@ def test_what_is_read_is_what_was_written(name: str, made: dict[str, Result | Co
                 }
 
 
-def test_the_best_paths_of_a_sweep_are_read(made: dict[str, Result | ComparisonResult]) -> None:
+def test_recorded_trajectories_of_a_sweep_are_read(made: dict[str, Result | ComparisonResult]) -> None:
     sweep = made["sweep"]
     assert isinstance(sweep, Result)
     recorded = load_run(run_of(folder_of(sweep))).recorded
@@ -163,7 +163,7 @@ def test_the_best_paths_of_a_sweep_are_read(made: dict[str, Result | ComparisonR
         assert recorded.path(number).tobytes() == alone.positions[0].tobytes()
 
 
-def test_a_history_with_gaps_keeps_its_stride(tmp_path: Path) -> None:
+def test_a_strided_history_keeps_its_stride(tmp_path: Path) -> None:
     written = momentumlab.run({**RAVINE, "iterations": 11}, out=tmp_path, plots=False, history_bytes=500)
     assert written.history is not None
     assert written.history.stride > 1
@@ -190,7 +190,7 @@ def test_noise_and_replicates_are_read_and_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
-def test_show_prints_what_the_run_printed(
+def test_show_prints_the_output_of_the_run(
     name: str,
     output: str,
     made: dict[str, Result | ComparisonResult],
@@ -266,7 +266,7 @@ def flip(path: Path) -> None:
 
 
 def shift(path: Path) -> None:
-    """Other numbers in a file that is whole, and as long as before."""
+    """Change numbers in a file without changing its length."""
     with np.load(path) as arrays:
         moved = {name: array + (name == "losses") for name, array in arrays.items()}
     np.savez(path, **{name: array.astype(np.int32) if name == "iterations" else array for name, array in moved.items()})
@@ -340,9 +340,7 @@ def test_damage_is_reported_and_never_read(damage: str, is_listed: bool, copy: P
     place=st.floats(0, 1, exclude_max=True),
     content=st.binary(min_size=1, max_size=4),
 )
-def test_whatever_bytes_are_changed_reading_ends_in_a_result_or_a_message(
-    name: str, place: float, content: bytes, copy: Path
-) -> None:
+def test_changed_bytes_lead_to_a_result_or_a_message(name: str, place: float, content: bytes, copy: Path) -> None:
     whole = (copy / name).read_bytes()
     at = int(place * len(whole))
     (copy / name).write_bytes(whole[:at] + content + whole[at + len(content) :])
@@ -361,7 +359,7 @@ def test_whatever_bytes_are_changed_reading_ends_in_a_result_or_a_message(
 # The list
 
 
-def test_the_list_tells_what_the_folders_hold(out: Path, made: dict[str, Result | ComparisonResult]) -> None:
+def test_the_list_agrees_with_the_content_of_the_folders(out: Path, made: dict[str, Result | ComparisonResult]) -> None:
     listed = {run.path: run for run in runs_in(out)}
     assert {*listed} == {folder_of(result) for result in made.values()}
     for name, result in made.items():
@@ -393,7 +391,7 @@ def test_the_list_tells_what_the_folders_hold(out: Path, made: dict[str, Result 
         (["--limit", "1"], {"comparison"}),
     ],
 )
-def test_the_list_can_be_narrowed(
+def test_the_list_can_be_filtered(
     arguments: list[str], expected: set[str], out: Path, made: dict[str, Result | ComparisonResult]
 ) -> None:
     names = {"β sweep": "run"}
@@ -420,12 +418,12 @@ NOW = datetime(2026, 11, 21, 12).astimezone()
         ("2026-11-20 18:30", datetime(2026, 11, 20, 18, 30).astimezone()),
     ],
 )
-def test_moments_are_understood(text: str, expected: datetime) -> None:
+def test_times_are_parsed(text: str, expected: datetime) -> None:
     assert listing.moment(text, NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2x", "999999999w", "2026-13-01", "-2d"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_invalid_times_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a time"):
         listing.moment(text, NOW)
 
@@ -442,11 +440,11 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         (5 * 10**9, "5 GB"),
     ],
 )
-def test_sizes_are_short(size: int, text: str) -> None:
+def test_sizes_are_printed_briefly(size: int, text: str) -> None:
     assert listing.size_text(size) == text
 
 
-def test_listing_and_looking_for_what_is_there_open_nothing_but_each_result(out: Path, made: object) -> None:
+def test_listing_and_finding_open_only_the_records(out: Path, made: object) -> None:
     opened: list[str] = []
     watching = True
 
@@ -462,7 +460,7 @@ def test_listing_and_looking_for_what_is_there_open_nothing_but_each_result(out:
     assert sorted(own) == sorted(2 * [run.path / "run.json" for run in found])
 
 
-def test_what_is_no_run_folder_is_not_listed(tmp_path: Path) -> None:
+def test_other_folders_are_not_listed(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "result.json").write_text('{"trials": []}')
     (tmp_path / "20261120-101533-mine").mkdir()
@@ -476,7 +474,7 @@ def test_what_is_no_run_folder_is_not_listed(tmp_path: Path) -> None:
     assert "not a directory" in typed("runs", "--out", tmp_path / "file", code=1)
 
 
-def test_a_name_cannot_command_the_terminal() -> None:
+def test_control_characters_in_names_are_escaped() -> None:
     run = RunFolder(path=Path("a\x1b[2Jb"), name="", when=NOW, status=RunStatus.COMPLETE)
     lines = ["".join(text for text, _ in line) for line in listing.table([run]).rendered(80)]
     assert "a\\x1b[2Jb" in "".join(lines)
@@ -512,14 +510,14 @@ def test_without_the_link_latest_is_the_newest_complete_run(out: Path, made: obj
     assert find(["latest"], tmp_path)[0].path == second.path
 
 
-def test_latest_leads_to_what_was_completed_last(tmp_path: Path) -> None:
+def test_latest_points_to_the_run_completed_last(tmp_path: Path) -> None:
     for _ in range(2):
         folder = folder_of(momentumlab.run(RAVINE, out=tmp_path, plots=False))
         assert (tmp_path / "latest").readlink() == Path(folder.name)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_latest_never_takes_the_place_of_anything_else(tmp_path: Path) -> None:
+def test_latest_never_replaces_another_file(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     momentumlab.run(RAVINE, out=tmp_path, plots=False)
     assert not (tmp_path / "latest").is_symlink()
@@ -541,7 +539,7 @@ def test_latest_never_takes_the_place_of_anything_else(tmp_path: Path) -> None:
         {"momentum": [0, 0.8], "beta": None},
     ],
 )
-def test_what_gives_the_same_numbers_is_the_same_experiment(change: dict[str, object]) -> None:
+def test_experiments_with_the_same_numbers_have_the_same_identity(change: dict[str, object]) -> None:
     assert identity(momentumlab.load({**RAVINE, **change})) == identity(momentumlab.load(RAVINE))
 
 
@@ -569,17 +567,17 @@ def test_what_gives_the_same_numbers_is_the_same_experiment(change: dict[str, ob
         {"replicates": 2, "noise": 0.1},
     ],
 )
-def test_what_may_give_other_numbers_is_another_experiment(change: dict[str, object]) -> None:
+def test_experiments_with_other_numbers_have_another_identity(change: dict[str, object]) -> None:
     assert identity(momentumlab.load({**RAVINE, **change})) != identity(momentumlab.load(RAVINE))
 
 
-def test_another_version_is_another_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_has_another_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     before = identity(momentumlab.load(RAVINE))
     monkeypatch.setattr("momentumlab.runs.identity.__version__", "99")
     assert identity(momentumlab.load(RAVINE)) != before
 
 
-def test_every_folder_tells_the_identity_of_its_experiment(made: dict[str, Result | ComparisonResult]) -> None:
+def test_every_record_has_the_identity_of_its_experiment(made: dict[str, Result | ComparisonResult]) -> None:
     for result in made.values():
         run = run_of(folder_of(result))
         assert run.record["identity"] == identity(load_run(run).experiment)
@@ -588,7 +586,7 @@ def test_every_folder_tells_the_identity_of_its_experiment(made: dict[str, Resul
 SKIP = ["--surface", "ravine", "--optimizer", "momentum", "--no-plots", "--quiet", "--skip-existing", "--lr"]
 
 
-def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
+def test_skip_existing_reuses_complete_runs_only(tmp_path: Path) -> None:
     def run(rate: str, command: str = "run", *more: str) -> str:
         return typed(command, *SKIP, rate, "--out", tmp_path, *more).strip()
 
@@ -609,7 +607,7 @@ def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
     assert run("0.1") not in (first, again, third), "interrupted"
 
 
-def test_a_comparison_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_skip_existing_reuses_comparisons(tmp_path: Path) -> None:
     arguments = [
         "compare",
         "--optimizers",
@@ -626,12 +624,12 @@ def test_a_comparison_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     typed("sweep", "--resume", tmp_path, "--skip-existing", code=2)
 
 
-def test_needed_prints_the_table_of_the_folder(tmp_path: Path) -> None:
+def test_skip_existing_prints_the_table_of_the_folder(tmp_path: Path) -> None:
     arguments = ["run", "--surface", "booth", "--optimizer", "sgd", "--no-plots", "--out", tmp_path]
     assert typed(*arguments) == typed(*arguments, "--skip-existing")
 
 
-def test_other_data_in_the_same_file_are_another_experiment(tmp_path: Path) -> None:
+def test_changed_data_have_another_identity(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     settings = {"surface": {"name": "least_squares", "data": str(table), "target": "y"}, "optimizer": "sgd", "lr": 0.1}
     identities = []
@@ -641,7 +639,7 @@ def test_other_data_in_the_same_file_are_another_experiment(tmp_path: Path) -> N
     assert identities[0] != identities[1]
 
 
-def test_another_plugin_is_another_experiment(tmp_path: Path, command: Command) -> None:
+def test_a_changed_plugin_has_another_identity(tmp_path: Path, command: Command) -> None:
     assert command("new", "--optimizer-plugin", "lab.py").returncode == 0
     source = (tmp_path / "lab.py").read_text()
     (name,) = re.findall(r'@optimizer\("(\w+)"', source)

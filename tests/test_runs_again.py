@@ -1,4 +1,4 @@
-"""What is done with runs that were made: drawn again, put side by side, repeated, exported, removed."""
+"""Run folders: drawn again, compared, repeated, exported and removed."""
 
 import csv
 import io
@@ -61,7 +61,7 @@ def copy(out: Path, tmp_path: Path) -> Path:
 # Pictures
 
 
-def test_a_picture_carries_its_experiment(out: Path) -> None:
+def test_a_png_carries_its_experiment(out: Path) -> None:
     kept = loaded(out, NAME)
     for path in kept.run.path.glob("*.png"):
         picture = read_png(path)
@@ -76,7 +76,7 @@ def test_a_picture_carries_its_experiment(out: Path) -> None:
             assert json.loads(image.info["momentumlab:run"]) == picture.summary
 
 
-def test_what_a_picture_carries_costs_less_than_4_kb_and_no_pixel(out: Path, tmp_path: Path) -> None:
+def test_the_texts_of_a_png_take_less_than_4_kb_and_change_no_pixel(out: Path, tmp_path: Path) -> None:
     kept = loaded(out, NAME)
     path = kept.run.path / "velocity.png"
     store.write_figure(tmp_path / "plain.png", kept.results[0].plot_velocities())
@@ -131,7 +131,7 @@ def test_every_text_survives_in_a_png(text: str) -> None:
         assert read_png(path).experiment == text
 
 
-def test_a_run_is_repeated_from_the_picture_alone(out: Path, tmp_path: Path) -> None:
+def test_a_run_is_repeated_from_its_png_only(out: Path, tmp_path: Path) -> None:
     shutil.copy(loaded(out, NAME).run.path / "loss.png", tmp_path / "figure.png")
     nowhere = tmp_path / "nowhere"
     printed = typed("runs", "rerun", tmp_path / "figure.png", "--out", nowhere)
@@ -143,7 +143,7 @@ def test_a_run_is_repeated_from_the_picture_alone(out: Path, tmp_path: Path) -> 
     assert load_run(again).digest == loaded(out, NAME).digest
 
 
-def test_a_picture_finds_its_run_folder(out: Path, tmp_path: Path) -> None:
+def test_a_png_finds_its_run_folder(out: Path, tmp_path: Path) -> None:
     kept = loaded(out, NAME).run.path
     shutil.copy(kept / "loss.png", tmp_path / "figure.png")
     for picture, where in ((kept / "loss.png", tmp_path), (tmp_path / "figure.png", out)):
@@ -165,7 +165,7 @@ def test_a_repetition_is_identical(name: str, out: Path) -> None:
 @pytest.mark.parametrize(
     ("shift", "verdict"), [(1e-13, Verdict.ROUNDING), (1e-3, Verdict.DIFFERENT), (np.nan, Verdict.DIFFERENT)]
 )
-def test_the_largest_difference_is_told(shift: float, verdict: Verdict, out: Path) -> None:
+def test_the_largest_difference_is_reported(shift: float, verdict: Verdict, out: Path) -> None:
     kept = loaded(out, NAME)
     result = kept.results[0]
     positions = result.positions.copy()
@@ -192,7 +192,7 @@ def _with(result: Result, positions: Any) -> Result:
     return replace(result, history=replace(result.history, positions=positions))
 
 
-def test_what_differs_is_told_with_the_versions_and_the_exit_code(copy: Path) -> None:
+def test_differences_are_reported_with_versions_and_exit_code(copy: Path) -> None:
     document = json.loads((copy / "result.json").read_text())
     document["provenance"]["numpy"] = "1.0"
     (copy / "result.json").write_text(json.dumps(document))
@@ -212,7 +212,7 @@ def test_what_differs_is_told_with_the_versions_and_the_exit_code(copy: Path) ->
     assert told["versions"] == {"numpy": {"then": "1.0", "now": np.__version__}}
 
 
-def test_another_end_is_counted(out: Path) -> None:
+def test_trials_with_another_end_are_counted(out: Path) -> None:
     from dataclasses import replace
 
     kept = loaded(out, "sweep")
@@ -225,7 +225,7 @@ def test_another_end_is_counted(out: Path) -> None:
 # Figures
 
 
-def test_figures_drawn_again_are_the_same_to_the_byte(out: Path, tmp_path: Path) -> None:
+def test_figures_drawn_again_are_identical_to_the_byte(out: Path, tmp_path: Path) -> None:
     folder = loaded(out, NAME).run.path
     before = {path.name: path.read_bytes() for path in folder.glob("*.png")}
     assert {*before} == {"trajectory.png", "velocity.png", "loss.png"}
@@ -234,7 +234,7 @@ def test_figures_drawn_again_are_the_same_to_the_byte(out: Path, tmp_path: Path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_figures_are_drawn_as_is_asked_for(copy: Path) -> None:
+def test_figures_are_drawn_with_the_requested_options(copy: Path) -> None:
     typed("runs", "plot", copy, "--only", "velocity", "--svg", "--pdf")
     assert {path.name for path in copy.glob("velocity.*")} == {"velocity.png", "velocity.svg", "velocity.pdf"}
     assert not list(copy.glob("loss.svg"))
@@ -249,7 +249,7 @@ def test_figures_are_drawn_as_is_asked_for(copy: Path) -> None:
     assert read_png(copy / "loss.png").summary["run_folder"] == copy.name
 
 
-def test_the_view_is_the_window_of_the_paths(out: Path) -> None:
+def test_the_view_sets_the_window_of_the_trajectories(out: Path) -> None:
     kept = loaded(out, NAME)
     figure = drawings(kept, only=["trajectory"], view=((-1.0, 2.0), (-0.5, 0.25)))["trajectory"]()
     assert {(panel.get_xlim(), panel.get_ylim()) for panel in figure.axes} == {((-1.0, 2.0), (-0.5, 0.25))}
@@ -284,7 +284,9 @@ def test_every_figure_of_every_kind_can_be_drawn(name: str, expected: set[str], 
         (NAME, ["--dpi", "100", "--svg"], "--dpi"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(name: str, arguments: list[str], message: str, out: Path, tmp_path: Path) -> None:
+def test_figures_that_cannot_be_drawn_are_refused(
+    name: str, arguments: list[str], message: str, out: Path, tmp_path: Path
+) -> None:
     assert message in typed("runs", "plot", loaded(out, name).run.path, *arguments, "--to", tmp_path / "x", code=2)
     assert not (tmp_path / "x").exists()
 
@@ -345,7 +347,7 @@ def test_a_loop_becomes_one_figure(loop: Path, tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(PNG_SIGNATURE) for path in (tmp_path / "new").iterdir())
 
 
-def test_runs_that_do_not_differ_are_told_apart_by_their_folders(out: Path, copy: Path) -> None:
+def test_equal_runs_are_labelled_by_their_folders(out: Path, copy: Path) -> None:
     twice = side_by_side([loaded(out, NAME), load_run(run_of(copy))])
     assert twice.differing == ["beta"]
     assert all(copy.name in label for label in twice.labels)
@@ -357,7 +359,7 @@ def test_an_optional_term_that_one_run_uses_is_a_column(tmp_path: Path) -> None:
     assert side_by_side([load_run(run) for run in runs_in(tmp_path)]).differing == ["weight_decay"]
 
 
-def test_what_has_no_curves_in_common_is_refused(out: Path, tmp_path: Path) -> None:
+def test_curves_that_cannot_share_an_axis_are_refused(out: Path, tmp_path: Path) -> None:
     momentumlab.run(surface="parabola", optimizer="sgd", lr=0.1, out=tmp_path, plots=False)
     sweep, plain = loaded(out, "sweep").run.path, loaded(out, NAME).run.path
     assert "no trajectories" in typed("runs", "compare", sweep, "--figure", tmp_path / "x.png", code=2)
@@ -393,7 +395,7 @@ def test_the_exported_table_is_the_history(name: str, out: Path, tmp_path: Path)
     assert next(rows, None) is None
 
 
-def test_a_sweep_exports_the_end_of_each_trial(out: Path) -> None:
+def test_a_sweep_exports_the_final_state_of_each_trial(out: Path) -> None:
     kept = loaded(out, "sweep")
     rows = list(csv.DictReader(io.StringIO(typed("runs", "export", kept.run.path))))
     assert [float(row["loss"]) for row in rows] == kept.results[0].final_losses.tolist()
@@ -425,7 +427,7 @@ def test_without_pyarrow_parquet_is_refused_with_a_remedy(
 # Removal
 
 
-def test_removal_needs_a_yes(copy: Path) -> None:
+def test_removal_requires_yes(copy: Path) -> None:
     assert "--yes" in typed("runs", "rm", copy, code=2)
     assert copy.exists()
     assert typed("runs", "rm", "2", "--out", copy.parent, "--yes") == f"{copy}\n"
@@ -520,7 +522,7 @@ def test_figures_drawn_again_belong_to_the_run_but_never_replace_a_users_file(co
     assert not copy.exists()
 
 
-def test_latest_leads_to_what_is_left(tmp_path: Path) -> None:
+def test_latest_points_to_the_newest_run_that_is_left(tmp_path: Path) -> None:
     for name in ("a", "b"):
         momentumlab.run(surface="booth", optimizer="sgd", iterations=1, name=name, out=tmp_path, plots=False)
     typed("runs", "rm", "latest", "--out", tmp_path, "--yes")
@@ -553,7 +555,7 @@ def test_a_run_that_vanishes_while_it_is_listed_is_no_error(copy: Path) -> None:
     assert read_run(copy) is None
 
 
-def test_the_real_command_says_it_in_one_line(tmp_path: Path) -> None:
+def test_the_real_command_reports_an_error_in_one_line(tmp_path: Path) -> None:
     import subprocess
 
     command = [str(Path(sys.executable).with_name("momentumlab")), "runs", "show", "nothing"]

@@ -1,4 +1,4 @@
-"""Run folders: what they hold, and that nothing is ever half there."""
+"""Run folders: their content, and that no file is ever half written."""
 
 import csv
 import io
@@ -56,7 +56,7 @@ def test_trajectories_are_the_history(result: momentumlab.Result) -> None:
             np.testing.assert_array_equal(arrays[name], getattr(result, name))
 
 
-def test_summary_and_result_say_the_same_at_full_precision(result: momentumlab.Result) -> None:
+def test_summary_and_result_agree_at_full_precision(result: momentumlab.Result) -> None:
     document = json.loads((folder_of(result) / "result.json").read_text())
     rows = list(csv.DictReader(io.StringIO((folder_of(result) / "summary.csv").read_text())))
     assert len(rows) == len(document["trials"]) == 12
@@ -68,7 +68,7 @@ def test_summary_and_result_say_the_same_at_full_precision(result: momentumlab.R
         assert row["status"] == trial["status"] == result.status_of(number).label
 
 
-def test_result_json_tells_how_it_was_made(result: momentumlab.Result) -> None:
+def test_result_json_contains_the_provenance(result: momentumlab.Result) -> None:
     document = json.loads((folder_of(result) / "result.json").read_text())
     told = ["experiment", "run_folder", "trials", "settings", "provenance", "notes"]
     assert list(document) == ["format", *told]
@@ -80,7 +80,7 @@ def test_result_json_tells_how_it_was_made(result: momentumlab.Result) -> None:
     assert {"python", "platform", "command_line"} <= provenance.keys()
 
 
-def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
+def test_runs_of_the_same_second_get_separate_folders(tmp_path: Path) -> None:
     when = datetime(2026, 11, 20, 10, 15, 33)
     names = [store.make_folder(tmp_path, "a b", when).name for _ in range(3)]
     assert names == ["20261120-101533-a_b", "20261120-101533-a_b-2", "20261120-101533-a_b-3"]
@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_finished_leaves_no_trace(tmp_path: Path, monkeypa
     assert {file.name for file in folder.iterdir()} == {".lock", "partial.json", "experiment.yaml", "summary.csv"}
 
 
-def test_readers_never_see_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_never_see_a_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[str]] = []
     savez = np.savez
 

@@ -8,7 +8,6 @@ import typer
 
 from momentumlab.cli.options import Format
 from momentumlab.cli.streams import print_notes, show
-from momentumlab.errors import printable
 
 if TYPE_CHECKING:
     from momentumlab.report import ComparisonReport, Report
@@ -101,10 +100,15 @@ def print_stored(run: "RunFolder", output: Format, *, quiet: bool) -> None:
         rows = [{"experiment": run.name, "trial": number, **flat(trial)} for number, trial in enumerate(trials)]
         print(table_text(rows), end="")
     else:
-        for trial in trials:
-            settings = ", ".join(f"{key} = {value}" for key, value in dict(trial.get("hyperparameters") or {}).items())
-            end = f"{trial.get('status')} after {trial.get('iterations')} iterations, loss {trial.get('final_loss')}"
-            print(printable(f"{trial.get('optimizer')} ({settings}): {end}"))
+        from momentumlab.report.table import Column, Kind, Table
+
+        texts = [{key: str(value) for key, value in flat(trial).items()} for trial in trials]
+        headings = dict.fromkeys(key for text in texts for key in text)
+        columns = [
+            Column(heading=key.replace("_", " "), cells=[text.get(key, "") for text in texts], kind=Kind.NAME)
+            for key in headings
+        ]
+        show(Table(title=run.name, columns=columns))
         print(run.path)
 
 
