@@ -79,7 +79,7 @@ def test_the_limit_is_between_the_two_learning_rates() -> None:
     assert [status is Status.DIVERGED for status in result.status] == [False, True, False, True]
     assert result.final_losses[[0, 2]].max() < 1e-12
     for beta, (low, high) in ((0.0, (0.110, 0.112)), (0.9, (0.210, 0.212))):
-        assert low < lr_limit(made("momentum", beta=beta), 18.0) < high
+        assert low < lr_limit(made("momentum", beta=beta), [18.0]) < high
 
 
 def test_restarts_end_the_waves() -> None:

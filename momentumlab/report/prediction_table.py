@@ -102,12 +102,11 @@ def _cells(prediction: PredictionOrReason) -> Sequence[str]:
     if isinstance(prediction, str):
         return ("",) * 6 + (prediction,)
     if _hovers(prediction):
-        regime = f"hovers: the minimum is unstable within {prediction.holds_within:g}"
-        return ("", "", "", _limit(prediction.lr_limit), "", "", regime)
+        return ("", "", "", _limit(prediction.lr_limit), "", "", "hovers: the minimum is unstable")
     to_tolerance = prediction.iterations_to_tolerance
     return (
         f"{prediction.rate:.6f}",
-        _count(prediction.slowest.iterations_per_digit),
+        _per_digit(prediction),
         "" if to_tolerance is None else _count(to_tolerance),
         _limit(prediction.lr_limit),
         "" if math.isnan(prediction.best_rate) else f"{prediction.best_rate:.6f}",
@@ -147,14 +146,24 @@ def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterat
         if isinstance(prediction, str):
             yield f"Theory does not apply: {prediction}."
             continue
+        if prediction.shift > 0:
+            yield (
+                f"Weight decay shifts the fixed point to {point(prediction.fixed_point)}, "
+                f"{prediction.shift:.3g} away from the {critical.kind.value}; the predictions hold there."
+            )
         if math.isfinite(prediction.holds_within):
-            yield from _about_nonlinearity(prediction)
-            if _hovers(prediction):
-                continue
+            radius = prediction.holds_within
+            where = f"within about {radius:g} of this point" if radius else "only immediately at this point"
+            yield f"Theory holds {where}."
+        if _hovers(prediction):
+            yield from _why_it_hovers(prediction)
+            continue
         many = len(prediction.modes) > MAX_MODES
         for i, mode in enumerate(prediction.modes):
             if not many or i < SHOWN_MODES or i >= len(prediction.modes) - SHOWN_MODES:
-                yield f"• {_direction(mode, len(critical.point))}: {mode_words(mode)}"
+                words = f"• {_direction(mode, len(critical.point))}: {mode_words(mode)}"
+                critical_beta = prediction.critical_betas[i] if prediction.critical_betas else None
+                yield words if critical_beta is None else f"{words}; critical β = {critical_beta:.4g}"
             elif i == SHOWN_MODES:
                 between = len(prediction.modes) - 2 * SHOWN_MODES
                 yield f"• and {between} directions in between (--format json lists all)"
@@ -163,17 +172,15 @@ def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterat
 
 def _hovers(prediction: Prediction) -> bool:
     """Return whether a nonlinear method approaches a minimum but is unstable in its immediate neighbourhood."""
-    return math.isfinite(prediction.holds_within) and not prediction.stable and prediction.point.kind.is_minimum
+    return not prediction.is_linear and not prediction.stable and prediction.point.kind.is_minimum
 
 
-def _about_nonlinearity(prediction: Prediction) -> Iterator[str]:
-    near = f"{prediction.holds_within:g}"
-    yield f"Its step is linear in the gradients only within about {near} of this point, where theory holds."
-    if _hovers(prediction):
-        yield (
-            "There the minimum is unstable: the gradient is divided by such a small number that every step overshoots. "
-            "With a constant lr it cannot settle; it hovers at a distance that grows with lr."
-        )
+def _why_it_hovers(prediction: Prediction) -> Iterator[str]:
+    yield (
+        "There the minimum is unstable: the gradient is divided by such a small number that every step overshoots. "
+        "With a constant lr the trial cannot settle; it hovers at a distance that grows with lr."
+    )
+    if math.isfinite(prediction.lr_limit):
         yield (
             f"It would settle with lr below {prediction.lr_limit:.2g} or with a larger eps; "
             "a decreasing lr brings it closer."
@@ -192,41 +199,61 @@ def mode_words(mode: Mode) -> str:
     """Describe the behaviour along one direction, as a sentence without its subject."""
     words = mode.regime.words
     if mode.regime is Regime.DIVERGING:
-        return f"{words}, {mode.rate:.4g} times as far with every iteration"
+        return f"{words}, by a factor of {mode.rate:.4g} per iteration"
     if mode.regime is Regime.NEUTRAL:
-        return words
+        return "does not move, since this direction is flat" if mode.curvature == 0 else words
+    if mode.exact_after is not None:
+        return f"reaches the minimum in {_steps(mode.exact_after)}"
     if mode.period is not None:
         words += f", with a period of {mode.period:.3g} iterations"
     if mode.overshoot >= 0.005:
         words += f", overshoots by at most {mode.overshoot:.0%}"
     if mode.growth > 1.05:
-        words += f", first grows to {mode.growth:.3g} times the initial distance"
-    digit = _count(mode.iterations_per_digit)
-    return f"{words}; rate {mode.rate:.4f}, one digit in {digit} iterations"
+        words += f", grows to at most {mode.growth:.3g} times the initial distance"
+    return f"{words}; rate {mode.rate:.4f}, {_speed(mode.rate)}"
+
+
+def _steps(count: int) -> str:
+    return "one step" if count == 1 else f"{count} steps"
+
+
+def _speed(rate: float) -> str:
+    digit = math.log(0.1) / math.log(rate) if rate > 0 else 0.0
+    return f"one digit in {_count(digit)} iterations" if digit >= 1 else "more than one digit per iteration"
+
+
+def _per_digit(prediction: Prediction) -> str:
+    if prediction.slowest.exact_after is not None:
+        return _steps(prediction.slowest.exact_after)
+    digits = math.log(0.1) / math.log(prediction.rate) if 0 < prediction.rate < 1 else math.inf
+    return "< 1" if digits < 1 else _count(digits)
 
 
 def _verdict(prediction: Prediction) -> Iterator[str]:
-    slowest, limit = prediction.slowest, prediction.lr_limit
+    slowest, limit, kind = prediction.slowest, prediction.lr_limit, prediction.point.kind
+    curved = [mode for mode in prediction.modes if mode.regime is not Regime.NEUTRAL or mode.curvature != 0]
     if prediction.stable:
-        slow = [mode for mode in prediction.modes if mode.rate > prediction.rate - 1e-6]
-        if len(prediction.modes) == 1:
+        slow = [mode for mode in curved if mode.rate > prediction.rate - 1e-6]
+        if len(curved) == 1:
             yield f"It converges at rate {prediction.rate:.4f}."
         elif len(slow) == 1:
             yield f"The slowest direction has curvature {slowest.curvature:.4g}: overall rate {prediction.rate:.4f}."
         else:
             yield f"Several directions are equally slow: overall rate {prediction.rate:.4f}."
-        if all(mode.regime is Regime.OSCILLATING for mode in prediction.modes):
-            yield "Every direction oscillates (underdamped): the momentum outlasts the way to the minimum."
+        if not kind.is_minimum:
+            yield f"Critical points of every kind attract this method, so it converges to this {kind.value}."
+        if prediction.rate_is_root_of_beta:
+            yield "All directions are underdamped, so the rate is √β: a smaller β is faster."
         if math.isfinite(limit):
-            yield f"With everything else unchanged, lr must stay below {limit:.4g}."
-    elif any(mode.curvature < 0 for mode in prediction.modes):
+            yield f"With everything else unchanged, lr must be below {limit:.4g}."
+    elif math.isnan(limit):
         yield "It leaves this point at any learning rate."
     elif slowest.regime is Regime.DIVERGING:
         yield f"It diverges. With everything else unchanged, lr must be below {limit:.4g}."
-    if not math.isnan(prediction.best_rate) and prediction.best_rate < 1:
+    if prediction.best:
         best = " and ".join(f"{axis_name(name)} = {value:.4g}" for name, value in prediction.best.items())
-        digit = math.log(0.1) / math.log(prediction.best_rate) if prediction.best_rate > 0 else 1.0
-        yield f"Best setting: {best}, with rate {prediction.best_rate:.4f}, one digit in {_count(digit)} iterations."
+        rate = prediction.best_rate
+        yield f"Best setting: {best}, with " + (f"rate {rate:.4f}, {_speed(rate)}." if rate > 1e-7 else "one step.")
 
 
 def rows(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -254,11 +281,12 @@ def rows(plan: Plan) -> Iterator[dict[str, Any]]:
 def _outcome(prediction: PredictionOrReason) -> dict[str, Any]:
     if isinstance(prediction, str):
         names = (
-            "rate", "stable", "period", "iterations_per_digit", "iterations_to_tolerance", "lr_limit", "holds_within",
-            "best",
+            "fixed_point", "rate", "stable", "period", "iterations_per_digit", "iterations_to_tolerance", "lr_limit",
+            "holds_within", "best",
         )  # fmt: skip
         return {**dict.fromkeys(names), "modes": [], "why_not": prediction}
     return {
+        "fixed_point": list(prediction.fixed_point),
         "rate": prediction.rate,
         "stable": prediction.stable,
         "period": prediction.slowest.period,
@@ -275,8 +303,9 @@ def _outcome(prediction: PredictionOrReason) -> dict[str, Any]:
                 "period": mode.period,
                 "overshoot": mode.overshoot,
                 "growth": mode.growth,
+                "critical_beta": prediction.critical_betas[i] if prediction.critical_betas else None,
             }
-            for mode in prediction.modes
+            for i, mode in enumerate(prediction.modes)
         ],
         "why_not": None,
     }
@@ -289,4 +318,6 @@ def _count(value: float) -> str:
 
 
 def _limit(value: float) -> str:
+    if math.isnan(value):
+        return "–"
     return "none" if math.isinf(value) else f"{value:.4g}"

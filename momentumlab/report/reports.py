@@ -28,6 +28,7 @@ from momentumlab.theory import (
     coordinate_rates,
     noise_floor,
     rate_plane,
+    rate_reason,
     running_average,
     tail_average,
     trial_rates,
@@ -168,6 +169,14 @@ class Report:
     def rates(self) -> Sequence[TrialRate]:
         """Measured and predicted rate of each trial; empty for a sweep."""
         return [] if self.is_sweep else trial_rates(self.result)
+
+    @cached_property
+    def rate_reasons(self) -> Mapping[int, str]:
+        """Why the rate of a shown trial is missing, or not the predicted one; trials without a reason are left out."""
+        if self.is_sweep or self.is_noisy:
+            return {}
+        reasons = {number: rate_reason(self.result, number, self.rates[number]) for number in self.shown}
+        return {number: reason for number, reason in reasons.items() if reason is not None}
 
     def coordinate_rates(self, number: int) -> Array | None:
         """Return the predicted rate along each coordinate, ``(dim,)``; ``None`` if theory does not apply."""

@@ -10,7 +10,7 @@ from momentumlab.plan import Plan, Trial
 from momentumlab.report.labels import Labels
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.theory import FilterResponse, check_constant, filter_response
-from momentumlab.theory.prediction import optimizer_of
+from momentumlab.theory.local_model import optimizer_of
 
 MAX_SETTINGS = 12
 """More curves than this cannot be distinguished."""

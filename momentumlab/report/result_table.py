@@ -16,7 +16,7 @@ from momentumlab.report.steps import steps_of
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import Status
 from momentumlab.search.ranking import quantile
-from momentumlab.theory import TrialRate
+from momentumlab.theory import NoiseFloor, TrialRate, underdamped_remark
 
 MAX_NAMED = 3
 """A remark on several trials names only so many."""
@@ -72,7 +72,7 @@ def rate_columns(rates: Sequence[TrialRate]) -> Iterator[Column]:
 def _rate(rate: float | None) -> str:
     """Return a rate; close to 1 as its difference from 1, which is what counts there."""
     if rate is None:
-        return ""
+        return "–"
     return f"{rate:.4f}" if abs(rate - 1) > 1e-3 or rate == 1 else f"1{rate - 1:+.1e}".replace("e-0", "e-")
 
 
@@ -136,7 +136,7 @@ def _floor_columns(report: Report, replicates: Sequence[NDArray[np.int64]]) -> I
     floors = [report.floors[int(each[0])] for each in replicates]
     columns = (
         ("noise floor", "mean loss above the minimum over the second half of all trajectories",
-         ["" if floor.measured is None else f"{floor.measured:.3g}" for floor in floors]),
+         [_floor_cell(floor) for floor in floors]),
         ("predicted floor", "", ["" if floor.predicted is None else f"{floor.predicted:.3g}" for floor in floors]),
     )  # fmt: skip
     for heading, meaning, cells in columns:
@@ -147,6 +147,12 @@ def _floor_columns(report: Report, replicates: Sequence[NDArray[np.int64]]) -> I
     cells = [f"{median:.3g}" if math.isfinite(median) else "" for median in medians]
     meaning = "loss at the mean iterate of the second half"
     yield Column(heading="averaged", cells=cells, priority=FLOORS, meaning=meaning)
+
+
+def _floor_cell(floor: NoiseFloor) -> str:
+    if floor.is_transient:
+        return "transient"
+    return "" if floor.measured is None else f"{floor.measured:.3g}"
 
 
 def _statuses(report: Report, number: int) -> str:
@@ -163,14 +169,15 @@ def _remarks(report: Report) -> Iterator[str]:
         yield _remark_on_the_rest(report)
     if replicates > 1:
         yield f"final loss over {replicates:,} replicates: median [quartiles]"
-    differing: dict[str, list[str]] = {}
-    for number in report.shown if report.rates else []:
-        reason = report.rates[number].reason
-        if reason is not None:
-            differing.setdefault(reason, []).append(report.labels.of(report.result.plan.trial(number)))
-    for reason, names in differing.items():
+    trials: dict[str, list[str]] = {}
+    for number, reason in report.rate_reasons.items():
+        what = "no rate" if report.rates[number].measured is None else "rate differs from the prediction"
+        trials.setdefault(f"{what} for {{}}: {reason}", []).append(report.labels.of(report.result.plan.trial(number)))
+    for remark, names in trials.items():
         others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-        yield f"rate differs from the prediction for {'; '.join(names[:MAX_NAMED])}{others}: {reason}"
+        yield remark.format(f"{'; '.join(names[:MAX_NAMED])}{others}")
+    if report.rates and (why := underdamped_remark(report.result, report.shown)) is not None:
+        yield why
 
 
 def _remark_on_the_rest(report: Report) -> str:

@@ -1,8 +1,8 @@
-"""What a method will do near a critical point, computed from its own step before anything is run.
+"""The behaviour of a method near a critical point, computed from its own step before anything is run.
 
-Near a minimum a loss is a quadratic; along each eigenvector of its Hessian, a method is a linear map of its point and
-its state, and the eigenvalues of that map say everything: the largest modulus ρ is the rate, by which errors shrink (or
-grow) per iteration in the long run; a complex pair ρ e^{±iφ} oscillates with period 2π/φ.
+Near a minimum a smooth loss is a quadratic. Along each eigenvector of its Hessian, a method is a linear map of its
+point and state, and the eigenvalues of that map determine its behaviour: the largest modulus ρ is the rate, the factor
+by which errors shrink or grow per iteration in the long run; a complex pair ρ e^{±iφ} oscillates with period 2π/φ.
 
 B. T. Polyak, *Some methods of speeding up the convergence of iteration methods* (1964); L. Lessard, B. Recht and
 A. Packard, arXiv 1408.3595; B. O'Donoghue and E. Candès, arXiv 1204.3982.
@@ -11,9 +11,11 @@ A. Packard, arXiv 1408.3595; B. O'Donoghue and E. Candès, arXiv 1204.3982.
 module            content
 ================  ============================================================
 `linear_map`      the linear map, computed from the optimizer's own step
+`local_model`     one trial at one point: fixed point, curvatures, linear map
 `modes`           one eigenvector: regime, rate, period, overshoot, growth
 `prediction`      one trial: lr limit, best lr, iterations to the tolerance
 `rate_planes`     rates over planes of hyperparameters
+`rate_fits`       the measured rate of a path
 `rates`           the measured rate of each trial beside the predicted one
 `variances`       the stationary variance of the iterates under gradient noise
 `noise_floors`    the noise floor of the loss, measured beside predicted
@@ -40,8 +42,15 @@ from momentumlab.theory.noise_floors import (
     tail_average,
 )
 from momentumlab.theory.prediction import Prediction, lr_limit, predict
+from momentumlab.theory.rate_fits import measured_rate
 from momentumlab.theory.rate_planes import RatePlane, rate_plane
-from momentumlab.theory.rates import TrialRate, coordinate_rates, measured_rate, trial_rates
+from momentumlab.theory.rates import (
+    TrialRate,
+    coordinate_rates,
+    rate_reason,
+    trial_rates,
+    underdamped_remark,
+)
 from momentumlab.theory.variances import (
     Compromise,
     compromises,
@@ -78,9 +87,11 @@ __all__ = [
     "predict",
     "predicted_noise_floor",
     "rate_plane",
+    "rate_reason",
     "running_average",
     "spectral_radii",
     "stationary_variances",
     "tail_average",
     "trial_rates",
+    "underdamped_remark",
 ]

@@ -1,8 +1,8 @@
-"""A method as a filter: what its velocity makes of a stream of gradients.
+"""A method as a linear filter from gradients to velocities.
 
 With z = e^{iω}, a filter s′ = A s + b g, v = c s + d g has the transfer function H(z) = c (z − A)⁻¹ b + d: a gradient
-that repeats with frequency ω comes out multiplied by |H| and delayed by the angle of H. Momentum is a low-pass filter:
-its gain is 1 / (1 − β) for gradients that persist, and 1 / (1 + β) for those that change sign in every iteration.
+of frequency ω is multiplied by |H| and delayed by the angle of H. Momentum is a low-pass filter: its gain is
+1 / (1 − β) for constant gradients, and 1 / (1 + β) for gradients that change sign in every iteration.
 """
 
 import math
@@ -17,7 +17,7 @@ from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_steady,
 
 FREQUENCIES = 1201
 SLOWEST = 1e-4
-"""The lowest frequency that is looked at, in cycles per iteration."""
+"""The lowest frequency, in cycles per iteration."""
 
 SLOW = 1e-7
 """An angle per iteration at which the phase is proportional to the delay."""
@@ -25,7 +25,7 @@ SLOW = 1e-7
 
 @dataclass(frozen=True, kw_only=True)
 class FilterResponse:
-    """The velocity of a method as a filter of the gradients.
+    """The velocity of a method as a linear filter of the gradients.
 
     Attributes
     ----------
@@ -36,15 +36,15 @@ class FilterResponse:
     frequencies
         Cycles per iteration, from nearly 0 to ½, ``(frequencies,)``.
     gain
-        By what a gradient of each frequency is multiplied, ``(frequencies,)``.
+        The factor by which a gradient of each frequency is multiplied, ``(frequencies,)``.
     phase
-        By which angle it is delayed or (below 0) advanced, in radians, ``(frequencies,)``.
+        The angle by which it is delayed, in radians; negative if advanced, ``(frequencies,)``.
     gain_at_rest
-        The gain of gradients that persist: how much larger than lr the effective learning rate is.
+        The gain of constant gradients: the ratio of the effective learning rate to lr.
     gain_alternating
         The gain of gradients that change sign in every iteration.
     delay
-        By how many iterations slow changes come late: the mean age of a gradient in the velocity.
+        The delay of slow changes in iterations: the mean age of the gradients in the velocity.
     """
 
     impulse: Array
@@ -58,38 +58,37 @@ class FilterResponse:
 
     @property
     def cutoff(self) -> float:
-        """The lowest frequency of which less than half the power passes, in cycles per iteration; infinite if none."""
+        """The lowest frequency at which the power falls below half, in cycles per iteration; infinite if none."""
         weak = np.flatnonzero(self.gain < self.gain_at_rest / math.sqrt(2))
         return float(self.frequencies[weak[0]]) if len(weak) else math.inf
 
 
 def filter_response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 60) -> FilterResponse:
-    """A method's response.
+    """Return the response of a method.
 
     Parameters
     ----------
     optimizer
-        With plain numbers for hyperparameters.
+        Its hyperparameters are plain numbers.
     lr
-        Most methods' velocities do not depend on it.
+        The learning rate; the velocities of most methods do not depend on it.
     iterations
         The length of the impulse and the step response.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If its velocity is no fixed linear filter of the gradients.
+        If its velocity is not a fixed linear filter of the gradients.
     """
-    check_steady(optimizer, lr, 1.0)
+    if check_steady(optimizer, lr, 1.0).period > 1:
+        raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it is not a fixed filter")
     flat, curved = (full_map(optimizer, np.array([lr]), np.array([curvature])) for curvature in (0.0, 1.0))
     if not (flat.is_exact and curved.is_exact):
         raise TheoryDoesNotApplyError(f"the velocity of {optimizer.name} is not linear in the gradients")
-    matrix, inputs = flat.matrices[0], flat.inputs[0]
-    of_point = np.abs(matrix[:, 0] - np.eye(len(matrix))[:, 0]).max(), np.abs(curved.inputs[0] - inputs).max()
+    matrix, inputs = flat.steps[0, 0], flat.inputs[0, 0]
+    of_point = np.abs(matrix[:, 0] - np.eye(len(matrix))[:, 0]).max(), np.abs(curved.inputs[0, 0] - inputs).max()
     if max(of_point) > 1e-12:
-        raise TheoryDoesNotApplyError(
-            f"the velocity of {optimizer.name} depends on the surface, not on gradients alone"
-        )
+        raise TheoryDoesNotApplyError(f"the velocity of {optimizer.name} depends on the surface, not only on gradients")
     # The first component is the point, from which lr times the velocity is taken.
     a, b = matrix[1:, 1:], inputs[1:]
     c, d = -matrix[0, 1:] / lr, -inputs[0] / lr
@@ -113,7 +112,7 @@ def filter_response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 6
 
 
 def _transfer(a: Array, b: Array, c: Array, d: float, angle: float) -> complex:
-    """H at z = e^{i angle}."""
+    """Return H at z = e^{i angle}."""
     z = complex(math.cos(angle), math.sin(angle))
     try:
         return complex(c @ np.linalg.solve(z * np.eye(len(a)) - a, b) + d)

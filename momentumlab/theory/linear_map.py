@@ -1,12 +1,15 @@
-"""The linear map that a method is near a minimum, obtained from its own step.
+"""The linear map of a method near a minimum, computed from the method's own step.
 
 On a quadratic with curvature λ, an optimizer whose velocity is linear in the gradients is a linear map of its point
-and its state. Its matrix is found by applying one iteration to unit vectors. A method that is not linear, but smooth,
-has such a map for small distances: the same is done with vectors so short that doubling them doubles the result.
+and its state. The matrix is found by applying one iteration to unit vectors. A smooth nonlinear method has such a map
+for small distances: the same is done with vectors so short that doubling them doubles the result.
+
+A rule may also be periodic, for instance one that averages its iterates every seven iterations. One period is then a
+fixed linear map, the product of the maps of its iterations.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,180 +22,235 @@ from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.surfaces.quadratics import Parabola
 
 SCALES = (1.0, 1e-6, 1e-17)
-"""How far from the minimum a method is looked at, until it is linear there; that is far below the usual eps of 1e-8."""
+"""Distances from the minimum at which linearity is tested; the last is far below the usual eps of 1e-8."""
 
 LINEAR = (1e-9, 1e-5, 1e-5)
-"""How exactly a step must be linear at each of these scales, relative to its result."""
+"""The relative error allowed at each of these scales."""
 
 EARLY = 10**6
 LATE = 10**9
-"""The iterations at which a method is looked at: a bias correction has come to its limit in both."""
+"""Iterations at which the map is computed; bias corrections have converged at both."""
+
+LONGEST_PERIOD = 64
+"""Periods up to this length are detected."""
 
 SETTLING = 3, 50
-"""How often the state of a method at rest is extrapolated to its limit, and after how many iterations each time."""
+"""How often the state at rest is extrapolated to its limit, and the iterations before each extrapolation."""
 
 SHORT = 6
-"""The iterations in which directions must not mix."""
+"""The number of iterations in which directions must not mix."""
 
 FADING = 1e-9
-"""What a component of the state must lose in an iteration at rest, if what it remembers is ever to be forgotten."""
+"""The share of a state component that must decay per iteration, if the method is to forget its past."""
 
 
 class TheoryDoesNotApplyError(MomentumLabError):
-    """There is no linear map to speak of, and why."""
+    """The linear theory does not apply; the message says why."""
 
     exit_code = 2
 
 
 def check_constant(schedules: Mapping[str, object]) -> None:
-    """Make sure that a method stays as it is throughout a run.
+    """Check that no hyperparameter follows a schedule.
 
     Parameters
     ----------
     schedules
-        What changes, by name.
+        The scheduled hyperparameters, by name.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If anything does.
+        If there are any.
     """
     if schedules:
-        verb = "changes" if len(schedules) == 1 else "change"
-        raise TheoryDoesNotApplyError(f"{' and '.join(schedules)} {verb} with time, by a schedule")
+        verb = "follows" if len(schedules) == 1 else "follow"
+        raise TheoryDoesNotApplyError(f"{' and '.join(schedules)} {verb} a schedule, so the method changes with time")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearMap:
-    """One iteration as a matrix, for several learning rates and curvatures at once.
+    """One period of a method as matrices, for several learning rates and curvatures at once.
+
+    The first component is the point, the others are the state.
 
     Attributes
     ----------
-    matrices
-        What it does to the point (the first component) and to the state, ``(lanes, n, n)``.
+    steps
+        The matrix of each iteration of one period, beginning with iterations 1, period + 1, …;
+        ``(period, lanes, n, n)``.
     inputs
-        What an error of one in the gradient adds, ``(lanes, n)``.
+        The effect of a gradient error of 1 in each of these iterations, ``(period, lanes, n)``.
+    components
+        The components of the point and the whole state to which the matrices belong, ``n`` indices.
     scale
-        The distance from the minimum at which this was found; 1 if the method is linear everywhere.
+        The distance from the minimum at which the map was computed; 1 if the method is linear everywhere.
     """
 
-    matrices: Array
+    steps: Array
     inputs: Array
+    components: tuple[int, ...]
     scale: float
 
     @property
     def is_exact(self) -> bool:
-        """Whether it holds at any distance from the minimum of a quadratic."""
+        """Whether the map holds at any distance from the minimum of a quadratic."""
         return self.scale == 1.0
 
     @property
+    def period(self) -> int:
+        """The number of iterations after which the rule repeats; 1 for a rule that does not depend on time."""
+        return len(self.steps)
+
+    @property
+    def matrices(self) -> Array:
+        """The product of the matrices over one period, ``(lanes, n, n)``."""
+        product: Array = self.steps[0]
+        for step in self.steps[1:]:
+            product = step @ product
+        return product
+
+    @property
+    def rates(self) -> Array:
+        """The spectral radius per iteration, ``(lanes,)``."""
+        radii: Array = np.abs(np.linalg.eigvals(self.matrices)).max(axis=1)
+        if self.period > 1:
+            radii **= 1 / self.period
+        return radii
+
+    @property
     def coupled(self) -> list[int]:
-        """The components that the point acts upon and that act upon the point, by the pattern of the matrix."""
-        # A method that is smooth alone has terms of second order in the distance, too: they do not count.
-        count = self.matrices.shape[1]
-        links = (np.abs(self.matrices) > (0.0 if self.is_exact else 1e-6)).any(axis=0)
+        """The components that influence the point and are influenced by it, from the pattern of the matrices."""
+        # The map of a nonlinear method contains second-order terms in the distance, which do not count.
+        count = self.steps.shape[-1]
+        links = (np.abs(self.steps) > (0.0 if self.is_exact else 1e-6)).any(axis=(0, 1))
         reaches = np.linalg.matrix_power((links | np.eye(count, dtype=bool)).astype(np.float64), count) > 0
         return [i for i in range(count) if reaches[i, 0] and reaches[0, i]]
 
     def among(self, kept: Sequence[int]) -> "LinearMap":
-        """The same for some of the components alone."""
+        """Return the map restricted to some components."""
+        kept = list(kept)
         return LinearMap(
-            matrices=self.matrices[:, kept][:, :, kept], inputs=self.inputs[:, list(kept)], scale=self.scale
+            steps=self.steps[:, :, kept][:, :, :, kept],
+            inputs=self.inputs[:, :, kept],
+            components=tuple(self.components[i] for i in kept),
+            scale=self.scale,
         )
 
 
-def linear_map(optimizer: Optimizer[Any], lr: Array, curvature: Array, *, t: int = LATE) -> LinearMap:
-    """One iteration on ½ λ x², as it acts on the point and the part of the state that it depends on.
+def linear_map(
+    optimizer: Optimizer[Any], lr: Array, curvature: Array, *, t: int | Array = LATE, period: int = 1
+) -> LinearMap:
+    """Return the map of one iteration on ½ λ x², restricted to the point and the state components it depends on.
 
     Parameters
     ----------
     optimizer
-        Its hyperparameters are numbers, or have shape ``(lanes,)``.
+        Hyperparameters are numbers or have shape ``(lanes,)``.
     lr, curvature
         ``(lanes,)``
     t
-        The iteration that is looked at.
+        The iteration at which the map is computed, a number or ``(lanes,)``; ignored for periodic rules.
+    period
+        The period of the rule.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If the step is not smooth, or depends on time or on the way to the minimum for ever.
+        If the step is not smooth, or depends permanently on time or on the path.
     """
-    whole = full_map(optimizer, lr, curvature, t=t)
+    whole = full_map(optimizer, lr, curvature, t=t, period=period)
     return whole.among(whole.coupled)
 
 
-def full_map(optimizer: Optimizer[Any], lr: Array, curvature: Array, *, t: int = LATE) -> LinearMap:
-    """The same with every component of the state; parameters and errors as those of `linear_map`."""
+def full_map(
+    optimizer: Optimizer[Any], lr: Array, curvature: Array, *, t: int | Array = LATE, period: int = 1
+) -> LinearMap:
+    """Return the map with every component of the state; parameters and errors as in `linear_map`."""
     surface = Parabola(a=curvature / 2)
-    rest = _state_at_rest(optimizer, lr, surface)
+    rest = state_at_rest(optimizer, lr, surface)
+    first = LATE - LATE % period + 1  # the same phase as iteration 1
+    times: list[int | Array] = [t] if period == 1 else [first + i for i in range(period)]
     for scale, exactness in zip(SCALES, LINEAR, strict=True):
-        found = _tried(optimizer, lr, surface, rest, t, scale, exactness)
+        found = _map_at_scale(optimizer, lr, surface, rest, times, scale, exactness)
         if found is None:
             continue
-        for kept_for_ever in _never_fading(found):
-            other = _moved(rest, np.eye(len(found.inputs[0]))[1:, [kept_for_ever]] * np.ones(len(lr)))
-            changed = _tried(optimizer, lr, surface, other, t, scale, exactness)
-            if changed is None or not np.allclose(changed.matrices[:, found.coupled], found.matrices[:, found.coupled]):
-                reason = "never forgets its path: what it does near the minimum depends on how it came there"
-                raise TheoryDoesNotApplyError(f"{optimizer.name} {reason}")
+        # A component that never decays must not influence the map: else the result depends on the path.
+        for permanent in _permanent_components(found):
+            other = _moved(rest, np.eye(found.steps.shape[-1])[1:, [permanent]] * np.ones(len(lr)))
+            changed = _map_at_scale(optimizer, lr, surface, other, times, scale, exactness)
+            coupled = np.ix_(range(found.period), range(len(lr)), found.coupled)
+            if changed is None or not np.allclose(changed.steps[coupled], found.steps[coupled]):
+                raise TheoryDoesNotApplyError(
+                    f"{optimizer.name} never forgets its path: its behaviour near the minimum depends on the way there"
+                )
         return found
     raise TheoryDoesNotApplyError(f"the step of {optimizer.name} is not smooth in the gradient")
 
 
-def _tried(
-    optimizer: Optimizer[Any], lr: Array, surface: Surface, rest: Any, t: int, scale: float, exactness: float
+def _map_at_scale(
+    optimizer: Optimizer[Any],
+    lr: Array,
+    surface: Surface,
+    rest: Any,
+    times: Sequence[int | Array],
+    scale: float,
+    exactness: float,
 ) -> LinearMap | None:
-    """The map at one scale; ``None`` if the step is not linear there."""
+    """Return the map at one scale; ``None`` if the step is not linear there."""
     lanes = len(lr)
     count = 1 + sum(array[..., 0].size for array in rest if isinstance(array, np.ndarray))
-
-    def stepped(x: Array, state: Any, push: float) -> tuple[Array, Any]:
-        here = Here(x, t, surface.value(x), lr, surface)
-        with np.errstate(all="ignore"):
-            velocity, following = optimizer.step(state, surface.gradient(x) + push, here)
-        return x - lr * velocity, following
-
-    _, base = stepped(np.zeros((1, lanes)), rest, 0.0)
-
-    def iterated(vector: Array, push: float = 0.0) -> Array:
-        """What becomes, in one iteration, of a short vector added to ``rest``, ``(n, lanes)``, the gradient pushed."""
-        x, following = stepped(scale * vector[:1], _moved(rest, scale * vector[1:]), scale * push)
-        return np.concatenate([x, _difference(following, base, lanes)]) / scale
-
     units = [np.eye(count)[:, [i]] * np.ones(lanes) for i in range(count)]
-    matrices = np.stack([iterated(unit) for unit in units], axis=1).transpose(2, 0, 1)
-    inputs = iterated(np.zeros((count, lanes)), push=1.0).T
-    found = LinearMap(matrices=matrices, inputs=inputs, scale=scale)
-    kept = list(range(count)) if found.is_exact else found.coupled
-    return found if _is_linear(matrices, iterated, kept, exactness) else None
+    steps, inputs = [], []
+    for t in times:
+
+        def stepped(x: Array, state: Any, push: float, t: int | Array = t) -> tuple[Array, Any]:
+            here = Here(x, t, surface.value(x), lr, surface)
+            with np.errstate(all="ignore"):
+                velocity, following = optimizer.step(state, surface.gradient(x) + push, here)
+            return x - lr * velocity, following
+
+        _, base = stepped(np.zeros((1, lanes)), rest, 0.0)
+
+        def iterated(vector: Array, push: float = 0.0, base: Any = base, stepped: Any = stepped) -> Array:
+            """Return the image of a short vector added to ``rest``, ``(n, lanes)``."""
+            x, following = stepped(scale * vector[:1], _moved(rest, scale * vector[1:]), scale * push)
+            return np.concatenate([x, difference(following, base, lanes)]) / scale
+
+        matrices = np.stack([iterated(unit) for unit in units], axis=1).transpose(2, 0, 1)
+        pushed = iterated(np.zeros((count, lanes)), push=1.0).T
+        found = LinearMap(
+            steps=matrices[np.newaxis], inputs=pushed[np.newaxis], components=tuple(range(count)), scale=scale
+        )
+        # The matrices must give the image of any vector, not only of the unit vectors.
+        kept = list(range(count)) if found.is_exact else found.coupled
+        rng = np.random.default_rng(0)
+        for _ in range(2):
+            vector = np.zeros((count, lanes))
+            vector[kept] = rng.standard_normal((len(kept), lanes))
+            expected = np.einsum("lij,jl->il", matrices, vector)[kept]
+            size = np.abs(expected).max(axis=0) + np.abs(vector).max(axis=0)
+            if not (np.abs(iterated(vector)[kept] - expected).max(axis=0) <= exactness * size).all():
+                return None
+        steps.append(matrices[np.newaxis])
+        inputs.append(pushed[np.newaxis])
+    return LinearMap(
+        steps=np.concatenate(steps), inputs=np.concatenate(inputs), components=tuple(range(count)), scale=scale
+    )
 
 
-def _is_linear(matrices: Array, iterated: Callable[[Array], Array], kept: Sequence[int], exactness: float) -> bool:
-    """Whether the matrices say what the step does to any vector of these components."""
-    lanes, count, _ = matrices.shape
-    rng = np.random.default_rng(0)
-    for _ in range(2):
-        vector = np.zeros((count, lanes))
-        vector[kept] = rng.standard_normal((len(kept), lanes))
-        expected = np.einsum("lij,jl->il", matrices, vector)[kept]
-        size = np.abs(expected).max(axis=0) + np.abs(vector).max(axis=0)
-        if not (np.abs(iterated(vector)[kept] - expected).max(axis=0) <= exactness * size).all():
-            return False
-    return True
-
-
-def _never_fading(found: LinearMap) -> list[int]:
-    """The components of the state that keep for ever what they had when a method that is not linear came to rest."""
-    coupled, count = found.coupled, found.matrices.shape[1]
+def _permanent_components(found: LinearMap) -> list[int]:
+    """Return the state components that a nonlinear method keeps for ever once it has come to rest."""
+    coupled, count = found.coupled, found.steps.shape[-1]
     if found.is_exact:
         return []
-    return [i for i in range(count) if i not in coupled and (np.abs(found.matrices[:, i, i]) > 1 - FADING).any()]
+    diagonal = np.abs(found.steps.diagonal(axis1=2, axis2=3)).min(axis=0)
+    return [i for i in range(count) if i not in coupled and (diagonal[:, i] > 1 - FADING).any()]
 
 
-def _state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface) -> Any:
-    """The state in which the method stays while it stands at the minimum."""
-    x = np.zeros((1, len(lr)))
+def state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface, dimension: int = 1) -> Any:
+    """Return the state of the method after standing at the minimum, the origin, for a long time."""
+    x = np.zeros((dimension, len(lr)))
     g, here = np.zeros_like(x), Here(x, LATE, surface.value(x), lr, surface)
     state = optimizer.init(x)
     with np.errstate(all="ignore"):
@@ -200,11 +258,11 @@ def _state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface) -> An
             changes: list[Array] = []
             for _ in range(SETTLING[1]):
                 _, following = optimizer.step(state, g, here)
-                changes = [*changes[-1:], _difference(following, state, len(lr))]
+                changes = [*changes[-1:], difference(following, state, len(lr))]
                 if np.abs(changes[-1]).max(initial=0.0) <= 1e-18:
                     return following
                 state = following
-            # What decays by a constant factor, as powers of β do: Aitken's extrapolation leads to its limit.
+            # Powers of β decay by a constant factor: Aitken's extrapolation gives their limit.
             previous, last = changes
             left = last * last / (previous - last)
             state = _moved(state, np.where(np.isfinite(left), left, 0.0))
@@ -212,7 +270,7 @@ def _state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface) -> An
 
 
 def _moved(state: Any, vector: Array) -> Any:
-    """The state with a vector of shape ``(n − 1, lanes)`` added to its arrays."""
+    """Return the state with a vector of shape ``(n − 1, lanes)`` added to its arrays."""
     fields, first = [], 0
     for value in state:
         if isinstance(value, np.ndarray):
@@ -224,78 +282,76 @@ def _moved(state: Any, vector: Array) -> Any:
     return type(state)(*fields)
 
 
-def _difference(state: Any, other: Any, lanes: int) -> Array:
-    """The difference of two states as a vector, ``(n − 1, lanes)``."""
+def difference(state: Any, other: Any, lanes: int) -> Array:
+    """Return the difference of two states as a vector, ``(n − 1, lanes)``."""
     parts = [
         (one - two).reshape(-1, lanes) for one, two in zip(state, other, strict=True) if isinstance(one, np.ndarray)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, lanes))
 
 
-def spectral_radii(optimizer: Optimizer[Any], lr: Array, curvature: Array) -> Array:
-    """The rate of each lane, ``(lanes,)``; parameters and errors as those of `linear_map`."""
-    eigenvalues = np.linalg.eigvals(linear_map(optimizer, lr, curvature).matrices)
-    radii: Array = np.abs(eigenvalues).max(axis=1)
-    return radii
+def spectral_radii(optimizer: Optimizer[Any], lr: Array, curvature: Array, *, period: int = 1) -> Array:
+    """Return the rate of each lane, ``(lanes,)``; parameters and errors as in `linear_map`."""
+    return linear_map(optimizer, lr, curvature, period=period).rates
 
 
 def check_steady(optimizer: Optimizer[Any], lr: float, curvature: float) -> LinearMap:
-    """Make sure that a method does in the long run the same in every iteration: its map, of one lane.
+    """Check that a method has a fixed or periodic linear map, and return it with one lane.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If it does not, or has no linear map at all.
+        If its map changes with time in any other way, or if it has none.
     """
-    early, late = (linear_map(optimizer, np.array([lr]), np.array([curvature]), t=t) for t in (EARLY, LATE))
-    if early.matrices.shape != late.matrices.shape or not np.allclose(
-        early.matrices, late.matrices, rtol=1e-9, atol=1e-12
-    ):
-        raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it has no fixed linear map")
-    return late
+    # One lane per iteration: consecutive iterations reveal every period up to the longest one considered.
+    count = 3 * LONGEST_PERIOD
+    lrs, curvatures = np.full(count, lr), np.full(count, curvature)
+    maps = linear_map(optimizer, lrs, curvatures, t=LATE + np.arange(float(count))).steps[0]
+    period = next((p for p in range(1, LONGEST_PERIOD + 1) if _equal(maps[p:], maps[:-p])), None)
+    if period is not None:
+        # A slow change is invisible in consecutive iterations, but not between distant ones.
+        early = linear_map(optimizer, lrs, curvatures, t=EARLY + np.arange(float(count))).steps[0]
+        aligned = (EARLY - LATE) % period
+        if maps.shape == early.shape and _equal(maps[aligned : aligned + count // 2], early[: count // 2]):
+            return linear_map(optimizer, lrs[:1], curvatures[:1], period=period)
+    raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it has no fixed linear map")
 
 
-def check_decoupled(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[float], scale: float = 1.0) -> None:
-    """Make sure that a method does along each eigenvector what it does in one dimension, at this scale.
+def _equal(maps: Array, others: Array) -> bool:
+    return bool(np.allclose(maps, others, rtol=1e-9, atol=1e-12))
+
+
+def check_decoupled(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[float], found: LinearMap) -> None:
+    """Check that a method with this map treats each eigenvector as it would in one dimension.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If it does not, or has no linear map at all.
+        If it does not, or if it has no linear map.
     """
     curvature = np.array([[curvatures[0]], [curvatures[-1]]])
     rng = np.random.default_rng(1)
-    if scale < 1:  # and it must still be very small after these iterations
+    scale, iterations = found.scale, SHORT + (found.period if found.period > 1 else 0)
+    if not found.is_exact:  # the iterates must still be very small after these iterations
         radii = spectral_radii(optimizer, np.full(2, lr), curvature[:, 0])
-        scale = SCALES[-1] * math.exp(-SHORT * math.log(max(1.0, *radii)))
+        scale = SCALES[-1] * math.exp(-iterations * math.log(max(1.0, *radii)))
     x = scale * rng.standard_normal((2, 1))
-    alone = [_path(optimizer, lr, curvature[i : i + 1], x[i : i + 1]) for i in range(2)]
-    together = _path(optimizer, lr, curvature, x)
+    alone = [_late_point(optimizer, lr, curvature[i : i + 1], x[i : i + 1], iterations) for i in range(2)]
+    together = _late_point(optimizer, lr, curvature, x, iterations)
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     rotated: Array = turn @ np.diag(curvature[:, 0]) @ turn.T
-    turned = turn.T @ _path(optimizer, lr, rotated, turn @ x)
+    turned = turn.T @ _late_point(optimizer, lr, rotated, turn @ x, iterations)
     size = max(scale, float(np.abs(together).max()))
     allowed = 1e-8 if scale == 1 else 1e-4
     for other in (np.concatenate(alone), turned):
         if not np.abs(other - together).max() <= allowed * size:
-            reason = "does not treat every direction by itself, so that curvatures alone do not decide"
-            raise TheoryDoesNotApplyError(f"{optimizer.name} {reason}")
-
-
-def reach(optimizer: Optimizer[Any], lr: float, curvature: float, found: LinearMap) -> float:
-    """How far from the minimum of ½ λ x² a map holds to a tenth, to the next power of ten; infinite if everywhere."""
-    if found.is_exact:
-        return math.inf
-    lrs, surface = np.array([lr]), Parabola(a=np.array([curvature / 2]))
-    rest = _state_at_rest(optimizer, lrs, surface)
-    power = round(math.log10(found.scale))
-    while power < 6 and _tried(optimizer, lrs, surface, rest, LATE, 10.0 ** (power + 1), 0.1) is not None:
-        power += 1
-    return 10.0**power
+            raise TheoryDoesNotApplyError(
+                f"{optimizer.name} mixes the directions, so the curvatures do not determine its behaviour"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Bowl(Surface):
+class Bowl(Surface):
     """½ xᵀ H x, with H a matrix or a column of curvatures."""
 
     matrix: Any = None
@@ -307,30 +363,67 @@ class _Bowl(Surface):
     start = (1.0,)
 
     def value(self, x: Array) -> Array:
+        """Return ½ xᵀ H x."""
         value: Array = 0.5 * (x * self.gradient(x)).sum(axis=0)
         return value
 
     def gradient(self, x: Array) -> Array:
+        """Return H x."""
         is_column = self.matrix.shape[1] == 1
         gradient: Array = self.matrix * x if is_column else self.matrix @ x
         return gradient
 
     def hessian(self, x: Array) -> Array:
-        is_column = self.matrix.shape[1] == 1
-        hessian: Array = (np.diag(self.matrix[:, 0]) if is_column else self.matrix)[:, :, np.newaxis]
+        """Return H for each lane."""
+        matrix = np.diag(self.matrix[:, 0]) if self.matrix.shape[1] == 1 else self.matrix
+        hessian: Array = np.broadcast_to(matrix[:, :, np.newaxis], (*matrix.shape, x.shape[1]))
         return hessian
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        """Return the minimum at the origin."""
         return Parabola().critical_points(1)
 
 
-def _path(optimizer: Optimizer[Any], lr: float, matrix: Array, x: Array) -> Array:
-    """Where a few late iterations lead, ``(dim, 1)``."""
-    surface, lrs = _Bowl(matrix=matrix), np.array([lr])
-    state = optimizer.init(x)
+def _late_point(optimizer: Optimizer[Any], lr: float, matrix: Array, x: Array, iterations: int) -> Array:
+    """Return the point after a few late iterations, ``(dim, 1)``."""
+    path, _ = simulated(optimizer, lr, Bowl(matrix=matrix), x, iterations, first=LATE)
+    last: Array = path[-1]
+    return last
+
+
+def simulated(
+    optimizer: Optimizer[Any],
+    lr: float,
+    surface: Surface,
+    x: Array,
+    iterations: int,
+    *,
+    first: int = 1,
+    state: Any = None,
+) -> tuple[Array, Any]:
+    """Run a method from several starts without noise, stopping tests or schedules.
+
+    Parameters
+    ----------
+    x
+        The starts, ``(dim, lanes)``.
+    first
+        The number of the first iteration.
+    state
+        The initial state; by default that of a new run.
+
+    Returns
+    -------
+    path, state
+        ``(iterations + 1, dim, lanes)``, and the state after the last iteration.
+    """
+    lrs, path = np.full(x.shape[1], lr), np.empty((iterations + 1, *x.shape))
+    path[0] = x
+    state = optimizer.init(x) if state is None else state
     with np.errstate(all="ignore"):
-        for t in range(LATE, LATE + SHORT):
-            here = Here(x, t, surface.value(x), lrs, surface)
+        for k in range(iterations):
+            here = Here(x, first + k, surface.value(x), lrs, surface)
             velocity, state = optimizer.step(state, surface.gradient(x), here)
             x = x - lrs * velocity
-    return x
+            path[k + 1] = x
+    return path, state

@@ -15,23 +15,23 @@ from momentumlab.theory.linear_map import (
     check_steady,
     linear_map,
 )
+from momentumlab.theory.local_model import eigenvectors, optimizer_of
 from momentumlab.theory.modes import EQUAL
-from momentumlab.theory.prediction import directions, optimizer_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatePlane:
-    """What theory says of a whole plane of trials on a surface with one minimum.
+    """The rates of a whole plane of trials on a surface with one minimum.
 
     Attributes
     ----------
     rates
-        The rate of each trial over all curvatures, ``(trials,)``.
+        The rate of each trial over all curvatures that are not 0, ``(trials,)``.
     oscillates
-        For each curvature, whether the dominant eigenvalues of each trial are a complex pair, ``(trials,)`` each.
+        For each curvature, whether the dominant eigenvalues of each trial are complex, ``(trials,)`` each.
     discriminants
-        For each curvature (z₁ − z₂)²/4 of the dominant eigenvalue and its nearest neighbour, ``(trials,)`` each: it
-        passes smoothly through zero, from positive to negative, where oscillations begin.
+        For each curvature (z₁ − z₂)²/4 of the dominant eigenvalue and its nearest neighbour, ``(trials,)`` each. It
+        changes sign smoothly where oscillation begins.
     """
 
     rates: Array
@@ -40,7 +40,7 @@ class RatePlane:
 
 
 def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
-    """Rates of the trials from ``first`` up to ``last``, all of one optimizer, near the surface's only minimum.
+    """Return the rates of the trials from ``first`` up to ``last``, of one optimizer, near the only minimum.
 
     Raises
     ------
@@ -50,22 +50,28 @@ def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
     surface = plan.experiment.first_surface
     minima = surface.minima(plan.dimension)
     if len(minima) != 1 or "hessian" not in surface.offers(plan.dimension):
-        raise TheoryDoesNotApplyError(f"{surface.name} has not exactly one known minimum with a Hessian")
+        raise TheoryDoesNotApplyError(f"{surface.name} does not have exactly one known minimum with a Hessian")
     if plan.experiment.surface.combinations > 1:
         raise TheoryDoesNotApplyError("the surface differs from trial to trial")
-    curvatures = list(directions(surface, minima[0]))
+    every = eigenvectors(surface, np.array(minima[0].point))[0]
+    curvatures = [curvature for curvature in every if curvature != 0]
+    if not curvatures:
+        raise TheoryDoesNotApplyError("all curvatures are 0 at the minimum")
     group = plan.group_of(first)
     if last > group.first + group.size:
-        raise TheoryDoesNotApplyError("flags, words or vectors differ from trial to trial")
+        raise TheoryDoesNotApplyError("options that are not numbers differ from trial to trial")
     check_constant(group.schedules)
     lanes = group.lanes(np.arange(first, last) - group.first)
     middle = plan.trial((first + last) // 2)
     hyperparameters = {name: value for name, value in middle.hyperparameters.items() if name != "lr"}
     one = optimizer_of(middle.optimizer, hyperparameters)
     lr = float(middle.hyperparameters["lr"])  # type: ignore[arg-type]
-    if not check_steady(one, lr, curvatures[-1]).is_exact:
-        raise TheoryDoesNotApplyError(f"the step of {one.name} is linear in the gradients near the minimum alone")
-    check_decoupled(one, lr, curvatures)
+    found = check_steady(one, lr, curvatures[-1])
+    if not found.is_exact:
+        raise TheoryDoesNotApplyError(f"the step of {one.name} is linear in the gradients only near the minimum")
+    if found.period > 1:
+        raise TheoryDoesNotApplyError(f"{one.name} is periodic")
+    check_decoupled(one, lr, curvatures, found)
     rates = np.zeros(last - first)
     oscillates, discriminants = {}, {}
     for curvature in curvatures:
@@ -82,11 +88,11 @@ def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
 
 
 def _discriminants(eigenvalues: NDArray[np.complex128], dominant: NDArray[np.complex128]) -> Array:
-    """``(z₁ − z₂)²/4`` for the eigenvalue nearest to the dominant one, or its conjugate, ``(trials,)``."""
+    """Return ``(z₁ − z₂)²/4`` for the dominant eigenvalue and its nearest neighbour or conjugate, ``(trials,)``."""
     if eigenvalues.shape[1] == 1:
         return np.ones(len(dominant))
     gaps = eigenvalues - dominant[:, np.newaxis]
-    np.put_along_axis(gaps, np.abs(gaps).argmin(axis=1)[:, np.newaxis], np.inf, axis=1)  # itself
+    np.put_along_axis(gaps, np.abs(gaps).argmin(axis=1)[:, np.newaxis], np.inf, axis=1)  # the eigenvalue itself
     nearest = np.take_along_axis(gaps, np.abs(gaps).argmin(axis=1)[:, np.newaxis], axis=1)[:, 0]
     squares: Array = np.where(np.abs(dominant.imag) > 0, -(dominant.imag**2), np.abs(nearest) ** 2 / 4)
     return squares

@@ -1,4 +1,4 @@
-"""Where noise in the gradient keeps a method: the stationary variance, and what a better rate costs in noise.
+"""The stationary variance under gradient noise, and the trade-off between rate and noise.
 
 With an independent error of variance s² in every gradient, the linear map s′ = M s + b n has a stationary covariance P
 with P = M P Mᵀ + s² b bᵀ, the discrete Lyapunov equation. The closed forms are those of an autoregressive process of
@@ -13,18 +13,18 @@ import numpy as np
 
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
 from momentumlab.registry import Array, Value
-from momentumlab.theory.linear_map import linear_map, spectral_radii
+from momentumlab.theory.linear_map import LinearMap, linear_map, spectral_radii
 
 
 def heavy_ball_variance(lr: float, beta: float, curvature: float, noise: float = 1.0) -> float:
-    """The stationary variance of the point, a s² (1 + β) / (λ (1 − β) (2 (1 + β) − aλ)); infinite where unstable.
+    """Return the stationary variance of heavy ball, a s² (1 + β) / (λ (1 − β) (2 (1 + β) − aλ)), infinite if unstable.
 
     Parameters
     ----------
     lr, beta, curvature
         a, β and λ.
     noise
-        s, the standard deviation of the error in a gradient.
+        s, the standard deviation of the gradient error.
     """
     room = 2 * (1 + beta) - lr * curvature
     if not 0 < lr * curvature < 2 * (1 + beta):
@@ -33,7 +33,7 @@ def heavy_ball_variance(lr: float, beta: float, curvature: float, noise: float =
 
 
 def nesterov_variance(lr: float, beta: float, curvature: float, noise: float = 1.0) -> float:
-    """The stationary variance of the point at which gradients are taken; infinite where unstable.
+    """Return the stationary variance of Nesterov's method where it takes gradients; infinite if unstable.
 
     a s² (1 + β + aλ β (1 + 2β)) / (λ (1 − β + aλ β) (2 (1 + β) − aλ (1 + 2β))); parameters are those of
     `heavy_ball_variance`.
@@ -46,26 +46,39 @@ def nesterov_variance(lr: float, beta: float, curvature: float, noise: float = 1
 
 
 def stationary_variances(optimizer: Optimizer[Any], lr: Array, curvature: Array, noise: float = 1.0) -> Array:
-    """The stationary variance of the point from the method's own linear map, ``(lanes,)``; infinite where unstable.
+    """Return the stationary variance of the point, ``(lanes,)``; infinite if unstable.
 
     Parameters and errors are those of `linear_map`.
     """
-    found = linear_map(optimizer, lr, curvature)
-    matrices, inputs = found.matrices, found.inputs
-    stable = np.abs(np.linalg.eigvals(matrices)).max(axis=1) < 1 - 1e-12
-    lanes, size, _ = matrices.shape
-    safe = np.where(stable[:, np.newaxis, np.newaxis], matrices, 0.0)
-    # P = M P Mᵀ + s² b bᵀ, row by row: (1 − M ⊗ M) vec P = s² vec b bᵀ.
-    products = np.einsum("lij,lkm->likjm", safe, safe).reshape(lanes, size * size, size * size)
-    shocks = noise**2 * np.einsum("li,lj->lij", inputs, inputs).reshape(lanes, size * size, 1)
-    covariances = np.linalg.solve(np.eye(size * size) - products, shocks)
-    variances: Array = np.where(stable, covariances[:, 0, 0], np.inf)
+    return variances_of(linear_map(optimizer, lr, curvature), noise)
+
+
+def variances_of(found: LinearMap, noise: float = 1.0) -> Array:
+    """Return the stationary variance of the point under a linear map, averaged over its period, ``(lanes,)``."""
+    stable = np.abs(np.linalg.eigvals(found.matrices)).max(axis=1) < 1 - 1e-12
+    _, lanes, size, _ = found.steps.shape
+    steps = np.where(stable[:, np.newaxis, np.newaxis], found.steps, 0.0)
+    shocks = noise**2 * np.einsum("pli,plj->plij", found.inputs, found.inputs)
+    # Over one period P becomes M P Mᵀ + Q: accumulate M and Q.
+    matrix, accumulated = np.broadcast_to(np.eye(size), (lanes, size, size)), np.zeros((lanes, size, size))
+    for step, shock in zip(steps, shocks, strict=True):
+        matrix = step @ matrix
+        accumulated = step @ accumulated @ step.swapaxes(1, 2) + shock
+    # P = M P Mᵀ + Q, row by row: (1 − M ⊗ M) vec P = vec Q.
+    products = np.einsum("lij,lkm->likjm", matrix, matrix).reshape(lanes, size * size, size * size)
+    covariance = np.linalg.solve(np.eye(size * size) - products, accumulated.reshape(lanes, size * size, 1))
+    covariance = covariance.reshape(lanes, size, size)
+    total = np.zeros(lanes)
+    for step, shock in zip(steps, shocks, strict=True):
+        covariance = step @ covariance @ step.swapaxes(1, 2) + shock
+        total += covariance[:, 0, 0]
+    variances: Array = np.where(stable, total / found.period, np.inf)
     return variances
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compromise:
-    """Hyperparameters for which no others have both a better rate and less noise.
+    """One Pareto-optimal setting: no other has both a better rate and less noise.
 
     Attributes
     ----------
@@ -89,7 +102,7 @@ def compromises(
     cells: int = 200,
     hyperparameters: Mapping[str, Value] | None = None,
 ) -> list[Compromise]:
-    """The curve of rate against noise: a fast method averages over few gradients, a quiet one over many.
+    """Return the Pareto front of rate and noise: fast methods average over few gradients, quiet ones over many.
 
     Parameters
     ----------
@@ -100,14 +113,14 @@ def compromises(
     noise
         The standard deviation of the error in each coordinate of a gradient.
     cells
-        Learning rates, and values of β, that are looked at.
+        The number of learning rates, and of values of β, in the grid.
     hyperparameters
-        Its others.
+        The other hyperparameters.
 
     Returns
     -------
     list of Compromise
-        From the best rate to the least noise; each is better than the one before it in noise, and worse in rate.
+        From the best rate to the least noise.
 
     Raises
     ------

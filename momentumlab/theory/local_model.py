@@ -1,0 +1,395 @@
+"""The local linear model of one trial: the fixed point of the method, the curvatures there and the linear map.
+
+Everything that theory states about a trial is derived from this one model.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.plan import Plan
+from momentumlab.registry import Array
+from momentumlab.surfaces import CriticalPoint, Surface, Tag
+from momentumlab.theory.linear_map import (
+    LATE,
+    Bowl,
+    LinearMap,
+    TheoryDoesNotApplyError,
+    check_constant,
+    check_decoupled,
+    check_steady,
+    full_map,
+    linear_map,
+    simulated,
+    state_at_rest,
+)
+from momentumlab.theory.modes import EQUAL, NEUTRAL, Mode, Regime, modes_of, responses
+from momentumlab.theory.rate_fits import agrees, measured_rate
+
+FLAT = 64 * float(np.finfo(np.float64).eps)
+"""A curvature below this share of the largest, times the dimension, is zero but for rounding."""
+
+PROBES = 0.1, 1.0, 10.0
+"""The distances at which the Hessian is compared with that of the critical point."""
+
+VERIFIED = 0.03
+"""Within the validity radius, the digits gained per iteration differ by at most this share from the prediction."""
+
+VERIFICATION_ITERATIONS = 40, 400
+"""The fewest and the most iterations of the runs that verify the validity radius."""
+
+VERIFICATION_WORK = 10**9
+"""About how many multiplications the verification may take on a surface that is a sum over data."""
+
+Groups = NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalModel:
+    """The linear model of one trial near a critical point.
+
+    Attributes
+    ----------
+    point
+        The critical point of the surface.
+    fixed_point
+        Where the method comes to rest, ``(dim,)``: the critical point unless weight decay shifts it.
+    curvatures
+        The distinct eigenvalues of the Hessian at the fixed point, ascending; zero but for rounding is 0.
+    vectors
+        All eigenvectors as columns, ``(dim, dim)``.
+    groups
+        The index into ``curvatures`` of each eigenvector, ``(dim,)``.
+    axes
+        The coordinate along which each curvature is found; ``None`` if between coordinates or along several.
+    map
+        The linear map with one lane per curvature.
+    is_quadratic
+        Whether the Hessian is the same everywhere.
+    """
+
+    optimizer: Optimizer[Any]
+    lr: float
+    surface: Surface
+    point: CriticalPoint
+    fixed_point: Array
+    curvatures: tuple[float, ...]
+    vectors: Array
+    groups: Groups
+    axes: tuple[int | None, ...]
+    map: LinearMap
+    is_quadratic: bool
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the model holds at any distance: the method is linear and the surface is quadratic."""
+        return self.map.is_exact and self.is_quadratic
+
+    @cached_property
+    def modes(self) -> tuple[Mode, ...]:
+        """The behaviour along each distinct curvature, in their order."""
+        return tuple(modes_of(self.optimizer, self.lr, self.curvatures, self.axes, self.map))
+
+    @cached_property
+    def rates(self) -> Array:
+        """The spectral radius for each distinct curvature."""
+        return self.map.rates
+
+    @property
+    def is_flat(self) -> NDArray[np.bool_]:
+        """Whether the method neither moves nor is needed to move along a direction, for each distinct curvature."""
+        flat: NDArray[np.bool_] = (np.array(self.curvatures) == 0) & (np.abs(self.rates - 1) <= NEUTRAL)
+        return flat
+
+    @property
+    def rate(self) -> float:
+        """The rate of the slowest direction; flat directions do not count."""
+        return float(self.rates[~self.is_flat].max(initial=0.0))
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every error shrinks, apart from neutral errors along flat directions."""
+        return self.rate < 1 - NEUTRAL
+
+    @property
+    def rate_is_root_of_beta(self) -> bool:
+        """Whether every direction that is not flat is underdamped and its rate is √β, as for heavy ball."""
+        beta = getattr(self.optimizer, "beta", None)
+        curved = [mode for mode, flat in zip(self.modes, self.is_flat, strict=True) if not flat]
+        is_underdamped = bool(curved) and all(mode.regime is Regime.OSCILLATING for mode in curved)
+        return is_underdamped and isinstance(beta, float) and abs(self.rate - math.sqrt(beta)) <= 1e-9
+
+    def coefficients(self, x: Array) -> Array:
+        """Return the displacement of points from the fixed point along each eigenvector, ``(dim, …)``."""
+        along: Array = self.vectors.T @ (x.T - self.fixed_point).T
+        return along
+
+    def excited(self, start: Array) -> NDArray[np.bool_]:
+        """Return which of the distinct curvatures a start has a component along, ``(curvatures,)``."""
+        along = np.abs(self.coefficients(start))
+        threshold = 1e-13 * max(float(np.abs(start).max()), float(along.max(initial=0.0)))
+        count = len(self.curvatures)
+        largest = np.zeros(count)
+        np.maximum.at(largest, self.groups, along)
+        return largest > threshold
+
+    def linear_path(self, start: Array, iterations: int) -> Array:
+        """Return the path that the model predicts, as displacements along the eigenvectors.
+
+        Returns
+        -------
+        Array
+            ``(iterations + 1, dim)``
+        """
+        path: Array = self._unit_response(iterations) * self.coefficients(start)
+        return path
+
+    def _unit_response(self, iterations: int) -> Array:
+        """Return the displacement along each eigenvector from a unit displacement, ``(iterations + 1, dim)``."""
+        blocks, count = [], 0
+        for block in responses(self.optimizer, self.lr, np.array(self.curvatures), self.map):
+            blocks.append(block)
+            count += len(block)
+            if count > iterations:
+                break
+        response: Array = np.concatenate(blocks)[: iterations + 1, self.groups]
+        return response
+
+    @cached_property
+    def holds_within(self) -> float:
+        """The distance from the fixed point within which runs have the predicted rates; infinite if everywhere.
+
+        The method itself is run from random starts, and along each eigenvector, at distances of 10⁻¹⁷ to 10⁶.
+        """
+        if self.is_exact:
+            return math.inf
+        radius = math.inf
+        if not self.map.is_exact:
+            radius = self._verified_radius(self._bowl, np.zeros(len(self.groups)), -17, 6)
+        # Closer to the point than this, rounding of its coordinates is visible.
+        lowest = math.ceil(math.log10(1e-7 * max(1.0, float(np.abs(self.fixed_point).max()))))
+        if not self.is_quadratic and radius >= 10.0**lowest:
+            highest = 3 if math.isinf(radius) else round(math.log10(radius))
+            radius = self._verified_radius(self.surface, self.fixed_point, lowest, highest)
+        return radius
+
+    @cached_property
+    def attracts_within(self) -> float:
+        """The distance within which a method that has come to rest behaves linearly; infinite if everywhere.
+
+        For a nonlinear method this may be farther than a new run, whose bias corrections are large, keeps to its rates.
+        """
+        if self.map.is_exact:
+            return math.inf
+        return self._verified_radius(self._bowl, np.zeros(len(self.groups)), -17, 6, at_rest=True)
+
+    @property
+    def _bowl(self) -> Bowl:
+        """The quadratic with the curvatures of the fixed point, around the origin."""
+        return Bowl(matrix=(self.vectors * np.array(self.curvatures)[self.groups]) @ self.vectors.T)
+
+    def _verified_radius(
+        self, surface: Surface, centre: Array, lowest: int, highest: int, *, at_rest: bool = False
+    ) -> float:
+        """Return the largest power of ten up to which all runs agree with the model; 0 if none does."""
+        dimension, rate = len(centre), self.rate
+        # Directions: the eigenvectors (a few of many), and random ones in which all are mixed.
+        rng = np.random.default_rng(2)
+        chosen = np.unique(np.linspace(0, dimension - 1, min(dimension, 6)).astype(int))
+        mixed = rng.standard_normal((dimension, 4))
+        directions = np.concatenate([mixed / np.linalg.norm(mixed, axis=0), self.vectors[:, chosen]], axis=1)
+        powers = np.arange(lowest, highest + 1)
+        fewest, most = VERIFICATION_ITERATIONS
+        if self.surface.work:  # on data, what can be afforded: fewer directions and iterations
+            affordable = VERIFICATION_WORK // (self.surface.work * fewest * len(powers))
+            directions, most = directions[:, : max(1, affordable)], fewest
+        radii = np.repeat(10.0**powers, directions.shape[1])
+        offsets = np.tile(directions, len(powers)) * radii
+        # Long enough for the slowest direction to gain or lose a digit.
+        per_digit = abs(2.3 / math.log(rate)) * (1 if self.map.is_exact else 3) if 0 < rate != 1 else 0.0
+        iterations = int(min(max(per_digit, fewest), most))
+        if rate > 1:  # what leaves the neighbourhood is not compared
+            iterations = int(min(iterations, max(4.0, 2.3 / math.log(rate))))
+        first, state = 1, None
+        if at_rest:
+            lrs = np.full(offsets.shape[1], self.lr)
+            first, state = LATE, state_at_rest(self.optimizer, lrs, surface, dimension)
+        starts = centre[:, np.newaxis] + offsets
+        path, _ = simulated(self.optimizer, self.lr, surface, starts, iterations, first=first, state=state)
+        displaced = path - centre[:, np.newaxis]
+        along = np.einsum("di,kdl->kil", self.vectors, displaced)
+        unit = self._unit_response(iterations)
+        expected = unit[:, :, np.newaxis] * (self.vectors.T @ offsets)
+        with np.errstate(all="ignore"):
+            actual, predicted = (np.linalg.norm(each, axis=1) for each in (along, expected))
+            agreeing = self._agrees(actual, predicted, radii, float(np.abs(centre).max()))
+        every = agreeing.reshape(len(powers), -1).all(axis=1)
+        verified = int(every.argmin()) if not every.all() else len(powers)
+        return float(10.0 ** powers[verified - 1]) if verified else 0.0
+
+    def _agrees(self, actual: Array, predicted: Array, radii: Array, size: float) -> NDArray[np.bool_]:
+        """Return for each run whether its distances are the predicted ones, all ``(iterations + 1, lanes)``."""
+        third = len(actual) // 3
+        last = [distances[-third:].max(axis=0) for distances in (actual, predicted)]
+        if self.map.is_exact or self.rate > 1:  # the distance reached, relative to the digits gained or lost on the way
+            error = np.abs(np.log(last[0] / last[1]))
+            digits = np.abs(np.log(last[1] / radii))
+            close = (error <= VERIFIED * np.maximum(digits, 1.0)) & np.isfinite(error)
+        else:  # the rate in the later half, since the first iterations of a nonlinear method differ
+            floor = max(1e-140, 1e-12 * size)
+            times = np.arange(len(actual))
+            pairs = [
+                (measured_rate(one, times, floor), measured_rate(other, times, floor))
+                for one, other in zip(actual.T, predicted.T, strict=True)
+            ]
+            return np.array([b is None or (a is not None and agrees(a, b, VERIFIED)) for a, b in pairs])
+        # Where the predicted distance is within rounding, so must be the actual one.
+        negligible = (last[1] <= 1e-12 * radii + 1e-13 * size) & (last[0] <= 1e-9 * radii + 1e-12 * size)
+        verified: NDArray[np.bool_] = negligible | close
+        return verified
+
+
+def local_model(plan: Plan, number: int, point: CriticalPoint) -> LocalModel:
+    """Return the linear model of a trial near a critical point of its surface.
+
+    Raises
+    ------
+    TheoryDoesNotApplyError
+        If there is none, with the reason.
+    """
+    trial, surface = plan.trial(number), plan.surface_of(number)
+    check_constant(plan.group_of(number).schedules)
+    if "hessian" not in surface.offers(plan.dimension):
+        raise TheoryDoesNotApplyError(f"the surface {surface.name} has no Hessian")
+    hyperparameters = dict(trial.hyperparameters)
+    lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
+    optimizer = optimizer_of(trial.optimizer, hyperparameters)
+
+    curvatures, vectors, groups, axes = eigenvectors(surface, np.array(point.point))
+    found = check_steady(optimizer, lr, _typical(curvatures))
+    check_decoupled(optimizer, lr, [curvatures[0], curvatures[-1]], found)
+    fixed_point = _fixed_point(optimizer, lr, surface, np.array(point.point), found)
+    if not np.array_equal(fixed_point, point.point):
+        curvatures, vectors, groups, axes = eigenvectors(surface, fixed_point)
+    is_quadratic = _is_quadratic(surface, fixed_point, plan.dimension)
+    if not is_quadratic and 0.0 in curvatures and min(curvatures) >= 0:
+        raise TheoryDoesNotApplyError(
+            "the curvature is 0 along some direction, where higher-order terms decide, not the linear theory"
+        )
+    lanes = np.full(len(curvatures), lr), np.array(curvatures)
+    return LocalModel(
+        optimizer=optimizer,
+        lr=lr,
+        surface=surface,
+        point=point,
+        fixed_point=fixed_point,
+        curvatures=tuple(curvatures),
+        vectors=vectors,
+        groups=groups,
+        axes=tuple(axes),
+        map=linear_map(optimizer, *lanes, period=found.period),
+        is_quadratic=is_quadratic,
+    )
+
+
+def eigenvectors(surface: Surface, point: Array) -> tuple[list[float], Array, Groups, list[int | None]]:
+    """Return the distinct curvatures at a point, the eigenvectors, their groups and the axes; see `LocalModel`."""
+    hessian = surface.hessian(point[:, np.newaxis])[:, :, 0]
+    if not np.isfinite(hessian).all():
+        raise TheoryDoesNotApplyError(f"the surface {surface.name} has a kink there, and no curvature")
+    values, vectors = np.linalg.eigh(hessian)
+    # Rounding must not turn a flat direction into one that curves downwards.
+    scale = float(np.abs(values).max())
+    values[np.abs(values) <= FLAT * len(values) * scale] = 0.0
+    curvatures: list[float] = []
+    axes: list[int | None] = []
+    groups = np.zeros(len(values), dtype=np.intp)
+    for i, (curvature, vector) in enumerate(zip(values.tolist(), vectors.T, strict=True)):
+        if curvatures and abs(curvature - curvatures[-1]) <= EQUAL * abs(curvature):
+            axes[-1] = None
+        else:
+            axis = int(np.abs(vector).argmax())
+            curvatures.append(curvature)
+            axes.append(axis if abs(vector[axis]) > 1 - EQUAL else None)
+        groups[i] = len(curvatures) - 1
+    return curvatures, vectors, groups, axes
+
+
+def _typical(curvatures: list[float]) -> float:
+    """Return the curvature with the largest modulus; 1 if all are flat."""
+    return max(curvatures, key=abs) or 1.0
+
+
+def _is_quadratic(surface: Surface, point: Array, dimension: int) -> bool:
+    """Return whether the Hessian is the same at several random points; surfaces on data declare it."""
+    if not surface.is_formula:
+        return Tag.QUADRATIC in surface.tags
+    rng = np.random.default_rng(0)
+    offsets = rng.standard_normal((dimension, len(PROBES))) * np.array(PROBES)
+    with np.errstate(all="ignore"):
+        hessians = surface.hessian(np.concatenate([point[:, np.newaxis], point[:, np.newaxis] + offsets], axis=1))
+    scale = np.abs(hessians[:, :, 0]).max()
+    return bool((np.abs(hessians - hessians[:, :, :1]) <= 1e-12 * scale).all())
+
+
+def decay_of(optimizer: Optimizer[Any], lr: float) -> float:
+    """Return the effective weight decay: the velocity at rest from the point itself, per velocity from a gradient.
+
+    Raises
+    ------
+    TheoryDoesNotApplyError
+        If a method that is not linear decays the point apart from the gradient.
+    """
+    if optimizer.needs:
+        return 0.0
+    found = full_map(optimizer, np.array([lr]), np.zeros(1))
+    if not found.is_exact:
+        weight_decay = getattr(optimizer, "weight_decay", 0.0)
+        if np.any(np.asarray(weight_decay)):
+            raise TheoryDoesNotApplyError(
+                f"weight decay moves the fixed point of {optimizer.name}, whose step is not linear in the gradients"
+            )
+        return 0.0
+    # At a constant point and gradient the state settles at s = (1 − A)⁻¹ (its constant input).
+    matrix, inputs = found.steps[0, 0], found.inputs[0, 0]
+    settling = np.eye(len(matrix) - 1) - matrix[1:, 1:]
+    from_point, from_gradient = (
+        np.linalg.lstsq(settling, column, rcond=None)[0] for column in (matrix[1:, 0], inputs[1:])
+    )
+    by_point = 1 - (matrix[0, 0] + matrix[0, 1:] @ from_point)
+    by_gradient = -(inputs[0] + matrix[0, 1:] @ from_gradient)
+    decay = float(by_point / by_gradient) if by_gradient else 0.0
+    return decay if abs(decay) > 1e-12 else 0.0
+
+
+def _fixed_point(optimizer: Optimizer[Any], lr: float, surface: Surface, point: Array, found: LinearMap) -> Array:
+    """Return where the method rests: the solution of ∇f(x) + w x = 0, by Newton's method from the critical point."""
+    if found.period > 1 and np.any(np.asarray(getattr(optimizer, "weight_decay", 0.0))):
+        raise TheoryDoesNotApplyError(f"{optimizer.name} is periodic and has weight decay")
+    decay = decay_of(optimizer, lr) if found.period == 1 else 0.0
+    if decay == 0:
+        return point
+    x = point.astype(np.float64)
+    for _ in range(50):
+        residual = surface.gradient(x[:, np.newaxis])[:, 0] + decay * x
+        jacobian = surface.hessian(x[:, np.newaxis])[:, :, 0] + decay * np.eye(len(x))
+        step = np.linalg.lstsq(jacobian, residual, rcond=None)[0]
+        x = x - step
+        if not np.isfinite(x).all():
+            break
+        if np.abs(step).max() <= 1e-15 * max(1.0, float(np.abs(x).max())):
+            return x
+    if np.isfinite(x).all() and float(np.abs(residual).max()) <= 1e-9:
+        return x
+    raise TheoryDoesNotApplyError("no fixed point was found near this point: weight decay moves it too far")
+
+
+def optimizer_of(name: str, hyperparameters: Mapping[str, Any]) -> Optimizer[Any]:
+    """Return the optimizer with these hyperparameters; lr is not one of them."""
+    return OPTIMIZERS[name](**hyperparameters)
