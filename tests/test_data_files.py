@@ -344,3 +344,11 @@ def test_every_problem_says_where_its_data_come_from() -> None:
     for name, cls in SURFACES.items():
         has_path = any(parameter.is_path for parameter in cls.parameters())
         assert has_path == (not cls.is_formula), name
+
+
+@pytest.mark.parametrize("text", ["a,b\x1b[31m,label\n1,2,x\n3,u,y\n", "a,b,label\n1,\x1b]0;hi\x07,x\n2,3,y\n"])
+def test_control_characters_of_a_file_never_reach_the_terminal(tmp_path: Path, text: str) -> None:
+    for options in ({}, {"target": "c"}, {"ignore": "\x1b[2J"}):
+        with pytest.raises(ConfigError) as refused:
+            of(written(tmp_path, text), **options)
+        assert str(refused.value).replace("\n", "").isprintable()

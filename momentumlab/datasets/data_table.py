@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError, Problem, printable
 from momentumlab.registry import Array
 
 MOST_BYTES = 2**28
@@ -92,7 +92,7 @@ def complaint(word: str) -> str:
 
 def bad_file(place: str, message: str) -> ConfigError:
     """The error of a file with a single problem."""
-    return ConfigError([Problem(place=place, message=message)])
+    return ConfigError([Problem(place=printable(place), message=printable(message))])
 
 
 def raise_any(problems: Sequence[Problem], place: str) -> None:
@@ -102,7 +102,7 @@ def raise_any(problems: Sequence[Problem], place: str) -> None:
     told = list(problems[:MOST_PROBLEMS])
     if len(problems) > MOST_PROBLEMS:
         told.append(Problem(place=place, message=f"and {len(problems) - MOST_PROBLEMS:,} more problems of this kind"))
-    raise ConfigError(told)
+    raise ConfigError([Problem(place=printable(each.place), message=printable(each.message)) for each in told])
 
 
 def read(path: str) -> DataTable:

@@ -8,7 +8,7 @@ import numpy as np
 
 from momentumlab.datasets import builtin
 from momentumlab.datasets.data_table import MOST_BYTES, NUMBER, DataTable, Words, bad_file, complaint, raise_any
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import Problem
 from momentumlab.registry import Array, did_you_mean
 
 MOST_CLASSES = 1000
@@ -135,8 +135,7 @@ def _chosen(table: DataTable, options: DesignOptions) -> tuple[str, list[str]]:
     names = [name for name in table.columns if name != target and name not in ignored]
     if not names and not problems:
         problems.append(Problem(place="ignore", message="no column is left to foretell the target from"))
-    if problems:
-        raise ConfigError(problems)
+    raise_any(problems, table.place)
     return target, names
 
 

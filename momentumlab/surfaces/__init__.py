@@ -10,6 +10,7 @@ module         surfaces
 `valleys`      plateau, easom, logistic_bowl, huber_valley, log_sum_exp, lessard, sum_of_powers
 `data`         least_squares, logistic, softmax, mlp: losses over the rows of a table
 `expressions`  surfaces given as expressions
+`functions`    surfaces made of Python functions: `from_function`
 `base`         the base class; the registry `SURFACES`; the tags
 =============  ====================================================================================================
 
@@ -41,4 +42,8 @@ __all__ = ["SURFACES", "CriticalKind", "CriticalPoint", "Surface", "Tag", "surfa
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("from_function", "FunctionSurface"):
+        from momentumlab.surfaces import functions
+
+        return getattr(functions, name)
     return SURFACES.by_class_name(__name__, name)

@@ -172,7 +172,11 @@ class Beale(Surface):
         return symmetric(2 * xx, 2 * xy, 2 * yy, like=like)
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
-        return (minimum(3.0, 0.5), saddle_point(0.0, 1.0, loss=14.203125))
+        return (
+            minimum(3.0, 0.5),
+            saddle_point(0.10053793732415836, -2.644513585023125, loss=9.86451228475556),
+            saddle_point(0.0, 1.0, loss=14.203125),
+        )
 
 
 @surface("booth")
