@@ -323,8 +323,9 @@ def _targets(
         return np.full_like(yardstick.start_losses, experiment.stopping.target_loss)
     found = [finished(one.final_losses, one.status_codes).min(axis=0) for one in searched]
     lowest = np.fmin(np.min(found, axis=0), yardstick.known)
-    lowest = np.minimum(lowest, yardstick.start_losses)
-    targets: Array = lowest + comparison.accuracy * (yardstick.start_losses - lowest)
+    with np.errstate(invalid="ignore"):  # a start without a finite loss has no target
+        lowest = np.minimum(lowest, yardstick.start_losses)
+        targets: Array = lowest + comparison.accuracy * (yardstick.start_losses - lowest)
     return targets
 
 
@@ -411,6 +412,11 @@ def _notes(match: Match) -> Iterator[str]:
         yield f"gradient evaluations to the target are counted in steps of {stride} on {surface}"
     if np.isnan(match.yardstick.known):
         yield f"no global minimum of {surface} is known: the lowest loss that was found is taken for it"
+    if all(standing.always_diverged for standing in match.standings):
+        finite = np.isfinite(match.yardstick.start_losses)
+        reason = "" if finite.any() else ": the loss at the start is not finite; choose another start"
+        yield f"all trials of all optimizers diverge on {surface}{reason}"
+        return
     below, above = at_edges(match.searched, match.yardstick)
     for number, one in enumerate(match.searched):
         standing = match.standing(number)

@@ -43,8 +43,9 @@ class Yardstick:
         """The height of losses above the known minimum, at least what rounding leaves; without one, the loss itself."""
         if np.isnan(self.known):
             return losses
-        floor = np.maximum(FLOOR * (self.start_losses - self.known), np.spacing(abs(self.known)))
-        heights: Array = np.maximum(losses - self.known, floor)
+        # fmax: a start without a finite loss has no height, and its trials have diverged.
+        floor = np.fmax(FLOOR * (self.start_losses - self.known), np.spacing(abs(self.known)))
+        heights: Array = np.fmax(losses - self.known, floor)
         return heights
 
     def results(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
@@ -63,7 +64,8 @@ class Yardstick:
             near = losses <= self.target
         else:
             lowest = finished(losses, codes).min(axis=0) if np.isnan(self.known) else self.known
-            near = losses <= lowest + STALLED * (self.start_losses - lowest)
+            with np.errstate(invalid="ignore"):  # lowest is infinite if all trials diverged
+                near = losses <= lowest + STALLED * (self.start_losses - lowest)
         arrived: NDArray[np.bool_] = (codes == Status.CONVERGED.code) & near
         return arrived
 
