@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from momentumlab.api import explore as explore
     from momentumlab.api import load as load
     from momentumlab.api import run as run
+    from momentumlab.api import sweep as sweep
+    from momentumlab.api import tune as tune
     from momentumlab.errors import ConfigError as ConfigError
     from momentumlab.errors import MomentumLabError as MomentumLabError
     from momentumlab.errors import PluginError as PluginError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from momentumlab.runs.read import open_run as open_run
     from momentumlab.runs.records import list_runs as list_runs
     from momentumlab.search import ComparisonResult as ComparisonResult
+    from momentumlab.search.sweeps import Sweep as Sweep
     from momentumlab.surfaces import SURFACES as SURFACES
     from momentumlab.surfaces import Surface as Surface
 
@@ -50,7 +53,10 @@ _HOMES = {
     "load_plugin": "plugins",
     "open_run": "runs.read",
     "run": "api",
+    "sweep": "api",
+    "tune": "api",
     "ComparisonResult": "search",
+    "Sweep": "search.sweeps",
     "ConfigError": "errors",
     "MomentumLabError": "errors",
     "PluginError": "errors",
@@ -75,6 +81,7 @@ __all__ = [
     "Result",
     "Status",
     "Surface",
+    "Sweep",
     "__version__",
     "compare",
     "explore",
@@ -83,6 +90,8 @@ __all__ = [
     "load_plugin",
     "open_run",
     "run",
+    "sweep",
+    "tune",
 ]
 
 

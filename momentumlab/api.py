@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from momentumlab import engine, stopping
 from momentumlab.config import ConfigNode, load_comparison, load_experiment, node_of
@@ -23,7 +23,7 @@ from momentumlab.errors import (
     Problem,
     TerminatedSweepError,
 )
-from momentumlab.experiment import Comparison, Experiment
+from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.plugins import attribute_errors, loaded_plugins, shown_path
 from momentumlab.report.reports import ComparisonReport, Report, report_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from momentumlab.report.page import Page
     from momentumlab.runs.rerun import Repetition
     from momentumlab.search import ComparisonResult
+    from momentumlab.search.sweeps import Sweep
 
 MOST_RECORDED = 100
 """Of up to so many trials, or settings with replicates, the whole paths are kept, unless something else is asked."""
@@ -73,6 +74,7 @@ def run(
     plots: bool = True,
     theory: bool = False,
     record: str = "auto",
+    workers: int = 0,
     executor: "Executor | None" = None,
     max_trials: int = MAX_TRIALS,
     history_bytes: int = engine.HISTORY_BYTES,
@@ -112,8 +114,68 @@ def run(
         If a user's surface, optimizer or schedule raises an exception.
     """
     plan = make_plan(load(source, **overrides), max_trials=max_trials)
-    how = Execution(plots=plots, theory=theory, record=record, executor=executor, history_bytes=history_bytes)
+    how = Execution(
+        plots=plots,
+        theory=theory,
+        record=record,
+        workers=workers,
+        executor=executor,
+        history_bytes=history_bytes,
+    )
     return execute(plan, how, out=None if out is None else Path(out)).result
+
+
+def sweep(
+    source: Source | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool = True,
+    theory: bool = False,
+    workers: int = 0,
+    executor: "Executor | None" = None,
+    resume: str | os.PathLike[str] | None = None,
+    max_trials: int = MAX_TRIALS,
+    **overrides: object,
+) -> "Sweep":
+    """Run all combinations of the axes of an experiment without recording trajectories.
+
+    Parameters
+    ----------
+    source
+        The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
+    out
+        The folder in which a run folder is created; without it nothing is written.
+    plots
+        Whether to draw the figures into the run folder.
+    theory
+        Whether the maps show predictions.
+    workers
+        The number of worker processes; 0 for one per core if the work takes long enough.
+    executor
+        A `concurrent.futures.Executor` that runs the blocks of trials instead.
+    resume
+        The run folder of an unfinished sweep, of which the missing blocks are run.
+    max_trials
+        The maximum number of trials.
+    **overrides
+        Settings that replace those of the source: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the source and the overrides.
+    OutputError
+        If the run folder cannot be written.
+    PluginError
+        If a user's surface, optimizer or schedule raises an exception.
+    """
+    from momentumlab.search.sweeps import Sweep
+
+    folder = None if resume is None else Path(resume)
+    experiment = load(source, **overrides) if folder is None else _unfinished(folder, Experiment, source, overrides)
+    how = Execution(plots=plots, theory=theory, record="none", is_sweep=True, workers=workers, executor=executor)
+    plan = make_plan(experiment, max_trials=max_trials if folder is None else experiment.trials)
+    return Sweep.of(execute(plan, how, out=None if out is None else Path(out), resume=folder).result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,9 +314,9 @@ def _sweep(
         block_trials = workers.block_trials(plan)
         if resume is not None:
             partial = store.read_partial(resume)
-            block_trials, done = partial.block_trials, store.read_blocks(resume, partial)
+            block_trials, done = partial.block_trials, store.read_blocks(resume, plan.experiment, partial.block_trials)
         elif out is not None:
-            folder = store.begin_sweep(plan.experiment, out, started, block_trials)
+            folder = store.begin_run(plan.experiment, out, started, block_trials)
 
         def keep(block: Outcome) -> None:
             if folder is not None:
@@ -262,7 +324,7 @@ def _sweep(
             if how.on_block is not None:
                 how.on_block(block)
 
-        with _resumable(folder):
+        with _resumable(plan.experiment, folder, how):
             if how.on_block is not None:
                 for block in done.values():
                     how.on_block(block)
@@ -275,17 +337,15 @@ def _sweep(
 
 
 @contextmanager
-def _resumable(folder: Path | None) -> Iterator[None]:
+def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: "Execution") -> Iterator[None]:
     """Lock an unfinished run folder, and say how to resume it if something ends the work.
 
-    Parameters
-    ----------
-    folder
-        The folder; without one, errors pass unchanged.
+    Without a folder, errors pass unchanged.
     """
     from concurrent.futures import BrokenExecutor
 
     killed = "a worker process was killed, possibly for lack of memory"
+    remedy = "" if folder is None else _how_to_resume(experiment, folder, how)
     try:
         with stopping.unwinding(), nullcontext() if folder is None else only_one(folder):
             yield
@@ -295,25 +355,28 @@ def _resumable(folder: Path | None) -> Iterator[None]:
         terminated = isinstance(stop, stopping.Terminated)
         error_class = TerminatedSweepError if terminated else InterruptedSweepError
         word = "terminated" if terminated else "interrupted"
-        raise error_class(f"{word}; finished blocks are kept: {_how_to_resume(folder)}") from None
+        raise error_class(f"{word}; finished blocks are kept: {remedy}") from None
     except BrokenExecutor as error:
-        kept = "" if folder is None else f"; finished blocks are kept: {_how_to_resume(folder)}"
+        kept = "" if folder is None else f"; finished blocks are kept: {remedy}"
         raise OutputError(f"{killed}{kept}") from error
     except PluginError as error:
         if folder is None:
             raise
         store.record_plugin_error(folder, str(error))
-        message = f"{error}; finished blocks are kept, and after the correction: {_how_to_resume(folder)}"
+        message = f"{error}; finished blocks are kept, and after the correction: {remedy}"
         raise PluginError(message, error.original) from error.original
     except OutputError as error:
         if folder is None or not (folder / PARTIAL).exists():
             raise
-        raise OutputError(f"{error}; once that is corrected: {_how_to_resume(folder)}") from error
+        raise OutputError(f"{error}; once that is corrected: {remedy}") from error
 
 
-def _how_to_resume(folder: Path | None) -> str:
+def _how_to_resume(experiment: Experiment | Comparison, folder: Path, how: "Execution") -> str:
+    word = "sweep" if isinstance(experiment, Experiment) else "tune" if experiment.zooms else "compare"
+    if how.command_line is None:
+        return f"momentumlab.{word}(resume={str(folder)!r})"
     plugins = [f"--plugin {shlex.quote(shown_path(str(plugin.path)))}" for plugin in loaded_plugins()]
-    return " ".join(["momentumlab sweep", *plugins, "--resume", shlex.quote(str(folder))])
+    return " ".join(["momentumlab", word, *plugins, "--resume", shlex.quote(str(folder))])
 
 
 def compare(
@@ -321,16 +384,26 @@ def compare(
     *,
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
+    workers: int = 0,
+    executor: "Executor | None" = None,
+    resume: str | os.PathLike[str] | None = None,
     max_trials: int = MAX_SEARCHED,
     **overrides: object,
 ) -> "ComparisonResult":
-    """Compare optimizers, each with the best of what was searched for it.
+    """Compare optimizers, each with the best of the settings that were searched for it.
 
-    Parameters are those of `run`; ``max_trials`` counts those with which the search begins on a surface. Of an
-    experiment's axes the best combination is chosen for each optimizer; a learning rate of which nothing is said is
-    tuned, with the same ``budget`` for all. There may be several surfaces:
-    ``compare(optimizers=["sgd", "adam"], surface=["ravine", "booth"], start="random(20)", objective="iterations",
-    target_loss=1e-6)``.
+    For each optimizer the best combination of an experiment's axes is chosen. A learning rate that is not given is
+    tuned, with the same ``budget`` for every optimizer. There may be several surfaces::
+
+        compare(optimizers=["sgd", "adam"], surface=["ravine", "booth"], start="random(20)", objective="iterations",
+                target_loss=1e-6)
+
+    Parameters
+    ----------
+    max_trials
+        The maximum number of trials with which the search starts on a surface.
+    source, out, plots, workers, executor, resume, **overrides
+        As in `sweep`.
 
     Raises
     ------
@@ -338,32 +411,123 @@ def compare(
         With every problem of the source and the overrides.
     OutputError
         If the run folder cannot be written.
+    PluginError
+        If a user's surface, optimizer or schedule raises an exception.
     """
-    loaded = load_comparison({} if source is None else source, _nodes(overrides))
-    for experiment in loaded.experiments:
-        check_size(experiment, max_trials, place=loaded.name)
-    return execute_comparison(loaded, out=out, plots=plots).result
+    return _search(source, overrides, {}, max_trials, _searching(plots, workers, executor), out=out, resume=resume)
+
+
+def tune(
+    source: Source | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool = True,
+    workers: int = 0,
+    executor: "Executor | None" = None,
+    resume: str | os.PathLike[str] | None = None,
+    max_trials: int = MAX_SEARCHED,
+    **overrides: object,
+) -> "ComparisonResult":
+    """Search the best hyperparameters: a coarse grid, then finer grids around its best cells.
+
+    A hyperparameter with the value ``"tuned"`` is searched, and so is a learning rate that is not given::
+
+        tune(surface="rosenbrock", optimizers=["momentum", "adam"], beta="tuned", budget=2000).best_settings()
+
+    Parameters and errors are those of `compare`. The default of ``budget`` is `TUNING_BUDGET`, that of ``zooms``
+    `TUNING_ZOOMS`.
+    """
+    defaults = {"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS}
+    how = _searching(plots, workers, executor)
+    return _search(source, overrides, defaults, max_trials, how, out=out, resume=resume)
+
+
+def _searching(plots: bool, workers: int, executor: "Executor | None") -> "Execution":
+    return Execution(plots=plots, workers=workers, executor=executor)
+
+
+@attribute_errors()
+def _search(
+    source: Source | None,
+    overrides: Mapping[str, object],
+    defaults: Mapping[str, object],
+    max_trials: int,
+    how: "Execution",
+    *,
+    out: str | os.PathLike[str] | None,
+    resume: str | os.PathLike[str] | None,
+) -> "ComparisonResult":
+    folder = None if resume is None else Path(resume)
+    if folder is None:
+        comparison = load_comparison({} if source is None else source, _nodes(overrides), defaults=defaults)
+        for experiment in comparison.experiments:
+            check_size(experiment, max_trials, place=comparison.name)
+    else:
+        comparison = _unfinished(folder, Comparison, source, overrides)
+    return execute_comparison(comparison, how, out=None if out is None else Path(out), resume=folder).result
+
+
+Kind = TypeVar("Kind", Experiment, Comparison)
+
+
+def _unfinished(folder: Path, kind: type[Kind], source: Source | None, overrides: Mapping[str, object]) -> Kind:
+    """Return the experiment of an unfinished run folder."""
+    if source is not None or overrides:
+        message = "a resumed run has its own settings: leave out all others"
+        raise ConfigError([Problem(place="argument resume", message=message)])
+    experiment = store.read_partial(folder).experiment
+    if not isinstance(experiment, kind):
+        what = "a sweep" if isinstance(experiment, Experiment) else "a comparison"
+        raise ConfigError([Problem(place="argument resume", message=f"{folder} is {what}")])
+    return experiment
 
 
 @attribute_errors()
 def execute_comparison(
-    loaded: Comparison,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    plots: bool = True,
-    command_line: str | None = None,
+    comparison: Comparison, how: "Execution", *, out: Path | None = None, resume: Path | None = None
 ) -> ComparisonReport:
-    """Run a comparison; parameters and errors as those of `compare` and `execute`."""
-    from momentumlab.search import compare as compare_
+    """Run a comparison and write it into a run folder if there is to be one.
 
-    if out is not None:
-        store.prepare(Path(out))
+    Parameters and errors are those of `execute`.
+    """
+    from momentumlab.executor import Workers
+    from momentumlab.search import compare as search_and_rank
+
+    if out is not None and resume is None:
+        store.prepare(out)
     started, clock = datetime.now(), time.perf_counter()
-    report = ComparisonReport(result=compare_(loaded))
-    if out is None:
-        return report
-    provenance = store.Provenance(command_line=command_line, started=started, seconds=time.perf_counter() - clock)
-    return store.write_comparison(report, Path(out), provenance, plots=plots)
+    with Workers(how.workers, how.executor) as workers:
+        folder, finished_trials = resume, 0
+        if resume is not None:
+            block_trials = store.read_partial(resume).block_trials
+        else:
+            plans = [make_plan(experiment, max_trials=experiment.trials) for experiment in comparison.experiments]
+            block_trials = min(map(workers.block_trials, plans))
+            folder = None if out is None else store.begin_run(comparison, out, started, block_trials)
+
+        def run_plan(plan: Plan, *, history: bool) -> Result:
+            """Run one step of the search; the blocks of all steps are numbered consecutively."""
+            nonlocal finished_trials
+            if history:
+                return workers.run(plan, history_bytes=engine.HISTORY_BYTES)
+            offset, finished_trials = finished_trials, finished_trials + plan.trials
+
+            def keep(block: Outcome) -> None:
+                if folder is not None:
+                    store.save_block(folder, block, offset)
+                if how.on_block is not None:
+                    how.on_block(block)
+
+            done = {} if resume is None else store.read_blocks(resume, plan.experiment, block_trials, offset)
+            return workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
+
+        with _resumable(comparison, folder, how):
+            report = ComparisonReport(result=search_and_rank(comparison, run_plan))
+            if folder is None:
+                return report
+            seconds = time.perf_counter() - clock
+            provenance = store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
+            return store.write_comparison(report, folder, provenance, plots=how.plots)
 
 
 def explore(source: Source | None = None, *, save: str | os.PathLike[str] | None = None, **overrides: object) -> "Page":
@@ -453,7 +617,8 @@ def rerun(
             check_size(each, MAX_SEARCHED if is_comparison else MAX_TRIALS, place=text)
     target = folder if keep else None
     if isinstance(experiment, Comparison):
-        results = execute_comparison(experiment, out=target, plots=plots, command_line=command_line).result.results
+        how = Execution(plots=plots, command_line=command_line)
+        results = execute_comparison(experiment, how, out=target).result.results
     else:
         is_sweep = kind == SWEEP
         record = "none" if is_sweep else "all"

@@ -3,7 +3,6 @@
 The numbers of a trial depend neither on its block nor on the worker.
 """
 
-import math
 import os
 import pickle
 import signal
@@ -85,7 +84,7 @@ class Workers:
         """Return the number of trials per block of a plan."""
         if self.is_own:
             return block_size(plan, self.count or worthwhile_workers(plan))
-        return min(math.ceil(plan.trials / (self.count * BLOCKS_PER_WORKER)), LARGEST_BLOCK)
+        return min(max(1, plan.trials // (self.count * BLOCKS_PER_WORKER)), LARGEST_BLOCK)
 
     def run(
         self,
@@ -172,7 +171,7 @@ def block_size(plan: Plan, workers: int) -> int:
     size = max(min(even, MOST_SECONDS / per_trial), min(least, SMALLEST_BLOCK))
     if workers > 1:
         size = min(size, plan.trials / workers)
-    return min(math.ceil(size), LARGEST_BLOCK)
+    return min(max(1, int(size)), LARGEST_BLOCK)
 
 
 def cores() -> int:

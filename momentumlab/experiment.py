@@ -306,6 +306,11 @@ class Comparison:
     zooms: int = 0
     accuracy: float = DEFAULT_ACCURACY
 
+    @property
+    def trials(self) -> int:
+        """The number of trials with which the search begins."""
+        return sum(experiment.trials for experiment in self.experiments)
+
 
 def _default(optimizer: str, name: str) -> Any:
     return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)

@@ -597,3 +597,32 @@ def test_a_panel_holds_the_paths_from_all_starts(many: ComparisonResult) -> None
     for panel in figure.axes:
         starts = [line for line in panel.get_lines() if line.get_marker() == "o" and line.get_markersize() == 4]
         assert len(starts) == 5
+
+
+@pytest.mark.parametrize("objective", [{}, {"objective": "iterations", "tolerance": 1e-6}, {"target_loss": 1e-3}])
+@pytest.mark.parametrize(
+    ("surface", "start"),
+    [
+        ("asin(x)", 5),
+        ("sqrt(x*y)", [1, -1]),
+        ("sqrt(x*y)", "random(3)"),
+        ("x**1.5", -1),
+        ("log(x)", 0),
+        ("1/x", 0),
+        ("acos(x) + y**2", [3, 1]),
+    ],
+)
+@pytest.mark.parametrize("search", [momentumlab.compare, momentumlab.tune])
+def test_trials_without_a_finite_loss_at_the_start_have_diverged(
+    search: Any, surface: str, start: Any, objective: dict[str, Any]
+) -> None:
+    budget = {"budget": 30, "iterations": 10}
+    result = search(surface=surface, start=start, optimizers=["sgd", "momentum"], **objective, **budget)
+    (match,) = result.matches
+    finite = np.isfinite(match.yardstick.start_losses)
+    assert (match.result.status_codes.reshape(2, -1)[:, ~finite] == Status.DIVERGED.code).all()
+    note = (
+        f"all trials of all optimizers diverge on {surface}: the loss at the start is not finite; choose another start"
+    )
+    assert (note in result.notes) == (not finite.any())
+    assert len([text for text in result.notes if "diverge" in text]) <= 2

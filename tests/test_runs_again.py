@@ -535,7 +535,7 @@ def test_latest_points_to_the_newest_run_that_is_left(tmp_path: Path) -> None:
 
 def test_unfinished_sweeps_are_removed_only_on_request_and_never_while_they_run(tmp_path: Path) -> None:
     experiment = momentumlab.load(surface="ravine", optimizer="momentum", lr="linspace(0.01, 0.1, 7)", name="half")
-    folder = store.begin_sweep(experiment, tmp_path, datetime.now(), 4)
+    folder = store.begin_run(experiment, tmp_path, datetime.now(), 4)
     run = run_of(folder)
     assert (run.status, run.is_resumable, run.trials, run.name) == (RunStatus.INTERRUPTED, True, 7, "half")
     assert (run.surfaces, run.optimizers) == (("ravine",), ("momentum",))

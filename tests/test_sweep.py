@@ -381,7 +381,7 @@ class EnoughError(Exception):
 def interrupted_sweep(out: Path, blocks: int) -> Path:
     """A run folder in which only some blocks of `PLANE` are finished."""
     plan = plan_of(PLANE)
-    folder = store.begin_sweep(plan.experiment, out, datetime.now(), 100)
+    folder = store.begin_run(plan.experiment, out, datetime.now(), 100)
 
     def keep(block: Outcome) -> None:
         store.save_block(folder, block)
@@ -421,7 +421,9 @@ def test_a_resumed_sweep_does_only_the_missing_blocks(
 
 
 def kept_blocks(folder: Path) -> dict[int, Outcome]:
-    return store.read_blocks(folder, store.read_partial(folder))
+    partial = store.read_partial(folder)
+    assert isinstance(partial.experiment, momentumlab.Experiment)
+    return store.read_blocks(folder, partial.experiment, partial.block_trials)
 
 
 def test_a_damaged_block_is_computed_again(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def run(options: Options) -> None:
         theory=options.theory,
         record="all" if options.steps else options.record,
         history_bytes=options.max_history,
+        workers=options.workers,
         command_line=typed(),
     )
     execute_all(load_experiments(options), how, options)
@@ -70,9 +71,7 @@ def sweep(options: Options) -> None:
     An interrupted sweep keeps its finished blocks; --resume RUN computes the others.
     """
     refuse_beside_quiet(options.quiet, options.output)
-    if options.skip_existing and options.resume is not None:
-        message = "finishes one run folder; leave out --skip-existing"
-        raise typer.BadParameter(message, param_hint="--resume")
+    refuse_beside_resume(options)
     from momentumlab.api import Execution
 
     if options.record == "all":
@@ -87,7 +86,7 @@ def sweep(options: Options) -> None:
         workers=options.workers,
         command_line=typed(),
     )
-    loaded = load_experiments(options) if options.resume is None else load_resumed(options, options.resume)
+    loaded = load_experiments(options) if options.resume is None else load_resumed(options, options.resume, "sweep")
     execute_all(loaded, how, options)
 
 
@@ -127,13 +126,23 @@ def tune(options: Options) -> None:
 def execute_searches(options: Options, command: str, defaults: dict[str, int] | None = None) -> None:
     """Load and run the comparisons of ``compare`` and ``tune``."""
     refuse_beside_quiet(options.quiet, options.output)
+    refuse_beside_resume(options)
     from momentumlab.api import Execution
 
-    loaded = load_searches(options, command, defaults)
-    execute_all(loaded, Execution(plots=not options.no_plots, command_line=typed()), options)
+    resume = options.resume
+    loaded = load_searches(options, command, defaults) if resume is None else load_resumed(options, resume, command)
+    how = Execution(plots=not options.no_plots, workers=options.workers, command_line=typed())
+    execute_all(loaded, how, options)
 
 
-def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, is_sweep: bool = False, rounds: int = 1) -> None:
+def refuse_beside_resume(options: Options) -> None:
+    """Refuse options that contradict ``--resume``."""
+    if options.skip_existing and options.resume is not None:
+        message = "finishes one run folder; leave out --skip-existing"
+        raise typer.BadParameter(message, param_hint="--resume")
+
+
+def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, rounds: int = 1) -> None:
     """Announce the expected time if it is more than `LONG` seconds.
 
     Parameters
@@ -141,17 +150,13 @@ def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, is_sweep: bool 
     plans
         What will be run.
     how
-        How it will be run, which gives the number of processes of a sweep.
-    is_sweep
-        Whether it is a sweep.
+        How it will be run, which gives the number of processes.
     rounds
         How often each plan is run.
     """
     from momentumlab.executor import worthwhile_workers
 
-    seconds = sum(
-        plan.most_seconds * rounds / ((how.workers or worthwhile_workers(plan)) if is_sweep else 1) for plan in plans
-    )
+    seconds = sum(plan.most_seconds * rounds / (how.workers or worthwhile_workers(plan)) for plan in plans)
     if seconds > LONG:
         count, unit = (seconds / 3600, "hours") if seconds > 7200 else (seconds / 60, "minutes")
         trials, iterations = sum(plan.trials for plan in plans), plans[0].stopping.iterations
@@ -180,14 +185,14 @@ def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", o
             compared = None if there is None else there.comparison_report
             if compared is None:
                 warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
-                compared = execute_comparison(one, out=options.out, plots=how.plots, command_line=how.command_line)
+                compared = execute_comparison(one, how, out=options.out, resume=options.resume)
             comparisons.append(compared)
             with printing(unprinted):
                 print_comparison(compared, options.output, quiet=options.quiet)
             continue
         plan = make_plan(one, max_trials=one.trials)
         if there is None:
-            warn_of_length([plan], how, is_sweep=not how.keeps_all(plan))
+            warn_of_length([plan], how)
         if there is not None:
             report = replace(there.reports[0], all_rows=how.all_rows)
         elif how.keeps_all(plan):

@@ -109,16 +109,7 @@ def load_searches(
     """Load the comparisons of ``compare`` and ``tune``: files, or one that the options describe."""
     from momentumlab.config import load_comparison
 
-    flags = flags_of(options)
-    searched = options.over.replace(",", " ").split() if options.over else []
-    for name in searched:
-        if name in flags and name not in ("lr", "beta"):
-            raise typer.BadParameter(f"'{name}' is not a hyperparameter", param_hint="--over")
-        if flags.get(name) is not None:
-            message = f"--{name} gives {name} a value, so it cannot be searched; leave out one of the two"
-            raise typer.BadParameter(message, param_hint="--over")
-    spelled = dict.fromkeys(searched, "--over") | ({} if options.starts is None else {"start": "--starts"})
-    nodes = overrides(flags | dict.fromkeys(searched, "tuned"), options.settings, spelled)
+    nodes = search_overrides(options)
 
     def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Comparison":
         return load_comparison(source, nodes, defaults=defaults)
@@ -129,19 +120,38 @@ def load_searches(
     return load_all(options.configs, nodes, load, options.max_trials, default_name=name)
 
 
-def load_resumed(options: Options, resume: Path) -> "list[Experiment | Comparison]":
-    """Load the experiment of an unfinished sweep; options and files may repeat it, but not change it."""
+def search_overrides(options: Options) -> "list[ConfigNode]":
+    """Return the settings that options give, with those of ``--over`` to be searched."""
+    flags = flags_of(options)
+    searched = options.over.replace(",", " ").split() if options.over else []
+    for name in searched:
+        if name in flags and name not in ("lr", "beta"):
+            raise typer.BadParameter(f"'{name}' is not a hyperparameter", param_hint="--over")
+        if flags.get(name) is not None:
+            message = f"--{name} gives {name} a value, so it cannot be searched; leave out one of the two"
+            raise typer.BadParameter(message, param_hint="--over")
+    spelled = dict.fromkeys(searched, "--over") | ({} if options.starts is None else {"start": "--starts"})
+    return overrides(flags | dict.fromkeys(searched, "tuned"), options.settings, spelled)
+
+
+def load_resumed(options: Options, resume: Path, command: str) -> "list[Experiment | Comparison]":
+    """Load the experiment of an unfinished run; options and files may repeat it, but not change it."""
     from momentumlab.config import load_either, to_dict
     from momentumlab.config.load import read_text
     from momentumlab.config.requirements import check_same
+    from momentumlab.experiment import Comparison
     from momentumlab.runs.write import ended_by_plugin, read_partial
 
     written = resume / "experiment.yaml"
     if written.is_file():
         check_same(read_text(written), str(written), may_change=ended_by_plugin(resume))
     kept = read_partial(resume).experiment
-    own: Path | dict[str, Any] = written if written.is_file() else to_dict(kept)  # a killed sweep may not have one
-    nodes = overrides(flags_of(options), options.settings)
+    if isinstance(kept, Comparison) != (command != "sweep"):
+        own_command = "compare" if isinstance(kept, Comparison) else "sweep"
+        message = f"{resume} is continued by 'momentumlab {own_command} --resume'"
+        raise ConfigError([Problem(place="--resume", message=message)])
+    own: Path | dict[str, Any] = written if written.is_file() else to_dict(kept)  # a killed run may not have one
+    nodes = search_overrides(options)
     for asked in load_all(options.configs or [own], nodes, load_either, options.max_trials, default_name=""):
         theirs = to_dict(asked)
         differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]

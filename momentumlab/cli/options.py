@@ -340,11 +340,13 @@ class Options:
     ] = False
     workers: Annotated[
         int,
-        Only("sweep"),
+        EXECUTED,
         option(OUTPUT, metavar="N", parser=whole(least=0), help="Number of processes [0: chosen by the work]."),
     ] = 0
     resume: Annotated[
-        Path | None, Only("sweep"), option(OUTPUT, metavar="RUN", help="Finish the interrupted sweep in this folder.")
+        Path | None,
+        Only("sweep", "compare", "tune"),
+        option(OUTPUT, metavar="RUN", help="Finish the interrupted run in this folder."),
     ] = None
     out: Annotated[Out, EXECUTED] = RUNS
     steps: Annotated[Steps, Only("run")] = False

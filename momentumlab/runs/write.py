@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from momentumlab.config import load_experiment
+from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.engine import Outcome
 from momentumlab.errors import ConfigError, OutputError, PluginWarning
@@ -152,8 +152,8 @@ def write_run(report: Report, out: Path, provenance: Provenance, *, plots: bool 
     return report
 
 
-def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_trials: int) -> Path:
-    """Create the run folder of a sweep, which can be resumed until it is complete.
+def begin_run(experiment: Experiment | Comparison, out: Path, started: datetime, block_trials: int) -> Path:
+    """Create the run folder of a sweep or a comparison, which can be resumed until it is complete.
 
     Raises
     ------
@@ -164,7 +164,8 @@ def begin_sweep(experiment: Experiment, out: Path, started: datetime, block_tria
         folder = make_folder(out, experiment.name, started)
     with output_errors(folder):
         resume = {"block_trials": block_trials, "experiment": to_dict(experiment)}
-        _write_partial(folder, SWEEP, experiment, started, experiment.trials, resume)
+        kind = COMPARISON if isinstance(experiment, Comparison) else SWEEP
+        _write_partial(folder, kind, experiment, started, experiment.trials, resume)
         _write_texts(folder, {"experiment.yaml": to_yaml(experiment)})
         (folder / BLOCKS).mkdir()
     return folder
@@ -191,8 +192,17 @@ def ended_by_plugin(folder: Path) -> bool:
         return False
 
 
-def save_block(folder: Path, outcome: Outcome) -> None:
-    """Keep the trials of one block until the sweep is complete.
+def save_block(folder: Path, outcome: Outcome, offset: int = 0) -> None:
+    """Keep the trials of one block until the run is complete.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    outcome
+        The block.
+    offset
+        The number of trials in earlier plans of the same run, such as the steps of a search.
 
     Raises
     ------
@@ -202,19 +212,19 @@ def save_block(folder: Path, outcome: Outcome) -> None:
     with output_errors(folder):
         (folder / BLOCKS).mkdir(exist_ok=True)
         content: dict[str, Any] = {name: getattr(outcome, name) for name in BLOCK_ARRAYS}
-        layout.write(folder / BLOCKS / f"{outcome.first}.npz", lambda file: np.savez(file, **content))
+        layout.write(folder / BLOCKS / f"{offset + outcome.first}.npz", lambda file: np.savez(file, **content))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Partial:
-    """An unfinished sweep: its experiment and the number of trials per block."""
+    """An unfinished sweep or comparison and the number of trials per block."""
 
-    experiment: Experiment
+    experiment: Experiment | Comparison
     block_trials: int
 
 
 def read_partial(folder: Path) -> Partial:
-    """Read what an unfinished sweep is to compute.
+    """Read what an unfinished sweep or comparison is to compute.
 
     Raises
     ------
@@ -231,7 +241,7 @@ def read_partial(folder: Path) -> Partial:
         raise OutputError(f"{folder}: is not the folder of an unfinished sweep")
     try:
         partial = read_json(folder / PARTIAL, PARTIAL_CHECKS)
-        if partial["kind"] != SWEEP:
+        if partial["kind"] not in (SWEEP, COMPARISON):
             kind = partial["kind"]
             raise OutputError(f"{folder}: is not an unfinished sweep but an interrupted {kind}; run it again")
         block_trials = partial.get("block_trials")
@@ -239,22 +249,25 @@ def read_partial(folder: Path) -> Partial:
             raise DamageError(f"block_trials is not an integer from 1 to {LARGEST_BLOCK}")
         if not isinstance(partial.get("experiment"), dict):
             raise DamageError("it has no experiment")
-        experiment = load_experiment(partial["experiment"])
+        load = load_experiment if partial["kind"] == SWEEP else load_comparison
+        experiment: Experiment | Comparison = load(partial["experiment"])
     except (DamageError, ConfigError, RecursionError) as error:
         reason = "; ".join(str(error).splitlines()) or "it is nested too deeply"
         raise OutputError(f"{folder / PARTIAL}: cannot be read ({reason})") from error
     return Partial(experiment=experiment, block_trials=block_trials)
 
 
-def read_blocks(folder: Path, partial: Partial) -> dict[int, Outcome]:
-    """Return the finished blocks of a sweep by their first trial; damaged blocks are left out."""
-    experiment, size = partial.experiment, partial.block_trials
+def read_blocks(folder: Path, experiment: Experiment, block_trials: int, offset: int = 0) -> dict[int, Outcome]:
+    """Return the finished blocks of an experiment by their first trial; damaged blocks are left out.
+
+    Parameters are those of `save_block`.
+    """
     outcomes: dict[int, Outcome] = {}
     for path in block_files(folder):
-        first = int(path.stem) if path.stem.isdecimal() else -1
-        if not 0 <= first < experiment.trials or first % size:
+        first = int(path.stem) - offset if path.stem.isdecimal() else -1
+        if not 0 <= first < experiment.trials or first % block_trials:
             continue
-        outcome = Outcome(first, min(size, experiment.trials - first), experiment.dimension)
+        outcome = Outcome(first, min(block_trials, experiment.trials - first), experiment.dimension)
         with suppress(DamageError):
             with ArrayFile(path) as file:
                 for name, dtype in BLOCK_ARRAYS.items():
@@ -275,7 +288,7 @@ def write_sweep(
     report
         The sweep.
     folder
-        What `begin_sweep` created.
+        What `begin_run` created.
     provenance
         How it was made.
     plots
@@ -309,29 +322,23 @@ def write_sweep(
             trials_in_all=result.trials,
         )
         _complete(folder, document, SWEEP, experiment, provenance, [result], recorded)
-        with suppress(OSError):  # blocks are no longer needed; other files in their folder stay
-            for path in block_files(folder):
-                path.unlink()
-            (folder / BLOCKS).rmdir()
+        _remove_blocks(folder)
     return report
 
 
 def write_comparison(
-    report: ComparisonReport, out: Path, provenance: Provenance, *, plots: bool = True
+    report: ComparisonReport, folder: Path, provenance: Provenance, *, plots: bool = True
 ) -> ComparisonReport:
-    """Write a comparison into a new run folder; return and errors as those of `write_run`.
+    """Complete the run folder of a comparison; parameters and errors are those of `write_sweep`.
 
     With several surfaces, the names of their files end in the surface's name.
     """
     from momentumlab.report import comparison_data
 
     comparison = report.result.comparison
-    with output_errors(out):
-        folder = make_folder(out, comparison.name, provenance.started)
     report = report.written_to(folder)
     results = report.result.results
-    trials = sum(each.trials for each in results)
-    with output_errors(folder), _unfinished(folder, COMPARISON, comparison, provenance, trials):
+    with output_errors(folder):
         texts = {
             "experiment.yaml": to_yaml(comparison),
             "ranking.csv": comparison_data.ranking_csv_text([report]),
@@ -350,7 +357,16 @@ def write_comparison(
             report, settings=to_dict(comparison), provenance=provenance.as_dict(), notes=list(report.notes)
         )
         _complete(folder, document, COMPARISON, comparison, provenance, results, results)
+        _remove_blocks(folder)
     return report
+
+
+def _remove_blocks(folder: Path) -> None:
+    """Remove the blocks of a complete run; other files in their folder stay."""
+    with suppress(OSError):
+        for path in block_files(folder):
+            path.unlink()
+        (folder / BLOCKS).rmdir()
 
 
 def write_new_files(texts: Mapping[Path, str], *, force: bool = False) -> None:
@@ -458,9 +474,7 @@ def file_name(name: str) -> str:
 
 
 @contextmanager
-def _unfinished(
-    folder: Path, kind: str, experiment: Experiment | Comparison, provenance: Provenance, trials: int
-) -> Iterator[None]:
+def _unfinished(folder: Path, kind: str, experiment: Experiment, provenance: Provenance, trials: int) -> Iterator[None]:
     """Lock a folder that is written in one go, and mark it as unfinished."""
     with only_one(folder):
         _write_partial(folder, kind, experiment, provenance.started, trials)

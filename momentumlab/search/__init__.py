@@ -1,13 +1,15 @@
-"""Optimizers side by side: each with the best of what was searched for it, ranked, and profiled over many problems.
+"""Search of hyperparameters: grids, rankings, and comparisons of optimizers.
 
-===========  ==========================================================================
-module       part
-===========  ==========================================================================
-`search`     tries all settings of all optimizers, and more where the best lie at an edge
-`judgement`  which setting serves the objective best, and who is ahead of whom
-`profiles`   performance and data profiles over several problems
-`comparison` the whole: search, choose, run the chosen, rank
-===========  ==========================================================================
+============  =====================================================================
+module        contents
+============  =====================================================================
+`planes`      the trials of one optimizer as a grid, and the best cell
+`sweeps`      the grids of a sweep with named axes
+`tuning`      all settings of all optimizers, with wider and finer grids as needed
+`ranking`     the best setting for an objective, and the ranks of the optimizers
+`profiles`    performance and data profiles over several problems
+`comparison`  search, choice, run and ranking in one
+============  =====================================================================
 """
 
 from momentumlab.search.comparison import ComparisonResult, Match, Standing, compare

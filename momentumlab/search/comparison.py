@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumlab import engine
-from momentumlab.experiment import Choice, Comparison, Experiment, Objective
+from momentumlab.experiment import Choice, Comparison, Experiment, Objective, method_names
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result, Status
@@ -140,6 +140,15 @@ class ComparisonResult:
     def results(self) -> tuple[Result, ...]:
         """The trials of the chosen settings, a result per surface."""
         return tuple(match.result for match in self.matches)
+
+    def best_settings(self) -> dict[str, dict[str, Value]]:
+        """Return the searched hyperparameters of each optimizer with the values that were chosen, on the first surface.
+
+        With several surfaces, ``matches[i].standing(number).setting`` has those of surface i.
+        """
+        names = method_names(self.matches[0].experiment)
+        standings = self.matches[0].standings
+        return {names[standing.number]: dict(standing.setting) for standing in standings}
 
     @property
     def costs(self) -> Array:

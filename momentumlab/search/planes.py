@@ -1,7 +1,7 @@
-"""A result as a grid: the axes of each optimizer, its cells, which of them is best, and how far that reaches.
+"""The trials of a result as a grid for each optimizer: axes, cells, the best cell and its neighbourhood.
 
-A plane has an axis for every parameter with several values, those of a grid of starts included. Several starts
-that are no grid are no axis: a cell is then judged by the median over them.
+A plane has an axis for every parameter with several values and for every coordinate of a grid of starts. Other starts
+and replicates are not axes: a cell is judged by the median over them.
 """
 
 import math
@@ -22,10 +22,10 @@ from momentumlab.search.ranking import Yardstick, finished, yardstick_of
 from momentumlab.surfaces import SURFACES
 
 NEAR = 0.01
-"""A trial has reached a minimum where its end is no farther from it than this share of the window's diagonal."""
+"""A trial has reached a minimum if its final point is within this fraction of the window's diagonal."""
 
 MUCH_WORSE = 2.0
-"""How far one may move from the best cell is told until results are this many times worse."""
+"""The neighbourhood of the best cell ends where the result is worse by this factor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class GridAxis:
 
     @cached_property
     def numbers(self) -> Array | None:
-        """The values if they are numbers, all different."""
+        """The values, if they are distinct numbers."""
         if any(isinstance(value, (bool, str, tuple, Schedule)) for value in self.values):
             return None
         numbers = np.array(self.values, dtype=np.float64)
@@ -53,14 +53,14 @@ class Plane:
 
     Attributes
     ----------
+    name
+        The optimizer, with its settings if it is listed several times.
     axes
-        Those with several values, slowest first.
+        The axes, slowest first.
     first
-        The plane's first trial.
-    shape
-        The lengths of the axes.
+        The number of the first trial.
     starts
-        How many trials there are in a cell: the starts, where they are no axis, times the replicates.
+        Trials per cell: the starts, unless they are axes, times the replicates.
     """
 
     result: Result
@@ -78,12 +78,12 @@ class Plane:
 
     @property
     def by_iterations(self) -> bool:
-        """Whether the best cell is the one that converges soonest; else the one with the lowest loss."""
+        """Whether the best cell is the one with the fewest iterations, not the one with the lowest loss."""
         return self.yardstick.objective is Objective.ITERATIONS
 
     @cached_property
     def cells(self) -> int:
-        """How many cells there are."""
+        """The number of cells."""
         return math.prod(self.shape)
 
     @property
@@ -93,27 +93,27 @@ class Plane:
 
     @property
     def final_losses(self) -> Array:
-        """The plane's part, ``(cells, starts)``."""
+        """Of all trials, ``(cells, starts)``."""
         return self.result.final_losses[self.trials].reshape(self.cells, self.starts)
 
     @property
     def iterations(self) -> NDArray[np.int32]:
-        """The plane's part, ``(cells, starts)``."""
+        """Of all trials, ``(cells, starts)``."""
         return self.result.iterations[self.trials].reshape(self.cells, self.starts)
 
     @property
     def status_codes(self) -> NDArray[np.int8]:
-        """The plane's part, ``(cells, starts)``."""
+        """Of all trials, ``(cells, starts)``."""
         return self.result.status_codes[self.trials].reshape(self.cells, self.starts)
 
     @property
     def final_points(self) -> Array:
-        """The plane's part, ``(cells, starts, dim)``."""
+        """Of all trials, ``(cells, starts, dim)``."""
         return self.result.final_points[self.trials].reshape(self.cells, self.starts, -1)
 
     @cached_property
     def keys(self) -> Array:
-        """By what cells are ordered, ``(3, cells)``; see `Yardstick.keys`."""
+        """The sort keys of the cells, ``(3, cells)``; see `Yardstick.keys`."""
         return self.yardstick.keys(self.final_losses, self.iterations, self.status_codes)
 
     @cached_property
@@ -123,11 +123,11 @@ class Plane:
 
     @property
     def best_result(self) -> float:
-        """What the objective sees of the best cell; infinite if nothing is good for anything."""
+        """The objective's value at the best cell; infinite if no cell has one."""
         return float(self.keys[0, self.best])
 
     def ranking(self, count: int) -> NDArray[np.intp]:
-        """The best cells, in order."""
+        """Return the best cells in order."""
         result, height, diverged = self.keys
         if count < self.cells:
             some = np.argpartition(result, count)[: count + 1]
@@ -138,13 +138,14 @@ class Plane:
         return some[np.lexsort((diverged[some], height[some], result[some]))][:count]
 
     def setting(self, cell: int) -> dict[str, Setting]:
-        """The value of each axis in a cell."""
+        """Return the value of each axis in a cell."""
         indices = np.unravel_index(cell, self.shape) if self.axes else ()
         return {axis.name: axis.values[int(index)] for axis, index in zip(self.axes, indices, strict=True)}
 
     def reach(self) -> Iterator[tuple[GridAxis, Setting, Setting]]:
-        """How far one may move from the best cell, axis by axis, before results are `MUCH_WORSE`: the two ends."""
-        has_factor = self.by_iterations or not np.isnan(self.yardstick.known)  # a loss of any sign has none
+        """Yield the interval around the best cell, axis by axis, in which results are not `MUCH_WORSE`."""
+        # A factor is meaningful for iterations and for heights above a known minimum, not for a loss of any sign.
+        has_factor = self.by_iterations or not np.isnan(self.yardstick.known)
         limit = MUCH_WORSE * self.best_result
         if not has_factor or not np.isfinite(limit):
             return
@@ -161,14 +162,14 @@ class Plane:
             yield axis, axis.values[low], axis.values[high]
 
     def stalled(self) -> int:
-        """How many trials met a tolerance without having come near the minimum."""
+        """Return the number of trials that met a tolerance far from the minimum."""
         converged = self.status_codes == Status.CONVERGED.code
         return int((converged & ~self.yardstick.arrived(self.final_losses, self.status_codes)).sum())
 
     def basins(self) -> NDArray[np.int64]:
-        """Which of the known minima each trial reached, -1 for none, ``(cells, starts)``.
+        """Return the index of the known minimum that each trial reached, -1 for none, ``(cells, starts)``.
 
-        It has where its end is no farther from the minimum than `NEAR` of the window's diagonal.
+        A trial has reached a minimum if its final point is within `NEAR` times the window's diagonal.
         """
         experiment = self.result.experiment
         surface = experiment.first_surface
@@ -181,35 +182,57 @@ class Plane:
             basins[(distances <= near) & (self.status_codes != Status.DIVERGED.code)] = number
         return basins
 
+    @cached_property
+    def dimensions(self) -> tuple[tuple[str, int], ...]:
+        """Name and length of every dimension of `grid`: the axes, then ``start`` and ``replicate`` if repeated."""
+        replicates = self.result.experiment.replicates
+        repeated = (("start", self.starts // replicates), ("replicate", replicates))
+        return (*((axis.name, len(axis)) for axis in self.axes), *(each for each in repeated if each[1] > 1))
+
+    def grid(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of all trials, ``(cells, starts, …)``, as an array with the plane's `dimensions`."""
+        return values.reshape(*(length for _, length in self.dimensions), *values.shape[2:])
+
+    def coordinates(self) -> dict[str, NDArray[Any]]:
+        """Return the values along each dimension; of starts the points, ``(starts, dim)``; schedules are their text."""
+        found: dict[str, NDArray[Any]] = {}
+        for axis in self.axes:
+            is_plain = not any(isinstance(value, (tuple, Schedule)) for value in axis.values)
+            found[axis.name] = np.array(axis.values if is_plain else [str(value) for value in axis.values])
+        if "start" in dict(self.dimensions):
+            experiment = self.result.experiment
+            found["start"] = experiment.starts.array(experiment.first_surface.window(experiment.dimension)).T
+        return found
+
     def counts(self) -> dict[Status, int]:
-        """How many trials ended in each status."""
+        """Return the number of trials that ended in each status."""
         codes = np.bincount(self.status_codes.ravel(), minlength=len(Status))
         ends = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
         return {status: int(codes[status.code]) for status in ends}
 
     def map(self, values: Array) -> Array:
-        """Values of all cells as an array with a dimension for each axis."""
+        """Return values of all cells as an array with a dimension for each axis."""
         return values.reshape(self.shape)
 
     def median_iterations(self) -> Array:
-        """The iterations of each cell, infinite where most trials do not converge, ``(cells,)``."""
+        """Return the median iterations of each cell, infinite if most trials do not converge, ``(cells,)``."""
         iterations = np.where(self.status_codes == Status.CONVERGED.code, self.iterations, np.inf)
         return iterations[:, 0] if self.starts == 1 else np.sort(iterations, axis=1)[:, (self.starts - 1) // 2]
 
     def median_losses(self) -> Array:
-        """The final loss of each cell, infinite where most trials diverge, ``(cells,)``."""
+        """Return the median final loss of each cell, infinite if most trials diverge, ``(cells,)``."""
         losses = finished(self.final_losses, self.status_codes)
         return losses[:, 0] if self.starts == 1 else np.sort(losses, axis=1)[:, (self.starts - 1) // 2]
 
     def main_status(self) -> NDArray[np.int8]:
-        """The status of each cell, of several starts the median's, ``(cells,)``."""
+        """Return the median status of each cell, in the order converged, max_iterations, diverged; ``(cells,)``."""
         order = np.array([1, 0, 2], dtype=np.int8)  # converged, max_iterations, diverged
         codes = np.sort(order[self.status_codes], axis=1)[:, (self.starts - 1) // 2]
         return order[codes]
 
 
 def planes(result: Result) -> list[Plane]:
-    """The planes of all optimizers, in their order."""
+    """Return the planes of all optimizers, in their order."""
     experiment = result.experiment
     objective = Objective.ITERATIONS if experiment.stopping.can_converge else Objective.FINAL_LOSS
     yardstick = yardstick_of(experiment, objective)
@@ -220,7 +243,7 @@ def planes(result: Result) -> list[Plane]:
         axes = [*_parameter_axes(experiment, choice), *start_axes]
         cells = experiment.surface.combinations * choice.combinations
         starts = experiment.replicates if start_axes else experiment.repeats
-        if start_axes or experiment.surface.combinations > 1:  # then each cell begins at a height of its own
+        if start_axes or experiment.surface.combinations > 1:  # the cells start at different losses
             heights = _start_losses(result, first, first + cells * experiment.repeats).reshape(-1, starts)
         else:
             heights = yardstick.start_losses
@@ -239,7 +262,7 @@ def planes(result: Result) -> list[Plane]:
 
 
 def _start_losses(result: Result, first: int, last: int) -> Array:
-    """The loss at the start of the trials from ``first`` up to ``last``."""
+    """Return the loss at the start of the trials ``first`` to ``last - 1``."""
     losses = []
     with np.errstate(all="ignore"):
         for group in result.plan.groups:
@@ -251,7 +274,7 @@ def _start_losses(result: Result, first: int, last: int) -> Array:
 
 
 def best_trials(every: Sequence[Plane], count: int) -> list[int]:
-    """The numbers of the best trials of all planes of a sweep, those of the best cells first."""
+    """Return the numbers of the best trials of all planes of a sweep, the best cells first."""
     ranked: list[tuple[float, float, int, list[int]]] = []
     for plane in every:
         for cell in plane.ranking(count).tolist():
@@ -262,49 +285,41 @@ def best_trials(every: Sequence[Plane], count: int) -> list[int]:
 
 
 def arrays(every: Sequence[Plane]) -> dict[str, NDArray[Any]]:
-    """Everything as arrays with a dimension for each axis, and the axes' values by name.
+    """Return all final states as arrays with a dimension for each axis, and the values of the axes.
 
-    Where there are several optimizers, each name begins with the optimizer's and a dot. Several starts that are no grid
-    are a further axis, ``start``, and so are several replicates.
+    With several optimizers, each name is prefixed with the optimizer's and a dot. Starts that are not a grid and
+    replicates are further dimensions, ``start`` and ``replicate``; ``axes`` names the dimensions in order.
     """
-    result = every[0].result
     found: dict[str, NDArray[Any]] = {}
-    for plane, prefix in zip(every, array_prefixes(result.experiment), strict=True):
-        replicates = result.experiment.replicates
-        repeated = [("start", plane.starts // replicates), ("replicate", replicates)]
-        repeated = [(name, count) for name, count in repeated if count > 1]
-        shape = (*plane.shape, *(count for _, count in repeated))
-        axes = [axis.name for axis in plane.axes] + [name for name, _ in repeated]
-        found[f"{prefix}axes"] = np.array(axes, dtype=str)
-        for axis in plane.axes:
-            is_plain = not any(isinstance(value, (tuple, Schedule)) for value in axis.values)
-            found[f"{prefix}{axis.name}"] = np.array(axis.values if is_plain else [str(value) for value in axis.values])
-        if "start" in axes:
-            window = result.experiment.first_surface.window(result.plan.dimension)
-            found[f"{prefix}start"] = result.experiment.starts.array(window).T
-        found[f"{prefix}final_loss"] = plane.final_losses.reshape(shape)
-        found[f"{prefix}iterations"] = plane.iterations.reshape(shape)
-        found[f"{prefix}status"] = plane.status_codes.reshape(shape)
-        found[f"{prefix}final_point"] = plane.final_points.reshape(*shape, -1)
+    for plane, prefix in zip(every, array_prefixes(every[0].result.experiment), strict=True):
+        own: dict[str, NDArray[Any]] = {
+            "axes": np.array([name for name, _ in plane.dimensions], dtype=str),
+            **plane.coordinates(),
+            "final_loss": plane.grid(plane.final_losses),
+            "iterations": plane.grid(plane.iterations),
+            "status": plane.grid(plane.status_codes),
+            "final_point": plane.grid(plane.final_points),
+        }
+        found |= {f"{prefix}{name}": array for name, array in own.items()}
     return found
 
 
 def array_prefixes(experiment: Experiment) -> list[str]:
-    """With what the names of each optimizer's `arrays` begin."""
-    names = [choice.name for choice in experiment.optimizers]  # a number tells those of the same name apart
+    """Return the prefix of each optimizer's names in `arrays`; optimizers of the same name are numbered."""
+    names = [choice.name for choice in experiment.optimizers]
     if len(names) == 1:
         return [""]
     return [f"{name}." if names.count(name) == 1 else f"{name}-{number + 1}." for number, name in enumerate(names)]
 
 
 def is_mapped(experiment: Experiment) -> bool:
-    """Whether there is anything to draw a map of: a parameter with several values, or a grid of starts."""
+    """Return whether a result has axes for a map: a parameter with several values or a grid of starts."""
     choices = [experiment.surface, *experiment.optimizers]
     return any(choice.combinations > 1 for choice in choices) or bool(_start_axes(experiment))
 
 
 def _parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
-    """In the order of the plan: first what lanes share, then what differs from lane to lane."""
+    """Return the axes of parameters in the order of the plan: first those that the lanes of a group share."""
     named = [
         *(
             (parameter, f"surface.{parameter.name}", experiment.surface.axes[parameter.name])
@@ -320,7 +335,7 @@ def _parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
 
 
 def _start_axes(experiment: Experiment) -> list[GridAxis]:
-    """The coordinates of a grid of starts."""
+    """Return the axes of a grid of starts, one per coordinate."""
     if not isinstance(experiment.starts, Grid):
         return []
     window = experiment.first_surface.window(experiment.dimension)

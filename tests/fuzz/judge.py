@@ -204,7 +204,7 @@ def make_sweep(out: Path) -> Path:
 
     out.mkdir(parents=True)
     experiment = load_experiment({**SWEEP, "iterations": 5, "name": "x"})
-    run = store.begin_sweep(experiment, out, datetime(2026, 1, 1), 12)
+    run = store.begin_run(experiment, out, datetime(2026, 1, 1), 12)
     store.save_block(run, run_trials(make_plan(experiment, max_trials=99), 0, 12))
     return run
 

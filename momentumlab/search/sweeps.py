@@ -1,0 +1,188 @@
+"""Sweeps as grids with named axes, for Python, xarray and pandas."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.errors import MomentumLabError
+from momentumlab.registry import Array
+from momentumlab.result import STATUS_OF_CODE, Result
+from momentumlab.search.planes import Plane, array_prefixes, planes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Sweep:
+    """All trials of a sweep as grids with a dimension for each axis, in the order of `axes`.
+
+    With several optimizers, choose one by its name for the axes and grids: ``sweep["adam"].final_loss``. Starts that
+    are not a grid and replicates are the last dimensions, ``start`` and ``replicate``.
+
+    Attributes
+    ----------
+    result
+        All trials, in the order of the plan.
+    planes
+        The trials by optimizer, by name; several entries of the same optimizer are numbered, ``adam-1``.
+    """
+
+    result: Result
+    planes: Mapping[str, Plane]
+
+    @classmethod
+    def of(cls, result: Result) -> "Sweep":
+        """Return the sweep of a result."""
+        every = planes(result)
+        prefixes = array_prefixes(result.experiment)
+        names = [prefix.removesuffix(".") or every[0].choice.name for prefix in prefixes]
+        return cls(result=result, planes=dict(zip(names, every, strict=True)))
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The names of the optimizers."""
+        return tuple(self.planes)
+
+    def __getitem__(self, optimizer: str) -> "Sweep":
+        if optimizer not in self.planes:
+            raise KeyError(f"no optimizer '{optimizer}' in this sweep of {', '.join(self.planes)}")
+        return Sweep(result=self.result, planes={optimizer: self.planes[optimizer]})
+
+    @property
+    def _plane(self) -> Plane:
+        if len(self.planes) > 1:
+            names = list(self.planes)
+            message = f"this sweep has several optimizers ({', '.join(names)}): choose one, sweep[{names[0]!r}]"
+            raise MomentumLabError(message)
+        return next(iter(self.planes.values()))
+
+    @cached_property
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """The values along each dimension of the grids, by name; of starts the points, ``(starts, dim)``."""
+        plane = self._plane
+        own = plane.coordinates()
+        return {name: own.get(name, np.arange(length)) for name, length in plane.dimensions}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return tuple(length for _, length in self._plane.dimensions)
+
+    @property
+    def final_loss(self) -> Array:
+        """The final loss of each trial, of the shape of the axes."""
+        return self._plane.grid(self._plane.final_losses)
+
+    @property
+    def iterations(self) -> NDArray[np.int32]:
+        """The number of updates of each trial, of the shape of the axes."""
+        return self._plane.grid(self._plane.iterations)
+
+    @property
+    def status(self) -> NDArray[np.str_]:
+        """The status of each trial, ``"converged"`` …, of the shape of the axes."""
+        labels = np.array([STATUS_OF_CODE[code].label for code in sorted(STATUS_OF_CODE)])
+        statuses: NDArray[np.str_] = labels[self._plane.grid(self._plane.status_codes)]
+        return statuses
+
+    @property
+    def final_point(self) -> Array:
+        """The final point of each trial, of the shape of the axes and a last dimension for the coordinates."""
+        return self._plane.grid(self._plane.final_points)
+
+    def best(self) -> dict[str, Any]:
+        """Return the best cell: optimizer, axis values, and the medians of its final losses and iterations.
+
+        The best cell has the fewest iterations to convergence if a tolerance or a target loss is set, else the lowest
+        final loss. If several cells are equally good, the middle one is returned.
+        """
+        name, plane = min(self.planes.items(), key=lambda each: tuple(each[1].keys[:, each[1].best].tolist()))
+        cell = plane.best
+        return {
+            "optimizer": name,
+            **plane.setting(cell),
+            "final_loss": float(plane.median_losses()[cell]),
+            "iterations": float(np.median(plane.iterations[cell])),
+            "status": STATUS_OF_CODE[int(plane.main_status()[cell])].label,
+        }
+
+    def plot_map(self) -> "Figure":
+        """Draw a map over two axes (of one axis a curve): iterations if trials can converge, else final losses."""
+        from momentumlab.report.figures.maps import iterations_figure, loss_map_figure
+        from momentumlab.report.figures.sweep_curves import curve_figure
+
+        every = list(self.planes.values())
+        if any(not plane.axes for plane in every):
+            raise MomentumLabError("a map needs an axis: give a parameter several values, such as lr=[0.01, 0.1]")
+        if any(len(plane.axes) == 1 for plane in every):
+            return curve_figure(every)
+        return (iterations_figure if self.result.plan.stopping.can_converge else loss_map_figure)(every)
+
+    def to_xarray(self) -> Any:
+        """Return an `xarray.Dataset` with final_loss, iterations, status and final_point over the axes.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        xarray = _optional("xarray", "to_xarray()")
+        names = [name for name, _ in self._plane.dimensions]
+        coordinates = {name: values for name, values in self.axes.items() if values.ndim == 1}
+        variables = {
+            "final_loss": (names, self.final_loss),
+            "iterations": (names, self.iterations),
+            "status": (names, self.status),
+            "final_point": ([*names, "coordinate"], self.final_point),
+        }
+        return xarray.Dataset(variables, coords=coordinates, attrs={"optimizer": self.optimizers[0]})
+
+    def to_dataframe(self) -> Any:
+        """Return a `pandas.DataFrame` with a row per trial: optimizer, axes, final_loss, iterations, status.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        pandas = _optional("pandas", "to_dataframe()")
+        return pandas.concat([pandas.DataFrame(self[name]._columns()) for name in self.planes], ignore_index=True)
+
+    def _columns(self) -> dict[str, Any]:
+        """Return the columns of the trials of one optimizer."""
+        indices = np.indices(self.shape).reshape(len(self.shape), -1)
+        own = {
+            name: values[index] if values.ndim == 1 else list(map(tuple, values[index].tolist()))
+            for (name, values), index in zip(self.axes.items(), indices, strict=True)
+        }
+        return {
+            "optimizer": [self.optimizers[0]] * self.final_loss.size,
+            **own,
+            "final_loss": self.final_loss.ravel(),
+            "iterations": self.iterations.ravel(),
+            "status": self.status.ravel(),
+        }
+
+    def __repr__(self) -> str:
+        parts = []
+        for name, plane in self.planes.items():
+            sizes = " × ".join(f"{length} {axis}" for axis, length in plane.dimensions)
+            parts.append(f"{name}: {sizes or '1 trial'}")
+        return f"<Sweep of {self.result.experiment.name}: {'; '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
+
+def _optional(package: str, method: str) -> Any:
+    """Import a package that momentumlab does not require."""
+    try:
+        return import_module(package)
+    except ImportError:
+        raise ImportError(f"{method} needs {package}: pip install {package}") from None

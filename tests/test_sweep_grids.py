@@ -1,0 +1,122 @@
+"""The Sweep that Python returns: grids with the shape of the named axes, and their conversions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import momentumlab
+from momentumlab import MomentumLabError
+from momentumlab.result import Status
+
+PLANE: dict[str, Any] = {
+    "surface": "ravine",
+    "optimizer": "momentum",
+    "lr": "geomspace(0.01, 0.4, 5)",
+    "beta": [0.0, 0.5, 0.9],
+    "iterations": 100,
+    "tolerance": 1e-6,
+}
+
+
+@pytest.fixture(scope="module")
+def plane() -> momentumlab.Sweep:
+    return momentumlab.sweep(PLANE)
+
+
+def test_axes_and_grids_have_the_same_order(plane: momentumlab.Sweep) -> None:
+    assert list(plane.axes) == ["lr", "beta"]
+    assert plane.shape == (5, 3) == plane.final_loss.shape == plane.iterations.shape == plane.status.shape
+    assert plane.final_point.shape == (5, 3, 2)
+    for i, lr in enumerate(plane.axes["lr"]):
+        for j, beta in enumerate(plane.axes["beta"]):
+            alone = momentumlab.run(PLANE, lr=float(lr), beta=float(beta))
+            assert alone.final_losses[0] == plane.final_loss[i, j]
+            assert alone.final_points[0].tolist() == plane.final_point[i, j].tolist()
+            assert (alone.iterations[0], alone.status[0].label) == (plane.iterations[i, j], plane.status[i, j])
+    assert set(plane.status.ravel()) <= {status.label for status in Status}
+
+
+def test_starts_and_replicates_are_the_last_axes() -> None:
+    sweep = momentumlab.sweep(PLANE, start="random(4)", noise="gaussian(0.1)", replicates=2)
+    assert {name: len(values) for name, values in sweep.axes.items()} == {
+        "lr": 5,
+        "beta": 3,
+        "start": 4,
+        "replicate": 2,
+    }
+    assert sweep.final_loss.shape == (5, 3, 4, 2)
+    assert sweep.axes["start"].shape == (4, 2)
+    grid = momentumlab.sweep({**PLANE, "lr": 0.1, "beta": 0.9}, start="grid(3, 4)")
+    assert (list(grid.axes), grid.shape) == (["start x", "start y"], (3, 4))
+
+
+def test_best_is_the_cell_with_the_fewest_iterations(plane: momentumlab.Sweep) -> None:
+    best = plane.best()
+    converged = plane.iterations[plane.status == "converged"]
+    assert best["iterations"] == converged.min()
+    place = np.flatnonzero(plane.axes["lr"] == best["lr"]), np.flatnonzero(plane.axes["beta"] == best["beta"])
+    assert plane.final_loss[place][0] == best["final_loss"]
+    assert (best["optimizer"], best["status"]) == ("momentum", "converged")
+
+
+def test_several_optimizers_are_chosen_by_name() -> None:
+    both = momentumlab.sweep(PLANE, optimizer=None, optimizers=["momentum", "sgd"], beta=None)
+    assert both.optimizers == ("momentum", "sgd")
+    assert both["sgd"].shape == (5,)
+    assert both.best()["optimizer"] in both.optimizers
+    assert "momentum: 5 lr; sgd: 5 lr" in repr(both)
+    with pytest.raises(MomentumLabError, match=r"choose one, sweep\['momentum'\]"):
+        _ = both.final_loss
+    with pytest.raises(KeyError, match="no optimizer 'adam'"):
+        _ = both["adam"]
+    twice = momentumlab.sweep(
+        {**PLANE, "optimizer": None, "beta": None, "optimizers": [{"name": "momentum", "beta": b} for b in (0.1, 0.9)]}
+    )
+    assert twice.optimizers == ("momentum-1", "momentum-2")
+
+
+@pytest.mark.parametrize("axes", [{}, {"beta": 0.9}, {"tolerance": None}])
+def test_a_map_is_drawn_for_one_axis_and_two(axes: dict[str, Any]) -> None:
+    assert momentumlab.sweep({**PLANE, **axes}).plot_map().axes
+
+
+def test_a_map_needs_an_axis() -> None:
+    with pytest.raises(MomentumLabError, match="a map needs an axis"):
+        momentumlab.sweep({**PLANE, "lr": 0.1, "beta": 0.9}).plot_map()
+
+
+def test_xarray_has_named_dimensions(plane: momentumlab.Sweep) -> None:
+    pytest.importorskip("xarray")
+    dataset = plane.to_xarray()
+    assert dict(dataset.sizes) == {"lr": 5, "beta": 3, "coordinate": 2}
+    assert np.array_equal(dataset["final_loss"].sel(beta=0.5).values, plane.final_loss[:, 1])
+
+
+def test_a_dataframe_has_a_row_per_trial(plane: momentumlab.Sweep) -> None:
+    pytest.importorskip("pandas")
+    frame = plane.to_dataframe()
+    assert list(frame.columns) == ["optimizer", "lr", "beta", "final_loss", "iterations", "status"]
+    assert np.array_equal(frame["final_loss"].to_numpy(), plane.final_loss.ravel())
+    several = momentumlab.sweep(PLANE, start="random(4)", optimizer=None, optimizers=["momentum", "sgd"], beta=None)
+    assert len(several.to_dataframe()) == several.result.trials
+
+
+@pytest.mark.parametrize(("method", "package"), [("to_xarray", "xarray"), ("to_dataframe", "pandas")])
+def test_a_missing_package_is_named(
+    plane: momentumlab.Sweep, method: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(ImportError, match=f"pip install {package}"):
+        getattr(plane, method)()
+
+
+def test_tune_returns_the_best_settings_and_all_that_was_searched() -> None:
+    tuned = momentumlab.tune(surface="ravine", optimizers=["sgd", "momentum"], beta="tuned", budget=200, zooms=1)
+    settings = tuned.best_settings()
+    assert set(settings["momentum"]) == {"lr", "beta"}
+    assert set(settings["sgd"]) == {"lr"}
+    (match,) = tuned.matches
+    assert match.searched[1].cells > 200 / 2
+    again = momentumlab.run({"surface": "ravine", "optimizer": "momentum", **settings["momentum"]})
+    assert again.final_losses[0] == tuned.results[0].final_losses[match.trials_of(1)[0]]
