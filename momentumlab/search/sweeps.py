@@ -113,16 +113,18 @@ class Sweep:
         }
 
     def plot_map(self) -> "Figure":
-        """Draw a map over two axes (of one axis a curve): iterations if trials can converge, else final losses."""
-        from momentumlab.report.figures.maps import iterations_figure, loss_map_figure
-        from momentumlab.report.figures.sweep_curves import curve_figure
+        """Draw maps of all optimizers of the result, or curves over a single axis.
 
-        every = list(self.planes.values())
-        if any(not plane.axes for plane in every):
-            raise MomentumLabError("a map needs an axis: give a parameter several values, such as lr=[0.01, 0.1]")
-        if any(len(plane.axes) == 1 for plane in every):
-            return curve_figure(every)
-        return (iterations_figure if self.result.plan.stopping.can_converge else loss_map_figure)(every)
+        A map shows the iterations to convergence if a tolerance or target is set, else the final loss.
+        """
+        from momentumlab.report import report_of
+        from momentumlab.report.figures.maps import map_figures
+
+        figures = map_figures(report_of(self.result))
+        for name in ("map_iterations", "map_loss", "curve"):
+            if name in figures:
+                return figures[name]()
+        raise MomentumLabError("a map needs an axis: give a parameter several values, such as lr=[0.01, 0.1]")
 
     def to_xarray(self) -> Any:
         """Return an `xarray.Dataset` with final_loss, iterations, status and final_point over the axes.
