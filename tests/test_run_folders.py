@@ -242,7 +242,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     out = tmp_path_factory.mktemp("templates")
     complete = folder_of(momentumlab.run(RAVINE, out=out, plots=False, name="complete"))
     experiment = momentumlab.load(surface="ravine", optimizer="momentum", lr="linspace(0.01, 0.1, 7)", name="half")
-    return [complete, store.begin_sweep(experiment, out, datetime.now(), 4)]
+    return [complete, store.begin_run(experiment, out, datetime.now(), 4)]
 
 
 @pytest.mark.parametrize("which", ["run.json", "partial.json", "result.json"])
