@@ -92,14 +92,14 @@ import json, resource, sys, time
 import numpy as np
 import momentumlab
 from momentumlab.plan import make_plan
-from momentumlab.executor import block_size, pool, run_blocks
+from momentumlab.executor import Workers
 plan = make_plan(momentumlab.load(json.loads(sys.argv[1])), max_trials=10**9)
 workers = int(sys.argv[2])
-with pool(workers) as executor:
-    if executor is not None:
-        list(executor.map(abs, range(workers)))
+few = make_plan(momentumlab.load({"surface": "ravine", "optimizer": "sgd", "lr": "linspace(0.01, 0.1, 8)"}))
+with Workers(workers) as pool:
+    pool.run(few, block_trials=1)  # starts the processes
     clock = time.perf_counter()
-    result = run_blocks(plan, block_trials=block_size(plan.trials, workers), executor=executor)
+    result = pool.run(plan)
     seconds = time.perf_counter() - clock
 print(json.dumps({"seconds": seconds, "updates": int(result.iterations.sum(dtype=np.int64)), "share": 1.0,
                   "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))

@@ -164,7 +164,7 @@ def blocks(plan: Plan, block_trials: int) -> Iterator[tuple[int, int]]:
 
 def block_size(plan: Plan, workers: int) -> int:
     """Return the number of trials per block for a number of workers."""
-    per_trial = plan.stopping.iterations * plan.seconds_per_update
+    per_trial = max(plan.stopping.iterations, 1) * plan.seconds_per_update
     # An iteration of a batch has a fixed cost; the trials of a block should cost as much, or splitting does not pay.
     least = max(LEAST_SECONDS / per_trial, plan.seconds_per_batch / plan.seconds_per_update)
     even = plan.trials / (workers * BLOCKS_PER_WORKER)

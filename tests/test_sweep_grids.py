@@ -81,9 +81,12 @@ def test_a_map_is_drawn_for_one_axis_and_two(axes: dict[str, Any]) -> None:
     assert momentumlab.sweep({**PLANE, **axes}).plot_map().axes
 
 
-def test_a_map_needs_an_axis() -> None:
+def test_a_sweep_of_one_trial_has_no_axes() -> None:
+    single = momentumlab.sweep({**PLANE, "lr": 0.1, "beta": 0.9})
+    assert (single.axes, single.shape, single.final_loss.shape, single.final_point.shape) == ({}, (), (), (2,))
+    assert single.status == "converged"
     with pytest.raises(MomentumLabError, match="a map needs an axis"):
-        momentumlab.sweep({**PLANE, "lr": 0.1, "beta": 0.9}).plot_map()
+        single.plot_map()
 
 
 def test_xarray_has_named_dimensions(plane: momentumlab.Sweep) -> None:

@@ -191,7 +191,7 @@ class Plane:
 
     def grid(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values of all trials, ``(cells, starts, …)``, as an array with the plane's `dimensions`."""
-        return values.reshape(*(length for _, length in self.dimensions), *values.shape[2:])
+        return values.reshape((*(length for _, length in self.dimensions), *values.shape[2:]))
 
     def coordinates(self) -> dict[str, NDArray[Any]]:
         """Return the values along each dimension; of starts the points, ``(starts, dim)``; schedules are their text."""
