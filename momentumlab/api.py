@@ -1,4 +1,4 @@
-"""The whole road in one call; the command line goes the same."""
+"""The functions of the Python interface, which the command line uses as well."""
 
 import os
 import re
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from momentumlab.search.sweeps import Sweep
 
 MOST_RECORDED = 100
-"""Of up to so many trials, or settings with replicates, the whole paths are kept, unless something else is asked."""
+"""By default, trajectories are recorded for at most this many trials, or settings with replicates."""
 
 
 def load(source: Source | None = None, **overrides: object) -> Experiment:
@@ -51,9 +51,9 @@ def load(source: Source | None = None, **overrides: object) -> Experiment:
     Parameters
     ----------
     source
-        The path of a YAML file, a mapping of the same shape, an experiment; or nothing if the overrides say it all.
+        The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
     **overrides
-        Settings that take the place of the source's: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
+        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
 
     Raises
     ------
@@ -85,24 +85,26 @@ def run(
     Parameters
     ----------
     source
-        The path of a YAML file, a mapping of the same shape, an experiment; or nothing if the overrides say it all.
+        The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
     out
-        The folder in which a run folder is made; nothing is written without it.
+        The folder in which a run folder is created; without it nothing is written.
     plots
         Whether to draw the figures into the run folder.
     theory
-        Whether they show what theory says, too.
+        Whether the figures show predictions.
     record
-        Whose paths are kept: ``"all"``, ``"none"``, or with ``"auto"`` all, if there are at most `MOST_RECORDED`
-        trials, or no axis along which a map could be drawn.
+        Which trajectories are recorded: ``"all"``, ``"none"``, or with ``"auto"`` all if there are at most
+        `MOST_RECORDED` trials or no axis for a map.
+    workers
+        The number of worker processes; 0 for one per core if the work takes long enough.
     executor
-        Who computes trials whose paths are not kept; else processes, as many as the work is worth.
+        A `concurrent.futures.Executor` that runs blocks of trials instead.
     max_trials
-        The most trials that the experiment may have.
+        The maximum number of trials.
     history_bytes
-        The most memory for the paths; beyond it every k-th iterate is kept.
+        Memory limit for the trajectories; beyond it every k-th iterate is recorded.
     **overrides
-        Settings that take the place of the source's: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
+        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
 
     Raises
     ------
@@ -187,23 +189,23 @@ class Execution:
     plots
         Whether to draw figures.
     record
-        Whose paths are kept: ``all``, ``none``, ``auto`` (see `run`), or the best of a sweep: ``best:5``.
+        Which trajectories are recorded: ``all``, ``none``, ``auto`` (see `run`), or the best of a sweep: ``best:5``.
     is_sweep
-        Whether it is to be run as a sweep, however few trials there are.
+        Whether to run a sweep, however few trials there are.
     all_rows
-        Whether a sweep's tables for programs have all trials, not the best alone.
+        Whether CSV and JSON of a sweep have all trials, not only the best.
     theory
-        Whether curves and maps show what theory says, too.
+        Whether curves and maps show predictions.
     workers
-        How many processes run a sweep; 0 for as many as the work is worth.
+        The number of worker processes; 0 for one per core if the work takes long enough.
     executor
-        Who runs it instead.
+        An executor that runs blocks of trials instead.
     on_block
-        Called with each block of a sweep that is finished.
+        Called with each finished block.
     history_bytes
-        The most memory for the paths of a run; beyond it every k-th iterate is kept.
+        Memory limit for the trajectories; beyond it every k-th iterate is recorded.
     command_line
-        What the run folder tells of how it was made.
+        The command line that the run folder records; ``None`` from Python.
     """
 
     plots: bool = True
@@ -221,7 +223,7 @@ class Execution:
         check_record(self.record)
 
     def keeps_all(self, plan: Plan) -> bool:
-        """Whether the paths of all trials are kept; else it is a sweep."""
+        """Return whether all trajectories are recorded; else it is a sweep."""
         if self.record == "auto":
             settings = plan.trials // plan.experiment.replicates
             return not self.is_sweep and (settings <= MOST_RECORDED or not is_mapped(plan.experiment))
@@ -229,17 +231,17 @@ class Execution:
 
     @property
     def best(self) -> int:
-        """How many of the best paths of a sweep are kept."""
+        """The number of best trials of a sweep whose trajectories are recorded."""
         return int(self.record.removeprefix("best:")) if self.record.startswith("best:") else 0
 
 
 def check_record(record: str) -> str:
-    """A valid word for `Execution.record`.
+    """Return a valid value of `Execution.record`.
 
     Raises
     ------
     ConfigError
-        If it is none.
+        If the value is invalid.
     """
     if re.fullmatch(r"auto|all|none|best:[1-9][0-9]{0,2}", record) is None:
         raise ConfigError(
@@ -250,25 +252,25 @@ def check_record(record: str) -> str:
 
 @attribute_errors()
 def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path | None = None) -> Report:
-    """Run a plan, and write it into a run folder if there is to be one.
+    """Run a plan, and write a run folder if ``out`` is given.
 
     Parameters
     ----------
     plan
         The trials.
     how
-        How they are run.
+        How to run them.
     out
-        The folder in which a run folder is made; nothing is written without it.
+        The folder in which a run folder is created; without it nothing is written.
     resume
-        The run folder of a sweep of the same plan that was not finished.
+        The unfinished run folder of a sweep of the same plan.
 
     Raises
     ------
     OutputError
         If the run folder cannot be written.
     InterruptedSweepError
-        If somebody interrupts a sweep that has a run folder.
+        If a sweep with a run folder is interrupted.
     PluginError
         If a user's code raises an exception.
     """

@@ -1,4 +1,4 @@
-"""All trials of an experiment, numbered; what a trial needs is computed from its number when it is wanted."""
+"""The numbered trials of an experiment; the arrays of a trial are computed from its number on demand."""
 
 import bisect
 import itertools
@@ -19,10 +19,10 @@ from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 
 MAX_TRIALS = 100_000_000
-"""The largest plan that is made unless more is asked for."""
+"""The default limit of trials in a plan."""
 
 MAX_SEARCHED = 10_000_000
-"""The most trials with which the search of a comparison begins on one surface, unless more is asked for."""
+"""The default limit of trials with which the search of a comparison starts on a surface."""
 
 SECONDS_PER_COORDINATE = 1e-8
 """Time per update and coordinate on one core, estimated."""
@@ -38,7 +38,7 @@ POOL_SECONDS = 0.4
 
 BYTES_PER_TRIAL = 120
 BYTES_PER_COORDINATE = 20
-"""About what a trial without history costs in memory, its map included."""
+"""Memory of a trial without history, including its map, estimated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +117,11 @@ class Group:
 
     @cached_property
     def size(self) -> int:
-        """How many trials the group has."""
+        """The number of trials."""
         return math.prod(self.shape)
 
     def lanes(self, positions: NDArray[np.int64]) -> Lanes:
-        """Some of its trials, counted from its first; what follows a schedule has its first value."""
+        """Return some trials, counted from the group's first; a schedule is represented by its first value."""
         *indices, start_index, replicate_index = np.unravel_index(positions, self.shape)
         fields: dict[type, dict[str, Any]] = {self.surface_class: {}, self.optimizer_class: {}}
         for (owner, name), value in self.shared.items():
@@ -157,7 +157,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the engine runs."""
+    """All trials of an experiment, in groups that are advanced together."""
 
     experiment: Experiment
     groups: tuple[Group, ...]
@@ -178,11 +178,11 @@ class Plan:
         return sum(group.size for group in self.groups)
 
     def group_of(self, number: int) -> Group:
-        """The group of a trial."""
+        """Return the group of a trial."""
         return self.groups[bisect.bisect_right(self.groups, number, key=lambda group: group.first) - 1]
 
     def trial(self, number: int) -> Trial:
-        """The description of one trial."""
+        """Return the description of a trial."""
         group = self.group_of(number)
         lanes = group.lanes(np.array([number - group.first]))
         scheduled = {name: str(schedule) for name, schedule in group.schedules.items()}
@@ -197,12 +197,12 @@ class Plan:
         )
 
     def surface_of(self, number: int) -> Surface:
-        """The surface on which a trial runs, with plain numbers for parameters."""
+        """Return the surface of a trial, with plain numbers as parameters."""
         trial = self.trial(number)
         return SURFACES[trial.surface](**trial.surface_parameters)
 
     def only(self, numbers: Iterable[int]) -> "Plan":
-        """A plan of some of the trials alone, in the order given."""
+        """Return a plan of some of the trials, in the given order."""
         groups = []
         for first, number in enumerate(numbers):
             group = self.group_of(number)
@@ -285,7 +285,7 @@ def _seconds_per_update(experiment: Experiment) -> float:
 
 
 def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[Group]:
-    """The product of one optimizer's axes: a group for each combination of the parameters that lanes share."""
+    """Yield a group for each combination of the parameters that its lanes share."""
     surface_class, optimizer_class = SURFACES[experiment.surface.name], OPTIMIZERS[choice.name]
     axes = [
         *(
@@ -328,7 +328,7 @@ def _lane_axis(owner: type, parameter: Parameter, values: Sequence[Setting]) -> 
 
 
 def _values(holder: object) -> dict[str, Value]:
-    """The parameters of the only lane of a surface or an optimizer, as plain Python values."""
+    """Return the parameters of the only lane of a surface or an optimizer as plain Python values."""
     values: dict[str, Value] = {}
     for parameter in parameters_of(type(holder)):
         value = getattr(holder, parameter.name)

@@ -30,18 +30,18 @@ CATALOGUES: tuple[Registry[Any], ...] = (SURFACES, OPTIMIZERS, SCHEDULES, NOISE_
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """A file whose classes are in the catalogues.
+    """A file whose classes are in the registries.
 
     Attributes
     ----------
     path
-        The file, in full.
+        The absolute path.
     sha256
-        Of its content.
+        The checksum of its content.
     module
-        The name under which Python knows it.
+        The name of the Python module.
     entries
-        What it added: the noun of the catalogue, and the name.
+        The entries that it added: the noun of the registry, and the name.
     """
 
     path: Path
@@ -54,14 +54,14 @@ _LOADED: dict[Path, Plugin] = {}
 
 
 def loaded_plugins() -> tuple[Plugin, ...]:
-    """All that were loaded, in order."""
+    """Return the loaded plug-ins in the order of loading."""
     return tuple(_LOADED.values())
 
 
 def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> Plugin:
-    """Add the classes of a file to the catalogues. A file that has changed since it was loaded takes its own place.
+    """Add the classes of a file to the registries; a file that has changed is loaded again.
 
-    What the file prints goes to stderr.
+    Output of the file goes to stderr.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> P
     Raises
     ------
     ConfigError
-        If it cannot be read, is no Python, raises an exception, or has nothing for the catalogues. Then nothing of it
-        remains in them.
+        If it cannot be read, is not valid Python, raises an exception, or adds no entry. Then the registries are
+        unchanged.
     """
     import hashlib  # 20 ms on a slow machine, which a run without plug-ins does without; so is traceback
 
@@ -105,12 +105,12 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> P
 
 
 def load_plugins(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Add the classes of several files; the problems of all of them at once.
+    """Add the classes of several files, and report the problems of all of them.
 
     Raises
     ------
     ConfigError
-        As `load_plugin`.
+        With the problems of all files; see `load_plugin`.
     """
     problems: list[Problem] = []
     for path in paths:
@@ -123,7 +123,7 @@ def load_plugins(paths: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def unload_plugin(path: str | os.PathLike[str]) -> None:
-    """Remove the classes of a file from the catalogues, if it was loaded: for tests that begin anew."""
+    """Remove the classes of a file from the registries if it was loaded; for tests."""
     plugin = _LOADED.pop(Path(os.path.abspath(path)), None)  # noqa: PTH100
     if plugin is not None:
         _unload(plugin)
@@ -139,7 +139,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
 
 
 class _Loader(SourceFileLoader):
-    """Loads what was read, so that the checksum is that of what runs; and leaves no ``__pycache__`` beside the file."""
+    """Executes the content whose checksum was computed, and writes no ``__pycache__``."""
 
     content: bytes
 
@@ -184,35 +184,35 @@ def _unload(plugin: Plugin) -> None:
 
 
 class Plugins:
-    """The plug-ins of this process, to be sent to another: to unpickle it there is to load them there.
+    """The plug-ins of this process; unpickling the object in another process loads them there.
 
     Parameters
     ----------
     problems
-        Why some of them could not be loaded.
+        The plug-ins that could not be loaded.
     """
 
     def __init__(self, problems: Iterable[Problem] = ()) -> None:
         self.problems = tuple(problems)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """How it travels: as the files' paths and checksums."""
+        """Pickle the paths and checksums of the files."""
         return _plugins_of, (tuple((str(plugin.path), plugin.sha256) for plugin in _LOADED.values()),)
 
     def require(self) -> None:
-        """Refuse to compute without them.
+        """Refuse to compute without a plug-in.
 
         Raises
         ------
         ConfigError
-            If one of them could not be loaded, or is not what it was where it was sent from.
+            If one could not be loaded or differs from that of the sending process.
         """
         if self.problems:
             raise ConfigError(self.problems)
 
 
 def _plugins_of(files: Iterable[tuple[str, str]]) -> Plugins:
-    """Load what is not there yet; what is stays as it is, even if somebody changes the file in the meantime."""
+    """Load the plug-ins that are not loaded; the others stay as they are even if their files have changed."""
     problems: list[Problem] = []
     for path, sha256 in files:
         try:
@@ -226,22 +226,22 @@ def _plugins_of(files: Iterable[tuple[str, str]]) -> Plugins:
 
 
 def needed_plugins(nouns_and_names: Iterable[tuple[str, str]]) -> list[Plugin]:
-    """The loaded plug-ins from which some of these entries come."""
+    """Return the loaded plug-ins that some of these entries come from."""
     wanted = set(nouns_and_names)
     return [plugin for plugin in _LOADED.values() if wanted & set(plugin.entries)]
 
 
-# What goes wrong while a plug-in's code runs
+# Errors while a plug-in's code runs
 
 
 def described(error: BaseException) -> str:
-    """An exception in a line: ``ZeroDivisionError: division by zero``."""
+    """Describe an exception in one line: ``ZeroDivisionError: division by zero``."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def is_foreign(cls: type) -> bool:
-    """Whether a class, or one from which it is derived, was written outside this package."""
+    """Return whether a class or one of its bases was written outside this package."""
     modules = {base.__module__ for base in cls.__mro__}
     return any(module.split(".")[0] not in ("momentumlab", "abc", "typing", "builtins") for module in modules)
 
@@ -321,7 +321,7 @@ def defined_at(code: Any) -> str:
 
 
 def shown_path(path: str) -> str:
-    """A path as short as it is clear: from here, if it is below."""
+    """Return a path relative to the current directory if it is inside it."""
     with contextlib.suppress(ValueError):
         return str(Path(path).relative_to(Path.cwd()))
     return path

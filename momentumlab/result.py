@@ -1,4 +1,4 @@
-"""What came out of a run: data only, no I/O."""
+"""The result of a run: data without I/O."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,8 +1,8 @@
-"""What SIGINT (Ctrl-C) and SIGTERM do to the command: one line, the right exit code, and no half-written file.
+"""Effect of SIGINT (Ctrl-C) and SIGTERM on the command: one line, the right exit code, no half-written file.
 
-Most of the time there is nothing to unwind, and the process ends where it is: Python's own way, an exception at any
-instruction, is turned into a traceback by imports and is swallowed by callbacks. Only a sweep, which has processes to
-end and something to say, asks for an exception. Nothing of this concerns programs that import the package.
+Usually there is nothing to unwind and the process ends at once: the exception that Python would raise at an arbitrary
+instruction becomes a traceback in an import and is swallowed in a callback. Only a run with worker processes or with a
+folder that can be resumed asks for an exception. Programs that import the package are not affected.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import NoReturn
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 unfinished: set[Path] = set()
-"""The files that are being written, under the names from which they are to be renamed."""
+"""The files that are being written, under their temporary names."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,7 +28,7 @@ class Terminated(Interrupted):
 
 
 class _Unwinding:
-    """How many parts of the program that are under way ask for an exception."""
+    """The number of active blocks that ask for an exception."""
 
     depth = 0
     handled = False
@@ -41,7 +41,7 @@ def is_signal(error: BaseException) -> bool:
 
 
 def obey_signals() -> None:
-    """Let signals end this process as they should; to be called as early as possible, in the main thread."""
+    """Install the signal handlers; call this as early as possible, in the main thread."""
     own = os.getpid()
     _Unwinding.handled = True
 
@@ -64,18 +64,18 @@ def obey_signals() -> None:
 
 
 def exit_code(number: int) -> int:
-    """What a shell sees of a process that a signal ended."""
+    """Return the exit code of a process that a signal ended."""
     return 128 + number
 
 
 def end(stop: KeyboardInterrupt | type[BaseException]) -> NoReturn:
-    """End the process as the signal does that was raised as this exception."""
+    """End the process like the signal that raised this exception."""
     cause = stop if isinstance(stop, type) else type(stop)
     end_by(signal.SIGTERM if issubclass(cause, Terminated) else signal.SIGINT)
 
 
 def end_by(number: int) -> NoReturn:
-    """End the process here and now, in one line, and without its half-written files."""
+    """End the process at once with one line, and remove its half-written files."""
     for path in list(unfinished):
         path.unlink(missing_ok=True)
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""How far a sweep is, on stderr, for people who wait at a terminal."""
+"""Progress of a sweep on stderr."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from momentumlab.executor import OnBlock
 
 @contextmanager
 def progress(trials: int, *, wanted: bool = True) -> Iterator[OnBlock | None]:
-    """A bar with trials done, updates per second and the time left; nothing where stderr is no terminal.
+    """Show a bar with finished trials, updates per second and the remaining time if stderr is a terminal.
 
     Parameters
     ----------
     trials
-        How many are to be done.
+        The number of trials.
     wanted
-        Whether there is to be a bar at all.
+        Whether to show a bar.
     """
     console = Console(stderr=True)
     if not (wanted and console.is_terminal):

@@ -1,4 +1,4 @@
-"""The whole comparison: search for every optimizer, choose its best setting, run the chosen ones, rank them."""
+"""Comparison of optimizers: search for each, choose its best setting, run the chosen settings, rank them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
 ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
 
 SAME_PATH = 1e-10
-"""Paths that differ by less than this share of their scale are made by the same method."""
+"""Optimizers whose trajectories differ by less than this fraction of their length are the same method."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How one optimizer came out on one surface. Over several starts the numbers are medians and quartiles.
+    """The result of one optimizer on one surface; over several starts, medians and quartiles.
 
     Attributes
     ----------
     number
-        The optimizer's place in the list of those that are compared.
+        The index of the optimizer in the list of the comparison.
     choice
-        The optimizer with its chosen setting.
+        The optimizer with the chosen setting.
     rank
-        From 1; equals share one.
+        The rank from 1; equal results share a rank.
     cell
-        Its chosen setting among those that were searched.
+        The index of the chosen setting among the searched ones.
     setting
-        The hyperparameters that were chosen, where there was a choice.
+        The searched hyperparameters with the chosen values.
     evaluations_to_target
-        Gradient evaluations until the target was reached, infinite where it was not: quartiles.
+        Quartiles of the gradient evaluations until the target was reached; infinite if it was not.
     final_loss
-        Quartiles; infinite for starts that diverge.
+        Quartiles; infinite for starts from which the trial diverges.
     counts
-        How many of its trials ended in each status.
+        The number of trials per status.
     always_diverged
         Whether all trials of all its settings diverged.
     robustness
-        The share of the searched learning rates with a result within ten times the best; ``None`` if there was one,
-        and of a search that zooms in, where most are near the best.
+        The fraction of the searched learning rates with a result within ten times the best; ``None`` with a single
+        learning rate, and with zooms, which search mostly near the best.
     same_as
-        The other optimizers that made the same paths.
+        The other optimizers with the same trajectories.
     """
 
     number: int
@@ -72,7 +72,7 @@ class Standing:
 
     @property
     def mostly_diverged(self) -> bool:
-        """Whether its best setting still diverges from half of the starts."""
+        """Whether the best setting diverges from at least half of the starts."""
         return bool(np.isinf(self.final_loss[1]))
 
 
@@ -83,16 +83,16 @@ class Match:
     Attributes
     ----------
     searched
-        What was tried for each optimizer.
+        The searched settings of each optimizer.
     standings
         In order of rank.
     result
-        The trials of the chosen settings with their history: optimizer by optimizer, the starts fastest.
+        The trials of the chosen settings with their history, by optimizer; the starts vary fastest.
     targets
-        The loss that counts as arrived, ``(starts,)``.
+        The loss that counts as solved, ``(starts,)``.
     evaluations_to_target
-        ``(optimizers, starts)``; infinite where the target was not reached. Where the objective are the iterations to a
-        tolerance, to convergence.
+        Gradient evaluations to the target, or to convergence if the objective is the iterations;
+        ``(optimizers, starts)``, infinite if not reached.
     """
 
     yardstick: Yardstick
@@ -109,27 +109,27 @@ class Match:
 
     @property
     def starts(self) -> int:
-        """How many starts there are, times the replicates."""
+        """The number of starts times the number of replicates."""
         return self.experiment.repeats
 
     def trials_of(self, number: int) -> range:
-        """The trials of one optimizer in the result."""
+        """Return the trials of one optimizer in the result."""
         return range(number * self.starts, (number + 1) * self.starts)
 
     def standing(self, number: int) -> Standing:
-        """How one optimizer came out."""
+        """Return the standing of one optimizer."""
         return next(standing for standing in self.standings if standing.number == number)
 
     @cached_property
     def same_methods(self) -> list[tuple[int, ...]]:
-        """The groups of optimizers that made the same paths."""
+        """The groups of optimizers with the same trajectories."""
         groups = {(standing.number, *standing.same_as) for standing in self.standings if standing.same_as}
         return sorted({tuple(sorted(group)) for group in groups})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ComparisonResult:
-    """What came out of a comparison: a `Match` per surface."""
+    """The result of a comparison, a `Match` per surface."""
 
     comparison: Comparison
     matches: tuple[Match, ...]
@@ -138,7 +138,7 @@ class ComparisonResult:
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """The trials of the chosen settings, a result per surface."""
+        """The trials of the chosen settings, one result per surface."""
         return tuple(match.result for match in self.matches)
 
     def best_settings(self) -> dict[str, dict[str, Value]]:
@@ -157,12 +157,12 @@ class ComparisonResult:
 
     @property
     def searched_planes(self) -> bool:
-        """Whether lr and another number were searched together for some optimizer."""
+        """Whether lr and another number were searched together for at least one optimizer."""
         return any(one.second_axes for match in self.matches for one in match.searched)
 
     @property
     def searched_rates(self) -> bool:
-        """Whether there is a learning rate of which several values were tried."""
+        """Whether several learning rates were searched for at least one optimizer."""
         return any(standing.robustness is not None for match in self.matches for standing in match.standings)
 
     @property
@@ -200,7 +200,7 @@ class ComparisonResult:
                 }
 
     def written_to(self, folder: Path) -> "ComparisonResult":
-        """The same result, knowing its run folder."""
+        """Return the same result with its run folder."""
         matches = tuple(replace(match, result=match.result.written_to(folder)) for match in self.matches)
         return replace(self, matches=matches, run_folder=folder)
 
@@ -290,18 +290,18 @@ def judged(
     searched: tuple[Searched, ...],
     run: Callable[[Experiment], Result],
 ) -> Match:
-    """Choose the best settings of what was searched on one surface, run them, and rank the optimizers.
+    """Choose the best searched settings on one surface, run them, and rank the optimizers.
 
     Parameters
     ----------
     comparison
-        What is judged.
+        The comparison with its objective.
     experiment
-        That of the surface.
+        The experiment of the surface.
     searched
-        What was tried for each optimizer.
+        The searched settings of each optimizer.
     run
-        Gives the result of the experiment of the chosen settings, with its history.
+        Returns the result of the experiment of the chosen settings, with its history.
     """
     yardstick = yardstick_of(experiment, comparison.objective)
     cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
@@ -327,7 +327,7 @@ def judged(
 def _targets(
     comparison: Comparison, yardstick: Yardstick, experiment: Experiment, searched: tuple[Searched, ...]
 ) -> Array:
-    """The target loss; else, for each start, the accuracy above the lowest loss that is known or was found."""
+    """Return the target loss; else, for each start, the accuracy above the lowest loss that is known or was found."""
     if experiment.stopping.target_loss is not None:
         return np.full_like(yardstick.start_losses, experiment.stopping.target_loss)
     found = [finished(one.final_losses, one.status_codes).min(axis=0) for one in searched]
@@ -339,7 +339,7 @@ def _targets(
 
 
 def _evaluations_to_target(result: Result, targets: Array) -> Array:
-    """How many gradients each trial took until its loss was first at or below the target, ``(optimizers, starts)``."""
+    """Return the gradient evaluations until each trial first reached the target, ``(optimizers, starts)``."""
     with np.errstate(invalid="ignore"):
         reached = result.losses <= np.tile(targets, result.trials // len(targets))[:, np.newaxis]
     evaluations = np.full(result.trials, np.inf)
@@ -395,7 +395,7 @@ def _quartiles(values: Array) -> tuple[float, float, float]:
 
 
 def _same_paths(result: Result, shape: tuple[int, ...]) -> list[int]:
-    """For each optimizer the first one that took the same paths from all starts: mostly itself."""
+    """Return for each optimizer the first one with the same trajectories from all starts, usually itself."""
     positions = result.positions.reshape(*shape, *result.positions.shape[1:])
     iterations = result.iterations.reshape(shape)
     first: list[int] = []
@@ -414,7 +414,7 @@ def _same_paths(result: Result, shape: tuple[int, ...]) -> list[int]:
 
 
 def _notes(match: Match) -> Iterator[str]:
-    """What a person should know beyond the table."""
+    """Yield remarks that the table does not show."""
     surface = match.experiment.surface.name
     stride = match.result.history.stride if match.result.history else 1
     if stride > 1:

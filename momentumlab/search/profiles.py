@@ -1,4 +1,4 @@
-"""Performance and data profiles: how many problems a method solves, and at what cost.
+"""Performance and data profiles: the fraction of problems that a method solves within a cost.
 
 E. D. Dolan and J. J. Moré, *Benchmarking optimization software with performance profiles*, Mathematical Programming 91
 (2002); J. J. Moré and S. M. Wild, *Benchmarking derivative-free optimization algorithms*, SIAM J. Optim. 20 (2009).
@@ -10,17 +10,17 @@ from momentumlab.registry import Array
 
 
 def performance_ratios(costs: Array) -> Array:
-    """How many times the cost of the best method on the same problem each needs: 1 for the best itself.
+    """Return the ratio of each cost to the lowest cost on the same problem.
 
     Parameters
     ----------
     costs
-        ``(methods, problems)``; infinite where a method does not solve a problem.
+        ``(methods, problems)``; infinite if a method does not solve a problem.
 
     Returns
     -------
     Array
-        ``(methods, problems)``; infinite where a problem is not solved.
+        ``(methods, problems)``, at least 1; infinite if a method does not solve a problem.
     """
     best = costs.min(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -29,19 +29,19 @@ def performance_ratios(costs: Array) -> Array:
 
 
 def profile(values: Array) -> tuple[Array, Array]:
-    """The share of problems on which a method's value is at most some number, as a step function of that number.
+    """Return the fraction of problems with at most a given value, as a step function of that value.
 
-    With `performance_ratios` this is the performance profile, with the costs themselves the data profile.
+    Of `performance_ratios` this is the performance profile, of costs the data profile.
 
     Parameters
     ----------
     values
-        ``(problems,)``, infinite where the problem is not solved.
+        ``(problems,)``, infinite if the problem is not solved.
 
     Returns
     -------
     steps, shares
-        The numbers at which the share grows, and the share from there on.
+        The values at which the fraction increases, and the fraction from there on.
     """
     steps, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     return steps, np.cumsum(counts) / len(values)

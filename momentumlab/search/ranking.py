@@ -1,4 +1,4 @@
-"""Who is ahead: what an objective makes of final losses, iterations and statuses, over one start or many."""
+"""Objectives: the value of final losses, iterations and statuses, the best setting, and ranks."""
 
 from dataclasses import dataclass
 
@@ -10,28 +10,28 @@ from momentumlab.registry import Array
 from momentumlab.result import Status
 
 FLOOR = 1e-30
-"""A loss nearer to the known minimum than this share of the start's is at the minimum: the loss is quadratic there, and
-so a point that is rounded to fifteen digits can hardly come nearer."""
+"""A loss closer to the known minimum than this fraction of the initial height counts as the minimum: the loss is
+quadratic there, and a point with fifteen correct digits cannot get closer."""
 
 STALLED = 1e-3
-"""A trial that meets a tolerance farther than this share of the way from the minimum has stalled, not arrived."""
+"""A trial that meets a tolerance above this fraction of its initial height has stalled."""
 
 WITHIN = 10.0
-"""A result is as good as the best where it is within this factor of it."""
+"""A result within this factor of the best counts as equally good for the robustness."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Yardstick:
-    """By what trials on one surface are measured, start by start.
+    """The measure of trials on one surface, for each start.
 
     Attributes
     ----------
     known
-        The loss of the known global minimum; NaN where none is known.
+        The loss of the known global minimum; NaN if none is known.
     start_losses
         ``(starts,)``
     target
-        The target loss, where one is set: then whoever reaches it has arrived.
+        The target loss; if set, a trial that reaches it has solved the problem.
     """
 
     objective: Objective
@@ -40,7 +40,7 @@ class Yardstick:
     target: float | None = None
 
     def heights(self, losses: Array) -> Array:
-        """The height of losses above the known minimum, at least what rounding leaves; without one, the loss itself."""
+        """Return the height of losses above the known minimum, at least `FLOOR`; without one, the losses themselves."""
         if np.isnan(self.known):
             return losses
         # fmax: a start without a finite loss has no height, and its trials have diverged.
@@ -49,16 +49,16 @@ class Yardstick:
         return heights
 
     def results(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
-        """What the objective sees of each trial, lower is better and infinite is hopeless; all ``(cells, starts)``."""
+        """Return the objective of each trial, lower is better; infinite if unsolved. All ``(cells, starts)``."""
         if self.objective is Objective.FINAL_LOSS:
             return self.heights(finished(losses, codes))
         return np.where(self.arrived(losses, codes), iterations, np.inf)
 
     def arrived(self, losses: Array, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Which trials converged to something: with a tiny learning rate the loss stops changing anywhere.
+        """Return which trials converged near the minimum: with a tiny learning rate the loss stops changing anywhere.
 
-        So the target must be reached or, where none is set, the last of the way to the known minimum must lie behind
-        (or, where none is known, a last part of the way that the best of these trials made).
+        The loss must reach the target or, without a target, be within `STALLED` of the initial height above the known
+        minimum (without one, above the lowest loss of these trials).
         """
         if self.target is not None:
             near = losses <= self.target
@@ -70,13 +70,13 @@ class Yardstick:
         return arrived
 
     def keys(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
-        """By what cells are ordered; each of the three matters where those before it are equal or infinite.
+        """Return the sort keys of the cells; each one decides if those before it are equal or infinite.
 
         Returns
         -------
         Array
-            ``(3, cells)``, lower is better: the median result over the starts, the median height, and the share of
-            starts that diverge.
+            ``(3, cells)``, lower is better: the median objective over the starts, the median height, and the fraction
+            of starts that diverge.
         """
         results = self.results(losses, iterations, codes)
         heights = self.heights(finished(losses, codes))
@@ -84,21 +84,22 @@ class Yardstick:
         return np.stack([quantile(results, 0.5), quantile(heights, 0.5), diverged])
 
     def best(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> int:
-        """The best cell: of several that are equally good, which are in the order of lr, the middle one.
+        """Return the best cell; of several equally good cells, which are in the order of lr, the middle one.
 
-        Where all diverge from everywhere it is the first, with the lowest lr.
+        If all trials diverge it is the first, with the lowest lr.
         """
         keys = self.keys(losses, iterations, codes)
         tied = np.arange(keys.shape[1])
         for key in keys:
             tied = tied[key[tied] == key[tied].min()]
-        is_hopeless = keys[2, tied[0]] == 1
-        return int(tied[0 if is_hopeless else len(tied) // 2])
+        all_diverged = keys[2, tied[0]] == 1
+        return int(tied[0 if all_diverged else len(tied) // 2])
 
     def robustness(self, results: Array, best: float) -> float:
-        """The share of median results that are within a factor of `WITHIN` of the best.
+        """Return the fraction of median results within a factor of `WITHIN` of the best.
 
-        Where no minimum is known, a loss has no factor: then those that make at least nine tenths of the best's way.
+        If no minimum is known, a factor of a loss is meaningless: then results count that make at least nine tenths of
+        the best result's decrease.
         """
         if not np.isfinite(best):
             return 0.0
@@ -108,7 +109,7 @@ class Yardstick:
 
 
 def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
-    """The yardstick for trials on the experiment's surface."""
+    """Return the measure of trials on the experiment's surface."""
     surface = experiment.first_surface
     with np.errstate(all="ignore"):
         start_losses = surface.value(experiment.starts.array(surface.window(experiment.dimension)))
@@ -125,7 +126,7 @@ def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
 
 
 def quantile(values: Array, q: float) -> Array:
-    """The quantile of each row (linear between neighbours, as NumPy's), which may hold infinities."""
+    """Return the quantile of each row by linear interpolation, as NumPy does; rows may hold infinities."""
     if values.shape[-1] == 1:
         return values[..., 0]
     ordered = np.sort(values, axis=-1)
@@ -137,12 +138,12 @@ def quantile(values: Array, q: float) -> Array:
 
 
 def finished(losses: Array, codes: NDArray[np.int8]) -> Array:
-    """The final losses, infinite where a trial diverged."""
+    """Return the final losses, infinite if a trial diverged."""
     return np.where(codes == Status.DIVERGED.code, np.inf, losses)
 
 
 def ranks_of(keys: Array) -> NDArray[np.int64]:
-    """Ranks from 1; equals share one.
+    """Return ranks from 1; equal results share a rank.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""All settings of all optimizers on one surface: a batch for each, and more for all where a best lies at an edge."""
+"""Search of the settings of all optimizers on one surface: grids that are widened and refined as needed."""
 
 import functools
 import math
@@ -19,28 +19,29 @@ from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick
 
 ZOOM_CELLS = 4
-"""How many of the best cells a zoom looks into."""
+"""The number of best cells around which a zoom places finer grids."""
 
 LEAST_ZOOM = 5
-"""A finer grid has at least so many values on each axis, or there is none."""
+"""The least number of values on each axis of a finer grid; with fewer trials there is no zoom."""
 
 ZOOM_REACH = 1.5
-"""How far a zoom reaches to either side of a cell, in distances between neighbours."""
+"""How far a finer grid extends to either side of a cell, in distances between neighbouring cells."""
 
 MOST_WIDENINGS = 4
-"""How often a range of learning rates grows; each time by a quarter, of its width on a log scale and of its values."""
+"""The maximum number of times a range of learning rates is widened, each time by a quarter of its logarithmic width
+with a quarter of its number of values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
-    """What was tried for one optimizer on one surface: a cell for each combination of its axes, in order of lr.
+    """The cells that were searched for one optimizer on one surface, in order of lr; a cell is a setting.
 
     Attributes
     ----------
     choice
         The optimizer with the axes from which the search began.
     columns
-        The values of every hyperparameter that was searched, ``(cells,)`` each.
+        The values of each searched hyperparameter, ``(cells,)``.
     final_losses, iterations, status_codes
         ``(cells, starts)``
     """
@@ -53,29 +54,29 @@ class Searched:
 
     @property
     def cells(self) -> int:
-        """How many settings were tried."""
+        """The number of settings."""
         return len(self.final_losses)
 
     def setting(self, cell: int) -> dict[str, Value]:
-        """The searched hyperparameters of one cell, as plain Python values; a schedule is its text."""
+        """Return the searched hyperparameters of a cell as plain Python values; a schedule is its text."""
         settings = {name: _plain(column[cell]) for name, column in self.columns.items()}
         return {name: str(value) if isinstance(value, Schedule) else value for name, value in settings.items()}
 
     def chosen(self, cell: int) -> Choice:
-        """The optimizer with the setting of one cell."""
+        """Return the optimizer with the setting of a cell."""
         fixed = {name: Axis(values=(_plain(column[cell]),)) for name, column in self.columns.items()}
         return replace(self.choice, axes={**self.choice.axes, **fixed})
 
     @cached_property
     def lr(self) -> Array:
-        """The learning rate of each cell, ``(cells,)``; NaN where it follows a schedule."""
+        """The learning rate of each cell, ``(cells,)``; NaN if it follows a schedule."""
         column = self.columns.get("lr", np.array([self.choice.axes["lr"].values[0]], dtype=object)).tolist()
         rates = [math.nan if isinstance(value, Schedule) else value for value in column]
         return np.broadcast_to(np.array(rates, dtype=np.float64), self.cells)
 
     @cached_property
     def second_axes(self) -> list[str]:
-        """The numbers that were searched beside lr, where lr was and is a number itself."""
+        """The numeric hyperparameters that were searched together with a numeric lr."""
         if len(np.unique(self.lr)) == 1 or np.isnan(self.lr).any():
             return []
         numbers = {name: column for name, column in self.columns.items() if column.dtype.kind == "f"}
@@ -83,12 +84,12 @@ class Searched:
 
     @property
     def rates(self) -> int:
-        """With how many learning rates the search began."""
+        """The number of learning rates in the first grid."""
         return len(self.choice.axes["lr"])
 
     @property
     def trials_per_rate(self) -> int:
-        """How many cells there are for each learning rate."""
+        """The number of cells per learning rate in the first grid."""
         return self.choice.combinations // self.rates
 
     @property
@@ -98,16 +99,16 @@ class Searched:
 
     @property
     def began_with(self) -> tuple[Setting, Setting]:
-        """The range of learning rates with which the search began."""
+        """The range of learning rates of the first grid."""
         values = self.choice.axes["lr"].values
         return values[0], values[-1]
 
     def began_as(self, other: "Searched") -> bool:
-        """Whether both searches began with the same range and as many trials."""
+        """Return whether both first grids have the same range of learning rates and the same number of cells."""
         return (self.began_with, self.choice.combinations) == (other.began_with, other.choice.combinations)
 
     def along_lr(self, cell: int) -> NDArray[np.intp]:
-        """The cells that differ from one in their learning rate alone, that one included."""
+        """Return the cells that differ from a cell only in their learning rate, including the cell."""
         same = np.ones(self.cells, dtype=bool)
         for name, column in self.columns.items():
             if name != "lr":
@@ -123,22 +124,22 @@ class RunPlan(Protocol):
 
 
 def search(experiment: Experiment, yardstick: Yardstick, run: RunPlan, *, zooms: int = 0) -> tuple[Searched, ...]:
-    """Try every setting of every optimizer of an experiment.
+    """Run every setting of every optimizer of an experiment.
 
-    Where the best learning rate of one optimizer lies at the edge of its range, the ranges of all that began with the
-    same grow on that side to the same end, at most `MOST_WIDENINGS` times; those that began with as many trials grow by
-    as many.
+    If the best learning rate of an optimizer lies at the edge of its range, the range is widened on that side, and so
+    are those of all optimizers that started with the same range, at most `MOST_WIDENINGS` times. Optimizers that
+    started with the same number of trials get the same number of additional ones: the comparison stays fair.
 
     Parameters
     ----------
     experiment
-        A single surface; the axes of its optimizers are what is tried.
+        A single surface; all combinations of the axes of its optimizers are run.
     yardstick
         The measure of the best.
     run
         Runs the trials.
     zooms
-        How often the search then begins anew in finer grids around the best cells, with as many trials as at first.
+        How often the search is repeated with finer grids around the best cells, each with the trials of the first.
     """
     searched = _widened(experiment, yardstick, run)
     spacings = [_spacings(one.choice) for one in searched]
@@ -157,7 +158,7 @@ def search(experiment: Experiment, yardstick: Yardstick, run: RunPlan, *, zooms:
 
 
 def _widened(experiment: Experiment, yardstick: Yardstick, run: RunPlan) -> tuple[Searched, ...]:
-    """The first grids, and what is added to them where the best lie at an edge."""
+    """Search the first grids, and widen them while a best learning rate lies at an edge."""
     searched = _tried(experiment, run)
     for _ in range(MOST_WIDENINGS):
         below, above = at_edges(searched, yardstick)
@@ -178,9 +179,9 @@ def _widened(experiment: Experiment, yardstick: Yardstick, run: RunPlan) -> tupl
 
 
 def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whose best learning rate is the lowest, and whose the highest, of those that were tried in a range that may grow.
+    """Return for each optimizer whether its best learning rate is the lowest, and whether it is the highest, searched.
 
-    An optimizer that diverges for all of them might not with a lower one.
+    Only ranges that may be widened count. An optimizer that always diverges is at the lower edge.
     """
     below, above = np.zeros((2, len(searched)), dtype=bool)
     for i, one in enumerate(searched):
@@ -191,12 +192,12 @@ def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArra
 
 
 def _spacings(choice: Choice) -> dict[str, float]:
-    """The distance between neighbours on each tuned axis, on the scale on which it is even."""
+    """Return the distance between neighbouring values on each tuned axis, on the scale of its search."""
     spacings = {}
     for name, axis in choice.axes.items():
         if axis.tuned:
             scale = _scale_of(choice, name)
-            ends = scale.forth(np.array([axis.values[0], axis.values[-1]], dtype=np.float64))
+            ends = scale.forward(np.array([axis.values[0], axis.values[-1]], dtype=np.float64))
             spacings[name] = abs(float(ends[1] - ends[0])) / max(len(axis) - 1, 1) or math.log(10)
     return spacings
 
@@ -204,7 +205,7 @@ def _spacings(choice: Choice) -> dict[str, float]:
 def _zoomed(
     one: Searched, spacings: Mapping[str, float], yardstick: Yardstick
 ) -> tuple[list[Choice], dict[str, float]]:
-    """Finer grids around the best cells of one optimizer, together with as many trials as its search began with.
+    """Return finer grids around the best cells of an optimizer, together with as many trials as the first grid.
 
     Returns
     -------
@@ -214,7 +215,7 @@ def _zoomed(
     if not spacings:
         return [], {}
     grids = min(ZOOM_CELLS, int(one.choice.combinations / LEAST_ZOOM ** len(spacings)))
-    if grids == 0:  # too few trials for a finer grid
+    if grids == 0:  # too few trials
         return [], {}
     cells = _best_cells(one, spacings, yardstick, grids)
     count = int((one.choice.combinations / len(cells)) ** (1 / len(spacings)) + 1e-9)
@@ -225,8 +226,8 @@ def _zoomed(
         axes = {name: replace(axis, tuned=name in one.columns) for name, axis in chosen.items()}
         for name, spacing in spacings.items():
             scale = _scale_of(one.choice, name)
-            middle = scale.forth(np.array([one.setting(cell)[name]], dtype=np.float64))
-            values = np.unique(scale.back(middle + spacing * steps))
+            middle = scale.forward(np.array([one.setting(cell)[name]], dtype=np.float64))
+            values = np.unique(scale.inverse(middle + spacing * steps))
             axes[name] = Axis(values=tuple(values.tolist()), tuned=True)
         choices.append(replace(one.choice, axes=axes))
     finer = {name: spacing * 2 * ZOOM_REACH / (count - 1) for name, spacing in spacings.items()}
@@ -234,12 +235,12 @@ def _zoomed(
 
 
 def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardstick, most: int) -> list[int]:
-    """The best cells that are not neighbours of each other."""
+    """Return the best cells that are not neighbours of each other."""
     keys = yardstick.keys(one.final_losses, one.iterations, one.status_codes)
     order = np.lexsort(keys[::-1])
     best = yardstick.best(one.final_losses, one.iterations, one.status_codes)
     places = {
-        name: _scale_of(one.choice, name).forth(one.columns[name].astype(np.float64)) / spacing
+        name: _scale_of(one.choice, name).forward(one.columns[name].astype(np.float64)) / spacing
         for name, spacing in spacings.items()
     }
     chosen: list[int] = []
@@ -254,24 +255,26 @@ def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardsti
 
 @dataclass(frozen=True, kw_only=True)
 class _Scale:
-    """On which a hyperparameter is searched evenly."""
+    """The scale on which the values of a hyperparameter are evenly spaced."""
 
-    forth: Callable[[Array], Array]
-    back: Callable[[Array], Array]
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
 
 
-_RATES = _Scale(forth=np.log, back=np.exp)
-_SHARES = _Scale(forth=lambda share: np.log1p(-share), back=lambda place: np.clip(-np.expm1(place), 0.0, 1 - 2.0**-40))
+_LOGARITHMIC = _Scale(forward=np.log, inverse=np.exp)
+_NEAR_ONE = _Scale(
+    forward=lambda value: np.log1p(-value), inverse=lambda place: np.clip(-np.expm1(place), 0.0, 1 - 2.0**-40)
+)
 
 
 def _scale_of(choice: Choice, name: str) -> _Scale:
-    """Rates by their logarithm; what lies between 0 and 1 by that of its distance from 1."""
+    """Return the scale of a hyperparameter: log(1 - value) if it is below 1 by its bounds, else log(value)."""
     (parameter,) = (each for each in OPTIMIZERS[choice.name].parameters() if each.name == name)
-    return _SHARES if parameter.lt == 1 else _RATES
+    return _NEAR_ONE if parameter.lt == 1 else _LOGARITHMIC
 
 
 def _tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
-    """Run all trials of an experiment; the last axes of its plan are the starts and the replicates."""
+    """Run all settings of an experiment and split the result by optimizer."""
     plan = make_plan(experiment)
     result = run(plan, history=False)
     starts = experiment.repeats
@@ -302,7 +305,7 @@ def _tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
 
 
 def _column(group: Group, name: str) -> NDArray[Any]:
-    """The values of one hyperparameter in all cells of a group, the first start of each."""
+    """Return the values of a hyperparameter in all cells of a group."""
     lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1] * len(group.replicates)))
     value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
     value = group.schedules.get(name, value)
@@ -314,7 +317,7 @@ def _column(group: Group, name: str) -> NDArray[Any]:
 
 
 def _with_rates(one: Searched, count: int, below: bool, above: bool) -> Choice:
-    """The optimizer with so many learning rates that follow beyond the ends of those that were tried."""
+    """Return the optimizer with a number of learning rates beyond the ends of those that were searched."""
     first, *_, last = (float(value) for value in one.choice.axes["lr"].values)  # type: ignore[arg-type]
     factors = (last / first) ** (0.25 * np.arange(1, count + 1) / count)
     lower = one.lr.min() / factors[::-1] if below else ()
