@@ -144,13 +144,13 @@ def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Pa
         ({"target": "zzz"}, "target: t.csv has no column 'zzz'; it has a, b, label"),
         ({"ignore": "a, q"}, "ignore: t.csv has no column 'q'; it has a, b, label"),
         ({"ignore": "label"}, "ignore: 'label' is the target"),
-        ({"ignore": "a,b"}, "ignore: no column is left to foretell the target from"),
+        ({"ignore": "a,b"}, "ignore: no feature columns are left"),
         ({"outputs": "number"}, "t.csv:2: column 'label': 'x' is not a number"),
-        ({"target": "a", "ignore": "label"}, "target: t.csv: column 'a' has 4 different values in 4 rows: these are no classes; least_squares foretells numbers"),  # noqa: E501
+        ({"target": "a", "ignore": "label"}, "target: t.csv: column 'a' has 4 different values in 4 rows: these are no classes; use least_squares for numbers"),  # noqa: E501
         ({"target": "a", "outputs": "two", "ignore": "label"}, "target: t.csv: column 'a' has 4 classes, logistic tells two apart; take softmax"),  # noqa: E501
         ({"data": "nowhere.csv"}, "data: nowhere.csv: no such file"),
-        ({"data": "/dev/zero"}, "data: /dev/zero is no file"),
-        ({"data": "/"}, "data: /: is a directory"),
+        ({"data": "/dev/zero"}, "data: /dev/zero is not a regular file"),
+        ({"data": "/"}, "data: / is not a regular file"),
         ({"data": "two_moons(n=3)"}, "data: two_moons(): n = 3 is outside 4 ≤ n ≤ 1,000,000 (column 13)"),
         ({"data": "two_moons(100.5)"}, "data: two_moons(): n = 100.5 is not a whole number (column 11)"),
         ({"data": "two_moons(noise=-1)"}, "data: two_moons(): noise = -1 is outside 0 ≤ noise ≤ 100 (column 17)"),

@@ -1,4 +1,4 @@
-"""Files of data to tables of columns: CSV here, NPZ in `archive`. What is wrong is told with its line."""
+"""Data files to tables of columns: CSV here, NPZ in `npz_files`. Errors name the line."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ MOST_BYTES = 2**28
 """The largest file, and the largest table in memory: 256 MiB."""
 
 MOST_PROBLEMS = 10
-"""Of more problems in one file only so many are told."""
+"""Most problems of one file that are reported."""
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -79,7 +79,7 @@ class DataTable:
 
 
 def complaint(word: str) -> str:
-    """Why a word is no finite number."""
+    """Explain why a value is not a finite number."""
     told = f"'{word}'" if len(word) <= 30 else f"'{word[:27]}...'"
     if word.lower() in MISSING:
         return "the value is missing" + (f" ({told})" if word else "")

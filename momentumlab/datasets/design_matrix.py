@@ -1,4 +1,4 @@
-"""From a table to what a loss is computed from: a matrix of features and targets, both checked."""
+"""Design matrices: features and targets selected from a table, and checked."""
 
 import functools
 from dataclasses import dataclass
@@ -47,20 +47,20 @@ class DesignMatrix:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignOptions:
-    """What a person says of the data.
+    """Choice of a data set and its preparation.
 
     Attributes
     ----------
     data
         A set of the package, or the path of a file.
     target
-        The column to foretell; empty for the set's own, in a file the last.
+        The target column; empty for the default of the data set, in a file the last column.
     ignore
-        Columns that are left out, separated by commas.
+        Columns to leave out, separated by commas.
     standardise
-        Whether each feature is brought to mean 0 and variance 1 over the rows.
+        Whether to scale each feature to mean 0 and variance 1.
     intercept
-        Whether a feature that is 1 everywhere is added.
+        Whether to add a constant feature of 1.
     outputs
         ``number``, ``two`` classes in one column, or ``classes`` with a column for each.
     """
@@ -74,7 +74,7 @@ class DesignOptions:
 
 
 def design_matrix(options: DesignOptions) -> DesignMatrix:
-    """The data of a problem; read anew only where its file has changed.
+    """Return the data of a problem; a file is read again only if it has changed.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def _chosen(table: DataTable, options: DesignOptions) -> tuple[str, list[str]]:
         problems.append(Problem(place="ignore", message=f"'{target}' is the target"))
     names = [name for name in table.columns if name != target and name not in ignored]
     if not names and not problems:
-        problems.append(Problem(place="ignore", message="no column is left to foretell the target from"))
+        problems.append(Problem(place="ignore", message="no feature columns are left"))
     raise_any(problems, table.place)
     return target, names
 
@@ -177,7 +177,7 @@ def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[
         message = (
             f"column '{target}' has {len(classes):,} different values in {table.rows:,} rows: these are no classes"
         )
-        raise bad_file("target", f"{table.place}: {message}; least_squares foretells numbers")
+        raise bad_file("target", f"{table.place}: {message}; use least_squares for numbers")
     codes = {label: code for code, label in enumerate(classes)}
     coded = np.array([codes[label] for label in labels.tolist()])
     if outputs == "two":

@@ -274,10 +274,10 @@ class Lessard(Surface):
 @surface("sum_of_powers")
 @dataclass(frozen=True, kw_only=True)
 class SumOfPowers(Surface):
-    """Every coordinate in a higher power than the one before: at the minimum only the first one curves.
+    """A sum of increasing powers, one per coordinate: at the minimum, only the first direction is curved.
 
-    So no method with a fixed learning rate comes in geometrically along the others; each digit costs more than the one
-    before.
+    Gradient descent and momentum with a fixed learning rate converge sublinearly along the other directions; Newton's
+    method still converges linearly there, with the rate (p − 2)/(p − 1) for the power p.
     """
 
     formula = "Σ |xᵢ|ⁱ⁺¹"

@@ -39,10 +39,10 @@ class DataSurface(Surface):
     """
 
     data: str = parameter("", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
-    target: str = parameter("", doc="the column to foretell; empty: the last one of a CSV file, y of an NPZ file")
-    ignore: str = parameter("", kind=Kind.NAMES, doc="columns that are left out, separated by commas")
-    standardise: bool = parameter(True, doc="bring each feature to mean 0 and variance 1")
-    intercept: bool = parameter(True, doc="add a feature that is 1 everywhere")
+    target: str = parameter("", doc="target column; empty: the last one of a CSV file, y of an NPZ file")
+    ignore: str = parameter("", kind=Kind.NAMES, doc="columns to leave out, separated by commas")
+    standardise: bool = parameter(True, doc="scale each feature to mean 0 and variance 1")
+    intercept: bool = parameter(True, doc="add a constant feature of 1")
     l2: float = parameter(0.0, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
 
     batch_size: float = parameter(

@@ -16,7 +16,7 @@ MOST_FACTORED = 400
 MOST_SEARCHED = 2000
 """Operations up to which SymPy looks for common factors and common subexpressions; beyond, it takes seconds."""
 
-PART_SIZE = 10
+PART_SIZE = 16
 """Operations after which a subexpression becomes a symbol of its own, differentiated by the chain rule. Without it,
 derivatives of long products and nested functions grow with the square and the cube of the length."""
 
