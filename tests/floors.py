@@ -1,8 +1,7 @@
-"""``python tests/floors.py``: the tests with the oldest libraries that pyproject.toml allows, and with newer Pythons.
+"""``python tests/floors.py``: run the whole test suite with the oldest libraries that pyproject.toml allows.
 
-The oldest Python gets the oldest version of every dependency; it and all others get the newest, too. Each has a virtual
-environment of its own, which is kept for the next time. Without --whole the part of the suite runs that touches the
-libraries.
+The versions are read from pyproject.toml: every direct dependency, and SciPy, has its oldest version. With --newest the
+suite also runs with the newest versions on every Python found. Each environment is kept for the next time.
 """
 
 import argparse
@@ -16,18 +15,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PYTHONS = [f"python3.{minor}" for minor in range(11, 16)]
-PART = ["cli", "config", "engine", "expressions", "figures", "optimizers", "report", "schema", "store", "surfaces"]
-TOOLS = ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "mpmath>=1.3", "jsonschema>=4.18"]
+NOT_FOR_TESTS = ("mypy", "ruff", "types-")
+
+
+def name_of(requirement: str) -> str:
+    """``numpy`` of ``numpy>=1.26``."""
+    return re.split(r"[<>=\[ ]", requirement, maxsplit=1)[0]
 
 
 def floor(requirement: str) -> str:
-    """``numpy>=1.26`` to ``numpy==1.26.*``, the oldest with its patches; ``pyyaml>=6.0.1`` to that very one."""
+    """``numpy>=1.26`` as ``numpy==1.26.*``, the oldest with its patches; ``pyyaml>=6.0.1`` as exactly this one."""
     name, version = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups()  # type: ignore[union-attr]
     return f"{name}=={version}" if version.count(".") == 2 else f"{name}=={version}.*"
 
 
 def pythons() -> list[str]:
-    """The interpreters that are here, oldest first."""
+    """Return the interpreters on this machine, the oldest first."""
     kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3.*"))
     found = {
         name: shutil.which(name) or next((str(path) for path in kept if path.name == name), None) for name in PYTHONS
@@ -36,7 +39,7 @@ def pythons() -> list[str]:
 
 
 def environment(folder: Path, python: str, requirements: list[str]) -> Path:
-    """The interpreter of a virtual environment with these libraries and this package."""
+    """Make a virtual environment with these libraries and this package; its interpreter."""
     own = folder / "bin" / "python"
     if not own.exists():
         subprocess.run([python, "-m", "venv", folder], check=True)
@@ -44,37 +47,41 @@ def environment(folder: Path, python: str, requirements: list[str]) -> Path:
     return own
 
 
-def versions(own: Path) -> str:
-    """What is installed, in a line."""
-    names = ["numpy", "matplotlib", "typer", "rich", "pyyaml", "sympy"]
+def versions(own: Path, names: list[str]) -> str:
+    """Return the versions that are installed, in one line."""
     program = f"import importlib.metadata as m; print(*(n + ' ' + m.version(n) for n in {names}), sep=', ')"
     return subprocess.run([own, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> int:
+    """Run the suite in every environment; the exit code is 1 if one of them fails."""
     parser = argparse.ArgumentParser(prog="python tests/floors.py", description=__doc__)
-    parser.add_argument("--whole", action="store_true", help="the whole suite")
+    parser.add_argument("--newest", action="store_true", help="also the newest libraries, on every Python")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "momentumlab-floors")
     parser.add_argument("--python", nargs="*", default=pythons(), help="interpreters, the oldest first")
+    parser.add_argument("--processes", default="auto", help="processes of pytest-xdist")
+    parser.add_argument("tests", nargs="*", help="only these tests")
     options = parser.parse_args()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    scipy = [each for each in project["optional-dependencies"]["dev"] if each.startswith("scipy")]
-    oldest = [floor(each) for each in (*project["dependencies"], *scipy)]
-    rows = [("oldest libraries", options.python[0], oldest)]
-    rows += [("newest libraries", python, [*project["dependencies"], *scipy, "--upgrade"]) for python in options.python]
-    tests = [] if options.whole else [f"tests/test_{name}.py" for name in PART]
+    dependencies: list[str] = project["dependencies"]
+    tools = [each for each in project["optional-dependencies"]["dev"] if not each.startswith(NOT_FOR_TESTS)]
+    scipy = [each for each in tools if name_of(each) == "scipy"]
+    tools = [each for each in tools if each not in scipy]
+    rows = [("oldest libraries", options.python[0], [floor(each) for each in (*dependencies, *scipy)])]
+    if options.newest:
+        rows += [("newest libraries", python, [*dependencies, *scipy, "--upgrade"]) for python in options.python]
     failed = 0
     for title, python, requirements in rows:
         name = re.sub(r"\W+", "-", f"{title} {Path(python).name}")
-        own = environment(options.folder / name, python, [*requirements, *TOOLS])
-        # Old libraries use of newer ones what these would rather forget: matplotlib 3.8 of pyparsing, for one.
-        pytest = [str(own), "-m", "pytest", "-q", "-W", "ignore::DeprecationWarning", *tests]
-        done = subprocess.run(pytest, cwd=ROOT, capture_output=True, text=True, check=False)
+        own = environment(options.folder / name, python, [*requirements, *tools])
+        # Old libraries use what newer ones deprecate, such as pyparsing under Matplotlib 3.8.
+        pytest = [str(own), "-m", "pytest", "-q", "-n", options.processes, "-W", "ignore::DeprecationWarning"]
+        done = subprocess.run([*pytest, *options.tests], cwd=ROOT, capture_output=True, text=True, check=False)
         failed += done.returncode != 0
         last = (done.stdout.strip().splitlines() or [done.stderr[-300:]])[-1]
-        print(
-            f"{Path(python).name}, {title}: {'passed' if not done.returncode else 'FAILED'} ({last})\n  {versions(own)}"
-        )
+        verdict = "FAILED" if done.returncode else "passed"
+        print(f"{Path(python).name}, {title}: {verdict} ({last})")
+        print(f"  {versions(own, [name_of(each) for each in dependencies])}")
         if done.returncode:
             print(done.stdout[-6000:], file=sys.stderr)
     return min(failed, 1)

@@ -60,7 +60,7 @@ class Command(TyperCommand):
         parameters = self.get_params(ctx)
         for parameter in parameters:
             if parameter.param_type_name == "argument":
-                sections.setdefault("Arguments", []).append((_metavar(parameter), getattr(parameter, "help", "")))
+                sections.setdefault("Arguments", []).append((_metavar(parameter), getattr(parameter, "help", "") or ""))
             elif record := parameter.get_help_record(ctx):
                 group = getattr(parameter, "rich_help_panel", None) if len(parameters) > MOST_UNGROUPED else None
                 sections.setdefault(group or "Options", []).append(record)
