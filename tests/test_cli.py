@@ -10,12 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from momentumlab import __version__
+from momentumlab.cli import app
+from momentumlab.cli.options import Kind
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.report.entries import entries
 from momentumlab.surfaces import SURFACES, Tag
@@ -449,15 +453,123 @@ def test_version_module_and_completion(command: Command) -> None:
         [sys.executable, "-m", "momentumlab", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"momentumlab {__version__}\n"
-    assert "momentumlab" in command("--show-completion", "bash", SHELL="/bin/bash").stdout
+    assert (
+        "momentumlab" in command("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1").stdout
+    )
     done = command("", _MOMENTUMLAB_COMPLETE="complete_bash", COMP_WORDS="momentumlab va", COMP_CWORD="1")
     assert done.stdout.split() == ["validate"]
+
+
+def commands_of(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command of the application by its path: ``("runs", "show")``."""
+    for name, each in group.commands.items():
+        if hasattr(each, "commands"):
+            yield from commands_of(each, (*path, name))
+        else:
+            yield (*path, name), each
+
+
+APPLICATION: Any = typer.main.get_command(app)
+COMMANDS = dict(commands_of(APPLICATION))
+EXPERIMENTS = ("run", "sweep", "compare", "tune", "predict")
 
 
 def test_help_groups_the_commands(command: Command) -> None:
     text = command("--help").stdout
     for heading in ("Run experiments", "Look things up", "Prepare experiments"):
         assert heading in text
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_fits_80_columns_and_describes_every_option(path: tuple[str, ...], command: Command) -> None:
+    done = command(*path, "--help", COLUMNS="80")
+    assert (done.returncode, done.stderr) == (0, "")
+    text, _, examples = done.stdout.partition("\nExamples:\n")
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(line.startswith(("  momentumlab ", "      ")) for line in examples.splitlines())
+    assert examples
+    for parameter in COMMANDS[path].params:
+        assert getattr(parameter, "help", None), parameter.name
+        if parameter.param_type_name == "option":
+            assert all(name in text for name in parameter.opts)
+
+
+@pytest.mark.parametrize("heading", ["What to run", "Stopping", "Noise", "Recording and figures", "Output"])
+def test_help_groups_the_options(heading: str, command: Command) -> None:
+    assert f"\n{heading}:\n" in command("run", "--help").stdout
+
+
+def test_the_same_option_exists_with_the_same_text_in_every_command() -> None:
+    common = ["surface", "optimizer", "lr", "beta", "start", "starts", "settings", "plugins", "name", "max_trials"]
+    common += ["iterations", "tolerance", "gradient_tolerance", "target_loss", "noise", "replicates", "seed", "output"]
+    for name in EXPERIMENTS:
+        options = {each.name: each for each in COMMANDS[(name,)].params}
+        own = common if name == "predict" else [*common, "out", "no_plots", "skip_existing", "quiet"]
+        for key in own:
+            assert options[key].help == {each.name: each for each in COMMANDS[("run",)].params}[key].help
+        assert {"--optimizer", "--optimizers"} <= set(options["optimizer"].opts)
+
+
+@pytest.mark.parametrize(
+    ("option", "setting"),
+    [
+        (["--learning-rate", "0.01"], {"lr": 0.01}),
+        (["--beta1=0.8"], {"beta1": 0.8}),
+        (["--Weight_Decay", "0.1"], {"weight_decay": 0.1}),
+        (["--beta1", "0.8", "--eps", "1e-4"], {"beta1": 0.8, "eps": 1e-4}),
+    ],
+)
+def test_a_hyperparameter_can_be_written_as_an_option(
+    option: list[str], setting: dict[str, float], command: Command
+) -> None:
+    done = command("run", "--surface", "booth", "--optimizer", "adam", *option, "--no-plots", "--format", "json")
+    assert done.stderr == ""
+    assert strict_json(done.stdout)["trials"][0]["hyperparameters"].items() >= setting.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--surfce", "ravine"], "unknown option '--surfce' (did you mean '--surface'?)"),
+        (["rnu"], "unknown command 'rnu' (did you mean 'run'?); see 'momentumlab --help'"),
+        (["runs", "shw"], "unknown command 'shw' (did you mean 'show'?); see 'momentumlab runs --help'"),
+        (["run", "--budget", "3"], "--budget: 'momentumlab run' does not have this option; compare and tune do"),
+        (["run", "--lr"], "--lr: needs a value; see 'momentumlab run --help'"),
+        (["run", "--quiet=3"], "--quiet: does not take a value"),
+        (["run", "--beta1"], "--beta1: needs a value: --beta1 VALUE"),
+        (["run", "--debug"], "--debug: goes before the command: momentumlab --debug …"),
+        (["run", "--starts", "many"], "--starts: 'many' is not a whole number of at least 1"),
+        (["run", "--format", "jsn"], "--format: unknown value 'jsn' (did you mean 'json'?); use table, json or csv"),
+        (["translate"], "--from: is missing; see 'momentumlab translate --help'"),
+        (["show", "surface"], "NAME: is missing; see 'momentumlab show --help'"),
+        (["list", "surfaces", "extra"], "unexpected argument: extra; see 'momentumlab list --help'"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_one_line_with_a_remedy(
+    arguments: list[str], message: str, command: Command
+) -> None:
+    done = command(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr
+
+
+def test_options_and_commands_are_accepted_in_any_case(command: Command) -> None:
+    done = command("RUN", "--Surface", "booth", "--OPTIMIZERS", "sgd", "--No_Plots", "--format", "JSON")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert strict_json(done.stdout)["experiment"] == "booth_sgd"
+
+
+def test_a_possible_decimal_comma_is_pointed_out(command: Command) -> None:
+    done = command("run", RAVINE, "--lr", "0,1", "--no-plots", "--quiet")
+    assert done.stderr == "note: --lr 0,1 is a list of two values; a decimal number is written 0.1\n"
+    assert command("run", RAVINE, "--beta", "0,0.9", "--start=0,1", "--no-plots", "--quiet").stderr == ""
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_list_accepts_the_singular_and_the_plural(kind: Kind, command: Command) -> None:
+    singular, plural = command("list", kind.value), command("list", kind.plural.upper())
+    assert (singular.returncode, singular.stderr) == (0, "")
+    assert singular.stdout == plural.stdout
 
 
 @pytest.mark.parametrize("arguments", [["run", RAVINE, "--no-plots"], ["show", "surface", "nowhere"], ["--help"]])

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from momentumlab.cli.application import LOOKING, Commands, app, command
-from momentumlab.cli.options import RUNS, DataFormat, Format, Output, Plugins, Quiet, Theory
+from momentumlab.cli.options import (
+    RUNS,
+    DataFormat,
+    DataOutput,
+    Format,
+    Out,
+    Output,
+    Plugins,
+    Quiet,
+    Theory,
+    one_of,
+    option,
+    whole,
+)
 from momentumlab.cli.output import print_loaded, print_stored, refuse_beside_quiet
 from momentumlab.cli.streams import complain, print_notes, reported, show
 from momentumlab.errors import ConfigError, OutputError, Problem, printable
@@ -48,8 +61,7 @@ class StatusName(StrEnum):
 
 OneRun = Annotated[str, typer.Argument(metavar="RUN", help="Path, prefix of a folder's name, or 'latest'.")]
 SeveralRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, prefixes of names, or 'latest'.")]
-Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder of the run folders.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")]
+Yes = Annotated[bool, option(None, "--yes", "-y", help="Remove without asking.")]
 
 
 def _runs_in(out: Path) -> "list[RunFolder]":
@@ -66,18 +78,18 @@ def _runs_in(out: Path) -> "list[RunFolder]":
 @command(runs_app, "list", group=LOOK, examples=("momentumlab runs --since 2d --optimizer adam",))
 def list_runs(
     name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Part of the name, or a pattern such as 'ravine_*'.")
+        str | None, option(None, metavar="TEXT", help="Part of the name, or a pattern such as 'ravine_*'.")
     ] = None,
-    since: Annotated[str | None, typer.Option(metavar="WHEN", help="Earliest start: 2d, 36h, 2026-11-20.")] = None,
-    surface: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs on this surface.")] = None,
-    optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs of this optimizer.")] = None,
-    status: Annotated[StatusName | None, typer.Option(help="Only runs in this state.", show_default=False)] = None,
+    since: Annotated[str | None, option(None, metavar="WHEN", help="Earliest start: 2d, 36h, 2026-11-20.")] = None,
+    surface: Annotated[str | None, option(None, metavar="NAME", help="Only runs on this surface.")] = None,
+    optimizer: Annotated[str | None, option(None, metavar="NAME", help="Only runs of this optimizer.")] = None,
+    status: Annotated[StatusName | None, option(None, help="Only runs in this state.", **one_of(StatusName))] = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Newest N runs; 0 for all. (table: 20, data: all)")
+        int | None, option(None, metavar="N", parser=whole(least=0), help="Newest N runs; 0 for all [20 in a table].")
     ] = None,
     out: Out = RUNS,
     plugins: Plugins = None,
-    output: Annotated[Format, typer.Option("--format", help="Format of the list.")] = Format.TABLE,
+    output: Output = Format.TABLE,
 ) -> None:
     """List runs, newest first: start, name, trials, best loss, status, size."""
     with reported():
@@ -114,8 +126,8 @@ def show_run(
     run: OneRun,
     out: Out = RUNS,
     plugins: Plugins = None,
-    steps: Annotated[bool, typer.Option("--steps", help="Also print every iteration of every trial.")] = False,
-    all_rows: Annotated[bool, typer.Option("--all-rows", help="Print all trials of a sweep as data.")] = False,
+    steps: Annotated[bool, option(None, "--steps", help="Also print every iteration of every trial.")] = False,
+    all_rows: Annotated[bool, option(None, "--all-rows", help="Print all trials of a sweep as data.")] = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
 ) -> None:
@@ -149,7 +161,7 @@ def compare_runs(
     out: Out = RUNS,
     plugins: Plugins = None,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also draw all curves: FILE.png, FILE-velocity.png.")
+        Path | None, option(None, metavar="FILE", help="Also draw all curves: FILE.png, FILE-velocity.png.")
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
@@ -186,16 +198,18 @@ def plot_run(
     out: Out = RUNS,
     plugins: Plugins = None,
     only: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Figures to draw: velocity or loss,trajectory. (all)")
+        str | None, option(None, metavar="NAMES", help="Figures to draw: velocity or loss,trajectory. (all)")
     ] = None,
     view: Annotated[
-        str | None, typer.Option(metavar="WINDOW", help="Window of the trajectories: --view=-3,3,-1,1.")
+        str | None, option(None, metavar="WINDOW", help="Window of the trajectories: --view=-3,3,-1,1.")
     ] = None,
     theory: Theory = False,
-    dpi: Annotated[int | None, typer.Option(metavar="N", min=20, max=600, help="Dots per inch of a PNG. (150)")] = None,
-    svg: Annotated[bool, typer.Option("--svg", help="Write SVG instead of PNG.")] = False,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Write PDF instead of PNG.")] = False,
-    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Destination. (the run folder)")] = None,
+    dpi: Annotated[
+        int | None, option(None, metavar="N", parser=whole(least=20, most=600), help="Dots per inch of a PNG [150].")
+    ] = None,
+    svg: Annotated[bool, option(None, "--svg", help="Write SVG instead of PNG.")] = False,
+    pdf: Annotated[bool, option(None, "--pdf", help="Write PDF instead of PNG.")] = False,
+    to: Annotated[Path | None, option(None, metavar="FOLDER", help="Destination. (the run folder)")] = None,
 ) -> None:
     """Draw the figures of a run again without computing it."""
     kinds = [kind for kind, wanted in (("svg", svg), ("pdf", pdf)) if wanted] or ["png"]
@@ -221,9 +235,9 @@ def rerun(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run, or a PNG that momentumlab has drawn: figure.png.")],
     out: Out = RUNS,
     plugins: Plugins = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Write a run folder of the repetition, with figures.")] = False,
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="With --keep: draw no figures.")] = False,
-    output: Annotated[DataFormat, typer.Option("--format", help="Format of the verdict.")] = DataFormat.TABLE,
+    keep: Annotated[bool, option(None, "--keep", help="Write a run folder of the repetition, with figures.")] = False,
+    no_plots: Annotated[bool, option(None, "--no-plots", help="With --keep: draw no figures.")] = False,
+    output: DataOutput = DataFormat.TABLE,
 ) -> None:
     """Repeat a run and compare the numbers: identical to the last bit, identical up to rounding, or different.
 
@@ -255,7 +269,7 @@ def export_run(
     out: Out = RUNS,
     plugins: Plugins = None,
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Destination: .csv, or .parquet with pyarrow. (CSV to stdout)")
+        Path | None, option(None, metavar="FILE", help="Destination: .csv, or .parquet with pyarrow. (CSV to stdout)")
     ] = None,
 ) -> None:
     """Write a run as one table with a row per trial and iteration: settings, point, velocity, loss."""
@@ -298,7 +312,7 @@ def remove_runs(runs: SeveralRuns, out: Out = RUNS, plugins: Plugins = None, yes
 def clean(
     out: Out = RUNS,
     plugins: Plugins = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Also remove sweeps that could be resumed.")] = False,
+    partial: Annotated[bool, option(None, "--partial", help="Also remove sweeps that could be resumed.")] = False,
     yes: Yes = False,
 ) -> None:
     """Remove the folders of interrupted runs after asking. Running, complete and damaged runs stay."""

@@ -68,7 +68,7 @@ def printing(failures: list[OSError]) -> Iterator[None]:
 
 def complain_of_system(error: OSError) -> None:
     """Report what the operating system refused: a file, or, without the name of one, writing to stdout."""
-    reason = (error.strerror or str(error)).lower()
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
     if error.filename is not None:
         complain(f"error: {os.fsdecode(error.filename)}: {reason}")
     else:
