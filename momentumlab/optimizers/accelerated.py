@@ -182,7 +182,7 @@ class MomentumRestart(Optimizer[Restarting]):
     """
 
     beta: Real = momentum_parameter()
-    scheme: str = parameter("gradient", choices=SCHEMES, doc="what makes it restart")
+    scheme: str = parameter("gradient", choices=SCHEMES, doc="condition for a restart")
 
     equation = "v ← 0 on restart,  v ← β v + g,  x ← x − lr·v"
     source = "O'Donoghue & Candès (2015), arXiv 1204.3982, section 3.2, applied to Polyak's method"
@@ -199,15 +199,15 @@ class MomentumRestart(Optimizer[Restarting]):
 @optimizer("nesterov_restart", lr=1e-3, aliases=("fista_restart",))
 @dataclass(frozen=True, kw_only=True)
 class NesterovRestart(Optimizer[RestartingLookahead]):
-    """Nesterov's method for convex functions, begun anew when its momentum leads uphill.
+    """Nesterov's method for convex functions, restarted when its momentum leads uphill.
 
-    Finds the rate of strongly convex functions without knowing μ. ``gradient``: when the gradient points along the
-    displacement of the hidden sequence, g·(y₊ − y) > 0. ``function``: when the loss at the shown points has grown (the
-    paper looks at the hidden sequence, whose loss nobody evaluates here). The step that restarts is itself the first of
+    It attains the rate of strongly convex functions without knowing μ. ``gradient`` restarts when the gradient points
+    along the displacement of the hidden sequence, g·(y₊ − y) > 0; ``function`` when the loss at the shown points has
+    grown (the paper uses the hidden sequence, whose loss is not evaluated here). The step that restarts is the first of
     the new sequence.
     """
 
-    scheme: str = parameter("gradient", choices=SCHEMES, doc="what makes it restart")
+    scheme: str = parameter("gradient", choices=SCHEMES, doc="condition for a restart")
 
     constant_lr = AT_ONE_LR
     equation = "as nesterov_convex, with θ ← 1 and y₊ − y ← 0 on restart"

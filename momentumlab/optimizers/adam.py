@@ -1,4 +1,4 @@
-"""Adam and its kin: an average of gradients, divided coordinate by coordinate by an average of their size."""
+"""Adam and its variants: an average of gradients, divided per coordinate by an average of their size."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -84,18 +84,18 @@ def _eps(default: float = 1e-8, doc: str = "keeps the division finite; added to 
 
 @dataclass(frozen=True, kw_only=True)
 class _TwoMoments(Optimizer[State]):
-    """What most of the family share: β₁, β₂, ε and the two moments."""
+    """The part that most variants share: β₁, β₂, ε and the two moments."""
 
     beta1: Real = _beta1()
     beta2: Real = _beta2()
     eps: Real = _eps()
 
     def first_moments(self, x: Array, value: float = 0.0) -> Moments:
-        """Both moments before the first gradient."""
+        """Return both moments before the first gradient."""
         return Moments(np.full_like(x, value), np.full_like(x, value), per_lane(1.0, x), per_lane(1.0, x))
 
     def moments(self, state: Moments, g: Array) -> Moments:
-        """Both averages with one more gradient."""
+        """Return both moments after one more gradient."""
         return Moments(
             self.beta1 * state.m + (1 - self.beta1) * g,
             self.beta2 * state.v + (1 - self.beta2) * g * g,
@@ -106,7 +106,7 @@ class _TwoMoments(Optimizer[State]):
 
 @dataclass(frozen=True, kw_only=True)
 class _AdamStep(_TwoMoments[MaximalMoments]):
-    """The step that Adam and AdamW share; they differ in where the weight decay goes."""
+    """The step shared by Adam and AdamW, which differ only in the weight decay."""
 
     amsgrad: bool = parameter(False, doc="divide by the largest second moment so far (arXiv 1904.09237)")
     dialect: str = dialect_parameter(
@@ -118,7 +118,7 @@ class _AdamStep(_TwoMoments[MaximalMoments]):
         return MaximalMoments(m, v, v, *powers)
 
     def adam(self, state: MaximalMoments, g: Array) -> tuple[Array, MaximalMoments]:
-        """Adam's velocity for a gradient."""
+        """Return the velocity of Adam for a gradient."""
         old = Moments(state.m, state.v, state.beta1_power, state.beta2_power)
         m, v, beta1_power, beta2_power = self.moments(old, g)
         corrected = v / (1 - beta2_power)
@@ -159,7 +159,7 @@ class Adam(_AdamStep):
 @optimizer("adamw", lr=1e-3)
 @dataclass(frozen=True, kw_only=True)
 class AdamW(_AdamStep):
-    """Adam with decoupled weight decay: x shrinks by lr·weight_decay beside the step, not through the gradient.
+    """Adam with decoupled weight decay: x shrinks by lr·weight_decay apart from the gradient step.
 
     PyTorch decays by 0.01 unless told otherwise, optax by 0.0001. Either moves the point of rest off the minimum.
     """
@@ -181,7 +181,7 @@ class AdamW(_AdamStep):
 @optimizer("adamax", lr=2e-3)
 @dataclass(frozen=True, kw_only=True)
 class Adamax(_TwoMoments[Moments]):
-    """Adam in the maximum norm: divided by the largest gradient so far, forgotten at the rate β₂."""
+    """Adam in the maximum norm: divided by the largest gradient so far, which decays at the rate β₂."""
 
     eps: Real = _eps(doc="keeps the division finite; added to every |g|")
     weight_decay: Real = weight_decay_parameter()
@@ -213,7 +213,7 @@ class NAdam(_TwoMoments[ScheduledMoments]):
         0.004,
         ge=0,
         constant="it is itself the rate of a schedule",
-        doc="ψ: how fast the momentum grows; without effect in optax's dialect",
+        doc="ψ: how fast the momentum grows; no effect in optax's dialect",
     )
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch varies the momentum by ψ, optax does not")
@@ -252,12 +252,13 @@ class NAdam(_TwoMoments[ScheduledMoments]):
 @optimizer("radam", lr=1e-3)
 @dataclass(frozen=True, kw_only=True)
 class RAdam(_TwoMoments[Moments]):
-    """Rectified Adam: plain averaged gradients until the second moment has seen enough, then Adam times a factor r.
+    """Rectified Adam: averaged gradients until the second moment is reliable, then Adam times a factor r.
 
-    ρ measures how many gradients the second moment stands for; the adaptive step begins where ρ passes 5.
+    ρ is the effective number of gradients in the second moment; the adaptive step begins when ρ exceeds 5.
     """
 
-    beta2: Real = _beta2(constant="ρ is derived for a β₂ that stays")
+    beta2: Real = _beta2(constant="ρ is derived for a constant β₂")
+    eps: Real = _eps(doc="keeps the division finite; pytorch adds it to √v, optax to the corrected root")
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch adds ε to √v, optax to √v̂, and optax begins at ρ = 5 instead of above it")
 
@@ -290,7 +291,7 @@ class RAdam(_TwoMoments[Moments]):
 @optimizer("adabelief", lr=1e-3)
 @dataclass(frozen=True, kw_only=True)
 class AdaBelief(_TwoMoments[Moments]):
-    """Adam that divides by how far gradients are from what was expected, not by their size.
+    """Adam divided by the deviation of gradients from their average instead of their size.
 
     Where gradients agree with their average, it trusts them and takes long steps; with β₁ = 0 they always do, and it
     diverges.
@@ -315,11 +316,11 @@ class AdaBelief(_TwoMoments[Moments]):
 @optimizer("yogi", lr=1e-2)
 @dataclass(frozen=True, kw_only=True)
 class Yogi(_TwoMoments[Moments]):
-    """Adam whose second moment changes by a fixed fraction of g², up or down, so that it cannot forget quickly."""
+    """Adam whose second moment changes by a fixed fraction of g², up or down, so it does not decay quickly."""
 
     eps: Real = _eps(1e-3)
     initial_accumulator_value: Real = parameter(
-        1e-6, ge=0, constant="it counts at the start alone", doc="what both moments begin with"
+        1e-6, ge=0, constant="it is only used at the start", doc="initial value of both moments"
     )
 
     equation = "m ← β₁ m + (1 − β₁) g,  v ← v − (1 − β₂) sign(v − g²) g²,  x ← x − lr·m̂ / (√v̂ + ε)"
@@ -343,8 +344,8 @@ class QHAdam(_TwoMoments[Moments]):
     """Quasi-hyperbolic Adam: both moments are mixed with the current gradient, by weights ν₁ and ν₂."""
 
     beta1: Real = _beta1(0.995)
-    nu1: Real = parameter(0.7, ge=0, le=1, doc="weight of the first moment against the gradient itself")
-    nu2: Real = parameter(1.0, ge=0, le=1, doc="weight of the second moment against the squared gradient itself")
+    nu1: Real = parameter(0.7, ge=0, le=1, doc="weight of the first moment against the current gradient")
+    nu2: Real = parameter(1.0, ge=0, le=1, doc="weight of the second moment against the current squared gradient")
 
     equation = "x ← x − lr·((1 − ν₁) g + ν₁ m̂) / (√((1 − ν₂) g² + ν₂ v̂) + ε)"
     source = "Ma & Yarats (2019), arXiv 1810.06801, equation 18; defaults as recommended there"
@@ -370,7 +371,7 @@ class FirstMoment(NamedTuple):
 class Lion(Optimizer[FirstMoment]):
     """Lion: the sign of a mix of momentum and gradient; found by a search over programs.
 
-    Every coordinate moves by lr. At a constant lr it ends in a cycle of about that size.
+    Every coordinate moves by lr. With a constant lr it ends in a cycle of about that size.
     """
 
     beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), doc="weight of the average against the gradient")

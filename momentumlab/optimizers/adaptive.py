@@ -1,4 +1,4 @@
-"""The adaptive family: every coordinate has a scale of its own, learnt from the size (or sign) of its gradients."""
+"""The adaptive family: each coordinate is scaled by the size, or the sign, of its past gradients."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -54,7 +54,7 @@ class Adagrad(Optimizer[SquaredGradients]):
     """
 
     initial_accumulator_value: Real = parameter(
-        0.0, ge=0, optax=0.1, constant="it counts at the start alone", doc="what the sum of squares begins with"
+        0.0, ge=0, optax=0.1, constant="it is only used at the start", doc="initial value of the sum of squares"
     )
     lr_decay: Real = parameter(0.0, ge=0, doc="divides lr by 1 + (t − 1)·lr_decay")
     eps: Real = parameter(1e-10, gt=0, optax=1e-7, doc="keeps the division finite")
@@ -88,8 +88,8 @@ class RMSprop(Optimizer[Averages]):
 
     alpha: Real = parameter(0.99, ge=0, lt=1, optax=0.9, doc="decay of the averages")
     eps: Real = parameter(1e-8, gt=0, doc="keeps the division finite")
-    beta: Real = parameter(0.0, ge=0, lt=1, aliases=("momentum",), doc="how much of the velocity is kept")
-    centered: bool = parameter(False, doc="divide by the standard deviation of gradients instead")
+    beta: Real = parameter(0.0, ge=0, lt=1, aliases=("momentum",), doc="share of the velocity that is kept")
+    centered: bool = parameter(False, doc="divide by the standard deviation of the gradients")
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch divides by √h + ε, optax by √(h + ε)")
 
@@ -120,13 +120,13 @@ class RMSprop(Optimizer[Averages]):
 @optimizer("adadelta", lr=1.0)
 @dataclass(frozen=True, kw_only=True)
 class Adadelta(Optimizer[Updates]):
-    """AdaDelta: like RMSprop, and multiplied by the root of the average of its own squared updates.
+    """AdaDelta: RMSprop times the root of the average of its squared updates.
 
     So the step has the unit of x, and lr = 1 is meant to fit everything; ε sets the size of the first steps.
     """
 
     rho: Real = parameter(0.9, ge=0, lt=1, doc="decay of the averages")
-    eps: Real = parameter(1e-6, gt=0, doc="keeps the division finite, and the first steps above zero")
+    eps: Real = parameter(1e-6, gt=0, doc="keeps the division finite and the first steps above zero")
     weight_decay: Real = weight_decay_parameter()
 
     equation = "h ← ρ h + (1 − ρ) g²,  Δ = √(u + ε)/√(h + ε)·g,  u ← ρ u + (1 − ρ) Δ²,  x ← x − lr·Δ"
@@ -145,21 +145,24 @@ class Adadelta(Optimizer[Updates]):
 @optimizer("rprop", lr=1e-2)
 @dataclass(frozen=True, kw_only=True)
 class Rprop(Optimizer[Signs]):
-    """Resilient propagation: only signs count.
+    """Resilient propagation without backtracking (iRprop−): only the signs of the gradient matter.
 
-    A step grows while its gradient keeps its sign and shrinks when it turns. Steps begin with lr. After a change of
-    sign the coordinate rests for one iteration, as in PyTorch. (optax.rprop 0.2.8 moves by the step of the iteration
-    before, and is another method.) With lr = 0 nothing moves.
+    The step of a coordinate grows while its gradient keeps its sign and shrinks when the sign changes. Steps begin with
+    lr. After a change of sign the coordinate pauses for one iteration, as in PyTorch. (optax.rprop 0.2.8 moves by the
+    step of the previous iteration and is a different method.) With lr = 0 nothing moves.
     """
 
-    eta_minus: Real = parameter(0.5, gt=0, lt=1, doc="factor of a step whose gradient has turned")
-    eta_plus: Real = parameter(1.2, gt=1, doc="factor of a step whose gradient has not")
-    min_step: Real = parameter(1e-6, gt=0, doc="the shortest step, in units of x")
-    max_step: Real = parameter(50.0, gt=0, doc="the longest step, in units of x")
+    eta_minus: Real = parameter(0.5, gt=0, lt=1, doc="factor of a step after a change of sign")
+    eta_plus: Real = parameter(1.2, gt=1, doc="factor of a step without a change of sign")
+    min_step: Real = parameter(1e-6, gt=0, doc="smallest step, in units of x")
+    max_step: Real = parameter(50.0, gt=0, doc="largest step, in units of x")
 
-    constant_lr = "it sets the first steps alone; these then change by themselves"
+    constant_lr = "it only sets the first steps, which then adapt"
     equation = "Δ ← clip(Δ·(η⁺ if g·g₋ > 0, η⁻ if < 0, 1 if = 0), min, max),  x ← x − Δ·sign(g)  (g ← 0 if g·g₋ < 0)"
-    source = "Riedmiller & Braun (1993), IEEE Int. Conf. on Neural Networks; agrees with torch.optim.Rprop"
+    source = (
+        "iRprop− of Igel & Hüsken (2003), Neurocomputing 50, a variant of Riedmiller & Braun (1993); "
+        "agrees with torch.optim.Rprop"
+    )
 
     def init(self, x: Array) -> Signs:
         return Signs(np.zeros_like(x), np.ones_like(x))
@@ -167,7 +170,7 @@ class Rprop(Optimizer[Signs]):
     def step(self, state: Signs, g: Array, here: Here) -> tuple[Array, Signs]:
         agreement = np.sign(g * state.g)
         factor = np.where(agreement > 0, self.eta_plus, np.where(agreement < 0, self.eta_minus, 1.0))
-        unit = np.where(here.lr > 0, here.lr, 1.0)  # where lr is 0 any velocity will do
+        unit = np.where(here.lr > 0, here.lr, 1.0)  # where lr is 0, the velocity has no effect
         size = np.clip(state.size * factor, self.min_step / unit, self.max_step / unit)
         g = np.where(agreement < 0, 0.0, g)
         return np.sign(g) * size, Signs(g, size)

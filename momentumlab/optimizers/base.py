@@ -1,4 +1,4 @@
-"""What an optimizer is: a filter that turns a stream of gradients into a stream of velocities."""
+"""The optimizer interface: a filter that maps a stream of gradients to a stream of velocities."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,20 +13,20 @@ State = TypeVar("State", bound=tuple[object, ...])
 
 
 class Here(NamedTuple):
-    """Where and when a gradient was taken. Most methods look at the gradient alone.
+    """The point and the iteration of a gradient. Most methods use only the gradient.
 
     Attributes
     ----------
     x
         The current point, ``(dim, lanes)``.
     t
-        The number of this iteration, from 1; ``(lanes,)`` where trials began at different times.
+        The number of this iteration, from 1; ``(lanes,)`` if trials began at different times.
     loss
         The loss at ``x``, ``(lanes,)``.
     lr
         The learning rate that the engine is about to apply, ``(lanes,)``; not to be kept in the state.
     surface
-        The surface itself: its Hessian, its minima.
+        The surface, with its Hessian and minima.
     """
 
     x: Array
@@ -39,7 +39,7 @@ class Here(NamedTuple):
 class Optimizer(ABC, Generic[State]):
     """A rule from gradients to velocities. The engine, and only the engine, applies ``x ← x − lr · velocity``.
 
-    So *velocity* means the same for every optimizer: minus the displacement per unit of lr.
+    *Velocity* therefore means the same for every optimizer: minus the displacement per unit of lr.
 
     A new optimizer is one frozen dataclass below the decorator `optimizer`, with ``init`` and ``step``. Its
     hyperparameters are declared with `momentumlab.registry.parameter`; inside the methods each is a number or has
@@ -49,15 +49,15 @@ class Optimizer(ABC, Generic[State]):
     Attributes
     ----------
     equation
-        The update, in the words of its source.
+        The update, in the notation of its source.
     source
-        The paper, and the library that gives the same path.
+        The paper, and the library that computes the same path.
     default_lr
-        The learning rate where none is given: PyTorch's, or else the paper's, or else that of gradient descent.
+        The default learning rate: that of PyTorch, else of the paper, else of gradient descent.
     constant_lr
-        Why the learning rate must not change in the course of a run; empty if it may follow a schedule.
+        Why the learning rate must be constant during a run; empty if it may follow a schedule.
     needs
-        What a surface must offer beyond its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
+        What a surface must provide besides its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
     """
 
     name: ClassVar[str]
@@ -69,16 +69,16 @@ class Optimizer(ABC, Generic[State]):
 
     @abstractmethod
     def init(self, x: Array) -> State:
-        """The state before the first gradient: a ``NamedTuple`` of arrays whose last axis is the lanes."""
+        """Return the initial state: a ``NamedTuple`` of arrays whose last axis is the lanes."""
 
     @abstractmethod
     def step(self, state: State, g: Array, here: Here) -> tuple[Array, State]:
-        """One iteration.
+        """Compute one iteration.
 
         Parameters
         ----------
         state
-            What `init` or the last step gave.
+            The state returned by `init` or the last step.
         g
             The gradient, ``(dim, lanes)``.
         here
@@ -87,7 +87,7 @@ class Optimizer(ABC, Generic[State]):
         Returns
         -------
         velocity, state
-            The velocity has the shape of ``g``; the state has the shapes that it had.
+            The velocity has the shape of ``g``; the shapes of the state do not change.
         """
 
     @classmethod
@@ -99,7 +99,7 @@ class Optimizer(ABC, Generic[State]):
 
 
 class Stateless(NamedTuple):
-    """The state of an optimizer that remembers nothing."""
+    """The state of an optimizer without memory."""
 
 
 OPTIMIZERS: Registry[Optimizer[Any]] = Registry(
@@ -120,11 +120,11 @@ def optimizer(name: str, *, lr: float, aliases: tuple[str, ...] = ()) -> Callabl
     return enter
 
 
-# What several families declare alike
+# Declarations shared by several families
 
 
 def momentum_parameter(
-    default: float = 0.9, name: str = "momentum", doc: str = "how much of the velocity is kept"
+    default: float = 0.9, name: str = "momentum", doc: str = "share of the velocity that is kept"
 ) -> Any:
     """β of the momentum family."""
     return parameter(default, ge=0, lt=1, aliases=(name,), doc=doc)
@@ -133,25 +133,25 @@ def momentum_parameter(
 def weight_decay_parameter(
     default: float = 0.0, optax: float | None = None, doc: str = "L2 regularisation: adds weight_decay · x to g"
 ) -> Any:
-    """The weight decay, as a part of the gradient unless the text says otherwise."""
+    """Weight decay, by default as a part of the gradient."""
     return parameter(default, ge=0, optax=optax, doc=doc)
 
 
 def dialect_parameter(doc: str) -> Any:
-    """Whose variant: PyTorch's or optax's."""
+    """The variant of PyTorch or of optax."""
     return parameter("pytorch", choices=("pytorch", "optax"), doc=doc)
 
 
 def is_off(value: Real) -> bool:
-    """Whether a hyperparameter is zero in all lanes, so that its term can be left out."""
+    """Return whether a hyperparameter is zero in all lanes, so its term can be skipped."""
     return isinstance(value, float) and value == 0
 
 
 def decayed(g: Array, x: Array, weight_decay: Real) -> Array:
-    """The gradient with weight decay, ``g + weight_decay · x``."""
+    """Return the gradient with weight decay, ``g + weight_decay · x``."""
     return g if is_off(weight_decay) else g + weight_decay * x
 
 
 def per_lane(value: Real | float, x: Array) -> Array:
-    """A number per lane, ``(lanes,)``, from a hyperparameter or a constant."""
+    """Return a number per lane, ``(lanes,)``, from a hyperparameter or a constant."""
     return np.broadcast_to(np.asarray(value, dtype=np.float64), x.shape[1:]).copy()

@@ -1,4 +1,4 @@
-"""Methods that know more than a gradient: the loss of the minimum, or the Hessian. For reference beside the others."""
+"""Reference methods that use more than the gradient: the loss of the minimum, or the Hessian."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from momentumlab.surfaces.base import sum_coordinates
 @optimizer("polyak_step", lr=1.0, aliases=("polyak_sgd",))
 @dataclass(frozen=True, kw_only=True)
 class PolyakStep(Optimizer[Stateless]):
-    """Gradient descent with Polyak's step size, which needs to know the loss f* of the minimum.
+    """Gradient descent with Polyak's step size, which requires the loss f* of the minimum.
 
-    The step would lead to the minimum if the loss were a cone. lr is a factor on it. (In optax.polyak_sgd 0.2.8
-    ``scaling`` divides instead: the two agree at 1.)
+    If the loss were a cone, the step would end at the minimum. lr multiplies it. (In optax.polyak_sgd 0.2.8 ``scaling``
+    divides it; the two agree at 1.)
     """
 
-    max_step: Real = parameter(0.0, ge=0, optax=1.0, doc="the longest step size; 0: no limit")
-    dialect: str = dialect_parameter("optax limits the step size to 1 unless told otherwise, and rests at |g|² ≤ 2⁻⁵²")
+    max_step: Real = parameter(0.0, ge=0, optax=1.0, doc="largest step size; 0: no limit")
+    dialect: str = dialect_parameter("optax limits the step size to 1 by default, and stops at |g|² ≤ 2⁻⁵²")
 
     needs = frozenset({"minimum"})
     equation = "x ← x − lr·(f(x) − f*)/|g|²·g"
@@ -41,9 +41,9 @@ class PolyakStep(Optimizer[Stateless]):
 @optimizer("newton", lr=1.0)
 @dataclass(frozen=True, kw_only=True)
 class Newton(Optimizer[Stateless]):
-    """Newton's method: to the critical point of the local quadratic, be it minimum, saddle or maximum.
+    """Newton's method: a step to the critical point of the local quadratic, whatever its kind.
 
-    Where the Hessian is singular, the shortest such step.
+    If the Hessian is singular, the shortest such step. Minima, saddles and maxima attract it alike.
     """
 
     needs = frozenset({"hessian"})

@@ -32,7 +32,7 @@ class Velocities(NamedTuple):
 
 
 class _OneBuffer(Optimizer[Velocity]):
-    """A method that begins with a velocity of zero."""
+    """A method with one momentum buffer, initially zero."""
 
     def init(self, x: Array) -> Velocity:
         return Velocity(np.zeros_like(x))
@@ -63,16 +63,16 @@ class SGD(Optimizer[Stateless]):
 class Momentum(_OneBuffer):
     """Polyak's heavy ball: the velocity is a decaying sum of all gradients so far.
 
-    A steady gradient is amplified by 1/(1 − β); one that changes its sign in every iteration is damped by 1/(1 + β).
-    This is PyTorch's convention. Where v ← βv + (1 − β)g is used instead (``momentum_ema``), the same path needs
-    lr/(1 − β); where v ← βv − lr·g, the same lr gives the same path as long as lr is constant.
+    A constant gradient is amplified by 1/(1 − β); one that changes sign in every iteration is damped by 1/(1 + β). This
+    is PyTorch's convention. With v ← βv + (1 − β)g (``momentum_ema``), the same path needs lr/(1 − β); with
+    v ← βv − lr·g, the same lr gives the same path as long as lr is constant.
     """
 
     beta: Real = momentum_parameter()
-    dampening: Real = parameter(0.0, ge=0, le=1, doc="takes (1 − dampening) g instead of g into the velocity")
+    dampening: Real = parameter(0.0, ge=0, le=1, doc="adds (1 − dampening) g instead of g to the velocity")
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter(
-        "pytorch dampens neither the very first gradient nor without momentum, optax always"
+        "pytorch does not dampen the first gradient, or without momentum; optax always dampens"
     )
 
     equation = "v ← β v + (1 − dampening) g,  x ← x − lr·v"
@@ -85,7 +85,7 @@ class Momentum(_OneBuffer):
     def step(self, state: Velocity, g: Array, here: Here) -> tuple[Array, Velocity]:
         g = decayed(g, here.x, self.weight_decay)
         if not is_off(self.dampening):
-            # Without momentum PyTorch has no velocity, and nothing to dampen.
+            # Without momentum, PyTorch has no velocity and nothing to dampen.
             is_exempt = ((here.t == 1) | (np.asarray(self.beta) == 0)) & (self.dialect == "pytorch")
             g = np.where(is_exempt, 1.0, 1 - self.dampening) * g
         v = self.beta * state.v + g
@@ -95,11 +95,10 @@ class Momentum(_OneBuffer):
 @optimizer("nesterov", lr=1e-3, aliases=("nag",))
 @dataclass(frozen=True, kw_only=True)
 class Nesterov(_OneBuffer):
-    """Nesterov's accelerated gradient: momentum that takes the gradient where the velocity is about to lead.
+    """Nesterov's accelerated gradient: momentum with the gradient at the look-ahead point.
 
-    Written in the look-ahead variable, as PyTorch and optax do: the point that is shown is the one at which the
-    gradient is taken. The velocity that moves it is g + β v with v already updated; the update of v itself uses the
-    old v.
+    Written in the look-ahead variable, as in PyTorch and optax: the point shown is the one where the gradient is taken.
+    Its velocity is g + β v with the updated v; the update of v uses the old v.
     """
 
     beta: Real = momentum_parameter()
@@ -122,7 +121,7 @@ class Nesterov(_OneBuffer):
 class MomentumEMA(_OneBuffer):
     """Heavy ball with an average instead of a sum: the path of ``momentum`` at lr·(1 − β).
 
-    Its velocity has the size of a gradient whatever β is, so that a good lr depends less on β.
+    The velocity has the size of a gradient for every β, so a good lr depends less on β.
     """
 
     beta: Real = momentum_parameter(doc="decay of the average")
@@ -178,9 +177,9 @@ class AggMo(Optimizer[Velocities]):
 @optimizer("signum", lr=1e-3)
 @dataclass(frozen=True, kw_only=True)
 class Signum(_OneBuffer):
-    """Sign momentum: every coordinate moves by lr, in the direction of its averaged gradient.
+    """Sign momentum: every coordinate moves by lr against the sign of its averaged gradient.
 
-    β = 0 is sign descent. At a constant lr it ends in a cycle of about that size.
+    β = 0 is sign descent. With a constant lr it ends in a cycle of about that size.
     """
 
     beta: Real = momentum_parameter(doc="decay of the average")

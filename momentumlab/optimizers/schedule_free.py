@@ -1,8 +1,8 @@
-"""Schedule-free methods: an average of the iterates takes the place of a decaying learning rate.
+"""Schedule-free methods: an average of the iterates replaces a decaying learning rate.
 
-Three sequences: z takes plain steps, x is the average of all z, and the gradient is taken at y = β x + (1 − β) z, which
-is the point that is shown. All three leave the start together, so that their displacements per unit of lr are what the
-state holds, and the velocity is the displacement of y. lr must be constant for that.
+There are three sequences: z takes plain steps, x is the average of all z, and y = β x + (1 − β) z is the shown point,
+where the gradient is taken. All begin at the start. The state holds their displacements per unit of lr. The velocity is
+the displacement of y, which requires a constant lr.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 from momentumlab.optimizers.base import Here, Optimizer, decayed, optimizer, per_lane, weight_decay_parameter
 from momentumlab.registry import Array, Real, parameter
 
-NO_SCHEDULE = "its average of the iterates takes the place of a schedule, and weighs them alike"
+NO_SCHEDULE = "its average of the iterates replaces a schedule and weights all iterates equally"
 ONE_MEAN = "y is a mean of x and z with one weight"
 
 
@@ -25,7 +25,7 @@ class Sequences(NamedTuple):
 
 
 class ScaledSequences(NamedTuple):
-    """The same, with the second moment of the gradients and the power β₂ᵗ of its correction."""
+    """The sequences, the second moment of the gradients and the power β₂ᵗ of its bias correction."""
 
     z: Array
     x: Array
@@ -34,7 +34,7 @@ class ScaledSequences(NamedTuple):
 
 
 def _averaged(z: Array, x: Array, step: Array, beta: Real, t: Array | int) -> tuple[Array, Array, Array]:
-    """One step of the three sequences: the velocity of y, and the new z and x."""
+    """Return the velocity of y, and the new z and x."""
     y = beta * x + (1 - beta) * z
     z = z + step
     x = x + (z - x) / t
@@ -44,10 +44,10 @@ def _averaged(z: Array, x: Array, step: Array, beta: Real, t: Array | int) -> tu
 @optimizer("schedule_free_sgd", lr=1.0)
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeSGD(Optimizer[Sequences]):
-    """Schedule-free gradient descent: averaging instead of a decay of lr, without knowing when to stop.
+    """Schedule-free gradient descent: averaging instead of a decaying lr, without a fixed number of iterations.
 
-    β = 0 is gradient descent that nobody averages, β towards 1 takes the gradient at the average itself. Shown is y,
-    where gradients are taken; the method's answer is the average x.
+    β = 0 is gradient descent without averaging; as β approaches 1, the gradient is taken at the average. The shown
+    point is y, where gradients are taken; the output of the method is the average x, which is not always better than y.
     """
 
     beta: Real = parameter(
@@ -76,9 +76,9 @@ class ScheduleFreeSGD(Optimizer[Sequences]):
 @optimizer("schedule_free_adamw", lr=2.5e-3)
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeAdamW(Optimizer[ScaledSequences]):
-    """Schedule-free AdamW: the averaging takes the place of Adam's first moment.
+    """Schedule-free AdamW: averaging replaces Adam's first moment.
 
-    Shown is y, where gradients are taken; the method's answer is the average x.
+    The shown point is y, where gradients are taken; the output of the method is the average x.
     """
 
     beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), constant=ONE_MEAN, doc="weight of the average in y")

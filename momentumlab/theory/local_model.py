@@ -147,7 +147,8 @@ class LocalModel:
         Array
             ``(iterations + 1, dim)``
         """
-        path: Array = self._unit_response(iterations) * self.coefficients(start)
+        with np.errstate(all="ignore"):  # diverging paths overflow
+            path: Array = self._unit_response(iterations) * self.coefficients(start)
         return path
 
     def _unit_response(self, iterations: int) -> Array:

@@ -177,7 +177,8 @@ def _best(
 ) -> tuple[dict[str, float], float]:
     """Return the learning rate, and β if there is one, with the best rate over all curvatures."""
     curvatures = sorted({min(curvatures), max(curvatures)})
-    least, most = min(map(abs, curvatures)), max(map(abs, curvatures))
+    most = max(map(abs, curvatures)) or 1.0
+    least = max(min(map(abs, curvatures)), 1e-12 * most)
     has_beta = any(parameter.name == "beta" for parameter in OPTIMIZERS[name].parameters())
     lowest, highest = _lr_range(optimizer_of(name, hyperparameters), curvatures)
     lr_low, lr_high = math.log(1e-2 * lowest), math.log(1e1 * highest)
@@ -285,10 +286,10 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
 
     previous, count = math.nan, 0
     for block in _displacements(model, along):
-        heights = (block * slopes + 0.5 * every * block**2).sum(axis=1)
-        losses = base + heights
         met = np.zeros(len(block), dtype=bool)
         with np.errstate(all="ignore"):
+            heights = (block * slopes + 0.5 * every * block**2).sum(axis=1)
+            losses = base + heights
             if stopping.tolerance is not None:
                 # Differences of heights: the loss itself may be so large that they are lost in rounding.
                 met |= np.abs(np.diff(heights, prepend=previous)) <= stopping.tolerance
@@ -307,7 +308,9 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
 def _displacements(model: LocalModel, along: Array) -> Iterator[Array]:
     """Yield blocks of the predicted path along the eigenvectors, ``(iterations, dim)``."""
     for block in responses(model.optimizer, model.lr, np.array(model.curvatures), model.map, BLOCK):
-        yield block[:, model.groups] * along
+        with np.errstate(all="ignore"):
+            displaced = block[:, model.groups] * along
+        yield displaced
 
 
 def _extrapolated(stopping: Any, model: LocalModel, height: float, base: float, count: int) -> float:

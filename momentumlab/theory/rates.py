@@ -17,6 +17,7 @@ from momentumlab.theory.linear_map import (
     check_constant,
     check_decoupled,
     check_steady,
+    linear_map,
     simulated,
     spectral_radii,
 )
@@ -301,6 +302,7 @@ def _why_different(
     return (
         transient
         or _too_short_when_continued(result, number, model, predicted)
+        or _changing_coefficients(model, int(iterations[-1]), measured)
         or _limit_cycle(result, number)
         or _outside(result, number, model, predicted)
         or "unexplained"
@@ -356,6 +358,20 @@ def _too_short_when_continued(result: Result, number: int, model: LocalModel, pr
         rate = path_rate(displaced[times], times, floor)
         if rate is not None and agrees(rate, predicted):
             return f"the run is too short: the transient lasts about {length:.3g} iterations"
+    return None
+
+
+def _changing_coefficients(model: LocalModel, iterations: int, measured: float) -> str | None:
+    """Return that the coefficients of a method have not converged, if its map of the time has the measured rate."""
+    curvatures = np.array(model.curvatures)
+    lanes = np.full(len(curvatures), model.lr), curvatures
+    try:
+        rates = linear_map(model.optimizer, *lanes, t=max(1, 3 * iterations // 4)).rates
+    except TheoryDoesNotApplyError:
+        return None
+    rate = float(rates[~model.is_flat].max(initial=0.0))
+    if model.map.period == 1 and agrees(measured, rate):
+        return f"the run is too short: the coefficients of {model.optimizer.name} still change with time"
     return None
 
 
