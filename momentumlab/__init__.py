@@ -21,11 +21,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from momentumlab import optimizers as optimizers
+    from momentumlab import schedules as schedules
+    from momentumlab import surfaces as surfaces
     from momentumlab.api import compare as compare
     from momentumlab.api import explore as explore
     from momentumlab.api import load as load
+    from momentumlab.api import predict as predict
+    from momentumlab.api import rerun as rerun
     from momentumlab.api import run as run
     from momentumlab.api import sweep as sweep
+    from momentumlab.api import translate as translate
     from momentumlab.api import tune as tune
     from momentumlab.errors import ConfigError as ConfigError
     from momentumlab.errors import MomentumLabError as MomentumLabError
@@ -42,18 +48,33 @@ if TYPE_CHECKING:
     from momentumlab.search.sweeps import Sweep as Sweep
     from momentumlab.surfaces import SURFACES as SURFACES
     from momentumlab.surfaces import Surface as Surface
+    from momentumlab.surfaces.data.given_arrays import least_squares as least_squares
+    from momentumlab.surfaces.data.given_arrays import logistic as logistic
+    from momentumlab.surfaces.data.given_arrays import mlp as mlp
+    from momentumlab.surfaces.data.given_arrays import softmax as softmax
+    from momentumlab.testing.checking import check as check
 
 __version__ = "0.1.0"
 
+_PACKAGES = ("optimizers", "schedules", "surfaces")
+
 _HOMES = {
+    "check": "testing.checking",
     "compare": "api",
     "explore": "api",
+    "least_squares": "surfaces.data.given_arrays",
     "list_runs": "runs.records",
     "load": "api",
     "load_plugin": "plugins",
+    "logistic": "surfaces.data.given_arrays",
+    "mlp": "surfaces.data.given_arrays",
     "open_run": "runs.read",
+    "predict": "api",
+    "rerun": "api",
     "run": "api",
+    "softmax": "surfaces.data.given_arrays",
     "sweep": "api",
+    "translate": "api",
     "tune": "api",
     "ComparisonResult": "search",
     "Sweep": "search.sweeps",
@@ -83,23 +104,36 @@ __all__ = [
     "Surface",
     "Sweep",
     "__version__",
+    "check",
     "compare",
     "explore",
+    "least_squares",
     "list_runs",
     "load",
     "load_plugin",
+    "logistic",
+    "mlp",
     "open_run",
+    "optimizers",
+    "predict",
+    "rerun",
     "run",
+    "schedules",
+    "softmax",
+    "surfaces",
     "sweep",
+    "translate",
     "tune",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return import_module(f"momentumlab.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'momentumlab' has no attribute '{name}'")
     return getattr(import_module(f"momentumlab.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_PACKAGES})

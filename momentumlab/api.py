@@ -5,15 +5,16 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from momentumlab import engine, stopping
 from momentumlab.config import ConfigNode, load_comparison, load_experiment, node_of
 from momentumlab.config.load import Source
+from momentumlab.config.values import read_starts
 from momentumlab.engine import Outcome
 from momentumlab.errors import (
     ConfigError,
@@ -24,6 +25,7 @@ from momentumlab.errors import (
     TerminatedSweepError,
 )
 from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment
+from momentumlab.keywords import SearchSettings, Settings
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.plugins import attribute_errors, loaded_plugins, shown_path
 from momentumlab.report.reports import ComparisonReport, Report, report_of
@@ -31,12 +33,16 @@ from momentumlab.result import Result
 from momentumlab.runs import write as store
 from momentumlab.runs.layout import PARTIAL, only_one
 from momentumlab.search.planes import best_trials, is_mapped, planes
+from momentumlab.surfaces import Surface
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from momentumlab.executor import OnBlock
+    from momentumlab.keywords import LossFunction
     from momentumlab.report.page import Page
+    from momentumlab.report.prediction_table import PredictionReport
+    from momentumlab.report.translation_table import TranslationReport
     from momentumlab.runs.rerun import Repetition
     from momentumlab.search import ComparisonResult
     from momentumlab.search.sweeps import Sweep
@@ -45,26 +51,90 @@ MOST_RECORDED = 100
 """By default, trajectories are recorded for at most this many trials, or settings with replicates."""
 
 
-def load(source: Source | None = None, **overrides: object) -> Experiment:
+def load(
+    source: Source | None = None,
+    *,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[Settings],
+) -> Experiment:
     """Read and check an experiment without running it.
 
     Parameters
     ----------
     source
         The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
+    gradient
+        The gradient of a ``surface`` that is given as a function.
+    settings
+        Settings whose names are not keyword arguments: ``{"surface.a": 0.1}``, hyperparameters of your own optimizers.
     **overrides
-        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
+        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``.
 
     Raises
     ------
     ConfigError
         With every problem that was found.
     """
-    return load_experiment({} if source is None else source, _nodes(overrides))
+    return _loaded(source, gradient, settings, overrides)
 
 
-def _nodes(overrides: Mapping[str, object]) -> list[ConfigNode]:
-    return [node_of(value, place=f"argument {path}", path=path) for path, value in overrides.items()]
+def _loaded(
+    source: Source | None,
+    gradient: "LossFunction | None",
+    settings: Mapping[str, object] | None,
+    overrides: Mapping[str, object],
+) -> Experiment:
+    source, nodes = _configuration(source, gradient, settings, overrides)
+    return load_experiment(source, nodes)
+
+
+@attribute_errors()
+def _configuration(
+    source: Source | None,
+    gradient: "LossFunction | None",
+    settings: Mapping[str, object] | None,
+    overrides: Mapping[str, object],
+) -> tuple[Source, list[ConfigNode]]:
+    """Return a source and the nodes of its overrides, with registered surfaces in place of functions."""
+    given: dict[str, Any] = {} if settings is None else dict(settings)
+    if twice := sorted(given.keys() & overrides.keys()):
+        raise ConfigError([Problem(place=f"argument {name}", message="is also in 'settings'") for name in twice])
+    given |= overrides
+    own = dict(source) if isinstance(source, Mapping) else {}
+    start = given.get("start", own.get("start"))
+    in_source, in_given = _with_surfaces(own, start, gradient), _with_surfaces(given, start, gradient)
+    if gradient is not None and (in_source, in_given) == (own, given):
+        raise ConfigError([Problem(place="argument gradient", message="needs a surface that is a Python function")])
+    nodes = [node_of(value, place=f"argument {path}", path=path) for path, value in in_given.items()]
+    return in_source if source is None or isinstance(source, Mapping) else source, nodes
+
+
+def _with_surfaces(settings: dict[str, Any], start: object, gradient: "LossFunction | None") -> dict[str, Any]:
+    """Return settings in which functions are replaced by registered surfaces."""
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [replaced(item) for item in value]
+        if not callable(value) or isinstance(value, (type, Surface)):
+            return value
+        from momentumlab.surfaces.functions import surface_of
+
+        return surface_of(value, gradient, _coordinates(start))
+
+    return {key: replaced(value) if key in ("surface", "surfaces") else value for key, value in settings.items()}
+
+
+def _coordinates(start: Any) -> int | None:
+    """Return the number of coordinates of starts; ``None`` if they are those of the surface."""
+    if isinstance(start, str) or hasattr(start, "dimensions"):
+        with suppress(ValueError):
+            return min(read_starts(start, 0).dimensions) or None
+        return None
+    start = start.tolist() if hasattr(start, "tolist") else start
+    if isinstance(start, (list, tuple)) and start:
+        return len(start[0]) if isinstance(start[0], (list, tuple)) else len(start)
+    return None if start is None or isinstance(start, (list, tuple)) else 1
 
 
 def run(
@@ -78,7 +148,9 @@ def run(
     executor: "Executor | None" = None,
     max_trials: int = MAX_TRIALS,
     history_bytes: int = engine.HISTORY_BYTES,
-    **overrides: object,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[Settings],
 ) -> Result:
     """Run an experiment.
 
@@ -103,8 +175,8 @@ def run(
         The maximum number of trials.
     history_bytes
         Memory limit for the trajectories; beyond it every k-th iterate is recorded.
-    **overrides
-        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``, ``**{"surface.a": 0.1}``.
+    gradient, settings, **overrides
+        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``; see `load`.
 
     Raises
     ------
@@ -115,7 +187,7 @@ def run(
     PluginError
         If a user's surface, optimizer or schedule raises an exception.
     """
-    plan = make_plan(load(source, **overrides), max_trials=max_trials)
+    plan = make_plan(_loaded(source, gradient, settings, overrides), max_trials=max_trials)
     how = Execution(
         plots=plots,
         theory=theory,
@@ -137,7 +209,9 @@ def sweep(
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
     max_trials: int = MAX_TRIALS,
-    **overrides: object,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[Settings],
 ) -> "Sweep":
     """Run all combinations of the axes of an experiment without recording trajectories.
 
@@ -159,8 +233,8 @@ def sweep(
         The run folder of an unfinished sweep, of which the missing blocks are run.
     max_trials
         The maximum number of trials.
-    **overrides
-        Settings that replace those of the source: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
+    gradient, settings, **overrides
+        Settings that replace those of the source, see `load`: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
 
     Raises
     ------
@@ -174,7 +248,10 @@ def sweep(
     from momentumlab.search.sweeps import Sweep
 
     folder = None if resume is None else Path(resume)
-    experiment = load(source, **overrides) if folder is None else _unfinished(folder, Experiment, source, overrides)
+    if folder is None:
+        experiment = _loaded(source, gradient, settings, overrides)
+    else:
+        experiment = _unfinished(folder, Experiment, source, {**(settings or {}), **overrides})
     how = Execution(plots=plots, theory=theory, record="none", is_sweep=True, workers=workers, executor=executor)
     plan = make_plan(experiment, max_trials=max_trials if folder is None else experiment.trials)
     return Sweep.of(execute(plan, how, out=None if out is None else Path(out), resume=folder).result)
@@ -244,9 +321,7 @@ def check_record(record: str) -> str:
         If the value is invalid.
     """
     if re.fullmatch(r"auto|all|none|best:[1-9][0-9]{0,2}", record) is None:
-        raise ConfigError(
-            [Problem(place="--record", message=f"'{record}' is not all, none, auto or best:N (N < 1000)")]
-        )
+        raise ConfigError([Problem(place="record", message=f"'{record}' is not all, none, auto or best:N (N < 1000)")])
     return record
 
 
@@ -390,7 +465,9 @@ def compare(
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
     max_trials: int = MAX_SEARCHED,
-    **overrides: object,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[SearchSettings],
 ) -> "ComparisonResult":
     """Compare optimizers, each with the best of the settings that were searched for it.
 
@@ -404,7 +481,7 @@ def compare(
     ----------
     max_trials
         The maximum number of trials with which the search starts on a surface.
-    source, out, plots, workers, executor, resume, **overrides
+    source, out, plots, workers, executor, resume, gradient, settings, **overrides
         As in `sweep`.
 
     Raises
@@ -416,7 +493,8 @@ def compare(
     PluginError
         If a user's surface, optimizer or schedule raises an exception.
     """
-    return _search(source, overrides, {}, max_trials, _searching(plots, workers, executor), out=out, resume=resume)
+    how = Execution(plots=plots, workers=workers, executor=executor)
+    return _search(source, gradient, settings, overrides, {}, max_trials, how, out=out, resume=resume)
 
 
 def tune(
@@ -428,7 +506,9 @@ def tune(
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
     max_trials: int = MAX_SEARCHED,
-    **overrides: object,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[SearchSettings],
 ) -> "ComparisonResult":
     """Search the best hyperparameters: a coarse grid, then finer grids around its best cells.
 
@@ -440,17 +520,15 @@ def tune(
     `TUNING_ZOOMS`.
     """
     defaults = {"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS}
-    how = _searching(plots, workers, executor)
-    return _search(source, overrides, defaults, max_trials, how, out=out, resume=resume)
-
-
-def _searching(plots: bool, workers: int, executor: "Executor | None") -> "Execution":
-    return Execution(plots=plots, workers=workers, executor=executor)
+    how = Execution(plots=plots, workers=workers, executor=executor)
+    return _search(source, gradient, settings, overrides, defaults, max_trials, how, out=out, resume=resume)
 
 
 @attribute_errors()
 def _search(
     source: Source | None,
+    gradient: "LossFunction | None",
+    settings: Mapping[str, object] | None,
     overrides: Mapping[str, object],
     defaults: Mapping[str, object],
     max_trials: int,
@@ -461,11 +539,12 @@ def _search(
 ) -> "ComparisonResult":
     folder = None if resume is None else Path(resume)
     if folder is None:
-        comparison = load_comparison({} if source is None else source, _nodes(overrides), defaults=defaults)
+        source, nodes = _configuration(source, gradient, settings, overrides)
+        comparison = load_comparison(source, nodes, defaults=defaults)
         for experiment in comparison.experiments:
             check_size(experiment, max_trials, place=comparison.name)
     else:
-        comparison = _unfinished(folder, Comparison, source, overrides)
+        comparison = _unfinished(folder, Comparison, source, {**(settings or {}), **overrides})
     return execute_comparison(comparison, how, out=None if out is None else Path(out), resume=folder).result
 
 
@@ -532,7 +611,14 @@ def execute_comparison(
             return store.write_comparison(report, folder, provenance, plots=how.plots)
 
 
-def explore(source: Source | None = None, *, save: str | os.PathLike[str] | None = None, **overrides: object) -> "Page":
+def explore(
+    source: Source | None = None,
+    *,
+    save: str | os.PathLike[str] | None = None,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[Settings],
+) -> "Page":
     """Build the interactive page of an experiment.
 
     Axes of the learning rate and the momentum with up to eight values are refined to a grid.
@@ -543,8 +629,8 @@ def explore(source: Source | None = None, *, save: str | os.PathLike[str] | None
         Path of a YAML file, a mapping of the same form, or an experiment; not needed if the overrides are complete.
     save
         The HTML file to write.
-    **overrides
-        Settings that replace those of the source.
+    gradient, settings, **overrides
+        Settings that replace those of the source; see `load`.
 
     Raises
     ------
@@ -557,10 +643,105 @@ def explore(source: Source | None = None, *, save: str | os.PathLike[str] | None
     """
     from momentumlab.report.page import page
 
-    built = page(load(source, **overrides))
+    built = page(_loaded(source, gradient, settings, overrides))
     if save is not None:
         store.write_file(Path(save), lambda file: file.write(built.html.encode()))
     return built
+
+
+@attribute_errors()
+def predict(
+    source: Source | None = None,
+    *,
+    max_trials: int = MAX_TRIALS,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[Settings],
+) -> "PredictionReport":
+    """Predict rate, oscillation and stability of each trial near each critical point, without running anything.
+
+    Parameters
+    ----------
+    source
+        The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
+    max_trials
+        The maximum number of trials.
+    gradient, settings, **overrides
+        Settings that replace those of the source; see `load`.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the source and the overrides.
+    """
+    from momentumlab.report.prediction_table import PredictionReport
+
+    return PredictionReport(plan=make_plan(_loaded(source, gradient, settings, overrides), max_trials=max_trials))
+
+
+@overload
+def translate(
+    source: str,
+    target: str,
+    *,
+    lr: float | None = None,
+    beta: float | None = None,
+    nesterov: bool = False,
+    dampening: float | None = None,
+    nu: float | None = None,
+    schedule: str = "halved",
+) -> "TranslationReport": ...
+
+
+@overload
+def translate(
+    source: str,
+    target: None = None,
+    *,
+    lr: float | None = None,
+    beta: float | None = None,
+    nesterov: bool = False,
+    dampening: float | None = None,
+    nu: float | None = None,
+    schedule: str = "halved",
+) -> "list[TranslationReport]": ...
+
+
+def translate(
+    source: str,
+    target: str | None = None,
+    *,
+    lr: float | None = None,
+    beta: float | None = None,
+    nesterov: bool = False,
+    dampening: float | None = None,
+    nu: float | None = None,
+    schedule: str = "halved",
+) -> "TranslationReport | list[TranslationReport]":
+    """Translate lr and momentum between the conventions of libraries, and check the result by running both.
+
+    ``translate("keras", "torch", lr=0.01, beta=0.9).hyperparameters``
+
+    Parameters
+    ----------
+    source, target
+        The names of the conventions; without a target, a list with the translation into every other convention.
+    lr, beta, nesterov, dampening, nu
+        The hyperparameters of the source; those that are not given have its defaults.
+    schedule
+        The schedule of lr in the check: ``"halved"``, ``"cosine"`` or ``"warmup"``.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the arguments.
+    """
+    from momentumlab.conventions.reading import argument
+    from momentumlab.report.translation_table import translation_reports
+
+    given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
+    reports = translation_reports(source, target, given, schedule, place=argument)
+    return reports if target is None else reports[0]
 
 
 def rerun(

@@ -409,7 +409,7 @@ class Outcome:
             iterations=self.iterations,
             status_codes=self.codes,
             history=self.recorder.history(self.iterations) if self.recorder else None,
-            notes=self.recorder.notes if self.recorder else (),
+            notes=(*plan.experiment.first_surface.notes, *(self.recorder.notes if self.recorder else ())),
         )
 
 

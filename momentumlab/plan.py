@@ -273,7 +273,7 @@ def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
         memory = experiment.trials * (BYTES_PER_TRIAL + BYTES_PER_COORDINATE * experiment.dimension) / 2**30
         hours = experiment.trials * experiment.stopping.iterations * _seconds_per_update(experiment) / 3600
         message = (
-            f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (see --max-trials); "
+            f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (max_trials); "
             f"they would need {memory:,.1f} GiB and up to {hours:,.1f} hours"
         )
         raise ConfigError([Problem(place=place, message=message)])

@@ -26,6 +26,7 @@ ROOMS = [
     "surfaces",
     "optimizers",
     "noise",
+    "keywords",
     "plugins",
     "conventions",
     "experiment",

@@ -15,7 +15,8 @@ from momentumlab.errors import ConfigError
 from momentumlab.plugins import load_plugin
 from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
-from momentumlab.testing import OPTIMIZER_CONTRACTS, SURFACE_CONTRACTS, check
+from momentumlab.testing import OPTIMIZER_CONTRACTS, SURFACE_CONTRACTS
+from momentumlab.testing.checking import check_entry as check
 from momentumlab.testing.derivatives import central, complex_steps, disagreement
 from momentumlab.testing.templates import plugin_files
 from tests.conftest import Command

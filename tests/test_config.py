@@ -162,7 +162,7 @@ def test_an_optimizer_on_the_command_line_replaces_those_of_the_file(config: Any
 
 def test_python_overrides_are_the_same_road() -> None:
     experiment = momentumlab.load(
-        {"surface": "ravine", "optimizer": "momentum"}, beta=np.linspace(0, 0.5, 3), **{"surface.a": 0.5}
+        {"surface": "ravine", "optimizer": "momentum"}, beta=np.linspace(0, 0.5, 3), settings={"surface.a": 0.5}
     )
     assert experiment.optimizers[0].axes["beta"].values == (0, 0.25, 0.5)
     assert experiment.surface.first["a"] == 0.5
@@ -471,7 +471,7 @@ def test_a_wrong_call_has_the_same_message_everywhere(config: Any) -> None:
 )
 def test_the_name_of_momentum_in_another_optimizer_is_suggested(key: str, optimizer: str, suggestion: str) -> None:
     with pytest.raises(momentumlab.ConfigError) as caught:
-        momentumlab.load({}, **{"surface": "ravine", "optimizer": optimizer, key: 0.9})
+        momentumlab.load(settings={"surface": "ravine", "optimizer": optimizer, key: 0.9})
     assert (f"did you mean '{suggestion}'?" in str(caught.value)) == bool(suggestion)
     assert "--" not in str(caught.value)
 

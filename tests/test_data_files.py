@@ -303,7 +303,7 @@ def test_paths_start_from_the_folder_of_the_configuration_and_else_from_the_curr
     monkeypatch.chdir(tmp_path / "here")
     loaded: Any = momentumlab.load(config).first_surface
     assert (loaded.design.rows, loaded.data) == (4, str(tmp_path / "there" / "t.csv"))
-    overridden: Any = momentumlab.load(config, **{"surface.data": "t.csv"}).first_surface
+    overridden: Any = momentumlab.load(config, settings={"surface.data": "t.csv"}).first_surface
     assert overridden.design.rows == 5
     assert momentumlab.load(momentumlab.load(config)) == momentumlab.load(config)
     mapped: Any = momentumlab.load({"surface": {"name": "mlp", "data": "../there/t.csv"}, "optimizer": "sgd"})

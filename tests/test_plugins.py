@@ -237,7 +237,7 @@ def test_an_experiment_without_anything_of_a_plugin_does_not_need_it(load: Load)
     load()
     assert to_yaml(momentumlab.load(BUILT_IN)).startswith("name:")
     for own in ({"surface": "gully"}, {"optimizer": "ball"}, {"lr": "stairs(0.1)"}, {"lr": "warmup(2, stairs(0.1))"}):
-        text = to_yaml(momentumlab.load(BUILT_IN, **own))
+        text = to_yaml(momentumlab.load(BUILT_IN, settings=own))
         assert re.match(r"# needs --plugin \S*my_lab\.py \(sha256 [0-9a-f]{64}\)\nname:", text), own
 
 

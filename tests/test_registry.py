@@ -84,7 +84,7 @@ def test_the_name_of_a_family_that_is_not_imported_is_taken() -> None:
 def test_classes_are_attributes_of_their_packages() -> None:
     assert surfaces.Ravine is SURFACES["ravine"]
     assert optimizers.Adam is OPTIMIZERS["adam"]
-    assert schedules.CosineDecay is SCHEDULES["cosine"]
+    assert schedules.Cosine is SCHEDULES["cosine"]
     with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
         _ = surfaces.Nonsense
 
@@ -93,7 +93,7 @@ def test_objects_are_settings_in_python() -> None:
     experiment = momentumlab.load(
         surface=surfaces.Ravine(a=0.05),
         optimizer=[optimizers.Momentum(beta=0.3), "adam"],
-        lr=[0.1, schedules.CosineDecay(0.1, 0.01)],
+        lr=[0.1, schedules.Cosine(0.1, 0.01)],
         noise=Gaussian(deviation=0.1),
     )
     assert experiment.surface.first == {"a": 0.05, "b": 9.0}

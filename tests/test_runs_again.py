@@ -298,7 +298,8 @@ def test_figures_that_cannot_be_drawn_are_refused(
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a shell loop over β leaves, the last with a schedule and fewer iterations."""
     folder = tmp_path_factory.mktemp("loop")
-    for i, beta in enumerate((0.0, 0.5, 0.9, "linear(0, 0.9)")):
+    betas: list[float | str] = [0.0, 0.5, 0.9, "linear(0, 0.9)"]
+    for i, beta in enumerate(betas):
         momentumlab.run(
             surface="ravine",
             optimizer="momentum",

@@ -1,7 +1,6 @@
 """The command that tests surfaces and optimizers against the contracts of their kind."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +8,6 @@ import typer
 from momentumlab.cli.application import PREPARING, app, command
 from momentumlab.cli.options import DataFormat, DataOutput, Plugins
 from momentumlab.cli.streams import print_notes, show
-from momentumlab.errors import ConfigError, Problem, UnknownNameError
 
 if TYPE_CHECKING:
     from momentumlab.testing import Finding
@@ -32,13 +30,15 @@ def check(
     Each failure is reported with its place and its most likely cause; the exit code is then 2.
     """
     from momentumlab.report.data import json_text
-    from momentumlab.testing import check as checked
+    from momentumlab.testing.checking import check_entry, entries_of
 
     findings: list[Finding] = []
-    for noun, name in _entries(what):
+    entries, notes = entries_of(what)
+    print_notes(notes)
+    for noun, name in entries:
         if output is DataFormat.TABLE:
             print(f"{noun} {name}")
-        for finding in checked(noun, name):
+        for finding in check_entry(noun, name):
             findings.append(finding)
             if output is DataFormat.TABLE:
                 _print(finding)
@@ -62,45 +62,6 @@ def check(
     sys.stdout.flush()
     if failed:
         raise typer.Exit(2)
-
-
-def _entries(what: list[str]) -> list[tuple[str, str]]:
-    """Return the kind and name of everything to check: what a file adds, or the entries with a name."""
-    from momentumlab.optimizers import OPTIMIZERS
-    from momentumlab.plugins import load_plugin
-    from momentumlab.surfaces import SURFACES
-
-    entries: list[tuple[str, str]] = []
-    problems: list[Problem] = []
-    for word in what:
-        if word.endswith(".py") or Path(word).is_file():
-            try:
-                added = load_plugin(word).entries
-            except ConfigError as error:
-                problems += error.problems
-                continue
-            schedules = [name for noun, name in added if noun == "schedule"]
-            if schedules:
-                print_notes([f"{word}: schedules are not checked ({', '.join(schedules)})"])
-            entries += [entry for entry in added if entry[0] != "schedule"]
-            continue
-        named: list[tuple[str, str]] = []
-        for catalogue in (SURFACES, OPTIMIZERS):
-            try:
-                named.append((catalogue.noun, catalogue.canonical(word)))
-            except UnknownNameError:
-                continue
-            except ConfigError as error:
-                problems += error.problems
-                break
-        else:
-            if not named:
-                message = "is not a file, a surface or an optimizer; see 'momentumlab list surfaces'"
-                problems.append(Problem(place=word, message=message))
-        entries += named
-    if problems:
-        raise ConfigError(problems)
-    return list(dict.fromkeys(entries))
 
 
 def _print(finding: "Finding") -> None:

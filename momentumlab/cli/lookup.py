@@ -114,16 +114,11 @@ def translate(
 
     'momentumlab list conventions' lists the conventions.
     """
-    from momentumlab.conventions import prove
-    from momentumlab.conventions import translate as translated
-    from momentumlab.conventions.reading import read_translation
     from momentumlab.report.data import json_text, strict
-    from momentumlab.report.translation_table import document, translation_tables
+    from momentumlab.report.translation_table import document, translation_reports, translation_tables
 
     given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
-    convention, targets = read_translation(source, target, given)
-    translations = [translated(convention, cls) for cls in targets]
-    proven = [(translation, prove(translation, schedule.value)) for translation in translations]
+    proven = [(each.translation, each.checks) for each in translation_reports(source, target, given, schedule.value)]
     if output is DataFormat.JSON:
         print(json_text(strict(document(proven))))
     else:

@@ -21,6 +21,7 @@ from momentumlab.config.values import (
     read_starts,
 )
 from momentumlab.config.yaml_reader import ConfigNode
+from momentumlab.datasets.in_memory import is_in_memory
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 from momentumlab.experiment import (
     DEFAULT_ACCURACY,
@@ -541,7 +542,7 @@ class _Resolver:
 
 def _absolute_path(text: str, parameter: Parameter, folder: Path | None) -> str:
     """Return the absolute path of a file; a word that the parameter knows, such as a data set, is kept."""
-    if text.partition("(")[0].strip() in parameter.choices or not text:
+    if text.partition("(")[0].strip() in parameter.choices or is_in_memory(text) or not text:
         return text
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     return os.path.normpath(((folder or Path.cwd()) / path).absolute())

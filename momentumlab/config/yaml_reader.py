@@ -313,6 +313,8 @@ def node_of(value: object, place: str, path: str = "", depth: int = 0) -> Config
     """
     if isinstance(value, (Surface, Optimizer)):
         value = _described(value, place)
+    if isinstance(value, type) and issubclass(value, (Surface, Optimizer)):
+        value = getattr(value, "name", value.__name__)
     if isinstance(value, NamedCall):
         return ConfigNode(value=value, place=place, path=path, key_place=place)
     if depth > MAX_DEPTH:

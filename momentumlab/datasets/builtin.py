@@ -11,6 +11,7 @@ import numpy as np
 
 from momentumlab.calls import CallError, NamedCall, as_call, build, parse
 from momentumlab.datasets.data_table import DataTable, bad_file, read
+from momentumlab.datasets.in_memory import is_in_memory, table_of
 from momentumlab.registry import Registry, parameter
 
 FOLDER = Path(__file__).parent / "files"
@@ -122,6 +123,8 @@ BUILT_IN = tuple(DATA_SETS)
 
 def is_built_in(data: str) -> bool:
     """Whether a text names one of these data sets and not a file."""
+    if is_in_memory(data):
+        return True
     return data.partition("(")[0].strip() in DATA_SETS and "/" not in data.partition("(")[0]
 
 
@@ -140,6 +143,8 @@ def load(data: str, *, numeric: bool) -> DataTable:
     ConfigError
         If the call is invalid, the file does not exist or is not a table.
     """
+    if is_in_memory(data):
+        return table_of(data)
     if not is_built_in(data):
         return read(data)
     try:

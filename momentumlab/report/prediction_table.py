@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 
-from momentumlab.plan import Plan
+from momentumlab.plan import Plan, Trial
 from momentumlab.report.labels import Labels, axis_name, point, short
 from momentumlab.report.result_table import setting_cell
 from momentumlab.report.table import Column, Kind, Table
@@ -45,6 +46,76 @@ def predictions(plan: Plan, number: int) -> list[tuple[CriticalPoint, Prediction
         except TheoryDoesNotApplyError as error:
             found.append((critical, str(error)))
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPrediction:
+    """The predictions of one trial.
+
+    Attributes
+    ----------
+    trial
+        Its settings.
+    points
+        The critical points of its surface, the nearest minimum first, each with a prediction or with the reason why
+        theory does not apply there.
+    noise_floor
+        The predicted mean loss above the nearest minimum; ``None`` without noise.
+    """
+
+    trial: Trial
+    points: Sequence[tuple[CriticalPoint, PredictionOrReason]]
+    noise_floor: float | None
+
+    @property
+    def nearest(self) -> Prediction | None:
+        """The prediction near the first of the points; ``None`` if there is none."""
+        first = self.points[0][1] if self.points else NO_POINT
+        return None if isinstance(first, str) else first
+
+    @property
+    def why_not(self) -> str | None:
+        """The reason why `nearest` is ``None``."""
+        first = self.points[0][1] if self.points else NO_POINT
+        return first if isinstance(first, str) else None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class PredictionReport(Sequence[TrialPrediction]):
+    """The predictions of all trials of a plan, one `TrialPrediction` each, computed when it is used."""
+
+    plan: Plan
+
+    def __len__(self) -> int:
+        return self.plan.trials
+
+    @overload
+    def __getitem__(self, number: int) -> TrialPrediction: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[TrialPrediction]: ...
+
+    def __getitem__(self, number: int | slice) -> TrialPrediction | list[TrialPrediction]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(len(self))[number]]
+        number = range(len(self))[number]
+        points = predictions(self.plan, number)
+        floor = _floor(self.plan, number, points) if self.plan.experiment.noise else None
+        return TrialPrediction(trial=self.plan.trial(number), points=points, noise_floor=floor)
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return a row per trial with the columns of the JSON output."""
+        return list(rows(self.plan))
+
+    def tables(self) -> list[Table]:
+        """Return a table with a row per trial and, for a few trials, an explanation of each."""
+        return prediction_tables(self.plan)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(table.text() for table in self.tables())
+
+    def _repr_html_(self) -> str:
+        return "".join(table.html() for table in self.tables())
 
 
 def prediction_tables(plan: Plan) -> list[Table]:

@@ -101,6 +101,10 @@ class Column:
         return replace(self, heading=printable(self.heading), cells=[printable(cell) for cell in self.cells])
 
 
+TEXT_WIDTH = 100
+"""Columns of a table that Python prints."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Columns with a title above and remarks below; without columns, a paragraph.
@@ -145,6 +149,10 @@ class Table:
         too_narrow = [f"too narrow for these columns: {omitted}"] if omitted else []
         for remark in (*meanings, *self.remarks, *too_narrow):
             yield from ([(line, "dim")] for line in _wrapped(printable(remark), width))
+
+    def text(self, width: int = TEXT_WIDTH) -> str:
+        """Return the table as plain text."""
+        return "\n".join("".join(text for text, _ in line).rstrip() for line in self.rendered(width))
 
     def html(self) -> str:
         """Return the table for a notebook."""

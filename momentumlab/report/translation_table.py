@@ -1,10 +1,14 @@
 """``translate``: a translation between conventions with its equations and its check, as tables and as JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from momentumlab.conventions import Check, Convention, Fidelity, Obstacle, Shape, Translation
-from momentumlab.conventions.proof import ITERATIONS, reweighting
+from momentumlab.conventions import Check, Convention, Fidelity, Obstacle, Shape, Translation, prove, translate
+from momentumlab.conventions.proof import ITERATIONS, SCHEDULES, reweighting
+from momentumlab.conventions.reading import option, read_translation
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.registry import did_you_mean
 from momentumlab.report.labels import axis_name, exact, short
 from momentumlab.report.table import Column, Kind, Table
 
@@ -13,6 +17,89 @@ STYLES = {Fidelity.EXACT: "green", Fidelity.CONSTANT_LR: "yellow", Fidelity.NEAR
 
 Checked = tuple[Translation, Sequence[Check]]
 """A translation and the outcome of running both conventions."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class TranslationReport:
+    """A translation and the outcome of running both conventions.
+
+    Attributes
+    ----------
+    translation
+        The two conventions with their hyperparameters.
+    checks
+        The largest differences between both paths on each surface.
+    """
+
+    translation: Translation
+    checks: Sequence[Check]
+
+    @property
+    def source(self) -> Convention[Any]:
+        """The convention that was given."""
+        return self.translation.source
+
+    @property
+    def target(self) -> Convention[Any]:
+        """The convention that was asked for."""
+        return self.translation.target
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """How good the translation is."""
+        return self.translation.fidelity
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether both give the same path, at least while lr is constant."""
+        return self.fidelity is not Fidelity.NEAREST
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The hyperparameters of the target."""
+        return dict(self.target.values)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How both differ, and what to consider."""
+        return tuple(notes(self.translation))
+
+    def summary(self) -> dict[str, Any]:
+        """Return the translation with the keys of the JSON output."""
+        return document([(self.translation, self.checks)])
+
+    def tables(self) -> list[Table]:
+        """Return the equations, code and checks."""
+        return translation_tables([(self.translation, self.checks)])
+
+    def __repr__(self) -> str:
+        return "\n\n".join(table.text() for table in self.tables())
+
+    def _repr_html_(self) -> str:
+        return "".join(table.html() for table in self.tables())
+
+
+def translation_reports(
+    source: str,
+    target: str | None,
+    given: Mapping[str, str | float | bool | None],
+    schedule: str,
+    *,
+    place: Callable[[str], str] = option,
+) -> list[TranslationReport]:
+    """Translate a convention into another one, or into all, and run both; see `read_translation`.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the names and the hyperparameters.
+    """
+    if schedule not in SCHEDULES:
+        message = f"'{schedule}' is not {' or '.join(SCHEDULES)}{did_you_mean(schedule, SCHEDULES)}"
+        raise ConfigError([Problem(place=place("schedule"), message=message)])
+    convention, targets = read_translation(source, target, given, place=place)
+    translations = [translate(convention, cls) for cls in targets]
+    return [TranslationReport(translation=each, checks=prove(each, schedule)) for each in translations]
 
 
 def translation_tables(checked: Sequence[Checked]) -> list[Table]:

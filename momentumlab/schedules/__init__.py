@@ -8,7 +8,7 @@ module       schedules
 `base`       the base class, the registry `SCHEDULES`, tables of values
 ===========  =================================================================
 
-Modules and classes (`CosineDecay`, `Warmup`, …) are imported when they are first used.
+Modules and classes (`Cosine`, `Warmup`, …) are imported when they are first used.
 """
 
 from typing import Any

@@ -17,7 +17,7 @@ from momentumlab.schedules.base import (
 
 @schedule("cosine")
 @dataclass(frozen=True)
-class CosineDecay(Schedule):
+class Cosine(Schedule):
     """Half a cosine wave: slow at first, fast in the middle, slow at the end.
 
     After T updates it stays at ``end``, as in optax; PyTorch's rises again after T_max.

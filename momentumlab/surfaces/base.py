@@ -150,6 +150,11 @@ class Surface(ABC):
         return 0
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results should know about how the loss or its gradient is computed."""
+        return ()
+
+    @property
     def is_sampled(self) -> bool:
         """Whether its gradient is estimated from a part of what it is a sum of."""
         return False

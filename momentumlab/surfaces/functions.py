@@ -1,5 +1,9 @@
-"""Surfaces made of Python functions of NumPy arrays."""
+"""Surfaces from Python functions of a NumPy array."""
 
+import contextlib
+import dataclasses
+import functools
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,164 +11,301 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from momentumlab.errors import DeclarationError
+from momentumlab.errors import ConfigError, Problem
 from momentumlab.registry import Array
-from momentumlab.surfaces.base import Surface
+from momentumlab.surfaces.base import SURFACES, VARIABLE, CriticalKind, CriticalPoint, Intervals, Surface
+
+Function = Callable[[Array], Any]
+"""A function of a point ``(dim,)``: a loss is a number, a gradient has the shape of the point."""
+
+VIEW = (-5.0, 5.0)
+"""Default interval of each coordinate of the view window."""
+
+PROBES = 5
+SEED = 20261121
 
 COMPLEX_STEP = 1e-30
-DIFFERENCE_STEP = float(np.cbrt(np.finfo(np.float64).eps))
-"""Step of central differences, relative to a coordinate above 1; it balances truncation and rounding."""
+"""The imaginary part of a complex step: so small that its square is nothing beside 1."""
 
-Function = Callable[[Any], Any]
+FIRST_DIFFERENCE = float(np.cbrt(np.finfo(float).eps))
+"""Relative step of central differences of the loss, which balances rounding and truncation."""
+
+SECOND_DIFFERENCE = {"given": 1e-5, "complex step": 1e-5, "central differences": 1e-3}
+"""Relative step of central differences of the gradient, by the accuracy of the gradient."""
+
+LARGEST_SEARCHED = 10
+"""In more dimensions no critical points are searched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFunction:
+    """A function of one point, applied to points ``(dim, lanes)``.
+
+    Attributes
+    ----------
+    function
+        The user's function.
+    is_vectorized
+        Whether it is called once with all points. Otherwise it is called point by point.
+    """
+
+    function: Function
+    is_vectorized: bool
+
+    def losses(self, x: Array) -> Array:
+        """Return the loss of each point, ``(lanes,)``."""
+        return self._values(x, x.shape[1:])
+
+    def gradients(self, x: Array) -> Array:
+        """Return the gradient at each point, ``(dim, lanes)``."""
+        return self._values(x, x.shape)
+
+    def _values(self, x: Array, shape: tuple[int, ...]) -> Array:
+        if self.is_vectorized:
+            values = np.asarray(self.function(x))
+        else:
+            columns = [np.asarray(self.function(np.ascontiguousarray(column))) for column in x.T]
+            values = np.stack(columns, axis=-1) if columns else np.empty(shape)
+        if values.shape != shape:
+            raise ValueError(f"the function returned an array of shape {values.shape} for points of shape {x.shape}")
+        return values if values.dtype.kind in "fc" else values.astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSurface(Surface):
-    """A surface whose loss is a Python function; see `from_function`.
+    """A surface defined by a Python function.
+
+    Critical points are found numerically in the view window, unless the minimum is given or the function has to be
+    called point by point; there may be others.
 
     Attributes
     ----------
-    notes
-        How the function is called and differentiated, where that costs speed or accuracy.
+    loss
+        The function.
+    given_gradient
+        Its gradient; ``None`` if it is computed from the function.
+    derivative
+        How the gradient is computed: ``given``, ``complex step`` or ``central differences``.
+    given_minimum
+        The global minimum, if it is known.
     """
 
-    loss_function: ClassVar[Function]
-    gradient_function: ClassVar[Function]
-    notes: ClassVar[tuple[str, ...]]
+    loss: ClassVar[BatchFunction]
+    given_gradient: ClassVar[BatchFunction | None]
+    derivative: ClassVar[str]
+    given_minimum: ClassVar[CriticalPoint | None]
 
     source = "a Python function"
     minima_are = "found"
     lists_all_minima = False
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the functions are called and differentiated."""
+        notes = (
+            [] if self.given_gradient is not None else [f"{self.name}: the gradient is computed by {self.derivative}"]
+        )
+        functions = {"the function": self.loss, "the gradient": self.given_gradient}
+        for noun, each in functions.items():
+            if each is not None and not each.is_vectorized:
+                notes.append(f"{self.name}: {noun} is called once per point; one of arrays (dim, lanes) is faster")
+        return tuple(notes)
+
     def value(self, x: Array) -> Array:
-        return np.asarray(type(self).loss_function(x))
+        return self.loss.losses(x)
 
     def gradient(self, x: Array) -> Array:
-        return np.asarray(type(self).gradient_function(x))
+        if self.given_gradient is not None:
+            return self.given_gradient.gradients(x)
+        differentiate = _complex_step if self.derivative == "complex step" else _central_differences
+        return differentiate(self.loss, x)
 
-
-def from_function(
-    f: Function,
-    gradient: Function | None = None,
-    *,
-    dimension: int = 2,
-    window: Sequence[tuple[float, float]] | None = None,
-    start: Sequence[float] | None = None,
-    name: str | None = None,
-) -> FunctionSurface:
-    """Make a surface of a function.
-
-    Parameters
-    ----------
-    f
-        The loss, ``(dim, lanes) -> (lanes,)``, or of a single point, ``(dim,) -> float``, which is slower.
-    gradient
-        Its gradient, ``(dim, lanes) -> (dim, lanes)`` or ``(dim,) -> (dim,)``. If it is not given, it is computed by a
-        complex step if `f` supports complex numbers, otherwise by central differences.
-    dimension
-        Number of coordinates.
-    window
-        Plotting window, an interval per coordinate; [-2, 2] by default.
-    start
-        Default start; by default, a point between the centre and the corner of the window.
-    name
-        Name in figures and tables; by default, that of the function.
-
-    Raises
-    ------
-    DeclarationError
-        If the results of the functions have the wrong shape.
-    """
-    view = tuple((float(low), float(high)) for low, high in window or [(-2.0, 2.0)] * dimension)
-    low, high = np.array(view).T[:, :, np.newaxis]
-    # More lanes than coordinates: a function of a single point cannot accept both shapes by accident.
-    probe = low + (high - low) * np.random.default_rng(0).uniform(0.05, 0.95, size=(dimension, dimension + 2))
-    notes: list[str] = []
-    loss = _batched(f, probe, "the function", (), notes)
-    if gradient is not None:
-        slope = _batched(gradient, probe, "the gradient", (dimension,), notes)
-    elif _supports_complex(loss, probe):
-        slope = _complex_step(loss)
-    else:
-        slope = _central_differences(loss)
-        notes.append("the gradient is approximated by central differences")
-    title = str(name or getattr(f, "__name__", "function"))
-    label = "function" if title == "<lambda>" else title
-    cls = type(
-        "FunctionSurface",
-        (FunctionSurface,),
-        {
-            "__doc__": f"The function {label}." + "".join(f"\n\n{note[0].upper()}{note[1:]}." for note in notes),
-            "name": label,
-            "formula": f"{label}(x)",
-            "latex": rf"\mathrm{{{label.replace('_', ' ')}}}(x)",
-            "dimension": dimension,
-            "view": view,
-            "start": tuple(map(float, start)) if start is not None else tuple(0.3 * a + 0.7 * b for a, b in view),
-            "loss_function": staticmethod(loss),
-            "gradient_function": staticmethod(slope),
-            "notes": tuple(notes),
-        },
-    )
-    surface: FunctionSurface = cls()
-    return surface
-
-
-def _batched(function: Function, probe: Array, noun: str, shape: tuple[int, ...], notes: list[str]) -> Function:
-    """Return the function over lanes: itself if it accepts them, or else a loop over single points."""
-    try:
-        with np.errstate(all="ignore"):
-            whole = np.asarray(function(probe.copy()))
-            lane = np.asarray(function(probe[:, :1].copy()))
-            is_batched = whole.shape == (*shape, probe.shape[1]) and lane.shape == (*shape, 1)
-            if is_batched and np.allclose(whole[..., :1], lane, rtol=1e-9, equal_nan=True):
-                return function
-    except (ValueError, TypeError, IndexError):
-        pass  # a function of a single point
-
-    def looped(x: Array) -> Array:
-        return np.stack([np.asarray(function(point)) for point in x.T], axis=-1)
-
-    found = np.asarray(function(probe[:, 0].copy())).shape
-    if found != shape:
-        wanted = "(lanes,)" if not shape else "(dim, lanes)"
-        raise DeclarationError(f"{noun} returned the shape {found} for a point: return {wanted} for (dim, lanes)")
-    notes.append(f"{noun} is called once per point; one of arrays (dim, lanes) is faster")
-    return looped
-
-
-def _complex_step(f: Function) -> Function:
-    def gradient(x: Array) -> Array:
-        slopes = np.empty_like(x)
+    def hessian(self, x: Array) -> Array:
+        """Return the Hessian by central differences of the gradient."""
+        columns = []
         for i in range(len(x)):
-            moved = x.astype(np.complex128)
-            moved[i] += 1j * COMPLEX_STEP
-            slopes[i] = np.asarray(f(moved)).imag / COMPLEX_STEP
-        return slopes
-
-    return gradient
-
-
-def _central_differences(f: Function) -> Function:
-    def gradient(x: Array) -> Array:
-        slopes = np.empty_like(x)
-        for i in range(len(x)):
-            step = DIFFERENCE_STEP * np.maximum(1.0, np.abs(x[i]))
+            step = SECOND_DIFFERENCE[self.derivative] * np.maximum(np.abs(x[i]), 1.0)
             above, below = x.copy(), x.copy()
             above[i] += step
             below[i] -= step
-            slopes[i] = (f(above) - f(below)) / (above[i] - below[i])
-        return slopes
+            columns.append((self.gradient(above) - self.gradient(below)) / (above[i] - below[i]))
+        hessian = np.stack(columns, axis=1)
+        return (hessian + hessian.transpose(1, 0, 2)) / 2
 
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return _critical_points(type(self))
+
+
+@functools.lru_cache(maxsize=256)
+def _critical_points(cls: type[FunctionSurface]) -> tuple[CriticalPoint, ...]:
+    from momentumlab.surfaces.expressions.critical import critical_points
+
+    if cls.given_minimum is not None:
+        return (cls.given_minimum,)
+    functions = (cls.loss, cls.given_gradient)
+    if any(each is not None and not each.is_vectorized for each in functions) or len(cls.start) > LARGEST_SEARCHED:
+        return ()
+    return critical_points(cls(), cls.view, calls=len(cls.start) ** 2)
+
+
+@functools.lru_cache(maxsize=256)
+def surface_of(function: Function, gradient: Function | None, dimension: int | None) -> Surface:
+    """Return the surface of a function: the same one for the same arguments, so that results have one name for it."""
+    return from_function(function, gradient, dimension=dimension)
+
+
+def from_function(
+    function: Function,
+    gradient: Function | None = None,
+    *,
+    name: str | None = None,
+    dimension: int | None = None,
+    window: Sequence[Sequence[float]] | None = None,
+    start: Sequence[float] | None = None,
+    minimum: Sequence[float] | None = None,
+) -> Surface:
+    """Return a surface defined by a Python function, registered under its name.
+
+    A function that also accepts points ``(dim, lanes)`` is called once for all trials, if the numbers of a lane do not
+    depend on the other lanes. Otherwise it is called point by point, which is slower.
+
+    Parameters
+    ----------
+    function
+        The loss of a point ``(dim,)``.
+    gradient
+        Its gradient, ``(dim,)``. Without it the gradient is computed by complex steps if the function supports complex
+        numbers, which is exact up to rounding, and otherwise by central differences, with relative errors of about
+        1e-10.
+    name
+        The name in tables; by default that of the function. A number is appended to a name that is taken.
+    dimension
+        The number of coordinates; by default that of ``start``, ``minimum`` or ``window``, or 2.
+    window
+        The view window, an interval per coordinate; by default from -5 to 5.
+    start
+        The default start.
+    minimum
+        The global minimum, if it is known. Otherwise critical points are searched numerically.
+
+    Raises
+    ------
+    ConfigError
+        If an argument does not fit the others, or the function does not return one number at the start.
+    """
+    given = {"start": start, "minimum": minimum, "window": window}
+    dim = dimension or next((len(each) for each in given.values() if each is not None), 2)
+    for argument, each in given.items():
+        if each is not None and len(each) != dim:
+            raise _refused(argument, f"has {len(each)} coordinates, not {dim}")
+    view: Intervals = tuple((float(low), float(high)) for low, high in window or [VIEW] * dim)
+    if any(not -1e100 < low < high < 1e100 for low, high in view):
+        raise _refused("window", "an interval is two finite numbers, the lower one first, as in [[-2, 2], [-1, 1]]")
+    low, high = np.array(view).T
+    if start is None:
+        # Off the diagonals and the centre lines, where gradients of symmetric surfaces vanish.
+        start = [float(f"{number:.2g}") for number in low + np.resize((0.1, 0.72), dim) * (high - low)]
+    first = np.array(start, dtype=np.float64)
+    probes = low + np.random.default_rng(SEED).uniform(size=(PROBES + (dim == PROBES), dim)) * (high - low)
+    probes = np.vstack([first, probes]).T
+    loss = _batched(function, probes, ())
+    given_gradient = None if gradient is None else _batched(gradient, probes, (dim,), argument="gradient")
+    with np.errstate(all="ignore"):
+        lowest = None if minimum is None else np.array(minimum, dtype=np.float64)
+        known = None if lowest is None else float(loss.losses(lowest[:, np.newaxis])[0])
+    word = re.sub(r"\W", "_", name or str(getattr(function, "__name__", ""))).strip("_") or "function"
+    word = _free_name("function" if word == "lambda" or not word[0].isalpha() or VARIABLE.search(word) else word)
+    cls = dataclasses.make_dataclass(
+        "FunctionOf" + word.title().replace("_", ""),
+        [],
+        bases=(FunctionSurface,),
+        namespace={
+            "__doc__": (getattr(function, "__doc__", None) or "A surface defined by a Python function."),
+            "__module__": getattr(function, "__module__", None) or "__main__",
+            "name": word,
+            "formula": f"{word}(x)",
+            "latex": rf"\mathrm{{{word}}}(x)".replace("_", r"\_"),
+            "dimension": dim,
+            "view": view,
+            "start": tuple(first.tolist()),
+            "loss": loss,
+            "given_gradient": given_gradient,
+            "derivative": "given" if gradient is not None else _derivative(loss, probes),
+            "given_minimum": None
+            if lowest is None or known is None
+            else CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=tuple(lowest.tolist()), loss=known),
+        },
+        frozen=True,
+        kw_only=True,
+    )
+    SURFACES.register(word, cls)
+    instance: Surface = cls()
+    return instance
+
+
+def _refused(argument: str, message: str) -> ConfigError:
+    return ConfigError([Problem(place=f"argument {argument}", message=message)])
+
+
+def _free_name(word: str) -> str:
+    """Return the word, or the word with a number if it is taken: earlier results keep their own function."""
+    number, name = 1, word
+    while name in SURFACES:
+        number += 1
+        name = f"{word}_{number}"
+    return name
+
+
+def _batched(function: Function, probes: Array, shape: tuple[int, ...], *, argument: str = "surface") -> BatchFunction:
+    """Return a function for batches, after calling it at some points, of which the first one is the start."""
+    at_once = BatchFunction(function=function, is_vectorized=True)
+    call = at_once.losses if shape == () else at_once.gradients
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(Exception):  # a function of one point only can fail in any way
+            # Lanes are independent: calls with different numbers of points must agree in every bit.
+            parts = [call(probes[:, :1].copy()), call(probes[:, 1:].copy())]
+            if np.array_equal(np.concatenate(parts, axis=-1), call(probes.copy()), equal_nan=True):
+                return at_once
+        first = np.asarray(function(probes[:, 0].copy()))
+    if first.shape != shape or first.dtype.kind not in "biuf":
+        wanted = "a number" if shape == () else f"an array of shape {shape}"
+        found = f"an array of shape {first.shape}" if first.shape else repr(first[()])
+        raise _refused(argument, f"the function returns {found} at {probes[:, 0].tolist()}, not {wanted}")
+    return BatchFunction(function=function, is_vectorized=False)
+
+
+def _derivative(loss: BatchFunction, probes: Array) -> str:
+    """Return ``complex step`` if that agrees with central differences at all points, else ``central differences``."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            differences = _central_differences(loss, probes)
+            exact = _complex_step(loss, probes)
+        except Exception:
+            return "central differences"
+    scale = np.abs(differences).max(axis=0) + 1e-9 * np.abs(loss.losses(probes))
+    is_known = np.isfinite(differences).all(axis=0)
+    agrees = np.abs(exact - differences) <= 1e-5 * scale
+    return "complex step" if agrees[:, is_known].all() and is_known.any() else "central differences"
+
+
+def _complex_step(loss: BatchFunction, x: Array) -> Array:
+    """Differentiate by complex steps (Squire & Trapp 1998, SIAM Review 40)."""
+    gradient = np.empty_like(x)
+    for i in range(len(x)):
+        stepped: Any = x.astype(np.complex128)
+        stepped[i] += 1j * COMPLEX_STEP
+        gradient[i] = loss.losses(stepped).imag / COMPLEX_STEP
     return gradient
 
 
-def _supports_complex(f: Function, probe: Array) -> bool:
-    """Whether the complex step agrees with central differences; abs() and comparisons silently break it."""
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("error")  # casting complex to real is only a warning
-            exact, rough = _complex_step(f)(probe), _central_differences(f)(probe)
-    except Exception:  # any failure of the user's function on complex numbers means that it does not support them
-        return False
-    return bool(np.allclose(exact, rough, rtol=1e-5, atol=1e-6 * np.abs(rough).max(initial=0.0)))
+def _central_differences(loss: BatchFunction, x: Array) -> Array:
+    gradient = np.empty_like(x)
+    for i in range(len(x)):
+        step = FIRST_DIFFERENCE * np.maximum(np.abs(x[i]), 1.0)
+        above, below = x.copy(), x.copy()
+        above[i] += step
+        below[i] -= step
+        gradient[i] = (loss.losses(above) - loss.losses(below)) / (above[i] - below[i])
+    return gradient
