@@ -1,4 +1,4 @@
-"""A comparison as data for other programs: JSON, and CSV of its ranks and of all that was searched."""
+"""JSON of a comparison, and CSV of its ranks and of every setting that was searched."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from momentumlab.search.tuning import Searched
 
 
 def json_document(report: ComparisonReport, **extra: Any) -> dict[str, Any]:
-    """The ranks and the trials of the chosen settings as strict JSON has them; ``extra`` are more members."""
+    """Return the ranks and the trials of the chosen settings as strict JSON; ``extra`` are further members."""
     result = report.result
     return {
         "experiment": result.comparison.name,
@@ -28,7 +28,7 @@ def json_document(report: ComparisonReport, **extra: Any) -> dict[str, Any]:
 
 
 def ranking_csv_text(reports: Iterable[ComparisonReport]) -> str:
-    """A row per surface and optimizer, in order of rank, with one header for all comparisons."""
+    """Return a row per surface and optimizer, in order of rank, with one header for all comparisons."""
     return table_text(
         [
             {"experiment": report.result.comparison.name, **flat(row)}
@@ -39,7 +39,7 @@ def ranking_csv_text(reports: Iterable[ComparisonReport]) -> str:
 
 
 def tuning_csv_text(result: ComparisonResult) -> str:
-    """A row per setting that was tried: over several starts the medians, and how its trials ended."""
+    """Return a row per setting that was searched: medians over the starts, and the counts of each status."""
     rows: list[dict[str, Any]] = []
     for match in result.matches:
         chosen = {standing.number: standing.cell for standing in match.standings}
@@ -49,10 +49,10 @@ def tuning_csv_text(result: ComparisonResult) -> str:
 
 
 def search_arrays(result: ComparisonResult) -> dict[str, NDArray[Any]]:
-    """All that was searched, for each surface and optimizer, counted from 0, as in ``0.2.final_loss``.
+    """Return the arrays of the search per surface and optimizer, both counted from 0, as in ``0.2.final_loss``.
 
     ``final_loss``, ``iterations`` and ``status`` are ``(cells, starts)``; each hyperparameter that was searched is
-    ``(cells,)``, as text where it is no number.
+    ``(cells,)``, as text unless it is a number.
     """
     found: dict[str, NDArray[Any]] = {}
     for i, match in enumerate(result.matches):

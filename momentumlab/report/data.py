@@ -1,4 +1,4 @@
-"""A result as data for other programs: JSON and CSV."""
+"""JSON and CSV of runs and sweeps."""
 
 import csv
 import io
@@ -40,12 +40,12 @@ def json_document(
 
 
 def json_text(document: Any) -> str:
-    """One line of strict JSON; floats are written so that they read back exactly."""
+    """Return one line of strict JSON; floats round-trip."""
     return json.dumps(document, allow_nan=False, ensure_ascii=False)
 
 
 def strict(value: Any) -> Any:
-    """The same data with null for every number that is not finite."""
+    """Replace every non-finite number by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -95,7 +95,7 @@ def csv_rows(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with a column for each number in it; words that are listed share one, and what is not there has none."""
+    """Return a row with a column per number; lists of words share a column, and missing values have none."""
     columns: dict[str, Any] = {}
     for key, value in row.items():
         if key == "hyperparameters":
@@ -114,7 +114,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table_text(rows: list[dict[str, Any]]) -> str:
-    """CSV with every column that a row has."""
+    """Return CSV with the columns of all rows."""
     columns = columns_of(rows)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
@@ -124,7 +124,7 @@ def table_text(rows: list[dict[str, Any]]) -> str:
 
 
 def columns_of(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """Every column that a row has; the columns of later rows take their place among the earlier ones."""
+    """Return the columns of all rows; those of later rows take their place among the earlier ones."""
     columns: list[str] = []
     for row in rows:
         position = 0

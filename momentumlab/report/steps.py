@@ -1,4 +1,4 @@
-"""Every iteration of every trial: its point, gradient, velocity and loss."""
+"""Point, gradient, velocity and loss of every recorded iteration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Step:
     Attributes
     ----------
     gradient
-        The gradient that led to this point: the one at the point before. ``None`` at the start, and where the history
-        does not hold the point before.
+        Gradient at the previous point, which led to this one; ``None`` at the start, and if the history lacks the
+        previous point.
     """
 
     iteration: int
@@ -27,7 +27,7 @@ class Step:
 
 
 def steps_of(result: Result, number: int) -> Iterator[Step]:
-    """The recorded iterations of one trial, the start first."""
+    """Yield the recorded iterations of one trial, beginning with the start."""
     iterations = result.recorded(number)
     path = result.path(number)
     with np.errstate(all="ignore"):
