@@ -18,7 +18,7 @@ import pytest
 import momentumlab
 from momentumlab.runs.find import complete_run
 from momentumlab.runs.layout import only_one
-from momentumlab.runs.records import RunStatus, runs_in
+from momentumlab.runs.records import RunStatus, list_runs
 from tests.conftest import ROOT, Command
 from tests.fuzz.judge import limited
 from tests.test_faults import MOMENTUMLAB, ON_LINUX, begin
@@ -439,11 +439,23 @@ def test_open_run_returns_the_result_that_was_written(name: str, tmp_path: Path)
     made = MADE[name](tmp_path)
     for path in (tmp_path / "latest", str(folder_of(made)), str(folder_of(made))[:-1]):
         opened = momentumlab.open_run(path)
+        if name == "sweep":
+            assert isinstance(opened, momentumlab.Sweep)
+            opened = opened.result
         assert type(opened) is type(made)
         assert repr(opened.summary()) == repr(made.summary())
     (run,) = momentumlab.list_runs(tmp_path)
     assert (run.path, run.status) == (folder_of(made), RunStatus.COMPLETE)
     assert momentumlab.list_runs(tmp_path / "nowhere") == []
+
+
+def test_open_run_returns_the_grids_of_a_sweep(tmp_path: Path) -> None:
+    made = momentumlab.sweep({**RAVINE, "lr": [0.05, 0.1], "beta": [0.0, 0.5, 0.9]}, out=tmp_path, plots=False)
+    opened = momentumlab.open_run(tmp_path / "latest")
+    assert isinstance(opened, momentumlab.Sweep)
+    assert opened.shape == made.shape == (2, 3)
+    assert opened.axes.keys() == made.axes.keys()
+    assert opened.final_loss.tobytes() == made.final_loss.tobytes()
 
 
 # What is written, and by what
@@ -497,5 +509,5 @@ def test_only_run_folders_write_files(tmp_path: Path, monkeypatch: pytest.Monkey
         Writes.is_on = False
     assert {module.split("/")[0] for module, _ in Writes.found} == {"runs"}
     assert all(path.startswith(str(tmp_path / "runs")) for _, path in Writes.found)
-    for folder in runs_in(tmp_path / "runs"):
+    for folder in list_runs(tmp_path / "runs"):
         assert {path.name for path in folder.path.iterdir()} == {*folder.files, "run.json"}

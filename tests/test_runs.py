@@ -30,7 +30,7 @@ from momentumlab.runs.compare import side_by_side
 from momentumlab.runs.find import complete_run, find
 from momentumlab.runs.identity import digest, identity
 from momentumlab.runs.read import load_run
-from momentumlab.runs.records import RunFolder, RunStatus, read_run, runs_in
+from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_run
 from momentumlab.search import ComparisonResult
 from tests.conftest import ROOT, Command
 
@@ -182,7 +182,7 @@ def test_noise_and_replicates_are_read_and_repeated(tmp_path: Path) -> None:
     read = load_run(run_of(folder_of(compared))).comparison
     assert read is not None
     assert repr(read.summary()) == repr(compared.summary())
-    for run in runs_in(tmp_path):
+    for run in list_runs(tmp_path):
         assert json.loads(typed("runs", "rerun", run.path, "--format", "json"))["verdict"] == "identical"
     sides = side_by_side([load_run(run_of(folder_of(result))) for result in (whole, mapped)])
     assert sides.differing == ["beta", "start", "replicate", "seed"]
@@ -348,7 +348,7 @@ def test_changed_bytes_lead_to_a_result_or_a_message(name: str, place: float, co
     message = str(copy)
     try:
         if run is not None:
-            assert load_run(run).digest == digest(load_run(run).results)
+            assert digest(load_run(run).results) == run.record["digest"]
     except OutputError as error:
         message = str(error)
     finally:
@@ -360,7 +360,7 @@ def test_changed_bytes_lead_to_a_result_or_a_message(name: str, place: float, co
 
 
 def test_the_list_agrees_with_the_content_of_the_folders(out: Path, made: dict[str, Result | ComparisonResult]) -> None:
-    listed = {run.path: run for run in runs_in(out)}
+    listed = {run.path: run for run in list_runs(out)}
     assert {*listed} == {folder_of(result) for result in made.values()}
     for name, result in made.items():
         run, folder = listed[folder_of(result)], folder_of(result)
@@ -453,7 +453,7 @@ def test_listing_and_finding_open_only_the_records(out: Path, made: object) -> N
             opened.append(os.fspath(arguments[0]))
 
     sys.addaudithook(watch)
-    found = runs_in(out)
+    found = list_runs(out)
     assert complete_run(out, 64 * "0", kind="run", recorded=0) is None
     watching = False
     own = [Path(path) for path in opened if str(out) in path]
@@ -468,7 +468,7 @@ def test_other_folders_are_not_listed(tmp_path: Path) -> None:
     (tmp_path / "20261399-101533-x").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "20261120-101533-link").symlink_to(tmp_path / "photos")
-    assert runs_in(tmp_path) == []
+    assert list_runs(tmp_path) == []
     assert "there are no runs" in CliRunner().invoke(app, ["runs", "--out", str(tmp_path)]).stderr
     assert typed("runs", "--out", tmp_path / "nowhere", "--format", "json") == "[]\n"
     assert "not a directory" in typed("runs", "--out", tmp_path / "file", code=1)
@@ -504,7 +504,7 @@ def test_without_the_link_latest_is_the_newest_complete_run(out: Path, made: obj
     for folder in out.iterdir():
         if not folder.is_symlink():
             shutil.copytree(folder, tmp_path / folder.name)
-    newest, second, *_ = runs_in(tmp_path)
+    newest, second, *_ = list_runs(tmp_path)
     assert find(["latest"], tmp_path)[0].path == newest.path
     (newest.path / "run.json").unlink()
     assert find(["latest"], tmp_path)[0].path == second.path
@@ -620,7 +620,7 @@ def test_skip_existing_reuses_comparisons(tmp_path: Path) -> None:
         "--skip-existing",
     ]
     assert typed(*arguments) == typed(*arguments)
-    assert len(runs_in(tmp_path)) == 1
+    assert len(list_runs(tmp_path)) == 1
     typed("sweep", "--resume", tmp_path, "--skip-existing", code=2)
 
 

@@ -30,7 +30,7 @@ from momentumlab.runs.find import find
 from momentumlab.runs.layout import only_one
 from momentumlab.runs.plot import drawings
 from momentumlab.runs.read import LoadedRun, load_run
-from momentumlab.runs.records import RunStatus, read_run, runs_in
+from momentumlab.runs.records import RunStatus, list_runs, read_run
 from momentumlab.runs.rerun import PNG_SIGNATURE, Verdict, compare_with_folder, read_png
 from tests.test_runs import MADE, forget_sizes, run_of, typed
 
@@ -49,7 +49,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(out: Path, name: str) -> LoadedRun:
-    return load_run(next(run for run in runs_in(out) if run.name == name))
+    return load_run(next(run for run in list_runs(out) if run.name == name))
 
 
 @pytest.fixture
@@ -138,9 +138,9 @@ def test_a_run_is_repeated_from_its_png_only(out: Path, tmp_path: Path) -> None:
     assert printed == f"{tmp_path / 'figure.png'}: identical to the last bit\n"
     assert not nowhere.exists()
     printed = typed("runs", "rerun", tmp_path / "figure.png", "--out", nowhere, "--keep", "--no-plots")
-    (again,) = (run for run in runs_in(nowhere))
+    (again,) = (run for run in list_runs(nowhere))
     assert printed.splitlines()[1] == str(again.path)
-    assert load_run(again).digest == loaded(out, NAME).digest
+    assert again.record["digest"] == loaded(out, NAME).run.record["digest"]
 
 
 def test_a_png_finds_its_run_folder(out: Path, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_loop_becomes_one_table(loop: Path) -> None:
-    runs = [run.path for run in reversed(runs_in(loop))]
+    runs = [run.path for run in reversed(list_runs(loop))]
     lines = typed("runs", "compare", *runs[:3]).splitlines()
     assert lines[0] == "ravine · momentum · lr = 0.1 · 3 runs"
     assert lines[1].split() == ["β", "iterations", "final", "loss", "final", "point", "status", "run"]
@@ -332,7 +332,7 @@ def test_a_loop_becomes_one_table(loop: Path) -> None:
 
 
 def test_a_loop_becomes_one_figure(loop: Path, tmp_path: Path) -> None:
-    runs = [load_run(run) for run in find([str(run.path) for run in reversed(runs_in(loop))], loop)]
+    runs = [load_run(run) for run in find([str(run.path) for run in reversed(list_runs(loop))], loop)]
     drawn = joined_drawings(side_by_side(runs), "together")
     assert [*drawn] == ["together", "together-velocity"]
     (panel,) = drawn["together"]().axes
@@ -357,7 +357,7 @@ def test_equal_runs_are_labelled_by_their_folders(out: Path, copy: Path) -> None
 def test_an_optional_term_that_one_run_uses_is_a_column(tmp_path: Path) -> None:
     for decay in (0.0, 0.1):
         momentumlab.run(surface="ravine", optimizer="sgd", lr=0.1, weight_decay=decay, out=tmp_path, plots=False)
-    assert side_by_side([load_run(run) for run in runs_in(tmp_path)]).differing == ["weight_decay"]
+    assert side_by_side([load_run(run) for run in list_runs(tmp_path)]).differing == ["weight_decay"]
 
 
 def test_curves_that_cannot_share_an_axis_are_refused(out: Path, tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_curves_that_cannot_share_an_axis_are_refused(out: Path, tmp_path: Path)
     sweep, plain = loaded(out, "sweep").run.path, loaded(out, NAME).run.path
     assert "no trajectories" in typed("runs", "compare", sweep, "--figure", tmp_path / "x.png", code=2)
     assert "ends in .png" in typed("runs", "compare", plain, "--figure", tmp_path / "x.svg", code=2)
-    (line,) = runs_in(tmp_path)
+    (line,) = list_runs(tmp_path)
     assert "coordinates" in typed("runs", "compare", plain, line.path, "--figure", tmp_path / "x.png", code=2)
     assert "trials by final loss" in typed("runs", "compare", plain, sweep)
 
@@ -492,7 +492,7 @@ def test_a_link_to_a_run_folder_is_not_removed(copy: Path, tmp_path: Path) -> No
     link = tmp_path / "runs" / "20260101-000000-link"
     link.symlink_to(copy)
     assert "symbolic link" in typed("runs", "rm", link, "--yes", code=1)
-    assert load_run(run_of(link)).digest == load_run(run_of(copy)).digest
+    assert load_run(run_of(link)).results[0].trials == load_run(run_of(copy)).results[0].trials
 
 
 def test_a_folder_without_a_readable_record_is_not_removed(copy: Path) -> None:
@@ -503,9 +503,9 @@ def test_a_folder_without_a_readable_record_is_not_removed(copy: Path) -> None:
 
 def test_a_folder_with_foreign_files_does_not_keep_the_others(out: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    for run in runs_in(out):
+    for run in list_runs(out):
         shutil.copytree(run.path, runs / run.path.name)
-    kept, *others = (run.path for run in runs_in(runs))
+    kept, *others = (run.path for run in list_runs(runs))
     (kept / "notes.txt").write_text("mine")
     done = CliRunner().invoke(app, ["runs", "rm", *map(str, [kept, *others]), "--yes"])
     assert (done.exit_code, done.stdout.splitlines()) == (1, [str(path) for path in others])
@@ -527,7 +527,7 @@ def test_latest_points_to_the_newest_run_that_is_left(tmp_path: Path) -> None:
     for name in ("a", "b"):
         momentumlab.run(surface="booth", optimizer="sgd", iterations=1, name=name, out=tmp_path, plots=False)
     typed("runs", "rm", "latest", "--out", tmp_path, "--yes")
-    (left,) = runs_in(tmp_path)
+    (left,) = list_runs(tmp_path)
     assert left.name == "a"
     assert (tmp_path / "latest").resolve() == left.path.resolve()
     typed("runs", "rm", "latest", "--out", tmp_path, "--yes")

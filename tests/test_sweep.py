@@ -320,8 +320,8 @@ def test_run_and_sweep_are_one_road(command: Command, tmp_path: Path) -> None:
     tables = [command(verb, *SWEEP[1:]).stdout.splitlines() for verb in ("sweep", "run")]
     assert tables[0][:-1] == tables[1][:-1]
     folders = [tmp_path / table[-1] for table in tables]
-    names = {"experiment.yaml", "summary.csv", "result.json", "sweep.npz", "map_iterations.png", "map_loss.png",
-             "map_status.png"}  # fmt: skip
+    names = {"experiment.yaml", "summary.csv", "result.json", "run.json", "sweep.npz", "map_iterations.png",
+             "map_loss.png", "map_status.png"}  # fmt: skip
     for folder in folders:
         assert {path.name for path in folder.iterdir()} == names
         assert np.array_equal(imread(folder / "map_loss.png"), imread(folders[0] / "map_loss.png"))

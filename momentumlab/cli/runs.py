@@ -64,11 +64,11 @@ SeveralRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths,
 Yes = Annotated[bool, option(None, "--yes", "-y", help="Remove without asking.")]
 
 
-def _runs_in(out: Path) -> "list[RunFolder]":
-    from momentumlab.runs.records import runs_in
+def _list_runs(out: Path) -> "list[RunFolder]":
+    from momentumlab.runs.records import list_runs
 
     try:
-        return runs_in(out)
+        return list_runs(out)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -102,7 +102,7 @@ def list_runs(
             optimizer=optimizer,
             status=None if status is None else status.value,
         )
-        every = _runs_in(out)
+        every = _list_runs(out)
         chosen = [run for run in every if conditions.includes(run)]
         if limit is None:
             limit = listing.MOST_ROWS if output is Format.TABLE else 0
@@ -317,7 +317,7 @@ def clean(
 ) -> None:
     """Remove the folders of interrupted runs after asking. Running, complete and damaged runs stay."""
     with reported():
-        interrupted = [run for run in _runs_in(out) if run.status.label == "interrupted"]
+        interrupted = [run for run in _list_runs(out) if run.status.label == "interrupted"]
         removable = [run for run in interrupted if partial or not run.is_resumable]
         if len(removable) < len(interrupted):
             names = ", ".join(printable(run.path.name) for run in interrupted if run not in removable)

@@ -3,8 +3,8 @@
 import math
 import os
 import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -20,107 +20,72 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 _PLAIN_KINDS = "fiubU"
 """Kinds of NumPy types that are read: numbers, truth values and texts."""
 
+ArrayType = tuple[type[np.generic] | None, tuple[int, ...] | int]
+"""Type (None for every plain type) and shape (-1 for every length) of an array, or its number of elements."""
 
-class ArrayFile:
-    """An ``.npz`` file as `numpy.savez` writes it: without compression, so that no array is longer than the file.
 
-    Attributes
+def read_arrays(
+    path: Path, expected: Mapping[str, ArrayType], *, optional: Collection[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """Read arrays of an ``.npz`` file as `numpy.savez` writes it, without compression.
+
+    Parameters
     ----------
-    shapes
-        Shape of each array, by name.
+    path
+        The file.
+    expected
+        Names of the arrays with their types and shapes.
+    optional
+        Names that may be missing.
 
     Raises
     ------
     DamageError
-        If it is missing, cannot be read, or holds anything but plain arrays.
+        If the file or an array is missing, cannot be read, or has another type or shape.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
-        self._file = open_regular(path)
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        self._types: dict[str, np.dtype[Any]] = {}
+    found: dict[str, NDArray[Any]] = {}
+    with os.fdopen(open_regular(path), "rb") as file:
         try:
-            self._zip = zipfile.ZipFile(self._file)
-            for info in self._zip.infolist():
-                self._check(info)
-        except DamageError:
-            self._file.close()
-            raise
+            length = os.fstat(file.fileno()).st_size
+            with zipfile.ZipFile(file) as archive:
+                names = set(archive.namelist())
+                for name, (dtype, shape) in expected.items():
+                    if f"{name}.npy" in names:
+                        found[name] = _read_array(archive, name, dtype, shape, length)
+                    elif name not in optional:
+                        raise DamageError(f"has no array '{name}'")
+        except DamageError as error:
+            raise DamageError(f"{path.name} {error}") from None
         except Exception as error:  # zipfile and NumPy report damage with a dozen types of exceptions
-            self._file.close()
-            raise self._damage(error) from None
+            raise DamageError(f"{path.name} cannot be read ({str(error)[:150]})") from None
+    return found
 
-    def __enter__(self) -> "ArrayFile":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._zip.close()
-        self._file.close()
+def _read_array(
+    archive: zipfile.ZipFile, name: str, dtype: type[np.generic] | None, shape: tuple[int, ...] | int, limit: int
+) -> NDArray[Any]:
+    """Read an array after comparing what its headers claim with what is expected and with the size of the file."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size > limit:
+        raise DamageError(f"has '{name}' compressed, encrypted or longer than the file")
+    with archive.open(info) as member:
+        found_shape, _, found_type = _HEADERS[npy.read_magic(member)](member, max_header_size=LONGEST_HEADER)
+        header_size = member.tell()
+    if found_type.kind not in _PLAIN_KINDS or (dtype is not None and found_type.newbyteorder("=") != np.dtype(dtype)):
+        raise DamageError(f"has '{name}' of type {found_type} instead of {np.dtype(dtype) if dtype else 'numbers'}")
 
-    def _damage(self, reason: object) -> DamageError:
-        return DamageError(f"{self.name} cannot be read ({str(reason)[:150]})")
-
-    def _check(self, info: zipfile.ZipInfo) -> None:
-        """Compare what the headers of an array claim with the size of the file."""
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise self._damage(f"{info.filename} is compressed or encrypted")
-        if not 0 <= info.file_size <= os.fstat(self._file.fileno()).st_size:
-            raise self._damage(f"{info.filename} is longer than the file")
-        with self._zip.open(info) as member:
-            read_header = _HEADERS.get(npy.read_magic(member))
-            if read_header is None:
-                raise self._damage(f"{info.filename} has an unknown version")
-            shape, _, dtype = read_header(member, max_header_size=LONGEST_HEADER)
-            begin = member.tell()
-        if dtype.kind not in _PLAIN_KINDS:
-            raise self._damage(f"{info.filename} does not hold plain numbers")
-        if any(length < 0 for length in shape) or begin + math.prod(shape) * dtype.itemsize != info.file_size:
-            raise self._damage(f"{info.filename} does not have the length that it claims")
-        name = info.filename.removesuffix(".npy")
-        self.shapes[name], self._types[name] = shape, dtype
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a required array.
-
-        Raises
-        ------
-        DamageError
-            If there is no such array.
-        """
-        if name not in self.shapes:
-            raise DamageError(f"{self.name} has no array '{name}'")
-        return self.shapes[name]
-
-    def read(self, name: str, dtype: type[np.generic] | None, *shape: int) -> NDArray[Any]:
-        """Read a required array.
-
-        Parameters
-        ----------
-        name
-            Name of the array.
-        dtype
-            Required type; None accepts every plain type.
-        *shape
-            Required shape; -1 accepts every length.
-
-        Raises
-        ------
-        DamageError
-            If it is missing, has another type or shape, or cannot be read.
-        """
-        found = self.shape(name)
-        fits = len(found) == len(shape) and all(want in (-1, have) for have, want in zip(found, shape, strict=True))
-        if not fits:
-            expected = " × ".join("any" if want == -1 else str(want) for want in shape) or "a single number"
-            raise DamageError(f"{self.name}: '{name}' has shape {found} instead of {expected}")
-        if dtype is not None and self._types[name].newbyteorder("=") != np.dtype(dtype):
-            raise DamageError(f"{self.name}: '{name}' has type {self._types[name]} instead of {np.dtype(dtype)}")
-        try:
-            with self._zip.open(f"{name}.npy") as member:
-                array: NDArray[Any] = npy.read_array(member, allow_pickle=False, max_header_size=LONGEST_HEADER)
-        except Exception as error:
-            raise self._damage(f"{name}: {error}") from None
-        return array
+    # A product of negative lengths would be a plausible size.
+    elements = math.prod(found_shape) if min(found_shape, default=0) >= 0 else -1
+    if isinstance(shape, int):
+        fits = elements == shape
+    else:
+        fits = len(found_shape) == len(shape) and all(
+            length in (-1, found) for length, found in zip(shape, found_shape, strict=True)
+        )
+    if not fits or elements < 0 or header_size + elements * found_type.itemsize != info.file_size:
+        raise DamageError(
+            f"has '{name}' of shape {found_shape} instead of {shape}, or of another length than it claims"
+        )
+    with archive.open(info) as member:
+        array: NDArray[Any] = npy.read_array(member, allow_pickle=False, max_header_size=LONGEST_HEADER)
+    return array

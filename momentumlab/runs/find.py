@@ -6,7 +6,7 @@ from pathlib import Path
 
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.runs.layout import LATEST, DamageError
-from momentumlab.runs.records import RunFolder, RunStatus, read_record, read_run, runs_in
+from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_record, read_run
 
 MOST_NAMED = 5
 """Number of run folders that a message about an ambiguous prefix names."""
@@ -81,7 +81,7 @@ def _latest(out: Path) -> RunFolder:
             run = read_run(out / link.readlink())
             if run is not None and run.status is RunStatus.COMPLETE:
                 return run
-        run = next((run for run in runs_in(out) if run.status is RunStatus.COMPLETE), None)
+        run = next((run for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)
     except OSError as error:
         raise _problem(LATEST, f"{out}: {(error.strerror or str(error)).lower()}") from None
     if run is None:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -70,7 +71,7 @@ def data_files(experiment: Experiment | Comparison) -> list[dict[str, str]]:
 def sha256_of(path: Path) -> str | None:
     """Return the SHA-256 of a regular file; None if it cannot be read."""
     try:
-        with open_regular(path.resolve()) as file:
+        with os.fdopen(open_regular(path.resolve()), "rb") as file:
             found = hashlib.sha256()
             while chunk := file.read(2**20):
                 found.update(chunk)

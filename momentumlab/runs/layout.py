@@ -57,7 +57,7 @@ def local_time(moment: datetime) -> datetime:
 # Writing
 
 
-def write(path: Path, content: Callable[[BinaryIO], object], *, sync: bool = False) -> None:
+def write(path: Path, content: str | Callable[[BinaryIO], object], *, is_synced: bool = False) -> None:
     """Write a file under a temporary name and rename it when it is complete.
 
     Parameters
@@ -65,8 +65,8 @@ def write(path: Path, content: Callable[[BinaryIO], object], *, sync: bool = Fal
     path
         Destination; an existing file is replaced.
     content
-        Writes the content into an open file.
-    sync
+        The text, or a function that writes into an open file.
+    is_synced
         Whether to wait for the disk before renaming.
 
     Raises
@@ -78,10 +78,12 @@ def write(path: Path, content: Callable[[BinaryIO], object], *, sync: bool = Fal
     stopping.unfinished.add(temporary)
     try:
         with temporary.open("wb") as file:
-            content(file)
-            if sync:
-                file.flush()
-                _sync(file.fileno())
+            if isinstance(content, str):
+                file.write(content.encode())
+            else:
+                content(file)
+        if is_synced:
+            sync(temporary)
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):
@@ -93,55 +95,25 @@ def write(path: Path, content: Callable[[BinaryIO], object], *, sync: bool = Fal
         stopping.unfinished.discard(temporary)
 
 
-def write_text(path: Path, text: str, *, sync: bool = False) -> None:
-    """Write a text like `write`."""
-    write(path, lambda file: file.write(text.encode()), sync=sync)
-
-
-def sync_files(folder: Path) -> None:
-    """Wait until all files of a folder and the folder itself are on the disk.
-
-    One wait for all files is cheaper than a wait after each of them.
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; do nothing where that is not supported.
 
     Raises
     ------
     OSError
         If the disk reports an error.
     """
-    with os.scandir(folder) as entries:
-        paths = [each.path for each in entries if each.is_file(follow_symlinks=False) and each.name[0] != "."]
-    for path in paths:
-        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-        try:
-            _sync(descriptor)
-        finally:
-            os.close(descriptor)
-    sync_directory(folder)
-
-
-def sync_directory(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk; do nothing where the file system does not support that.
-
-    Raises
-    ------
-    OSError
-        If the disk reports an error.
-    """
-    if os.name == "nt":
+    is_windows = os.name == "nt"
+    if is_windows and path.is_dir():
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _sync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(descriptor: int) -> None:
+    descriptor = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -165,8 +137,13 @@ def output_errors(path: Path) -> Iterator[None]:
 # Reading
 
 
-def open_regular(path: str | os.PathLike[str], *, buffering: int = -1) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> int:
     """Open a regular file for reading. Pipes, devices and links are refused without waiting for them.
+
+    Returns
+    -------
+    descriptor
+        Of the open file; the caller closes it, such as ``with os.fdopen(open_regular(path), "rb") as file``.
 
     Raises
     ------
@@ -176,7 +153,7 @@ def open_regular(path: str | os.PathLike[str], *, buffering: int = -1) -> Binary
     try:
         descriptor = os.open(path, _READING)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return os.fdopen(descriptor, "rb", buffering)
+            return descriptor
         os.close(descriptor)
         reason = "is not a regular file"
     except FileNotFoundError:
@@ -195,15 +172,17 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
     DamageError
         If it cannot be read or is larger.
     """
-    name = os.path.basename(path)  # noqa: PTH119
-    with open_regular(path, buffering=0) as file:
-        try:
-            content = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1) or b""
-        except OSError as error:
-            raise DamageError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    if len(content) > limit:
-        raise DamageError(f"{name} is larger than {limit:,} bytes")
-    return content
+    descriptor = open_regular(path)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > limit:
+            raise DamageError(f"{os.path.basename(path)} is larger than {limit:,} bytes")  # noqa: PTH119
+        return os.read(descriptor, size)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DamageError(f"{os.path.basename(path)} cannot be read: {reason}") from None  # noqa: PTH119
+    finally:
+        os.close(descriptor)
 
 
 # The lock
@@ -294,11 +273,12 @@ def sizes_in(folder: str | os.PathLike[str]) -> tuple[int, dict[str, int | None]
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # renamed or removed since the folder was read
                 continue
-            is_file = stat.S_ISREG(status.st_mode)
-            sizes[entry.name] = status.st_size if is_file else None
-            if is_file:
+            if stat.S_ISREG(status.st_mode):
                 total += status.st_size
-            elif entry.name == BLOCKS and stat.S_ISDIR(status.st_mode):
+                sizes[entry.name] = status.st_size
+                continue
+            sizes[entry.name] = None
+            if entry.name == BLOCKS and stat.S_ISDIR(status.st_mode):
                 with suppress(OSError):
                     total += sizes_in(entry.path)[0]
     return total, sizes

@@ -1,10 +1,10 @@
 """Reader of run folders: the results that were written, without computing them again."""
 
 import functools
-import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,20 +15,21 @@ from numpy.typing import NDArray
 
 from momentumlab.config import load_text
 from momentumlab.errors import ConfigError, OutputError
-from momentumlab.experiment import Comparison, Experiment
+from momentumlab.experiment import Choice, Comparison, Experiment
 from momentumlab.plan import Plan, make_plan
 from momentumlab.plugins import load_plugin, loaded_plugins
 from momentumlab.report.figure_files import file_suffixes
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import History, Result, Status
-from momentumlab.runs.arrays import ArrayFile
+from momentumlab.runs.arrays import ArrayType, read_arrays
 from momentumlab.runs.find import find
 from momentumlab.runs.identity import digest, sha256_of
 from momentumlab.runs.layout import COMPARISON, RESULT, SWEEP, DamageError, read_bytes
-from momentumlab.runs.records import RunFolder, RunStatus
+from momentumlab.runs.records import Check, RunFolder, RunStatus, read_json
 from momentumlab.search import ComparisonResult
 from momentumlab.search.comparison import judged
 from momentumlab.search.planes import array_prefixes, best_trials, planes
+from momentumlab.search.sweeps import Sweep
 from momentumlab.search.tuning import Searched
 
 CODES = {status.label: status.code for status in Status}
@@ -38,6 +39,13 @@ LARGEST_RESULT = 2**26
 
 LARGEST_EXPERIMENT = 2**20
 """Bytes of the largest ``experiment.yaml`` that is read."""
+
+_RESULT: dict[str, Check] = {
+    "trials": lambda value: isinstance(value, list),
+    "notes": lambda value: isinstance(value, list) and all(isinstance(note, str) for note in value),
+    "provenance": lambda value: isinstance(value, dict),
+}
+"""Keys of ``result.json`` that are read, each with a check of its value."""
 
 
 class MissingInputError(OutputError):
@@ -81,11 +89,6 @@ class LoadedRun:
         """The report of the whole comparison, if it is one."""
         return None if self.comparison is None else ComparisonReport(result=self.comparison)
 
-    @cached_property
-    def digest(self) -> str:
-        """See `momentumlab.runs.identity.digest`."""
-        return digest(self.results)
-
     @property
     def kind(self) -> str:
         """Kind of the folder; see `momentumlab.runs.layout`."""
@@ -97,8 +100,8 @@ class LoadedRun:
         return self.kind == SWEEP
 
 
-def open_run(path: str | os.PathLike[str]) -> Result | ComparisonResult:
-    """Read the result in a run folder.
+def open_run(path: str | os.PathLike[str]) -> Result | Sweep | ComparisonResult:
+    """Read what a run folder holds: what `run`, `sweep`, `compare` or `tune` returned.
 
     Parameters
     ----------
@@ -114,7 +117,9 @@ def open_run(path: str | os.PathLike[str]) -> Result | ComparisonResult:
     """
     (run,) = find([os.fspath(path)], Path("runs"))
     loaded = load_run(run)
-    return loaded.comparison or loaded.results[0]
+    if loaded.comparison is not None:
+        return loaded.comparison
+    return Sweep.of(loaded.results[0]) if loaded.is_sweep else loaded.results[0]
 
 
 def load_run(run: RunFolder) -> LoadedRun:
@@ -130,16 +135,33 @@ def load_run(run: RunFolder) -> LoadedRun:
     OutputError
         If the folder is not complete, or its content is damaged.
     """
-    _require_complete(run)
-    try:
-        loaded = _load(run, _read_experiment(run, run.path / "experiment.yaml"))
-    except (DamageError, ConfigError) as error:
-        raise OutputError(f"{run.path}: is damaged: {error}") from None
-    except OSError as error:
-        raise OutputError(f"{run.path}: {(error.strerror or str(error)).lower()}") from None
-    if run.record["digest"] != loaded.digest:
-        raise OutputError(f"{run.path}: is damaged: the stored numbers differ from those that were written")
-    return loaded
+    with _damage_reported(run):
+        experiment = _read_experiment(run, "experiment.yaml")
+        document = read_json(f"{run.path / RESULT}", _RESULT, LARGEST_RESULT)
+        kind, provenance = run.record["kind"], document["provenance"]
+        if isinstance(experiment, Comparison) != (kind == COMPARISON):
+            raise DamageError(f"experiment.yaml is not that of a {kind}")
+
+        recorded: Result | None = None
+        comparison: ComparisonResult | None = None
+        if isinstance(experiment, Comparison):
+            comparison = _read_comparison(run, experiment, document)
+            results = comparison.results
+        else:
+            read = _read_sweep if kind == SWEEP else _read_trials
+            result = replace(read(run, experiment, document), notes=tuple(document["notes"]), run_folder=run.path)
+            recorded = _read_best_trials(run, result) if kind == SWEEP and run.record["recorded"] else None
+            results = (result,)
+        if digest(results) != run.record["digest"]:
+            raise DamageError("the stored numbers differ from those that were written")
+    return LoadedRun(
+        run=run,
+        experiment=experiment,
+        results=results,
+        recorded=recorded,
+        comparison=comparison,
+        provenance=provenance,
+    )
 
 
 def stored_document(run: RunFolder) -> dict[str, Any]:
@@ -150,30 +172,35 @@ def stored_document(run: RunFolder) -> dict[str, Any]:
     OutputError
         If it cannot be read.
     """
-    _require_complete(run)
-    try:
-        document = _read_result(run.path / RESULT)
-    except DamageError as error:
-        raise OutputError(f"{run.path}: is damaged: {error}") from None
+    with _damage_reported(run):
+        document = read_json(f"{run.path / RESULT}", _RESULT, LARGEST_RESULT)
     return {key: value for key, value in document.items() if key not in ("format", "settings", "provenance", "notes")}
 
 
-def _require_complete(run: RunFolder) -> None:
+@contextmanager
+def _damage_reported(run: RunFolder) -> Iterator[None]:
+    """Refuse a folder that is not complete, and turn everything that cannot be read into an `OutputError`."""
     if run.is_resumable:
         raise OutputError(f"{run.path}: is not finished; continue with: momentumlab sweep --resume {run.path}")
     if run.status is not RunStatus.COMPLETE:
         raise OutputError(f"{run.path}: is {run.status.label}: {run.problem}")
+    try:
+        yield
+    except (DamageError, ConfigError) as error:
+        raise OutputError(f"{run.path}: is damaged: {error}") from None
+    except OSError as error:
+        raise OutputError(f"{run.path}: {(error.strerror or str(error)).lower()}") from None
 
 
 # Plug-ins and data files
 
 
-def _read_experiment(run: RunFolder, path: Path) -> Experiment | Comparison:
-    missing = load_plugins_of(run)
+def _read_experiment(run: RunFolder, name: str) -> Experiment | Comparison:
+    missing = _load_plugins(run)
     try:
-        return load_text(read_bytes(path, LARGEST_EXPERIMENT).decode(), str(path))
+        return load_text(read_bytes(run.path / name, LARGEST_EXPERIMENT).decode(), str(run.path / name))
     except UnicodeDecodeError:
-        raise DamageError(f"{path.name} is not UTF-8") from None
+        raise DamageError(f"{name} is not UTF-8") from None
     except ConfigError:
         for data in run.record["data"]:
             found = sha256_of(Path(data["file"]))
@@ -184,15 +211,18 @@ def _read_experiment(run: RunFolder, path: Path) -> Experiment | Comparison:
         raise MissingInputError("\n".join(f"{run.path}: {each}" for each in missing)) from None
 
 
-def load_plugins_of(run: RunFolder) -> list[str]:
+def _load_plugins(run: RunFolder) -> list[str]:
     """Load the plug-ins that a run used, and return why others cannot be loaded.
 
     A plug-in that was given by ``--plugin`` takes the place of a recorded one that has the same names.
     """
+    # A copy of a folder has another inode: only folders that this user wrote on this machine are trusted.
+    status = run.path.stat()
+    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    was_written_here = is_own and run.record["origin"] == {"host": platform.node(), "inode": status.st_ino}
     problems = []
     for recorded in run.record["plugins"]:
-        file, sha256 = recorded["file"], recorded["sha256"]
-        entries = recorded.get("entries")
+        file, sha256, entries = recorded["file"], recorded["sha256"], recorded.get("entries")
         names = {tuple(entry) for entry in entries} if isinstance(entries, list) else set()
         given = {entry for plugin in loaded_plugins() for entry in plugin.entries}
         if sha256 in {plugin.sha256 for plugin in loaded_plugins()} or (names and names <= given):
@@ -202,7 +232,7 @@ def load_plugins_of(run: RunFolder) -> list[str]:
             problem = "is missing; give it with --plugin FILE"
         elif found != sha256:
             problem = "has changed since the run; give it, or its old version, with --plugin FILE"
-        elif not _was_written_here(run):
+        elif not was_written_here:
             problem = "is not loaded automatically, because the run folder was copied; give it with --plugin FILE"
         else:
             try:
@@ -214,60 +244,151 @@ def load_plugins_of(run: RunFolder) -> list[str]:
     return problems
 
 
-def _was_written_here(run: RunFolder) -> bool:
-    """Return whether this user wrote the folder on this machine: a copy has another inode."""
-    status = run.path.stat()
-    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-    return is_own and run.record["origin"] == {"host": platform.node(), "inode": status.st_ino}
-
-
 # The content of each kind of folder
 
 
-def _read_result(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(read_bytes(path, LARGEST_RESULT))
-    except (ValueError, RecursionError) as error:
-        raise DamageError(f"{path.name} is not valid JSON ({str(error)[:100]})") from None
-    if not isinstance(document, dict) or not isinstance(document.get("trials"), list):
-        raise DamageError(f"{path.name} has no list of trials")
-    return document
+def _read_trials(run: RunFolder, experiment: Experiment, document: Mapping[str, Any]) -> Result:
+    """Read a run with the history of all its trials."""
+    codes = _status_codes(document["trials"], experiment.trials)
+    plan = make_plan(experiment, max_trials=experiment.trials)
+    return _read_histories(run.path / "trajectories.npz", plan, codes, run.record["strides"])
 
 
-def _load(run: RunFolder, experiment: Experiment | Comparison) -> LoadedRun:
-    document = _read_result(run.path / RESULT)
-    trials, strides, kind = document["trials"], run.record["strides"], run.record["kind"]
-    notes = document.get("notes")
-    common: dict[str, Any] = {
-        "notes": tuple(map(str, notes)) if isinstance(notes, list) else (),
-        "run_folder": run.path,
-    }
-    if isinstance(experiment, Comparison) != (kind == COMPARISON):
-        raise DamageError(f"experiment.yaml is not that of a {kind}")
-    recorded: Result | None = None
-    comparison: ComparisonResult | None = None
-    if isinstance(experiment, Comparison):
-        comparison = _comparison(run, experiment, trials, **common)
-        results = comparison.results
-    elif kind == SWEEP:
-        result = replace(_sweep(run.path, experiment), **common)
-        recorded = _recorded(result, run) if run.record["recorded"] else None
-        results = (result,)
-    else:
-        codes = _codes(trials, experiment.trials)
-        results = (replace(_with_history(run.path / "trajectories.npz", experiment, codes, strides), **common),)
-    provenance = document.get("provenance")
-    return LoadedRun(
-        run=run,
-        experiment=experiment,
-        results=results,
-        recorded=recorded,
-        comparison=comparison,
-        provenance=provenance if isinstance(provenance, dict) else {},
+def _read_sweep(run: RunFolder, experiment: Experiment, _: Mapping[str, Any]) -> Result:
+    """Read all trials of a sweep. Their number is compared with the experiment before a plan is made."""
+    arrays: dict[str, list[NDArray[Any]]] = {name: [] for name in ("final_point", "final_loss", "iterations", "status")}
+    for prefix, choice in zip(array_prefixes(experiment), experiment.optimizers, strict=True):
+        trials = experiment.surface.combinations * choice.combinations * experiment.repeats
+        expected: dict[str, ArrayType] = {
+            f"{prefix}final_point": (np.float64, trials * experiment.dimension),
+            f"{prefix}final_loss": (np.float64, trials),
+            f"{prefix}iterations": (np.int32, trials),
+            f"{prefix}status": (np.int8, trials),
+        }
+        found = read_arrays(run.path / "sweep.npz", expected)
+        for parts, array in zip(arrays.values(), found.values(), strict=True):
+            parts.append(array.ravel())
+    final_points, final_losses, iterations, codes = (np.concatenate(parts) for parts in arrays.values())
+    return Result(
+        plan=make_plan(experiment, max_trials=experiment.trials),
+        final_points=final_points.reshape(-1, experiment.dimension),
+        final_losses=final_losses,
+        iterations=iterations,
+        status_codes=_checked_codes("sweep.npz", codes),
+        history=None,
     )
 
 
-def _codes(trials: Sequence[Any], expected: int) -> NDArray[np.int8]:
+def _read_best_trials(run: RunFolder, sweep: Result) -> Result:
+    """Read the best trials of a sweep, whose history was kept."""
+    count = run.record["recorded"]
+    if count > min(sweep.trials, 1000):
+        raise DamageError(f"the record claims {count:,} histories of {sweep.trials:,} trials")
+    numbers = best_trials(planes(sweep), count)
+    path, plan, codes = run.path / "trajectories.npz", sweep.plan.only(numbers), sweep.status_codes[numbers]
+    return replace(_read_histories(path, plan, codes, run.record["strides"]), run_folder=run.path)
+
+
+def _read_histories(path: Path, plan: Plan, codes: NDArray[np.int8], strides: Sequence[int]) -> Result:
+    """Read the history of each trial of a plan."""
+    if not strides:
+        raise DamageError("the record has no stride")
+    # The iterations determine the number of entries, so no other array needs to be trusted.
+    trials, stride = len(codes), strides[0]
+    iterations = read_arrays(path, {"iterations": (np.int32, (trials,))})["iterations"]
+    if iterations.min(initial=0) < 0:
+        raise DamageError(f"{path.name}: a number of iterations is negative")
+    last = -(-iterations // stride)
+    entries = int(last.max(initial=0)) + 1
+    shape = (trials, entries, plan.dimension)
+    expected: dict[str, ArrayType] = {
+        "positions": (np.float64, shape),
+        "velocities": (np.float64, shape),
+        "losses": (np.float64, shape[:2]),
+    }
+    arrays = read_arrays(path, expected)
+    numbers = np.arange(trials)
+    return Result(
+        plan=plan,
+        final_points=arrays["positions"][numbers, last],
+        final_losses=arrays["losses"][numbers, last],
+        iterations=iterations,
+        status_codes=codes,
+        history=History(**arrays, stride=stride),
+    )
+
+
+def _read_comparison(run: RunFolder, comparison: Comparison, document: Mapping[str, Any]) -> ComparisonResult:
+    """Read the chosen trials on each surface and everything that was searched."""
+    trials, results = document["trials"], list[Result]()
+    for number, suffix in enumerate(file_suffixes([each.surface.name for each in comparison.experiments])):
+        best = _read_experiment(run, f"best{suffix}.yaml")
+        if isinstance(best, Comparison):
+            raise DamageError(f"best{suffix}.yaml is a comparison")
+        codes = _status_codes(trials[: best.trials], best.trials)
+        trials = trials[best.trials :]
+        path, plan = run.path / f"trajectories{suffix}.npz", make_plan(best, max_trials=best.trials)
+        results.append(replace(_read_histories(path, plan, codes, run.record["strides"][number:]), run_folder=run.path))
+    if trials:
+        raise DamageError(f"{RESULT} has more trials than the chosen settings")
+    matches = []
+    for number, (experiment, result) in enumerate(zip(comparison.experiments, results, strict=True)):
+        searched = tuple(
+            _read_searched(run.path / "search.npz", f"{number}.{j}.", choice, experiment.repeats)
+            for j, choice in enumerate(experiment.optimizers)
+        )
+        matches.append(judged(comparison, experiment, searched, functools.partial(_with_same_settings, result)))
+    notes = tuple(document["notes"])
+    return ComparisonResult(comparison=comparison, matches=tuple(matches), notes=notes, run_folder=run.path)
+
+
+def _with_same_settings(result: Result, chosen: Experiment) -> Result:
+    """Return the result that was read if its settings are those that the search chooses."""
+    read, expected = (
+        [(trial.optimizer, trial.hyperparameters, trial.start) for trial in plan]
+        for plan in (result.plan, make_plan(chosen))
+    )
+    if read != expected:
+        raise DamageError("the best settings of search.npz are not those of best.yaml")
+    return result
+
+
+def _read_searched(path: Path, prefix: str, choice: Choice, repeats: int) -> Searched:
+    """Read what was searched for one optimizer on one surface."""
+    losses = read_arrays(path, {f"{prefix}final_loss": (np.float64, (-1, repeats))})[f"{prefix}final_loss"]
+    cells = len(losses)
+    if not cells:
+        raise DamageError(f"{path.name} has no cells")
+    expected: dict[str, ArrayType] = {
+        f"{prefix}iterations": (np.int32, (cells, repeats)),
+        f"{prefix}status": (np.int8, (cells, repeats)),
+    }
+    axes = {f"{prefix}{name}": axis for name, axis in choice.axes.items()}
+    arrays = read_arrays(path, expected | dict.fromkeys(axes, (None, (cells,))), optional=axes)
+    columns: dict[str, NDArray[Any]] = {}
+    for name, axis in axes.items():
+        if name not in arrays:
+            continue
+        column, values = arrays[name], axis.values
+        if column.dtype.kind == "U" and any(not isinstance(value, str) for value in values):
+            # Schedules are stored as texts: look up the value of the axis that each text stands for.
+            value_of = {str(value): value for value in values}
+            texts = column.tolist()
+            if not value_of.keys() >= set(texts):
+                raise DamageError(f"{path.name}: '{name}' has a value that was not searched")
+            column = np.empty(cells, dtype=object)
+            column[:] = [value_of[text] for text in texts]
+        columns[name.removeprefix(prefix)] = column
+    return Searched(
+        choice=choice,
+        columns=columns,
+        final_losses=losses,
+        iterations=arrays[f"{prefix}iterations"],
+        status_codes=_checked_codes(path.name, arrays[f"{prefix}status"]),
+    )
+
+
+def _status_codes(trials: Sequence[Any], expected: int) -> NDArray[np.int8]:
     """Return the status codes of trials as ``result.json`` lists them, ``(trials,)``."""
     if len(trials) != expected:
         raise DamageError(f"{RESULT} has {len(trials):,} trials, the experiment {expected:,}")
@@ -277,143 +398,7 @@ def _codes(trials: Sequence[Any], expected: int) -> NDArray[np.int8]:
     return np.array([CODES[str(label)] for label in labels], dtype=np.int8)
 
 
-def _with_history(
-    path: Path, experiment: Experiment, codes: NDArray[np.int8], strides: Sequence[int], plan: Plan | None = None
-) -> Result:
-    """Read the trials of an experiment, or of a plan of some of them, from the file of their histories."""
-    trials, dimension = len(codes), experiment.dimension
-    with ArrayFile(path) as file:
-        if len(file.shape("positions")) != 3:
-            raise DamageError(f"{path.name}: 'positions' does not have three dimensions")
-        entries = file.shape("positions")[1]
-        positions = file.read("positions", np.float64, trials, entries, dimension)
-        velocities = file.read("velocities", np.float64, trials, entries, dimension)
-        losses = file.read("losses", np.float64, trials, entries)
-        iterations = file.read("iterations", np.int32, trials)
-    if not strides:
-        raise DamageError("the record has no stride")
-    stride = strides[0]
-    if iterations.min(initial=0) < 0 or -(-int(iterations.max(initial=0)) // stride) + 1 != entries:
-        raise DamageError(f"{path.name}: the iterations do not fit its {entries:,} entries")
-    last = -(-iterations // stride)
-    numbers = np.arange(trials)
-    return Result(
-        plan=plan or make_plan(experiment, max_trials=trials),
-        final_points=positions[numbers, last],
-        final_losses=losses[numbers, last],
-        iterations=iterations,
-        status_codes=codes,
-        history=History(positions=positions, velocities=velocities, losses=losses, stride=stride),
-    )
-
-
-def _sweep(folder: Path, experiment: Experiment) -> Result:
-    """Read all trials of a sweep. Their number is compared with the experiment before a plan is made."""
-    types: dict[str, type[np.generic]] = {
-        "final_loss": np.float64,
-        "iterations": np.int32,
-        "status": np.int8,
-        "final_point": np.float64,
-    }
-    found: dict[str, list[NDArray[Any]]] = {name: [] for name in types}
-    with ArrayFile(folder / "sweep.npz") as file:
-        for prefix, choice in zip(array_prefixes(experiment), experiment.optimizers, strict=True):
-            trials = experiment.surface.combinations * choice.combinations * experiment.repeats
-            for name, dtype in types.items():
-                shape = file.shape(prefix + name)
-                expected = trials * (experiment.dimension if name == "final_point" else 1)
-                if int(np.prod(shape, dtype=object)) != expected:
-                    raise DamageError(f"sweep.npz: '{prefix + name}' does not have the size of {trials:,} trials")
-                found[name].append(file.read(prefix + name, dtype, *shape).reshape(trials, -1))
-    arrays = {name: np.concatenate(parts) for name, parts in found.items()}
-    return Result(
-        plan=make_plan(experiment, max_trials=experiment.trials),
-        final_points=arrays["final_point"],
-        final_losses=arrays["final_loss"][:, 0],
-        iterations=arrays["iterations"][:, 0],
-        status_codes=_checked_codes("sweep.npz", arrays["status"][:, 0]),
-        history=None,
-    )
-
-
 def _checked_codes(name: str, codes: NDArray[np.int8]) -> NDArray[np.int8]:
     if not np.isin(codes, list(CODES.values())).all():
         raise DamageError(f"{name}: 'status' has an unknown code")
     return codes
-
-
-def _recorded(result: Result, run: RunFolder) -> Result:
-    """Read the best trials of a sweep, whose history was kept."""
-    count = run.record["recorded"]
-    if count > min(result.trials, 1000):
-        raise DamageError(f"the record claims {count:,} histories of {result.trials:,} trials")
-    numbers = best_trials(planes(result), count)
-    path, codes, strides = run.path / "trajectories.npz", result.status_codes[numbers], run.record["strides"]
-    read = _with_history(path, result.experiment, codes, strides, plan=result.plan.only(numbers))
-    return replace(read, run_folder=run.path)
-
-
-def _comparison(
-    run: RunFolder, comparison: Comparison, trials: Sequence[Any], *, notes: tuple[str, ...], run_folder: Path
-) -> ComparisonResult:
-    """Read the chosen trials on each surface and everything that was searched."""
-    names = [experiment.surface.name for experiment in comparison.experiments]
-    results: list[Result] = []
-    first = 0
-    for number, suffix in enumerate(file_suffixes(names)):
-        best = _read_experiment(run, run.path / f"best{suffix}.yaml")
-        if isinstance(best, Comparison):
-            raise DamageError(f"best{suffix}.yaml is a comparison")
-        last = first + best.trials
-        codes, strides = _codes(trials[first:last], best.trials), run.record["strides"][number:]
-        result = _with_history(run.path / f"trajectories{suffix}.npz", best, codes, strides)
-        results.append(replace(result, run_folder=run_folder))
-        first = last
-    if len(trials) != first:
-        raise DamageError(f"{RESULT} has {len(trials):,} trials, the chosen settings {first:,}")
-    matches = []
-    with ArrayFile(run.path / "search.npz") as file:
-        for number, (experiment, result) in enumerate(zip(comparison.experiments, results, strict=True)):
-            searched = tuple(_searched(file, number, j, experiment) for j in range(len(experiment.optimizers)))
-            matches.append(judged(comparison, experiment, searched, functools.partial(_same_settings, result)))
-    return ComparisonResult(comparison=comparison, matches=tuple(matches), notes=notes, run_folder=run_folder)
-
-
-def _same_settings(result: Result, chosen: Experiment) -> Result:
-    """Return the result that was read if its settings are those that the search chooses."""
-    trials = [
-        [(t.optimizer, t.hyperparameters, t.start) for t in make_plan(each)] for each in (result.experiment, chosen)
-    ]
-    if trials[0] != trials[1]:
-        raise DamageError("the best settings of search.npz are not those of best.yaml")
-    return result
-
-
-def _searched(file: ArrayFile, surface: int, number: int, experiment: Experiment) -> Searched:
-    """Read what was searched for one optimizer on one surface."""
-    choice, repeats, prefix = experiment.optimizers[number], experiment.repeats, f"{surface}.{number}."
-    losses = file.read(f"{prefix}final_loss", np.float64, -1, repeats)
-    cells = len(losses)
-    if not cells:
-        raise DamageError("search.npz has no cells")
-    columns: dict[str, NDArray[Any]] = {}
-    for name, axis in choice.axes.items():
-        if prefix + name not in file.shapes:
-            continue
-        column = file.read(prefix + name, None, cells)
-        if column.dtype.kind == "U" and any(not isinstance(value, str) for value in axis.values):
-            # Schedules are stored as texts: look up the value of the axis that each text stands for.
-            values = {str(value): value for value in axis.values}
-            texts = column.tolist()
-            if not values.keys() >= set(texts):
-                raise DamageError(f"search.npz: '{prefix + name}' has a value that was not searched")
-            column = np.empty(cells, dtype=object)
-            column[:] = [values[text] for text in texts]
-        columns[name] = column
-    return Searched(
-        choice=choice,
-        columns=columns,
-        final_losses=losses,
-        iterations=file.read(f"{prefix}iterations", np.int32, cells, repeats),
-        status_codes=_checked_codes("search.npz", file.read(f"{prefix}status", np.int8, cells, repeats)),
-    )

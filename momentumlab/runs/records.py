@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -42,9 +42,8 @@ DATA = (".yaml", ".csv", ".npz", ".json")
 QUIET_SECONDS = 600
 """Without a lock, an unfinished folder of another machine counts as running if it changed within this time."""
 
-_UNPRINTABLE = re.compile("[\ud800-\udfff]")
-_FILE_NAME = re.compile("[^/\\\\\0\ud800-\udfff]+")
-_TIMED_NAME = re.compile(r"(\d{8}-\d{6})-.+", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_IN_FILE_NAMES = re.compile("[/\\\\\0\ud800-\udfff]")
 
 
 class RunStatus(Enum):
@@ -109,22 +108,10 @@ class RunFolder:
         return tuple(self.record.get("files", ()))
 
 
-def runs_in(out: Path) -> list[RunFolder]:
-    """Return all run folders in a folder, newest first. Other folders and links are ignored.
-
-    Raises
-    ------
-    OSError
-        If ``out`` cannot be read.
-    """
-    with os.scandir(out) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    found = [run for run in (read_run(out / name) for name in names) if run is not None]
-    return sorted(found, key=lambda run: (run.when, run.path.name), reverse=True)
-
-
 def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
     """Return all run folders in a folder, newest first; none if there is no such folder.
+
+    Other folders and links are ignored.
 
     Parameters
     ----------
@@ -136,7 +123,14 @@ def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
     OSError
         If ``out`` cannot be read.
     """
-    return runs_in(Path(out)) if Path(out).exists() else []
+    try:
+        with os.scandir(out) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    parent = Path(out)
+    found = [run for run in (read_run(parent / name) for name in names) if run is not None]
+    return sorted(found, key=lambda run: (run.when.timestamp(), run.path.name), reverse=True)
 
 
 def read_run(path: Path) -> RunFolder | None:
@@ -145,25 +139,63 @@ def read_run(path: Path) -> RunFolder | None:
         size, sizes = sizes_in(path)
     except OSError:
         return None
-    is_timed = _TIMED_NAME.fullmatch(path.name) is not None
-    if RECORD in sizes or PARTIAL in sizes:
-        try:
-            return _complete(path, size, sizes) if RECORD in sizes else _incomplete(path, size)
-        except DamageError as error:
-            return _damaged(path, size, str(error)) if is_timed else None
-    if time_in(path.name) is not None and all(
-        name == LOCK or name.endswith(UNFINISHED) for name in sizes
-    ):  # a process died in its first moment
-        status = RunStatus.RUNNING if is_locked(path) else RunStatus.INTERRUPTED
-        name, when = _name_in(path), _when(path)
-        return RunFolder(path=path, name=name, when=when, status=status, size=size, problem=status.message)
-    has_results = time_in(path.name) is not None and sizes.keys() & {RESULT, "experiment.yaml"}
-    return _damaged(path, size, f"{RECORD} is missing") if has_results else None
+    record: Mapping[str, Any] = {}
+    status, problem = RunStatus.DAMAGED, None
+    try:
+        if RECORD in sizes:
+            record = read_record(path)
+            problem = _changed_file(record["files"], sizes)
+            status = RunStatus.COMPLETE if problem is None else RunStatus.DAMAGED
+        elif PARTIAL in sizes:
+            record = read_partial_record(path)
+            status = RunStatus.RUNNING if _is_running(path, record) else RunStatus.INTERRUPTED
+        elif all(name == LOCK or name.endswith(UNFINISHED) for name in sizes):  # the first moment of a process
+            status = RunStatus.RUNNING if is_locked(path) else RunStatus.INTERRUPTED
+        elif sizes.keys() & {RESULT, "experiment.yaml"}:
+            problem = f"{RECORD} is missing"
+        else:
+            return None
+    except DamageError as error:
+        problem = str(error)
+    if not record and _time_in_name(path.name) is None:
+        return None
+
+    is_resumable = status is RunStatus.INTERRUPTED and record.get("block_trials") is not None
+    if problem is None and status is not RunStatus.COMPLETE:
+        remedy = "; 'momentumlab sweep --resume' computes what is missing" if is_resumable else ""
+        problem = status.message + remedy
+    return RunFolder(
+        path=path,
+        name=record["name"] if record else path.name.split("-", 2)[-1],
+        when=local_time(datetime.fromisoformat(record["started"])) if record else _time_of(path),
+        status=status,
+        trials=record.get("trials"),
+        best_loss=record.get("best_loss"),
+        size=size,
+        optimizers=tuple(record.get("optimizers", ())),
+        surfaces=tuple(record.get("surfaces", ())),
+        problem=problem,
+        is_resumable=is_resumable,
+        record=record,
+    )
 
 
-def time_in(name: str) -> datetime | None:
+def _changed_file(expected: Mapping[str, int], sizes: Mapping[str, int | None]) -> str | None:
+    """Return which file is not as the record describes it; figures may be missing or drawn again."""
+    for name, expected_size in expected.items():
+        size = sizes.get(name)
+        if size != expected_size and name.endswith(DATA):
+            if name not in sizes:
+                return f"{name} is missing"
+            return f"{name} " + (
+                "is not a regular file" if size is None else f"has {size:,} bytes instead of {expected_size:,}"
+            )
+    return None
+
+
+def _time_in_name(name: str) -> datetime | None:
     """Return the start that the name of a run folder contains, in local time; None if there is none."""
-    match = _TIMED_NAME.fullmatch(name)
+    match = re.match(r"(\d{8}-\d{6})-.", name, re.DOTALL)
     try:
         moment = datetime.strptime(match[1], "%Y%m%d-%H%M%S") if match else None
     except ValueError:  # such as the 32nd of a month
@@ -171,44 +203,15 @@ def time_in(name: str) -> datetime | None:
     return moment if moment is not None and moment.year >= 1970 else None
 
 
-def _when(path: Path) -> datetime:
+def _time_of(path: Path) -> datetime:
     """Return the start in the name of a folder, or the time of its last change."""
-    moment = time_in(path.name)
     try:
-        return local_time(moment or datetime.fromtimestamp(path.lstat().st_mtime, UTC))
+        return local_time(_time_in_name(path.name) or datetime.fromtimestamp(path.lstat().st_mtime, UTC))
     except (OSError, ValueError, OverflowError):
         return datetime.fromtimestamp(0, UTC)
 
 
-def _name_in(path: Path) -> str:
-    """Return the name of the experiment as the folder's name contains it."""
-    return path.name.split("-", 2)[-1]
-
-
-def _complete(path: Path, size: int, sizes: Mapping[str, int | None]) -> RunFolder:
-    record = read_json(path / RECORD, RECORD_CHECKS)
-    for name, length in record["files"].items():
-        if not name.endswith(DATA) or sizes.get(name) == length:
-            continue
-        if name not in sizes:
-            return _damaged(path, size, f"{name} is missing", record)
-        found = sizes[name]
-        reason = "is not a regular file" if found is None else f"has {found:,} bytes instead of {length:,}"
-        return _damaged(path, size, f"{name} {reason}", record)
-    return _folder(path, size, record, RunStatus.COMPLETE)
-
-
-def _incomplete(path: Path, size: int) -> RunFolder:
-    record = read_json(path / PARTIAL, PARTIAL_CHECKS)
-    status = RunStatus.RUNNING if is_running(path, record) else RunStatus.INTERRUPTED
-    is_resumable = "block_trials" in record and status is RunStatus.INTERRUPTED
-    problem = status.message
-    if is_resumable:
-        problem += "; 'momentumlab sweep --resume' computes what is missing"
-    return _folder(path, size, record, status, problem=problem, is_resumable=is_resumable)
-
-
-def is_running(path: Path, record: Mapping[str, Any]) -> bool:
+def _is_running(path: Path, record: Mapping[str, Any]) -> bool:
     """Return whether a process is writing a folder.
 
     The lock tells. On a file system without locks, the process that the folder names must be alive, or, if it runs on
@@ -217,65 +220,35 @@ def is_running(path: Path, record: Mapping[str, Any]) -> bool:
     is_held = is_locked(path)
     if is_held is not None:
         return is_held
-    process = record.get("process", {})
+    process = record["process"]
     try:
-        if process.get("host") != platform.node() or os.name == "nt":  # where os.kill would end it
+        if process["host"] != platform.node() or os.name == "nt":  # where os.kill would end it
             return time.time() - path.stat().st_mtime < QUIET_SECONDS
         os.kill(process["pid"], 0)
     except PermissionError:
         return True
-    except (OSError, OverflowError, KeyError):
+    except (OSError, OverflowError):
         return False
     return True
 
 
-def _folder(path: Path, size: int, record: Mapping[str, Any], status: RunStatus, **more: Any) -> RunFolder:
-    return RunFolder(
-        path=path,
-        name=record["name"],
-        when=local_time(datetime.fromisoformat(record["started"])),
-        status=status,
-        trials=record["trials"],
-        best_loss=record.get("best_loss"),
-        size=size,
-        optimizers=tuple(record["optimizers"]),
-        surfaces=tuple(record["surfaces"]),
-        record=record,
-        **more,
-    )
+# Checks of the records. They come from disk, so every value is checked before it is used.
 
-
-def _damaged(path: Path, size: int, problem: str, record: Mapping[str, Any] | None = None) -> RunFolder:
-    if record:
-        return _folder(path, size, record, RunStatus.DAMAGED, problem=problem)
-    name, when = _name_in(path), _when(path)
-    return RunFolder(path=path, name=name, when=when, status=RunStatus.DAMAGED, size=size, problem=problem)
-
-
-# Checks of the records. They come from disk, so that every value must be checked before it is used.
+Check = Callable[[Any], bool]
 
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _is_list_of(check: Callable[[Any], bool]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and _UNPRINTABLE.search(value) is None
+    return isinstance(value, str) and _SURROGATE.search(value) is None
 
 
 def _is_loss(value: Any) -> bool:
     if type(value) is int:
         return value.bit_length() < 1000
     return value is None or (type(value) is float and math.isfinite(value))
-
-
-def is_file_name(value: object) -> bool:
-    """Return whether a value is the name of a file directly in a folder, such as ``loss.png``."""
-    return isinstance(value, str) and _FILE_NAME.fullmatch(value) is not None and value not in (".", "..")
 
 
 def _is_time(value: Any) -> bool:
@@ -288,79 +261,84 @@ def _is_time(value: Any) -> bool:
 
 def _is_input(value: Any) -> bool:
     """Check a file on which the numbers depend: a plug-in or a data file."""
-    return isinstance(value, dict) and _is_path(value.get("file")) and _is_text(value.get("sha256"))
-
-
-def _is_path(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value
-
-
-def _are_sizes(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(is_file_name, value)) and all(map(_is_count, value.values()))
+    has_file = isinstance(value, dict) and isinstance(value.get("file"), str) and "\0" not in value["file"]
+    return has_file and _is_text(value.get("sha256"))
 
 
 def _is_process(value: Any) -> bool:
     return isinstance(value, dict) and _is_text(value.get("host")) and _is_count(value.get("pid"))
 
 
-_COMMON: dict[str, Callable[[Any], bool]] = {
-    "format": lambda value: value == FORMAT,
+def _are(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _are_file_names(names: Iterable[str]) -> bool:
+    """Check names of files directly in a folder, such as ``loss.png``; all at once, which is faster in a list."""
+    return _NOT_IN_FILE_NAMES.search("".join(names)) is None and not {"", ".", ".."}.intersection(names)
+
+
+_COMMON: dict[str, Check] = {
     "kind": lambda value: value in (RUN, SWEEP, COMPARISON),
     "name": _is_text,
     "started": _is_time,
     "trials": _is_count,
-    "optimizers": _is_list_of(_is_text),
-    "surfaces": _is_list_of(_is_text),
-    "plugins": _is_list_of(_is_input),
-}
-RECORD_CHECKS = _COMMON | {
-    "identity": _is_text,
     "best_loss": _is_loss,
+    "optimizers": _are(_is_text),
+    "surfaces": _are(_is_text),
+    "plugins": _are(_is_input),
+}
+_RECORD: dict[str, Check] = _COMMON | {
+    "identity": _is_text,
     "recorded": _is_count,
-    "strides": _is_list_of(lambda value: _is_count(value) and value > 0),
+    "strides": _are(lambda value: _is_count(value) and value > 0),
     "digest": _is_text,
-    "data": _is_list_of(_is_input),
+    "data": _are(_is_input),
     "origin": lambda value: isinstance(value, dict),
-    "files": _are_sizes,
+    "files": lambda value: isinstance(value, dict) and _are_file_names(value) and all(map(_is_count, value.values())),
 }
-PARTIAL_CHECKS = _COMMON | {
+_PARTIAL: dict[str, Check] = _COMMON | {
     "process": _is_process,
-    "files": _is_list_of(is_file_name),
+    "files": lambda value: _are(_is_text)(value) and _are_file_names(value),
+    "block_trials": lambda value: value is None or (_is_count(value) and value > 0),
+    "experiment": lambda value: value is None or isinstance(value, dict),
 }
 
 
-def read_json(path: Path, checks: Mapping[str, Callable[[Any], bool]]) -> dict[str, Any]:
+def read_json(path: str, checks: Mapping[str, Check], limit: int) -> dict[str, Any]:
     """Read a JSON object of a run folder.
 
     Parameters
     ----------
     path
-        A file of at most `LARGEST_RECORD` bytes.
+        The file.
     checks
-        Required keys, each with a check of its value.
+        A check of the value of each key; None is the value of a missing key.
+    limit
+        Bytes of the largest file that is read.
 
     Raises
     ------
     DamageError
-        If it cannot be read, or a key is missing or has an invalid value.
+        If it cannot be read, or the value of a key is missing or invalid.
     """
+    name = path[path.rfind(os.sep) + 1 :]
     try:
-        record = json.loads(read_bytes(path, LARGEST_RECORD))
+        record = json.loads(read_bytes(path, limit))
     except (ValueError, RecursionError) as error:
-        raise DamageError(f"{path.name} is not valid JSON: {str(error)[:100]}") from None
+        raise DamageError(f"{name} is not valid JSON: {str(error)[:100]}") from None
     if not isinstance(record, dict):
-        raise DamageError(f"{path.name} is not a JSON object")
-    if record.get("format", FORMAT) != FORMAT:
-        raise DamageError(
-            f"{path.name} has format {printable(str(record['format'])[:20])}; this version reads format {FORMAT}"
-        )
+        raise DamageError(f"{name} is not a JSON object")
+    if record.get("format") != FORMAT:
+        found = printable(str(record.get("format"))[:20])
+        raise DamageError(f"{name} has format {found}; this version reads format {FORMAT}")
     for key, check in checks.items():
-        if key not in record or not check(record[key]):
-            raise DamageError(f"{path.name}: '{key}' is {'invalid' if key in record else 'missing'}")
+        if not check(record.get(key)):
+            raise DamageError(f"{name}: '{key}' is {'invalid' if key in record else 'missing'}")
     return record
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> dict[str, Any]:
     """Return the record of a complete run folder.
 
     Raises
@@ -368,4 +346,15 @@ def read_record(path: Path) -> dict[str, Any]:
     DamageError
         If it cannot be understood.
     """
-    return read_json(path / RECORD, RECORD_CHECKS)
+    return read_json(f"{folder}{os.sep}{RECORD}", _RECORD, LARGEST_RECORD)
+
+
+def read_partial_record(folder: Path) -> dict[str, Any]:
+    """Return the record of an unfinished run folder.
+
+    Raises
+    ------
+    DamageError
+        If it cannot be understood.
+    """
+    return read_json(f"{folder}{os.sep}{PARTIAL}", _PARTIAL, LARGEST_RECORD)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from momentumlab.errors import OutputError
 from momentumlab.runs.layout import BLOCKS, LATEST, LOCK, PARTIAL, RECORD, UNFINISHED, only_one, point_latest
-from momentumlab.runs.records import RunFolder, RunStatus, read_run, runs_in
+from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_run
 
 MOST_NAMED = 5
 """Number of foreign files that a message names."""
@@ -120,5 +120,5 @@ def update_latest(runs: Sequence[RunFolder]) -> None:
         link = out / LATEST
         with suppress(OSError):
             if link.is_symlink() and not link.exists():
-                left = next((run.path for run in runs_in(out) if run.status is RunStatus.COMPLETE), None)
+                left = next((run.path for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)
                 link.unlink() if left is None else point_latest(left)

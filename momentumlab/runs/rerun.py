@@ -207,7 +207,7 @@ class PngSource:
 def is_png(path: Path) -> bool:
     """Return whether a file is a PNG, whatever its name."""
     try:
-        with open_regular(Path(os.path.realpath(path))) as file:
+        with os.fdopen(open_regular(os.path.realpath(path)), "rb") as file:
             return file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
     except (OSError, ValueError, DamageError):
         return False
@@ -224,7 +224,7 @@ def read_png(path: Path) -> PngSource:
     from PIL import Image
 
     try:
-        with open_regular(Path(os.path.realpath(path))) as file, Image.open(file, formats=["PNG"]) as image:
+        with os.fdopen(open_regular(os.path.realpath(path)), "rb") as file, Image.open(file, formats=["PNG"]) as image:
             texts = {key: str(image.info[key]) for key in (PNG_EXPERIMENT, PNG_RUN) if key in image.info}
     except (DamageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "it is damaged" if isinstance(error, OSError) else str(error)

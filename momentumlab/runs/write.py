@@ -37,7 +37,7 @@ from momentumlab.report.figure_files import (
 from momentumlab.report.reports import ComparisonReport, Report
 from momentumlab.result import Result, Status
 from momentumlab.runs import identity, layout
-from momentumlab.runs.arrays import ArrayFile
+from momentumlab.runs.arrays import read_arrays
 from momentumlab.runs.layout import (
     BLOCKS,
     COMPARISON,
@@ -52,9 +52,8 @@ from momentumlab.runs.layout import (
     local_time,
     only_one,
     output_errors,
-    write_text,
 )
-from momentumlab.runs.records import PARTIAL_CHECKS, read_json, read_record
+from momentumlab.runs.records import read_partial_record, read_record
 from momentumlab.runs.remove import block_files, unfinished_files
 from momentumlab.search.planes import arrays
 
@@ -180,14 +179,14 @@ def record_plugin_error(folder: Path, message: str) -> None:
         If it cannot be written.
     """
     with output_errors(folder), suppress(DamageError):
-        partial = read_json(folder / PARTIAL, PARTIAL_CHECKS)
+        partial = read_partial_record(folder)
         _write_json(folder / PARTIAL, {**partial, "plugin_error": message})
 
 
 def ended_by_plugin(folder: Path) -> bool:
     """Return whether an error in a plug-in ended the sweep in a folder."""
     try:
-        return "plugin_error" in read_json(folder / PARTIAL, PARTIAL_CHECKS)
+        return "plugin_error" in read_partial_record(folder)
     except DamageError:
         return False
 
@@ -240,14 +239,14 @@ def read_partial(folder: Path) -> Partial:
     if not os.path.lexists(folder / PARTIAL):
         raise OutputError(f"{folder}: is not the folder of an unfinished sweep")
     try:
-        partial = read_json(folder / PARTIAL, PARTIAL_CHECKS)
+        partial = read_partial_record(folder)
         if partial["kind"] not in (SWEEP, COMPARISON):
             kind = partial["kind"]
             raise OutputError(f"{folder}: is not an unfinished sweep but an interrupted {kind}; run it again")
-        block_trials = partial.get("block_trials")
-        if type(block_trials) is not int or not 0 < block_trials <= LARGEST_BLOCK:
+        block_trials = partial.get("block_trials") or 0
+        if not 0 < block_trials <= LARGEST_BLOCK:
             raise DamageError(f"block_trials is not an integer from 1 to {LARGEST_BLOCK}")
-        if not isinstance(partial.get("experiment"), dict):
+        if partial.get("experiment") is None:
             raise DamageError("it has no experiment")
         load = load_experiment if partial["kind"] == SWEEP else load_comparison
         experiment: Experiment | Comparison = load(partial["experiment"])
@@ -269,10 +268,9 @@ def read_blocks(folder: Path, experiment: Experiment, block_trials: int, offset:
             continue
         outcome = Outcome(first, min(block_trials, experiment.trials - first), experiment.dimension)
         with suppress(DamageError):
-            with ArrayFile(path) as file:
-                for name, dtype in BLOCK_ARRAYS.items():
-                    array = getattr(outcome, name)
-                    array[:] = file.read(name, dtype, *array.shape)
+            expected = {name: (dtype, getattr(outcome, name).shape) for name, dtype in BLOCK_ARRAYS.items()}
+            for name, array in read_arrays(path, expected).items():
+                getattr(outcome, name)[:] = array
             if np.isin(outcome.codes, [status.code for status in Status]).all():
                 outcomes[first] = outcome
     return dict(sorted(outcomes.items()))
@@ -383,7 +381,7 @@ def write_new_files(texts: Mapping[Path, str], *, force: bool = False) -> None:
                 raise FileExistsError(None, "already exists; --force overwrites it", str(path))
     for path, text in texts.items():
         with output_errors(path):
-            write_text(path, text)
+            layout.write(path, text)
 
 
 def write_file(path: Path, content: Callable[[BinaryIO], object]) -> None:
@@ -497,7 +495,7 @@ def _write_partial(
 
 def _announce(folder: Path, names: Iterable[str]) -> None:
     """Add the names of files to `PARTIAL` before they are written."""
-    partial = read_json(folder / PARTIAL, PARTIAL_CHECKS)
+    partial = read_partial_record(folder)
     files = [*partial["files"], *(name for name in names if name not in partial["files"])]
     if len(files) > len(partial["files"]):
         _write_json(folder / PARTIAL, {**partial, "files": files})
@@ -509,13 +507,13 @@ def _write_json(path: Path, value: object, *, sync: bool = False) -> None:
         text.encode()
     except UnicodeEncodeError:  # a path that is not valid UTF-8
         text = json.dumps(value, allow_nan=False) + "\n"
-    write_text(path, text, sync=sync)
+    layout.write(path, text, is_synced=sync)
 
 
 def _write_texts(folder: Path, texts: Mapping[str, str]) -> None:
     _announce(folder, texts)
     for name, text in texts.items():
-        write_text(folder / name, text)
+        layout.write(folder / name, text)
 
 
 def _write_arrays(folder: Path, name: str, content: Mapping[str, Any]) -> None:
@@ -552,22 +550,25 @@ def _complete(
     """Write ``result.json`` and, when all files are on the disk, the record that makes the folder complete."""
     _announce(folder, [RESULT])
     _write_json(folder / RESULT, {"format": FORMAT, **document})
-    written = read_json(folder / PARTIAL, PARTIAL_CHECKS)["files"]
+    written = read_partial_record(folder)["files"]
     for path in unfinished_files(folder, written):  # of processes that were killed
         path.unlink()
-    layout.sync_files(folder)
     _, sizes = layout.sizes_in(folder)
+    files = {name: size for name in sorted(written) if (size := sizes.get(name)) is not None}
+    for name in files:  # one wait for all files is shorter than a wait after each of them
+        layout.sync(folder / name)
+    layout.sync(folder)
     origin = {"host": platform.node(), "inode": folder.stat().st_ino}
     trials = sum(result.trials for result in results)
     record = {
         **identity.summary(kind, experiment, started=provenance.started, trials=trials),
         **identity.numbers(experiment, results, recorded),
         "origin": origin,
-        "files": {name: sizes[name] for name in sorted(written) if sizes.get(name) is not None},
+        "files": files,
     }
     _write_json(folder / RECORD, record, sync=True)
-    layout.sync_directory(folder)
-    layout.sync_directory(folder.parent)
+    layout.sync(folder)
+    layout.sync(folder.parent)
     (folder / PARTIAL).unlink()
     with suppress(OSError):  # Windows does not remove files that are open
         (folder / LOCK).unlink(missing_ok=True)
