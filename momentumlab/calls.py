@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from momentumlab.errors import UnknownNameError
-from momentumlab.registry import Kind, Parameter, Registry, did_you_mean, parameters_of, spelled
+from momentumlab.registry import Parameter, Registry, ValueKind, did_you_mean, parameters_of, spelled
 
 MAX_LENGTH = 10_000
 """The most characters of a value."""
@@ -357,7 +357,7 @@ def bind(call: Call, cls: type[Named], *, within: Registry[Any] | None = None) -
 def _argument(cls: type[NamedCall], parameter: Parameter, written: Written, within: Registry[Any] | None) -> Any:
     """The checked value of an argument."""
     if isinstance(written.value, Call):
-        if parameter.kind is Kind.SCHEDULE and within is not None:
+        if parameter.kind is ValueKind.SCHEDULE and within is not None:
             return build(written.value, within)
         raise CallError(f"{cls.name}(): {parameter.name} must be {parameter.kind.value}, not a call", written.column)
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from momentumlab.calls import NamedCall
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Array, Kind, Parameter, Registry, Value, parameter
+from momentumlab.registry import Array, Parameter, Registry, Value, ValueKind, parameter
 from momentumlab.schedules.base import Schedule
 from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
 from momentumlab.surfaces.base import Intervals
@@ -100,7 +100,7 @@ class Grid(NamedCall):
     """Starts on a regular grid over the view window, edges included; the last coordinate varies fastest."""
 
     counts: tuple[int, ...] = parameter(
-        kind=Kind.COUNT, ge=1, le=MAX_VALUES, is_variadic=True, doc="number of starts along each coordinate"
+        kind=ValueKind.COUNT, ge=1, le=MAX_VALUES, is_variadic=True, doc="number of starts along each coordinate"
     )
 
     name = "grid"
@@ -123,7 +123,7 @@ class Grid(NamedCall):
 class Random(NamedCall):
     """Starts drawn uniformly from the view window; the same seed gives the same starts."""
 
-    count: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_VALUES, doc="number of starts")
+    count: int = parameter(kind=ValueKind.COUNT, ge=1, le=MAX_VALUES, doc="number of starts")
     seed: int = parameter(0, ge=0, le=2**63, by_name=True, doc="random seed")
     dimension: int = parameter(
         0, ge=0, le=MAX_DIMENSION, by_name=True, doc="number of coordinates; 0: that of the surface"

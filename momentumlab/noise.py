@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.calls import NamedCall
-from momentumlab.registry import Array, Kind, Registry, parameter
+from momentumlab.registry import Array, Registry, ValueKind, parameter
 
 PAGE_NUMBERS = 2**16
 LONGEST_PAGE = 256
@@ -158,7 +158,9 @@ class Multiplicative(NormalNoise):
 class Cycle(Noise):
     """A repeating sequence of errors, the same in all coordinates, like mini-batches in a fixed order."""
 
-    errors: tuple[float, ...] = parameter(kind=Kind.NUMBER, is_variadic=True, doc="errors of consecutive gradients")
+    errors: tuple[float, ...] = parameter(
+        kind=ValueKind.NUMBER, is_variadic=True, doc="errors of consecutive gradients"
+    )
 
     formula = "g + e₁, g + e₂, …, and again from the first"
     source = "elementary; Reddi, Kale & Kumar (2018), arXiv 1904.09237, section 3: a cycle under which Adam fails"

@@ -40,7 +40,7 @@ Entry = TypeVar("Entry")
 Holder = TypeVar("Holder")
 
 
-class Kind(Enum):
+class ValueKind(Enum):
     """The type of a parameter's value, in words."""
 
     NUMBER = "a number"
@@ -54,11 +54,11 @@ class Kind(Enum):
 
 
 KIND_OF_TYPE = {
-    float: Kind.NUMBER,
-    int: Kind.COUNT,
-    bool: Kind.FLAG,
-    str: Kind.WORD,
-    tuple: Kind.VECTOR,
+    float: ValueKind.NUMBER,
+    int: ValueKind.COUNT,
+    bool: ValueKind.FLAG,
+    str: ValueKind.WORD,
+    tuple: ValueKind.VECTOR,
 }
 
 
@@ -98,7 +98,7 @@ class Parameter:
     """
 
     name: str
-    kind: Kind = Kind.NUMBER
+    kind: ValueKind = ValueKind.NUMBER
     default: Any = None
     doc: str = ""
     gt: float | None = None
@@ -169,7 +169,7 @@ class Parameter:
             number = math.inf
         if not math.isfinite(number):
             raise ValueError(f"{spelled(value)} is not a finite number")
-        if self.kind is Kind.COUNT and number != int(number):
+        if self.kind is ValueKind.COUNT and number != int(number):
             raise ValueError(f"{spelled(value)} is not a whole number")
         if not self.allows(number):
             raise ValueError(f"{spelled(value)} is outside {self.bounds}")
@@ -189,28 +189,28 @@ class Parameter:
             If the value is of another kind or out of bounds. The message begins with the value.
         """
         match self.kind:
-            case Kind.NUMBER | Kind.SCHEDULE:
+            case ValueKind.NUMBER | ValueKind.SCHEDULE:
                 return self.number(value)
-            case Kind.COUNT:
+            case ValueKind.COUNT:
                 self.number(value)
                 return int(cast(float, value))
-            case Kind.FLAG:
+            case ValueKind.FLAG:
                 if not isinstance(value, bool):
                     raise ValueError(f"{spelled(value)} is neither true nor false")
-            case Kind.WORD:
+            case ValueKind.WORD:
                 self._check_word(value)
-            case Kind.VECTOR:
+            case ValueKind.VECTOR:
                 if not isinstance(value, (list, tuple)):
                     raise ValueError(f"{spelled(value)} is not a list of numbers")
                 if not value:
                     raise ValueError("an empty list has no values")
                 return tuple(map(self.number, value))
-            case Kind.NAMES:
+            case ValueKind.NAMES:
                 names = value if isinstance(value, (list, tuple)) else [value]
                 if not all(isinstance(name, str) for name in names):
                     raise ValueError(f"{spelled(value)} is not a list of names")
                 return ",".join(map(str, names))
-            case Kind.STEPS:
+            case ValueKind.STEPS:
                 return _steps(value)
         return value
 
@@ -233,12 +233,12 @@ def _bound(number: float | None) -> str:
 def _steps(value: object) -> tuple[tuple[int, float], ...]:
     """Pairs of an iteration and a value, of which the first iteration is 0 and each is later than the one before."""
     if not isinstance(value, Mapping) or not value:
-        raise ValueError(f"{spelled(value)} is not {Kind.STEPS.value}")
-    time, number = Parameter(name="key", kind=Kind.COUNT, ge=0, le=MAX_COUNT), Parameter(name="value")
+        raise ValueError(f"{spelled(value)} is not {ValueKind.STEPS.value}")
+    time, number = Parameter(name="key", kind=ValueKind.COUNT, ge=0, le=MAX_COUNT), Parameter(name="value")
     pairs = tuple((time.checked(key), number.number(item)) for key, item in value.items())
     times = [key for key, _ in pairs]
     if times[0] != 0 or any(later <= earlier for earlier, later in itertools.pairwise(times)):
-        raise ValueError(f"{spelled(value)} is not {Kind.STEPS.value}: the keys must begin with 0 and increase")
+        raise ValueError(f"{spelled(value)} is not {ValueKind.STEPS.value}: the keys must begin with 0 and increase")
     return pairs
 
 
@@ -246,7 +246,7 @@ def parameter(
     default: Any = None,
     *,
     doc: str,
-    kind: Kind | None = None,
+    kind: ValueKind | None = None,
     shared: bool = False,
     required: bool = False,
     **declared: Any,
@@ -264,11 +264,11 @@ def parameter(
     shared, required, **declared
         See `Parameter`.
     """
-    kind = kind or KIND_OF_TYPE.get(type(default), Kind.NUMBER)
+    kind = kind or KIND_OF_TYPE.get(type(default), ValueKind.NUMBER)
     metadata = {
         "doc": doc,
         "kind": kind,
-        "shared": shared or kind is not Kind.NUMBER,
+        "shared": shared or kind is not ValueKind.NUMBER,
         "required": required or default is None,
         **declared,
     }

@@ -12,7 +12,7 @@ from momentumlab.calls import MAX_DEPTH, MAX_LENGTH, Call, CallError, NamedCall,
 from momentumlab.datasets.builtin import DATA_SETS
 from momentumlab.experiment import START_CALLS
 from momentumlab.noise import NOISE_MODELS
-from momentumlab.registry import Kind, Parameter, Registry, parameter
+from momentumlab.registry import Parameter, Registry, ValueKind, parameter
 from momentumlab.schedules import SCHEDULES
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -28,7 +28,7 @@ class Example(NamedCall):
     count: int = parameter(1, ge=1, doc="")
     flag: bool = parameter(False, doc="")
     word: str = parameter("slow", choices=("slow", "fast"), aliases=("speed",), by_name=True, doc="")
-    steps: tuple[tuple[int, float], ...] = parameter(((0, 1.0),), kind=Kind.STEPS, doc="")
+    steps: tuple[tuple[int, float], ...] = parameter(((0, 1.0),), kind=ValueKind.STEPS, doc="")
 
     name = "example"
 
@@ -201,4 +201,6 @@ def test_every_entry_describes_its_parameters(registry: Registry[Any]) -> None:
             assert isinstance(each, Parameter)
             assert each.doc
             if each.default is not None:
-                assert each.checked(dict(each.default) if each.kind is Kind.STEPS else each.default) == each.default
+                assert (
+                    each.checked(dict(each.default) if each.kind is ValueKind.STEPS else each.default) == each.default
+                )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.config.values import read_schedule
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Kind, Parameter
+from momentumlab.registry import Parameter, ValueKind
 from tests.golden.cases import CASES
 from tests.golden.references import reference_path
 from tests.golden.schedules import CASES as SCHEDULE_CASES
@@ -35,7 +35,7 @@ UNCOMMON = {
 
 def values(parameter: Parameter) -> st.SearchStrategy[Any]:
     """Values that keep a path away from chaos."""
-    if parameter.kind is Kind.FLAG:
+    if parameter.kind is ValueKind.FLAG:
         return st.booleans()
     by_name = {"lr": (1e-5, 3e-3), "eps": (1e-6, 0.1), "eps_root": (1e-6, 0.1), "eta_plus": (1.05, 1.4)}
     if parameter.name in by_name:

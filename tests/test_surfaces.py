@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from momentumlab.registry import Array, Kind
+from momentumlab.registry import Array, ValueKind
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface, Tag
 from momentumlab.surfaces.base import matrix_product, sum_coordinates
 from momentumlab.surfaces.quadratics import Quadratic
@@ -187,13 +187,13 @@ def test_a_surface_says_all_that_people_need(name: str) -> None:
 def test_every_parameter_of_a_surface_changes_it(name: str) -> None:
     cls = SURFACES[name]
     for parameter in cls.parameters():
-        if parameter.kind in (Kind.WORD, Kind.NAMES) or parameter.name == "batch_size":
+        if parameter.kind in (ValueKind.WORD, ValueKind.NAMES) or parameter.name == "batch_size":
             continue  # files and columns: see test_data_problems
         default: Any = parameter.default
         if isinstance(default, tuple):
             other: Any = tuple(2 * v for v in default)
         else:
-            other = not default if parameter.kind is Kind.FLAG else default + (1 if parameter.ge == 1 else 0.7)
+            other = not default if parameter.kind is ValueKind.FLAG else default + (1 if parameter.ge == 1 else 0.7)
         changed = cls(**{parameter.name: other})
         dimensions = {cls().default_dimension, changed.default_dimension}
         x = points_of(cls(), cls().default_dimension)

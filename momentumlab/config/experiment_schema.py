@@ -14,7 +14,7 @@ from momentumlab.config.values import AXIS_CALLS, is_tunable
 from momentumlab.experiment import START_CALLS
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Kind, Parameter, Registry, title_of
+from momentumlab.registry import Parameter, Registry, ValueKind, title_of
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import PLAIN_NAME, VARIABLE
@@ -105,7 +105,7 @@ class _Definitions:
 def _axis(parameter: Parameter, registry: Registry[Any]) -> Schema:
     single = _single(parameter)
     one, several = _one_or_several(single)
-    if parameter.kind is not Kind.NUMBER:
+    if parameter.kind is not ValueKind.NUMBER:
         if parameter.name == "dialect":
             several["maxItems"] = 1
         return _or_null(one, several)
@@ -119,21 +119,21 @@ def _axis(parameter: Parameter, registry: Registry[Any]) -> Schema:
 def _single(parameter: Parameter) -> Schema:
     """One value of a parameter."""
     match parameter.kind:
-        case Kind.FLAG:
+        case ValueKind.FLAG:
             return {"type": "boolean"}
-        case Kind.WORD:
+        case ValueKind.WORD:
             if parameter.choices and not parameter.is_path:
                 return {"enum": [*parameter.choices]}
             return {"type": "string"} | ({"minLength": 1, "maxLength": parameter.longest} if parameter.longest else {})
-        case Kind.NAMES:
+        case ValueKind.NAMES:
             return {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-    number: Schema = {"type": "integer" if parameter.kind is Kind.COUNT else "number"}
-    lowest, largest = (None, None) if parameter.kind is Kind.COUNT else (-LARGEST, LARGEST)
+    number: Schema = {"type": "integer" if parameter.kind is ValueKind.COUNT else "number"}
+    lowest, largest = (None, None) if parameter.kind is ValueKind.COUNT else (-LARGEST, LARGEST)
     bounds = {"minimum": lowest if parameter.gt is None and parameter.ge is None else parameter.ge}
     bounds |= {"maximum": largest if parameter.lt is None and parameter.le is None else parameter.le}
     bounds |= {"exclusiveMinimum": parameter.gt, "exclusiveMaximum": parameter.lt}
     number |= {key: bound for key, bound in bounds.items() if bound is not None}
-    return {"type": "array", "items": number, "minItems": 1} if parameter.kind is Kind.VECTOR else number
+    return {"type": "array", "items": number, "minItems": 1} if parameter.kind is ValueKind.VECTOR else number
 
 
 def _by_word(shared: _Definitions) -> dict[str, list[Schema]]:

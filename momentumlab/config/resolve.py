@@ -40,7 +40,7 @@ from momentumlab.experiment import (
 )
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Kind, Parameter, Registry, did_you_mean, spelled
+from momentumlab.registry import Parameter, Registry, ValueKind, did_you_mean, spelled
 from momentumlab.schedules.base import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 
@@ -54,10 +54,12 @@ def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
 
 
 SETTINGS = _by_name(
-    Parameter(name="name", kind=Kind.WORD, longest=100, doc="Name of run folders and tables; by default the file's."),
+    Parameter(
+        name="name", kind=ValueKind.WORD, longest=100, doc="Name of run folders and tables; by default the file's."
+    ),
     Parameter(
         name="iterations",
-        kind=Kind.COUNT,
+        kind=ValueKind.COUNT,
         default=DEFAULT_ITERATIONS,
         ge=0,
         le=MAX_ITERATIONS,
@@ -68,34 +70,36 @@ SETTINGS = _by_name(
     Parameter(name="target_loss", doc="Converged when the loss is at most this."),
     Parameter(
         name="replicates",
-        kind=Kind.COUNT,
+        kind=ValueKind.COUNT,
         default=1,
         ge=1,
         le=MAX_REPLICATES,
         doc="Number of repetitions of each trial with different errors.",
     ),
-    Parameter(name="seed", kind=Kind.COUNT, default=0, ge=0, le=2**63, doc="Random seed of errors and mini-batches."),
+    Parameter(
+        name="seed", kind=ValueKind.COUNT, default=0, ge=0, le=2**63, doc="Random seed of errors and mini-batches."
+    ),
 )
 """The settings of an experiment besides surface, optimizers, starts and noise."""
 
 COMPARISON_SETTINGS = _by_name(
     Parameter(
         name="objective",
-        kind=Kind.WORD,
+        kind=ValueKind.WORD,
         default=Objective.FINAL_LOSS.label,
         choices=tuple(objective.label for objective in Objective),
         doc="Criterion by which a comparison ranks.",
     ),
     Parameter(
         name="budget",
-        kind=Kind.COUNT,
+        kind=ValueKind.COUNT,
         default=DEFAULT_BUDGET,
         ge=1,
         le=MAX_BUDGET,
         doc="Maximum number of trials of the search for each optimizer.",
     ),
     Parameter(
-        name="zooms", kind=Kind.COUNT, default=0, ge=0, le=20, doc="Number of refinements around the best cells."
+        name="zooms", kind=ValueKind.COUNT, default=0, ge=0, le=20, doc="Number of refinements around the best cells."
     ),
     Parameter(
         name="accuracy",
@@ -425,10 +429,10 @@ class _Resolver:
         count
             The number of values of the first search if it is tuned.
         """
-        is_number = parameter.kind is Kind.NUMBER
+        is_number = parameter.kind is ValueKind.NUMBER
         if is_number and isinstance(node.value, (str, AxisCall, Tuned)):
             return self.called_axis(owner, parameter, node, count)
-        if parameter.kind in (Kind.VECTOR, Kind.NAMES):  # one value is a list, so an axis is a list of lists
+        if parameter.kind in (ValueKind.VECTOR, ValueKind.NAMES):  # one value is a list, so an axis is a list of lists
             is_axis = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
         else:
             is_axis = isinstance(node.value, list)
@@ -467,10 +471,10 @@ class _Resolver:
     def value(self, owner: str, parameter: Parameter, node: ConfigNode) -> Setting | None:
         """Return one checked value of a parameter."""
         try:
-            if parameter.kind is Kind.NUMBER and isinstance(node.value, (str, Schedule)):
+            if parameter.kind is ValueKind.NUMBER and isinstance(node.value, (str, Schedule)):
                 schedule = read_schedule(node.value) if isinstance(node.value, str) else node.value
                 return self.scheduled(owner, parameter, schedule, node)
-            if parameter.kind is Kind.VECTOR and isinstance(node.value, list) and node.value:
+            if parameter.kind is ValueKind.VECTOR and isinstance(node.value, list) and node.value:
                 numbers = [self.coordinate(parameter, item) for item in node.value]
                 return None if None in numbers else tuple(number for number in numbers if number is not None)
             if parameter.is_path and isinstance(node.value, str):

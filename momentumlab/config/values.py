@@ -9,7 +9,7 @@ import numpy as np
 from momentumlab.calls import Call, CallError, NamedCall, as_call, bind, build, parse
 from momentumlab.experiment import MAX_VALUES, START_CALLS, Grid, Random, Starts
 from momentumlab.noise import NOISE_MODELS, Gaussian, Noise
-from momentumlab.registry import Array, Kind, Parameter, Registry, did_you_mean, parameter, spelled
+from momentumlab.registry import Array, Parameter, Registry, ValueKind, did_you_mean, parameter, spelled
 from momentumlab.schedules.base import SCHEDULES, Schedule
 
 NOISE_HINT = "write a number or a noise model such as relative(0.1)"
@@ -36,7 +36,7 @@ class Linspace(AxisCall):
 
     start: float = parameter(doc="first value")
     stop: float = parameter(doc="last value")
-    count: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
+    count: int = parameter(kind=ValueKind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
 
     name = "linspace"
 
@@ -51,7 +51,7 @@ class Geomspace(AxisCall):
 
     start: float = parameter(gt=0, doc="first value")
     stop: float = parameter(gt=0, doc="last value")
-    count: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
+    count: int = parameter(kind=ValueKind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
 
     name = "geomspace"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import MAX_COUNT, Array, Kind, parameter
+from momentumlab.registry import MAX_COUNT, Array, ValueKind, parameter
 from momentumlab.schedules.base import Schedule, interpolate, schedule
 
 TABULATED = 2**17
@@ -24,8 +24,8 @@ class Warmup(Schedule):
     begins at a third of the following value.
     """
 
-    over: int = parameter(kind=Kind.COUNT, ge=1, le=MAX_COUNT, doc="updates before the other schedule begins")
-    then: "Schedule | float" = parameter(kind=Kind.SCHEDULE, doc="schedule or constant that follows")
+    over: int = parameter(kind=ValueKind.COUNT, ge=1, le=MAX_COUNT, doc="updates before the other schedule begins")
+    then: "Schedule | float" = parameter(kind=ValueKind.SCHEDULE, doc="schedule or constant that follows")
     start: float = parameter(0.0, by_name=True, doc="value of the first update")
 
     formula = "start + (s(0) − start)·k/over  for k < over,  then s(k − over),  s = schedule that follows"
@@ -55,7 +55,7 @@ class Piecewise(Schedule):
     """
 
     values: tuple[tuple[int, float], ...] = parameter(
-        kind=Kind.STEPS, doc="values by the number of completed updates, which begin with 0 and increase"
+        kind=ValueKind.STEPS, doc="values by the number of completed updates, which begin with 0 and increase"
     )
     between: str = parameter(
         "constant",

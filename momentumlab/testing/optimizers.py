@@ -8,7 +8,7 @@ import numpy as np
 from momentumlab.api import run
 from momentumlab.errors import ConfigError, PluginError
 from momentumlab.optimizers import OPTIMIZERS, Here
-from momentumlab.registry import Kind, Parameter, put_lanes, take_lanes
+from momentumlab.registry import Parameter, ValueKind, put_lanes, take_lanes
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
 from momentumlab.testing.words import assert_texts, assert_titled
@@ -152,9 +152,9 @@ def bounds_are_enforced(name: str) -> None:
         for bound, sign in ((parameter.gt, 0), (parameter.ge, -1), (parameter.lt, 0), (parameter.le, 1)):
             if bound is not None:
                 value = bound + sign * 1e-9
-                assert_refused(name, parameter, [[value]] if parameter.kind is Kind.VECTOR else value)
+                assert_refused(name, parameter, [[value]] if parameter.kind is ValueKind.VECTOR else value)
         values: list[Any] = [float("nan"), float("inf"), "a", []]
-        values += [7] if parameter.kind is not Kind.NUMBER else [True]
+        values += [7] if parameter.kind is not ValueKind.NUMBER else [True]
         for value in values:
             assert_refused(name, parameter, value)
 
@@ -212,7 +212,7 @@ def variants(name: str) -> Iterator[dict[str, Any]]:
     """The settings by which to meet every variant of an optimizer: its defaults, and each other word and flag."""
     yield {}
     for parameter in OPTIMIZERS[name].parameters():
-        if parameter.kind in (Kind.FLAG, Kind.WORD):
+        if parameter.kind in (ValueKind.FLAG, ValueKind.WORD):
             yield from ({parameter.name: value} for value in other_values(parameter))
 
 

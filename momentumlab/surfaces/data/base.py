@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from momentumlab.datasets.builtin import BUILT_IN
 from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.registry import Array, Kind, parameter
+from momentumlab.registry import Array, ValueKind, parameter
 from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
 
 PANEL = 8
@@ -40,7 +40,7 @@ class DataSurface(Surface):
 
     data: str = parameter("", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
     target: str = parameter("", doc="target column; empty: the last one of a CSV file, y of an NPZ file")
-    ignore: str = parameter("", kind=Kind.NAMES, doc="columns to leave out, separated by commas")
+    ignore: str = parameter("", kind=ValueKind.NAMES, doc="columns to leave out, separated by commas")
     standardise: bool = parameter(True, doc="scale each feature to mean 0 and variance 1")
     intercept: bool = parameter(True, doc="add a constant feature of 1")
     l2: float = parameter(0.0, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
