@@ -203,19 +203,19 @@ OPTIMIZER_MISTAKES = [
     ),
     (
         "hyperparameters_may_differ_from_lane_to_lane",
-        "beta may not be an array: .*np.where in place of 'if'",
+        "beta must accept an array: .*np.where, not if",
         AVERAGE,
         f"v = 0 * g if self.beta > 2 else g\n        {AVERAGE}",
     ),
     (
         "lanes_can_be_taken_out_and_put_in",
-        "with some lanes taken out",
+        "removing lanes changes the others",
         STEP,
         f"{STEP} + 0.1 * np.abs(v).sum(axis=1, keepdims=True)",
     ),
     (
         "trials_may_begin_at_different_times",
-        "does not bear an array for t",
+        "step must accept an array for t",
         AVERAGE,
         f"v = g if here.t == 1 else 0 * g\n        {AVERAGE}",
     ),

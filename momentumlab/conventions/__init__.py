@@ -3,11 +3,11 @@
 =============  ================================================================
 module         part
 =============  ================================================================
-`base`         what a convention is: a linear filter of gradients, and a step
-`forms`        the catalogue: torch, optax, tf1, keras, ema, qhm and the papers'
-`translation`  from one to another: the filters agree, or they do not, and why
-`proof`        both run side by side, on surfaces where the answer can be seen
-`reading`      from the options of a command to a convention
+`base`         the interface: a linear filter of gradients, and a step
+`forms`        the conventions: torch, optax, tf1, keras, ema, qhm, papers
+`translation`  translations, exact or not, and the reason
+`proof`        runs of both conventions on test surfaces
+`reading`      conventions from options and arguments
 =============  ================================================================
 """
 

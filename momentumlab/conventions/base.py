@@ -1,11 +1,11 @@
-"""What a convention is: a way to write momentum, which is a linear filter from gradients to displacements.
+"""The interface of conventions: ways to write momentum, a linear filter from gradients to displacements.
 
-All gradients are taken along a path of points x_t, the first one x₁ being the start. A convention displaces it by
+Gradients are taken along a path of points x_t, which begins at the start x₁. A convention displaces the point by
 
     x_{t+1} = x_t − Σ_{s ≤ t} h(t, s) g_s,   g_s the gradient at x_s,
 
-and two conventions give the same path for every surface if and only if all their weights h(t, s) are the same. While
-lr is constant, the weights of the whole family are those of a `Filter`, so that a handful of numbers decides.
+and two conventions have the same path on every surface if and only if all their weights h(t, s) are equal. While lr is
+constant, the weights of all conventions are those of a `Filter`, which has a few parameters.
 """
 
 import math
@@ -21,14 +21,14 @@ from momentumlab.registry import Array, Parameter, Registry, parameter, paramete
 
 
 def complement(beta: float) -> float:
-    """1 − β as people read it: 0.001 for 0.999, where the difference of the floats would be 0.0010000000000000009."""
+    """Return 1 − β in decimal arithmetic: 0.001 for 0.999, not 0.0010000000000000009."""
     return float(1 - Decimal(repr(beta)))
 
 
 class Shape(Enum):
-    """How the newest gradient weighs against the sum of all."""
+    """The weight of the newest gradient relative to the sum of all."""
 
-    PLAIN = "heavy ball: the sum alone"
+    PLAIN = "heavy ball: only the sum"
     AHEAD = "Nesterov: the newest gradient, and β times the sum"
     MIXED = "any mixture of the newest gradient and the sum"
 
@@ -42,19 +42,19 @@ class Filter:
     Attributes
     ----------
     beta
-        How much of the sum of gradients is kept, 0 ≤ beta < 1. (Conventions stop at 0.999999: nearer to 1 the
-        digits of 1 − β are lost, and nothing can be proven by running it.)
+        The share of the sum of gradients that is kept, 0 ≤ beta < 1. (The limit is 0.999999: closer to 1, the digits
+        of 1 − β are lost and a run proves nothing.)
     now
-        The weight that the newest gradient has beside the sum, ≥ 0.
+        The weight of the newest gradient in addition to the sum, ≥ 0.
     memory
         The weight of the sum, ≥ 0.
     first
-        By how much more the very first gradient weighs in the sum.
+        The additional weight of the first gradient in the sum.
     debiased
         Whether the sum is divided by 1 − βᵗ.
     keeps_lr
-        Where lr stands when it changes: a gradient keeps the lr of its own time (``v ← βv − lr·g``), or today's lr
-        multiplies the sum of all (``x ← x − lr·v``).
+        The effect of a changing lr: each gradient keeps the lr of its iteration (``v ← βv − lr·g``), or the current lr
+        multiplies the sum (``x ← x − lr·v``).
     """
 
     beta: float
@@ -66,7 +66,7 @@ class Filter:
 
     @property
     def gain(self) -> float:
-        """The step that a steady gradient of 1 leads to in the end: now + memory/(1 − β)."""
+        """The limit of the step under a constant gradient of 1: now + memory/(1 − β)."""
         return self.now + self.memory / complement(self.beta)
 
     @property
@@ -91,13 +91,13 @@ class Filter:
 
     @property
     def normal(self) -> "Filter":
-        """The same filter in the one way to write it: what has no memory has β = 0, and is a sum of one gradient."""
+        """The canonical form of the filter: without memory, β is 0 and the sum has one gradient."""
         if self.beta == 0 or (self.memory == 0 and self.first == 0):
             return replace(self, beta=0.0, now=0.0, memory=self.now + self.memory, first=0.0, debiased=False)
         return self
 
     def fitted(self, shapes: tuple[Shape, ...]) -> "Filter":
-        """The nearest filter of these shapes that has the same β and the same gain, without any peculiar beginning.
+        """Return the nearest filter of these shapes with the same β and gain, and without a special first iteration.
 
         Near is a small sum of the squared differences of all weights. Of the same shape it is the filter itself.
         """
@@ -111,7 +111,7 @@ class Filter:
         return min((known[shape] for shape in shapes), key=steady.distance)
 
     def distance(self, other: "Filter") -> float:
-        """The root of the sum of squared differences of the weights of two steady filters with the same β."""
+        """Return the root of the summed squared differences of the weights of two steady filters with the same β."""
         memory = self.memory - other.memory
         tail = memory * self.beta / math.sqrt(1 - self.beta**2)
         return math.hypot(self.now - other.now + memory, tail)
@@ -128,7 +128,7 @@ class Moving(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """The state of a convention with two sequences: the newer point, and what came before or beside it."""
+    """The state of a convention with two sequences: the current point, and the previous or second one."""
 
     newer: Array
     other: Array
@@ -146,7 +146,7 @@ class Convention(ABC, Generic[State]):
     plain, ahead
         The equations without and with ``nesterov``; the latter empty where there is no choice.
     stored
-        What its users find in their parameters.
+        Return the parameters that its users see.
     users
         Whose convention it is: libraries and papers.
     source
@@ -158,7 +158,7 @@ class Convention(ABC, Generic[State]):
     """
 
     lr: float = parameter(0.01, ge=1e-30, le=1e30, aliases=("learning_rate",), doc="learning rate")
-    beta: float = parameter(0.9, ge=0, le=0.999999, aliases=("momentum",), doc="how much of the past is kept")
+    beta: float = parameter(0.9, ge=0, le=0.999999, aliases=("momentum",), doc="share of the past that is kept")
 
     name: ClassVar[str]
     equation: ClassVar[str]
@@ -172,7 +172,7 @@ class Convention(ABC, Generic[State]):
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """What it declares, lr and beta first."""
+        """The declared hyperparameters, lr and beta first."""
         return parameters_of(cls)
 
     @property
@@ -182,7 +182,7 @@ class Convention(ABC, Generic[State]):
 
     @property
     def looks_ahead(self) -> bool:
-        """Whether it is Nesterov's method, where there is a choice."""
+        """Whether it is Nesterov's method, if there is a choice."""
         return bool(self.values.get("nesterov", False))
 
     @property
@@ -192,7 +192,7 @@ class Convention(ABC, Generic[State]):
 
     @property
     def stores_elsewhere(self) -> bool:
-        """Whether its users' parameters are not the point at which gradients are taken."""
+        """Whether the stored parameters differ from the point where gradients are taken."""
         return False
 
     @property
@@ -203,36 +203,36 @@ class Convention(ABC, Generic[State]):
     @classmethod
     @abstractmethod
     def of(cls, wanted: Filter) -> "Convention[Any]":
-        """The hyperparameters that give a filter of one of its shapes."""
+        """Return the hyperparameters of a filter of one of its shapes."""
 
     @property
     def call(self) -> str:
-        """What its users write; empty where it is no library's."""
+        """The call of its library; empty if it belongs to no library."""
         return ""
 
     def refused(self) -> tuple[Problem, ...]:
-        """Which hyperparameters do not go together."""
+        """Return which hyperparameters exclude each other."""
         return ()
 
     @abstractmethod
     def begin(self, x: Array) -> State:
-        """The state at the start."""
+        """Return the initial state."""
 
     def asks_at(self, state: State) -> Array:
-        """Where the next gradient is to be taken."""
+        """Return the point of the next gradient."""
         return self.stores(state)
 
     @abstractmethod
     def step(self, state: State, g: Array, lr: float, t: int) -> State:
-        """One iteration with the gradient at `asks_at`, the lr of today and the number of the iteration, from 1."""
+        """Compute one iteration from the gradient at `asks_at`, the current lr and the iteration, counted from 1."""
 
     @abstractmethod
     def stores(self, state: State) -> Array:
-        """What its users find in their parameters."""
+        """Return the parameters that its users see."""
 
     def rescaled(self, state: State, ratio: float) -> State:
-        """The same state with a velocity that many times as large, where it is `rescalable`."""
-        raise NotImplementedError(f"{self.name} has no velocity that could be multiplied alone")
+        """Return the state with its velocity multiplied by a factor, if it is `rescalable`."""
+        raise NotImplementedError(f"{self.name} has no velocity that can be rescaled")
 
 
 CONVENTIONS: Registry[Convention[Any]] = Registry("convention")
@@ -241,7 +241,7 @@ ConventionClass = TypeVar("ConventionClass", bound=type[Convention[Any]])
 
 
 def convention(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[ConventionClass], ConventionClass]:
-    """Enter the class below into the catalogue of conventions."""
+    """Register the class below as a convention."""
 
     def enter(cls: ConventionClass) -> ConventionClass:
         cls.name = name

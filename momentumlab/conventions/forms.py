@@ -1,4 +1,4 @@
-"""The catalogue of conventions. Each step is the equation above it, and nothing is simplified."""
+"""The conventions. Each step is exactly its equation, without simplification."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -66,13 +66,13 @@ class _Sum(_Switched):
 @convention("torch", aliases=("pytorch", "sum", "momentumlab"))
 @dataclass(frozen=True, kw_only=True)
 class Torch(_Sum):
-    """PyTorch's: a velocity that sums gradients, and lr outside of it. Momentumlab's own, too.
+    """PyTorch: a velocity that sums gradients, with lr outside. momentumlab uses it, too.
 
     With dampening τ every gradient but the very first is multiplied by 1 − τ; with momentum 0 PyTorch leaves dampening
     out altogether. It refuses Nesterov's method with dampening or without momentum.
     """
 
-    dampening: float = parameter(0.0, ge=0, lt=1, doc="takes (1 − τ) g instead of g, but for the very first gradient")
+    dampening: float = parameter(0.0, ge=0, lt=1, doc="uses (1 − τ) g instead of g, except for the first gradient")
 
     plain = "v ← β v + (1 − τ) g, but v ← g at first,  x ← x − lr·v"
     users = "torch.optim.SGD; momentumlab's momentum and nesterov"
@@ -113,7 +113,7 @@ class Torch(_Sum):
 @convention("optax")
 @dataclass(frozen=True, kw_only=True)
 class Optax(_Sum):
-    """Optax's: the same sum, without dampening. It is `optax.trace` before a scale by −lr."""
+    """Optax: the same sum, without dampening; `optax.trace` followed by a scale by −lr."""
 
     users = "optax.sgd, optax.trace"
     source = "the documentation and source of optax.sgd and optax.trace, version 0.2.8"
@@ -127,7 +127,7 @@ class Optax(_Sum):
 @convention("tf1", aliases=("tensorflow1",))
 @dataclass(frozen=True, kw_only=True)
 class TensorFlow1(_Sum):
-    """TensorFlow 1's: the same sum, where TensorFlow 2's Keras has lr inside."""
+    """TensorFlow 1: the same sum; Keras in TensorFlow 2 has lr inside."""
 
     users = "tf.compat.v1.train.MomentumOptimizer"
     source = "the documentation of tf.compat.v1.train.MomentumOptimizer and tf.raw_ops.ApplyMomentum"
@@ -141,9 +141,9 @@ class TensorFlow1(_Sum):
 @convention("keras", aliases=("tf2", "lr_inside"))
 @dataclass(frozen=True, kw_only=True)
 class Keras(_Switched):
-    """Keras's: lr is inside the velocity, which is the last displacement of the heavy ball.
+    """Keras: lr is inside the velocity, which is the last displacement of heavy ball.
 
-    Each gradient keeps the lr of its own time: after lr has been lowered, the old velocity moves on at its old size.
+    Each gradient keeps the lr of its iteration: after lr is reduced, the old velocity keeps its size.
     Nesterov's method is written in the look-ahead point, so that the parameters are where gradients are taken.
     Optax has it as ``optax.chain(optax.scale_by_learning_rate(lr), optax.trace(β, nesterov))``.
     """
@@ -171,7 +171,7 @@ class Keras(_Switched):
 @convention("sutskever", aliases=("nag",))
 @dataclass(frozen=True, kw_only=True)
 class Sutskever(_Switched):
-    """Sutskever's: as Keras's, but Nesterov's method in its own variable, which the gradient's point runs ahead of."""
+    """Sutskever: as Keras, but Nesterov's method takes gradients ahead of the stored point."""
 
     plain = "v ← β v − lr·∇f(θ),  θ ← θ + v"
     ahead = "v ← β v − lr·∇f(θ + β v),  θ ← θ + v"
@@ -196,7 +196,7 @@ class Sutskever(_Switched):
 
 
 class _TwoPoints(Convention[Pair]):
-    """A convention that remembers two points, which begin as one."""
+    """A convention that stores two points, initially equal."""
 
     def begin(self, x: Array) -> Pair:
         return Pair(x, x)
@@ -205,7 +205,7 @@ class _TwoPoints(Convention[Pair]):
 @convention("polyak", aliases=("heavy_ball", "two_step"))
 @dataclass(frozen=True, kw_only=True)
 class Polyak(_TwoPoints):
-    """Polyak's: one equation with the last two points, and no velocity."""
+    """Polyak: one equation with the last two points, without a velocity."""
 
     plain = "x₊ = x − lr·g + β (x − x₋)"
     users = "Polyak (1964), and most papers on the heavy ball"
@@ -231,7 +231,7 @@ class Polyak(_TwoPoints):
 @convention("two_sequence", aliases=("nesterov", "xy"))
 @dataclass(frozen=True, kw_only=True)
 class TwoSequence(_TwoPoints):
-    """Nesterov's: a gradient step from y to x, and then y ahead of x. Always Nesterov's method."""
+    """Nesterov: a gradient step from y to x, then y ahead of x. Always Nesterov's method."""
 
     plain = "x₊ = y − lr·∇f(y),  y₊ = x₊ + β (x₊ − x)"
     stored = "x; gradients are taken at y"
@@ -274,7 +274,7 @@ class TwoSequence(_TwoPoints):
 @convention("ema", aliases=("average",))
 @dataclass(frozen=True, kw_only=True)
 class Average(_WithVelocity):
-    """The average form: a velocity of the size of a gradient, so that lr is 1/(1 − β) times that of the sum form."""
+    """The average form: the velocity has the size of a gradient, so lr is 1/(1 − β) times that of the sum form."""
 
     plain = "v ← β v + (1 − β) g,  x ← x − lr·v"
     users = "optax.ema with debias=False, momentumlab's momentum_ema, textbooks"
@@ -306,7 +306,7 @@ class Average(_WithVelocity):
 @convention("ema_debiased", aliases=("debiased",))
 @dataclass(frozen=True, kw_only=True)
 class DebiasedAverage(Average):
-    """The average without its bias towards the zero with which it began: Adam's numerator, and optax.ema's default."""
+    """The bias-corrected average: the numerator of Adam, and the default of optax.ema."""
 
     plain = "v ← β v + (1 − β) g,  x ← x − lr·v/(1 − βᵗ)"
     users = "optax.ema, whose default it is"
@@ -328,7 +328,7 @@ class QuasiHyperbolic(_WithVelocity):
     sum form in all of them.
     """
 
-    nu: float = parameter(1.0, ge=0, le=1, doc="weight of the average against the gradient itself")
+    nu: float = parameter(1.0, ge=0, le=1, doc="weight of the average against the current gradient")
 
     plain = "v ← β v + (1 − β) g,  x ← x − lr·((1 − ν) g + ν v)"
     users = "qhoptim.pyt.QHM, momentumlab's qhm"

@@ -1,4 +1,4 @@
-"""A translation and what it came from, run side by side: what the answer says can be seen."""
+"""Runs of a translation and its source side by side, which prove the answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from momentumlab.surfaces import SURFACES
 ITERATIONS = 200
 
 CALMNESS = 0.1
-"""The steepest curvature of a surface, as a share of that on which both are stable from the first step on."""
+"""The largest curvature, as a share of that on which both are stable from the first step."""
 
 Gradient = Callable[[Array, int], Array]
 
@@ -44,7 +44,7 @@ SCHEDULES: dict[str, Callable[[Array], Array]] = {
     "cosine": lambda t: (1 + np.cos(np.pi * (t - 1) / ITERATIONS)) / 2,
     "warmup": lambda t: np.minimum(t / (ITERATIONS // 2), 1.0),
 }
-"""By what lr is multiplied in iteration t, from 1 to `ITERATIONS`; never by zero."""
+"""The factor of lr in iteration t, from 1 to `ITERATIONS`; never zero."""
 
 SCHEDULE_WORDS = {
     "halved": f"lr halved after step {ITERATIONS // 2}",
@@ -54,7 +54,7 @@ SCHEDULE_WORDS = {
 
 
 class Question:
-    """What a check runs, as words for a person."""
+    """Describe what a check runs."""
 
     CONSTANT = "lr constant"
     STORED = "what is stored, lr constant"
@@ -65,7 +65,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """How far apart two conventions came.
+    """The distances between the paths of two conventions.
 
     Attributes
     ----------
@@ -87,14 +87,14 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
-    """Where a convention went, ``(ITERATIONS + 1, 2)`` each: where it asked for gradients, and what it stored."""
+    """The path of a convention, ``(ITERATIONS + 1, 2)`` each: the points of its gradients, and its parameters."""
 
     asked: Array
     stored: Array
 
 
 def gradient_on(course: Course, translation: Translation) -> Gradient:
-    """The gradient of a surface whose loss is scaled so that both are stable on it, whatever their lr and β are."""
+    """Return the gradient of a surface, scaled so that both conventions are stable for every lr and β."""
     surface = SURFACES[course.surface]()
     scale = CALMNESS * min(translation.source.filter.calm, translation.target.filter.calm) / course.steepest
     return lambda x, t: scale * surface.gradient(x[:, np.newaxis])[:, 0]
@@ -135,7 +135,7 @@ def walk(
 
 
 def prove(translation: Translation, schedule: str = "halved") -> tuple[Check, ...]:
-    """Run both, with a constant lr and with a changing one, and whatever else the answer claims.
+    """Run both conventions with a constant and a changing lr, and test every claim of the answer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From one convention to another: the filters agree, or they do not, and then it is known why."""
+"""Translations between conventions: exact if the filters agree, otherwise with the reason."""
 
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -7,11 +7,11 @@ from typing import Any
 from momentumlab.conventions.base import Convention, Filter
 
 AGREEMENT = 1e-13
-"""Weights that differ by no more than this share of the gain differ by rounding alone."""
+"""Weights that differ by at most this share of the gain differ only by rounding."""
 
 
 class Fidelity(Enum):
-    """How good a translation is."""
+    """The quality of a translation."""
 
     EXACT = "exact"
     CONSTANT_LR = "constant lr only"
@@ -19,7 +19,7 @@ class Fidelity(Enum):
 
     @property
     def words(self) -> str:
-        """For a person, after the two names."""
+        """A phrase that follows the two names."""
         return {
             Fidelity.EXACT: "the same path, also when lr changes",
             Fidelity.CONSTANT_LR: "the same path as long as lr is constant",
@@ -38,7 +38,7 @@ class Obstacle(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Translation:
-    """One convention in the words of another.
+    """A convention expressed in another one.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Translation:
 
 
 def translate(source: Convention[Any], target: type[Convention[Any]]) -> Translation:
-    """The hyperparameters with which the target gives the path of the source, or comes nearest to it.
+    """Return the hyperparameters with which the target has the path of the source, or the nearest one.
 
     The path is that of the points at which gradients are taken. Hyperparameters are rounded to 15 digits: 0.1 and not
     0.10000000000000002.

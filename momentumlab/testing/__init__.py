@@ -1,4 +1,4 @@
-"""What surfaces and optimizers promise, as functions to be called from a test suite: your own, or this package's.
+"""The contracts of surfaces and optimizers, as functions for your test suite or that of this package.
 
 With pytest::
 

@@ -1,4 +1,4 @@
-"""All contracts of one entry of a catalogue, with a finding for each."""
+"""Check an entry of a registry against all contracts, with one finding each."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ CONTRACTS: dict[str, tuple[Callable[[str], None], ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Whether an entry keeps one of its promises.
+    """The outcome of one contract for one entry.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Finding:
     contract
         The name of the function that was called, in ``momentumlab.testing``.
     promise
-        The same in a sentence.
+        The contract in one sentence.
     problem
         What is wrong; ``None`` if nothing is.
     """
@@ -44,7 +44,7 @@ class Finding:
 
     @property
     def has_passed(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the contract holds."""
         return self.problem is None
 
 
@@ -120,7 +120,7 @@ def entries_of(what: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def check_entry(noun: str, name: str) -> Iterator[Finding]:
-    """Hold an entry against every contract of its catalogue, one after the other.
+    """Check an entry against every contract of its registry, one after the other.
 
     Parameters
     ----------
@@ -145,6 +145,6 @@ def _problem(contract: Callable[[str], None], name: str) -> str | None:
     except Exception as error:
         where = raised_at(error)
         if where is None:
-            return f"what it gives cannot be used: {described(error)}"
+            return f"its result cannot be used: {described(error)}"
         return f"{where}: {described(error)}"
     return None

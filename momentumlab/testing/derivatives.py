@@ -1,4 +1,4 @@
-"""Derivatives held against finite and complex steps, and what the difference looks like."""
+"""Checks of derivatives by finite and complex steps, and a diagnosis of differences."""
 
 from collections.abc import Callable
 
@@ -7,18 +7,18 @@ import numpy as np
 from momentumlab.registry import Array
 
 STEP = 2e-3
-"""Of a central difference of sixth order, as a share of the view's width: an error of about 1e-12 of a smooth value."""
+"""The step of a sixth-order central difference, as a share of the view: its error is about 1e-12 of a smooth value."""
 
 COMPLEX_STEP = 1e-30
 
 DIGITS = 1e-6
-"""To how much central differences are trusted, as a share of the gradient at the point."""
+"""The accuracy of central differences, as a share of the gradient at the point."""
 
 FINE_DIGITS = 1e-9
-"""The same of complex steps, which do not cancel."""
+"""The accuracy of complex steps, which do not suffer from cancellation."""
 
 CONSTANT = 1e-4
-"""Ratios that differ by no more are one and the same factor."""
+"""Ratios that differ by at most this count as the same factor."""
 
 
 def disagreement(
@@ -29,7 +29,7 @@ def disagreement(
     widths: Array,
     judge: str = "the values say",
 ) -> str:
-    """What is wrong with a gradient; nothing if it is the derivative of the value.
+    """Return what is wrong with a gradient; nothing if it is the derivative of the value.
 
     The judge are complex steps, where the function takes complex points and they confirm central differences, which
     any function takes; else these alone. Points at which differences of two step sizes contradict each other (a kink
@@ -77,7 +77,7 @@ def _worst(badness: Array) -> tuple[int, int]:
 
 
 def _cause(stated: Array, expected: Array, i: int) -> str:
-    """What a person most likely did, from how the coordinate differs everywhere."""
+    """Return the most likely mistake, from how the coordinate differs at all points."""
     own, right = stated[i], expected[i]
     large = np.abs(right) > 1e-3 * np.abs(right).max()
     if not own.any():
@@ -104,7 +104,7 @@ def _alike(one: Array, other: Array) -> bool:
 
 
 def central(value: Callable[[Array], Array], x: Array, steps: Array) -> Array:
-    """The gradient by central differences of sixth order, ``(dim, lanes)``."""
+    """Return the gradient by central differences of sixth order, ``(dim, lanes)``."""
     rows = []
     for i, step in enumerate(steps):
         total = np.zeros(x.shape[1])
@@ -118,7 +118,7 @@ def central(value: Callable[[Array], Array], x: Array, steps: Array) -> Array:
 
 
 def complex_steps(value: Callable[[Array], Array], x: Array) -> Array | None:
-    """The gradient by complex steps, ``(dim, lanes)``; ``None`` where the function does not take complex points."""
+    """Return the gradient by complex steps, ``(dim, lanes)``; ``None`` if the function rejects complex points."""
     rows = []
     for i in range(len(x)):
         point = x.astype(np.complex128)

@@ -1,4 +1,4 @@
-"""What every optimizer promises; each function raises `AssertionError` where it is broken, and says what is wrong."""
+"""The contracts of optimizers. Each function raises `AssertionError` with the problem if its contract is broken."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ SEED = 20261120
 
 
 def step_is_pure_and_keeps_shapes(name: str) -> None:
-    """``step`` changes none of its arguments, repeats itself, and gives a velocity and a state of the same shapes."""
+    """``step`` does not change its arguments, is reproducible, and keeps the shapes of velocity and state."""
     random = np.random.default_rng(SEED)
     surface = SURFACES["rosenbrock"]()
     for variant in variants(name):
@@ -31,13 +31,13 @@ def step_is_pure_and_keeps_shapes(name: str) -> None:
             velocity, following = optimizer.step(state, g, here)
             for array, before in zip([x, g, *state], frozen, strict=True):
                 assert np.asarray(array).tobytes() == before.tobytes(), (
-                    "step changes its arguments: is there a += or out=?"
+                    "step changes its arguments: look for += or out="
                 )
             again, repeated = optimizer.step(state, g, here)
             assert np.shape(velocity) == x.shape, (
                 f"the velocity must have the shape of the gradient, {x.shape}; it has {np.shape(velocity)}"
             )
-            assert velocity.tobytes() == again.tobytes(), "the same step twice gives two velocities: is something kept?"
+            assert velocity.tobytes() == again.tobytes(), "the same step twice gives two velocities: is state stored?"
             for leaf, twin in zip(following, repeated, strict=True):
                 assert np.asarray(leaf).tobytes() == np.asarray(twin).tobytes(), "the same step twice gives two states"
             assert type(following) is type(state), (
@@ -49,7 +49,7 @@ def step_is_pure_and_keeps_shapes(name: str) -> None:
 
 
 def lanes_come_last_and_never_mix(name: str) -> None:
-    """The last axis of every part of the state is the lanes, and a trial's path is the same alone and in a batch."""
+    """Lanes are the last axis of every state array, and a trial has the same path alone and in a batch."""
     state = OPTIMIZERS[name]().init(np.zeros((3, 5)))
     for field, leaf in zip(getattr(state, "_fields", range(len(state))), state, strict=True):
         shape = np.shape(leaf)
@@ -63,7 +63,7 @@ def lanes_come_last_and_never_mix(name: str) -> None:
 
 
 def hyperparameters_may_differ_from_lane_to_lane(name: str) -> None:
-    """Each number among the hyperparameters may be an array, with a value per lane, as in a sweep along it."""
+    """Each numeric hyperparameter may be an array with a value per lane, as in a sweep."""
     for parameter in OPTIMIZERS[name].parameters():
         if parameter.shared or parameter.name == "lr":
             continue
@@ -71,7 +71,7 @@ def hyperparameters_may_differ_from_lane_to_lane(name: str) -> None:
         try:
             batch = easy_run(name, **{parameter.name: values})
         except PluginError as error:
-            raise AssertionError(f"{parameter.name} may not be an array: {error}; np.where in place of 'if'?") from None
+            raise AssertionError(f"{parameter.name} must accept an array: {error}; use np.where, not if") from None
         for lane, value in enumerate(values):
             alone = easy_run(name, **{parameter.name: value})
             assert alone.path(0).tobytes() == batch.path(lane).tobytes(), (
@@ -80,7 +80,7 @@ def hyperparameters_may_differ_from_lane_to_lane(name: str) -> None:
 
 
 def lanes_can_be_taken_out_and_put_in(name: str) -> None:
-    """Trials that end make room for others: the rest goes on as if nothing had happened."""
+    """Lanes can be removed and added without changing the other lanes."""
     random = np.random.default_rng(SEED)
     surface = SURFACES["rosenbrock"]()
     optimizer = OPTIMIZERS[name]()
@@ -96,16 +96,14 @@ def lanes_can_be_taken_out_and_put_in(name: str) -> None:
     whole, _ = stepped(state, every, 2)
     kept = np.array([0, 3])
     rest, _ = stepped(take_lanes(state, kept), kept, 2)
-    assert rest.tobytes() == whole[:, kept].tobytes(), "with some lanes taken out, the others go another way"
+    assert rest.tobytes() == whole[:, kept].tobytes(), "removing lanes changes the others"
     free = np.array([1, 4])
     mixed, _ = stepped(put_lanes(state, free, optimizer.init(np.ascontiguousarray(x[:, free]))), every, 2)
-    assert mixed[:, [0, 2, 3]].tobytes() == whole[:, [0, 2, 3]].tobytes(), (
-        "with new lanes put in, others go another way"
-    )
+    assert mixed[:, [0, 2, 3]].tobytes() == whole[:, [0, 2, 3]].tobytes(), "adding lanes changes the others"
 
 
 def trials_may_begin_at_different_times(name: str) -> None:
-    """``here.t`` may be an array, the iteration of each lane; what happens at a certain one happens lane by lane."""
+    """``here.t`` may be an array with the iteration of each lane."""
     random = np.random.default_rng(SEED)
     surface = SURFACES["rosenbrock"]()
     ages = [1, 2, 5, 1, 40]
@@ -117,14 +115,14 @@ def trials_may_begin_at_different_times(name: str) -> None:
         try:
             together, _ = optimizer.step(state, g, Here(x, np.array(ages, dtype=np.float64), loss, lr, surface))
         except ValueError as error:
-            raise AssertionError(f"the step does not bear an array for t: {error} ({variant})") from error
+            raise AssertionError(f"step must accept an array for t: {error} ({variant})") from error
         for lane, t in enumerate(ages):
             alone, _ = optimizer.step(state, g, Here(x, t, loss, lr, surface))
             assert together[:, lane].tobytes() == alone[:, lane].tobytes(), f"t = {t} differs in an array ({variant})"
 
 
 def every_hyperparameter_changes_the_path(name: str) -> None:
-    """No knob without an effect."""
+    """Every hyperparameter changes the result."""
     parameters = OPTIMIZERS[name].parameters()
     # Some knobs matter beside others alone, limits only where steps run into them, restarts only where paths oscillate.
     company = [{}, *({p.name: other_values(p)[0]} for p in parameters if p.is_optional and not p.choices)]
@@ -147,7 +145,7 @@ def every_hyperparameter_changes_the_path(name: str) -> None:
 
 
 def bounds_are_enforced(name: str) -> None:
-    """Values out of bounds, and of the wrong kind, are refused before anything runs."""
+    """Values out of bounds or of the wrong type are refused before a run."""
     for parameter in OPTIMIZERS[name].parameters():
         for bound, sign in ((parameter.gt, 0), (parameter.ge, -1), (parameter.lt, 0), (parameter.le, 1)):
             if bound is not None:
@@ -160,7 +158,7 @@ def bounds_are_enforced(name: str) -> None:
 
 
 def converges_on_an_easy_quadratic(name: str) -> None:
-    """With one of a few learning rates, to what a method of fixed step size can reach."""
+    """The method minimizes an easy quadratic with one of several learning rates."""
     still = {"weight_decay": 0.0} if "weight_decay" in {p.name for p in OPTIMIZERS[name].parameters()} else {}
     for variant in variants(name):
         result = easy_run(
@@ -177,7 +175,7 @@ def converges_on_an_easy_quadratic(name: str) -> None:
 
 
 def stays_finite_where_there_is_no_gradient(name: str) -> None:
-    """Numbers stay finite without any gradient, in one coordinate or in all, and with one that never changes."""
+    """Velocities stay finite for zero gradients, in some or all coordinates, and for constant gradients."""
     for variant in variants(name):
         for start in ([-2.4, 0.0], [0.0, 0.0]):
             assert np.isfinite(easy_run(name, **variant, start=start).positions).all(), f"from {start} ({variant})"
@@ -186,7 +184,7 @@ def stays_finite_where_there_is_no_gradient(name: str) -> None:
 
 
 def says_all_that_people_need(name: str) -> None:
-    """Title, equation, source, and the meaning of every hyperparameter."""
+    """It has a title, an equation, a source, and a description of every hyperparameter."""
     cls = OPTIMIZERS[name]
     assert_titled(cls)
     assert_texts(cls, "equation", "source")
@@ -209,7 +207,7 @@ OPTIMIZER_CONTRACTS: tuple[Callable[[str], None], ...] = (
 
 
 def variants(name: str) -> Iterator[dict[str, Any]]:
-    """The settings by which to meet every variant of an optimizer: its defaults, and each other word and flag."""
+    """Return settings that cover every variant of an optimizer: the defaults, and each other choice and flag."""
     yield {}
     for parameter in OPTIMIZERS[name].parameters():
         if parameter.kind in (ValueKind.FLAG, ValueKind.WORD):
@@ -217,7 +215,7 @@ def variants(name: str) -> Iterator[dict[str, Any]]:
 
 
 def other_values(parameter: Parameter) -> list[Any]:
-    """Allowed values of a hyperparameter that differ from its default."""
+    """Return valid values of a hyperparameter other than its default."""
     default = parameter.default
     if isinstance(default, bool):
         return [not default]
@@ -237,7 +235,7 @@ def easy_run(name: str, **settings: Any) -> Result:
 
 
 def assert_refused(name: str, parameter: Parameter, value: Any) -> None:
-    """A configuration with this value must be refused, naming the parameter."""
+    """Check that a configuration with this value is refused and the parameter named."""
     message = ""
     try:
         easy_run(name, **{parameter.name: value})

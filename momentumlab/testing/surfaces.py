@@ -1,4 +1,4 @@
-"""What every surface promises; each function raises `AssertionError` where it is broken, and says what is wrong."""
+"""The contracts of surfaces. Each function raises `AssertionError` with the problem if its contract is broken."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -14,23 +14,23 @@ from momentumlab.testing.words import assert_texts, assert_titled
 SEED = 20261120
 
 SEVERAL = (1, 2, 7)
-"""Numbers of lanes; one alone is where wrong axes hide."""
+"""Numbers of lanes; a single lane hides wrong axes."""
 
 POINTS = 40
 FEW_POINTS = 4
 
 MOST_ROWS = 10
-"""Of a larger Hessian only so many rows are held against differences of gradients."""
+"""The number of rows of a large Hessian that are compared with differences of gradients."""
 
 NEAR_ZERO = 1e-8
-"""A gradient is zero that is at most this share of what is usual in the view; a loss is met to such a share."""
+"""A gradient below this share of the typical one in the view is zero; losses must agree to this share."""
 
 AROUND = 1e-3
-"""The kind of a critical point is that of its surroundings: this share of the width of the view away."""
+"""The distance at which the kind of a critical point is tested, as a share of the width of the view."""
 
 
 def says_all_that_people_need_of_it(name: str) -> None:
-    """It has a title, a source, a view and a start that fit together, and every parameter its meaning."""
+    """It has a title, a source, a consistent view and start, and a description of every parameter."""
     cls = SURFACES[name]
     assert_titled(cls)
     assert_texts(cls, "formula", "latex", "source")
@@ -108,7 +108,7 @@ def _component(surface: Surface, i: int, x: Array) -> Array:
 
 
 def is_pure(name: str) -> None:
-    """Its methods change nothing that they are given, and give the same answer twice."""
+    """Its methods do not change their arguments and are reproducible."""
     for surface, dim in variants_of(name):
         x = points_in(surface, dim)
         before = x.copy()
@@ -119,7 +119,7 @@ def is_pure(name: str) -> None:
 
 
 def keeps_lanes_apart(name: str) -> None:
-    """The result of a point is the same alone and beside others, to the last bit."""
+    """The result at a point does not depend on the other lanes, bit for bit."""
     for surface, dim in variants_of(name):
         x = points_in(surface, dim, 37)
         for method in methods_of(surface):
@@ -130,7 +130,7 @@ def keeps_lanes_apart(name: str) -> None:
 
 
 def takes_parameters_that_differ(name: str) -> None:
-    """Each number among its parameters may be an array, with a value per lane."""
+    """Each numeric parameter may be an array with a value per lane."""
     cls = SURFACES[name]
     dim = cls().default_dimension
     for parameter in cls.parameters():
@@ -152,7 +152,7 @@ def takes_parameters_that_differ(name: str) -> None:
 
 
 def has_no_idle_parameter(name: str) -> None:
-    """Every parameter of a formula changes the value; problems on data have others, for reading and sampling."""
+    """Every parameter of a formula changes the value; surfaces on data also have parameters for reading data."""
     cls = SURFACES[name]
     if not cls.is_formula:
         return
@@ -175,7 +175,7 @@ def is_finite_in_the_view(name: str) -> None:
 
 
 def knows_its_critical_points(name: str) -> None:
-    """What it states of critical points is so: no gradient, the loss, the kind, and nothing below a global minimum."""
+    """Its critical points have zero gradient, the stated loss and kind, and no loss is below a global minimum."""
     for surface, dim in variants_of(name):
         x = points_in(surface, dim, 2000)
         values = surface.value(x)
@@ -226,7 +226,7 @@ SURFACE_CONTRACTS: tuple[Callable[[str], None], ...] = (
 
 
 def variants_of(name: str) -> Iterator[tuple[Surface, int]]:
-    """The surface with its defaults in several dimensions, if it has several, and with its numbers off their defaults.
+    """Return the surface with its defaults in several dimensions, if it has several, and with other parameter values.
 
     Yields
     ------
@@ -242,14 +242,14 @@ def variants_of(name: str) -> Iterator[tuple[Surface, int]]:
 
 
 def dimensions_of(surface: Surface) -> list[int]:
-    """The numbers of coordinates in which it is looked at."""
+    """Return the dimensions in which it is tested."""
     if surface.required_dimension is not None:
         return [surface.required_dimension]
     return sorted({surface.default_dimension, surface.least_dimension, max(5, surface.least_dimension)})
 
 
 def another(parameter: Parameter) -> Any:
-    """An allowed value that is not the default."""
+    """Return a valid value other than the default."""
     default = parameter.default
     if isinstance(default, bool):
         return not default
@@ -262,7 +262,7 @@ def another(parameter: Parameter) -> Any:
 
 
 def is_within(parameter: Parameter, value: float) -> bool:
-    """Whether a number is within the declared bounds."""
+    """Return whether a number is within the declared bounds."""
     return bool(
         (parameter.gt is None or value > parameter.gt)
         and (parameter.ge is None or value >= parameter.ge)
@@ -272,31 +272,31 @@ def is_within(parameter: Parameter, value: float) -> bool:
 
 
 def points_in(surface: Surface, dim: int, count: int = POINTS) -> Array:
-    """Random points in the view, always the same, ``(dim, count)``."""
+    """Return reproducible random points in the view, ``(dim, count)``."""
     low, high = np.array(surface.window(dim), dtype=np.float64).T
     points = np.random.default_rng(SEED).uniform(low, high, size=(count, dim))
     return np.ascontiguousarray(points.T)
 
 
 def widths_of(surface: Surface, dim: int) -> Array:
-    """The width of the view along each coordinate, ``(dim,)``."""
+    """Return the width of the view along each coordinate, ``(dim,)``."""
     low, high = np.array(surface.window(dim), dtype=np.float64).T
     widths: Array = high - low
     return widths
 
 
 def has_hessian(surface: Surface) -> bool:
-    """Whether the class has one."""
+    """Return whether the class has a Hessian."""
     return type(surface).hessian is not Surface.hessian
 
 
 def methods_of(surface: Surface) -> list[str]:
-    """What can be asked of it at points."""
+    """Return its functions of points."""
     return ["value", "gradient", *(["hessian"] if has_hessian(surface) else [])]
 
 
 def assert_same(what: str, alone: Array, together: Array) -> None:
-    """Two results that must be the same to the last bit; if they are not, the likeliest cause."""
+    """Check that two results are identical bit for bit, and name the likeliest cause if not."""
     if np.array_equal(alone, together, equal_nan=True):
         return
     near = np.allclose(alone, together, rtol=1e-12, atol=1e-300)

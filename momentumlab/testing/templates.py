@@ -1,4 +1,4 @@
-"""Files to begin with: a surface or an optimizer that keeps all promises, and its tests."""
+"""Templates: a surface or an optimizer that fulfils all contracts, and its tests."""
 
 import re
 from pathlib import Path
@@ -14,19 +14,19 @@ STARTERS = Path(__file__).parent / "starters"
 
 
 def plugin_files(noun: str, path: Path) -> dict[Path, str]:
-    """The text of a plug-in, and of the tests beside it, by path; its class is registered under the file's name.
+    """Return the text of a plug-in and of its tests, by path; the class is registered under the name of the file.
 
     Parameters
     ----------
     noun
         ``surface`` or ``optimizer``.
     path
-        Where the plug-in is to be: ``my_lab.py``.
+        The path of the plug-in: ``my_lab.py``.
 
     Raises
     ------
     ConfigError
-        If the file's name does not end in .py, or is no name for an entry of the catalogue.
+        If the file name does not end in .py, or is not a valid name for an entry.
     """
     catalogues: dict[str, Registry[Any]] = {"surface": SURFACES, "optimizer": OPTIMIZERS}
     name, catalogue = path.stem, catalogues[noun]

@@ -17,7 +17,6 @@ from momentumlab.theory.linear_map import (
     check_constant,
     check_decoupled,
     check_steady,
-    linear_map,
     simulated,
     spectral_radii,
 )
@@ -302,7 +301,6 @@ def _why_different(
     return (
         transient
         or _too_short_when_continued(result, number, model, predicted)
-        or _changing_coefficients(model, int(iterations[-1]), measured)
         or _limit_cycle(result, number)
         or _outside(result, number, model, predicted)
         or "unexplained"
@@ -361,31 +359,18 @@ def _too_short_when_continued(result: Result, number: int, model: LocalModel, pr
     return None
 
 
-def _changing_coefficients(model: LocalModel, iterations: int, measured: float) -> str | None:
-    """Return that the coefficients of a method have not converged, if its map of the time has the measured rate."""
-    curvatures = np.array(model.curvatures)
-    lanes = np.full(len(curvatures), model.lr), curvatures
-    try:
-        rates = linear_map(model.optimizer, *lanes, t=max(1, 3 * iterations // 4)).rates
-    except TheoryDoesNotApplyError:
-        return None
-    rate = float(rates[~model.is_flat].max(initial=0.0))
-    if model.map.period == 1 and agrees(measured, rate):
-        return f"the run is too short: the coefficients of {model.optimizer.name} still change with time"
-    return None
-
-
 def _limit_cycle(result: Result, number: int) -> str | None:
     """Return that the last iterates repeat, with their period."""
     path = result.path(number)
     path = path[np.isfinite(path).all(axis=1)]
     if len(path) < FEWEST or result.recorded(number)[1] != 1:
         return None
-    amplitude = float(np.ptp(path[-2 * LONGEST_CYCLE :], axis=0).max())
-    if amplitude == 0:
-        return "the iterates stand still away from the minimum"
-    for period in range(2, min(LONGEST_CYCLE, len(path) // 4) + 1):
+    for period in range(1, min(LONGEST_CYCLE, len(path) // 4) + 1):
+        # Relative to the motion over the same iterations, which would shrink if the trial converged.
         last = path[-3 * period - 1 :]
+        amplitude = float(np.ptp(last, axis=0).max())
+        if amplitude == 0:
+            return "the iterates stand still away from the minimum"
         if np.abs(last[period:] - last[:-period]).max() <= CYCLE * amplitude:
             return f"a limit cycle of {period} iterations"
     return None
