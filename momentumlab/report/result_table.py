@@ -176,7 +176,10 @@ def _remarks(report: Report) -> Iterator[str]:
     for remark, names in trials.items():
         others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         yield remark.format(f"{'; '.join(names[:MAX_NAMED])}{others}")
-    if report.rates and (why := underdamped_remark(report.result, report.shown)) is not None:
+    if (
+        report.rates
+        and (why := underdamped_remark(report.result, {n: report.rates[n] for n in report.shown})) is not None
+    ):
         yield why
 
 

@@ -1,5 +1,6 @@
 """The measured rate of each trial beside the predicted one, and the reason where they differ."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,13 +106,13 @@ def rate_reason(result: Result, number: int, rate: TrialRate) -> str | None:
         return "noise: the iterates settle at a noise floor, not at a rate"
     if rate.minimum is None:
         return "no minimum of this surface is known"
+    if rate.measured is not None and (rate.predicted is None or agrees(rate.measured, rate.predicted)):
+        return None
     with np.errstate(all="ignore"):
         expected = _expectations(result, {number: rate.minimum})
         displaced, floor = _displaced(result, number, rate.minimum, expected.get(number))
-        if rate.measured is None:
+        if rate.measured is None or rate.predicted is None:
             return _why_not_measured(displaced, floor)
-        if rate.predicted is None or agrees(rate.measured, rate.predicted):
-            return None
         return _why_different(result, number, rate.minimum, rate.measured, rate.predicted, displaced, floor)
 
 
@@ -379,32 +380,33 @@ def _limit_cycle(result: Result, number: int) -> str | None:
 # Why a smaller momentum may be faster
 
 
-def underdamped_remark(result: Result, numbers: Sequence[int]) -> str | None:
-    """Return why a larger β is slower, if among these trials one is because every direction is underdamped.
+def underdamped_remark(result: Result, rates: Mapping[int, TrialRate]) -> str | None:
+    """Return why a larger β is slower, if it is among these trials because every direction is underdamped.
 
-    The rate of an underdamped direction is √β whatever its curvature, so that only a smaller β is faster.
+    The rate of an underdamped direction is √β whatever its curvature, so only a smaller β is faster.
     """
-    if result.experiment.noise is not None or result.plan.dimension > MOST_COORDINATES:
-        return None
     from momentumlab.theory.prediction import critical_betas
 
-    models: dict[float, LocalModel] = {}
-    for number in numbers:
+    # The rates are known already: most trials are ruled out before a model is computed.
+    candidates: dict[float, int] = {}
+    for number, rate in rates.items():
         beta = result.plan.trial(number).hyperparameters.get("beta")
-        minimum = _approached(result, number)
-        if not isinstance(beta, float) or minimum is None or len(models) > FEWEST:
-            continue
-        try:
-            model = local_model(result.plan, number, minimum)
-        except TheoryDoesNotApplyError:
-            continue
-        if model.rate_is_root_of_beta:
-            models[beta] = model
-    if len(models) < 2:
+        if isinstance(beta, float) and rate.predicted is not None and abs(rate.predicted - math.sqrt(beta)) <= 1e-9:
+            candidates[beta] = number
+    if len(candidates) < 2:
         return None
-    largest = models[max(models)]
-    critical = ", ".join(f"{beta:.3g}" for beta in critical_betas(largest) if beta is not None)
-    which = ", ".join(f"{beta:g}" for beta in sorted(models))
+    # If the rate is √β, so is the modulus in every direction of heavy ball: one model shows whether it oscillates.
+    number = candidates[max(candidates)]
+    minimum = rates[number].minimum
+    assert minimum is not None
+    try:
+        model = local_model(result.plan, number, minimum)
+    except TheoryDoesNotApplyError:
+        return None
+    if not model.rate_is_root_of_beta:
+        return None
+    critical = ", ".join(f"{beta:.3g}" for beta in critical_betas(model) if beta is not None)
+    which = ", ".join(f"{beta:g}" for beta in sorted(candidates))
     return (
         f"β = {which}: all directions are underdamped, so the rate is √β and a smaller β is faster "
         f"(critical β: {critical})"
