@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
@@ -24,10 +24,10 @@ from momentumlab.errors import (
     Problem,
     TerminatedSweepError,
 )
-from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment
+from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment, entries_of
 from momentumlab.keywords import SearchSettings, Settings
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
-from momentumlab.plugins import attribute_errors, loaded_plugins, shown_path
+from momentumlab.plugins import attribute_errors, loaded_plugins, python_entries, shown_path
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import Result
 from momentumlab.runs import write as store
@@ -297,7 +297,7 @@ class Execution:
     command_line: str | None = None
 
     def __post_init__(self) -> None:
-        check_record(self.record)
+        check_record(self.record, "argument record" if self.command_line is None else "--record")
 
     def keeps_all(self, plan: Plan) -> bool:
         """Return whether all trajectories are recorded; else it is a sweep."""
@@ -312,7 +312,7 @@ class Execution:
         return int(self.record.removeprefix("best:")) if self.record.startswith("best:") else 0
 
 
-def check_record(record: str) -> str:
+def check_record(record: str, place: str) -> str:
     """Return a valid value of `Execution.record`.
 
     Raises
@@ -321,7 +321,7 @@ def check_record(record: str) -> str:
         If the value is invalid.
     """
     if re.fullmatch(r"auto|all|none|best:[1-9][0-9]{0,2}", record) is None:
-        raise ConfigError([Problem(place="record", message=f"'{record}' is not all, none, auto or best:N (N < 1000)")])
+        raise ConfigError([Problem(place=place, message=f"'{record}' is not all, none, auto or best:N (N < 1000)")])
     return record
 
 
@@ -358,9 +358,20 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         return store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
 
     if resume is None and how.keeps_all(plan):
-        report = report_of(_run_recorded(plan, how))
+        result = _run_recorded(plan, how)
+        report = report_of(result if out is None else replace(result, notes=_notes(result)))
         return report if out is None else store.write_run(report, out, provenance(), plots=how.plots, theory=how.theory)
     return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
+
+
+def _notes(result: "Result | ComparisonResult") -> tuple[str, ...]:
+    """Return the notes of a result that is written, which name what its run folder does not contain."""
+    experiment = result.experiment if isinstance(result, Result) else result.comparison
+    names = [f"{noun} {name}" for noun, name, _ in python_entries(dict.fromkeys(entries_of(experiment)))]
+    if not names:
+        return result.notes
+    missing = f"not in the run folder: {', '.join(names)}; only a Python program that defines them can repeat this run"
+    return (*result.notes, missing)
 
 
 def _run_recorded(plan: Plan, how: Execution) -> Result:
@@ -407,6 +418,8 @@ def _sweep(
                     how.on_block(block)
             result = workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
             recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
+            if folder is not None:
+                result = replace(result, notes=_notes(result))
             report = report_of(result, recorded=recorded, all_rows=how.all_rows)
             if folder is None:
                 return report
@@ -603,9 +616,10 @@ def execute_comparison(
             return workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
 
         with _resumable(comparison, folder, how):
-            report = ComparisonReport(result=search_and_rank(comparison, run_plan))
+            compared = search_and_rank(comparison, run_plan)
             if folder is None:
-                return report
+                return ComparisonReport(result=compared)
+            report = ComparisonReport(result=replace(compared, notes=_notes(compared)))
             seconds = time.perf_counter() - clock
             provenance = store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
             return store.write_comparison(report, folder, provenance, plots=how.plots)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from momentumlab.engine import Outcome, run_trials
 from momentumlab.errors import PluginError, WorkerWarning
-from momentumlab.experiment import Experiment
+from momentumlab.experiment import Experiment, entries_of
 from momentumlab.plan import Plan, make_plan
-from momentumlab.plugins import Plugins, described
+from momentumlab.plugins import Plugins, described, python_entries
 from momentumlab.result import Result
 from momentumlab.stopping import Terminated
 
@@ -43,6 +43,9 @@ BLOCKS_PER_WORKER = 4
 
 CHECK_SECONDS = 5.0
 """How often a pool that finishes no block is searched for stopped workers."""
+
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+"""A forked process has everything imported. On macOS fork is unsafe, and Windows does not have it."""
 
 OnBlock = Callable[[Outcome], None]
 
@@ -132,12 +135,21 @@ class Workers:
                 on_block(outcome)
         return whole.result(plan)
 
+    def _can_send(self, experiment: Experiment) -> bool:
+        """Return whether workers have everything that the experiment uses: forked processes and threads always do."""
+        is_forked = START_METHOD == "fork" if self.is_own else hasattr(self.executor, "_threads")
+        return is_forked or not python_entries(entries_of(experiment))
+
     def _finished(self, plan: Plan, ranges: Sequence[tuple[int, int]], history_bytes: int | None) -> Iterator[Outcome]:
         """Run blocks and yield each as soon as it is finished."""
         count = self.count or worthwhile_workers(plan)
-        if self.is_own and count > 1 and self.executor is None and ranges:
+        is_here = not self._can_send(plan.experiment)
+        if is_here and count > 1 and ranges:
+            message = "one process: worker processes do not have what this Python program defines itself"
+            warnings.warn(message, WorkerWarning, stacklevel=2)
+        if self.is_own and count > 1 and self.executor is None and ranges and not is_here:
             self.executor = _start_pool(count)
-        if self.executor is None:
+        if self.executor is None or is_here:
             for first, last in ranges:
                 yield run_trials(plan, first, last, history_bytes)
             return
@@ -199,9 +211,7 @@ def _start_pool(count: int) -> "Executor":
     import multiprocessing  # 20 ms, which most runs do not need
     from concurrent.futures import ProcessPoolExecutor
 
-    # A forked process has everything imported. On macOS fork is unsafe, and Windows does not have it.
-    method = "fork" if sys.platform == "linux" else "spawn"
-    return ProcessPoolExecutor(count, multiprocessing.get_context(method), initializer=_prepare_worker)
+    return ProcessPoolExecutor(count, multiprocessing.get_context(START_METHOD), initializer=_prepare_worker)
 
 
 def _completed(futures: "set[Future[Outcome]]", executor: "Executor") -> "Iterator[Future[Outcome]]":

@@ -1,7 +1,7 @@
 """Experiments and comparisons: the frozen result of reading, checking and completing a configuration."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.calls import NamedCall
+from momentumlab.datasets.in_memory import is_in_memory
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Array, Parameter, Registry, Value, ValueKind, parameter
@@ -314,6 +315,28 @@ class Comparison:
 
 def _default(optimizer: str, name: str) -> Any:
     return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)
+
+
+def entries_of(experiment: Experiment | Comparison) -> Iterator[tuple[str, str]]:
+    """Yield the noun and name of each registry entry that an experiment uses, and of data given as arrays."""
+    for each in experiment.experiments if isinstance(experiment, Comparison) else (experiment,):
+        yield "surface", each.surface.name
+        for axis in each.surface.axes.values():
+            yield from (("data", value) for value in axis.values if isinstance(value, str) and is_in_memory(value))
+        if each.noise is not None:
+            yield "noise model", each.noise.name
+        for choice in each.optimizers:
+            yield "optimizer", choice.name
+            for axis in choice.axes.values():
+                yield from (("schedule", name) for value in axis.values for name in _schedules_in(value))
+
+
+def _schedules_in(value: object) -> Iterator[str]:
+    """Yield the names of a schedule and of the schedules in it."""
+    if isinstance(value, Schedule):
+        yield value.name
+        for part in vars(value).values():
+            yield from _schedules_in(part)
 
 
 def build_surface(name: str, parameters: Mapping[str, object]) -> Surface:

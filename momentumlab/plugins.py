@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from momentumlab import stopping
+from momentumlab.datasets.in_memory import is_in_memory
 from momentumlab.errors import ConfigError, DeclarationError, MomentumLabError, PluginError, Problem
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
@@ -229,6 +230,32 @@ def needed_plugins(nouns_and_names: Iterable[tuple[str, str]]) -> list[Plugin]:
     """Return the loaded plug-ins that some of these entries come from."""
     wanted = set(nouns_and_names)
     return [plugin for plugin in _LOADED.values() if wanted & set(plugin.entries)]
+
+
+def python_entries(nouns_and_names: Iterable[tuple[str, str]]) -> list[tuple[str, str, str | None]]:
+    """Return which of these entries exist in this process only, with the module that defines each.
+
+    These are functions, arrays, and classes that come neither from this package, nor from the file of a plug-in, nor
+    from an installed one. Other processes do not have them.
+    """
+    in_files = {entry for plugin in _LOADED.values() for entry in plugin.entries}
+    registries = {registry.noun: registry for registry in CATALOGUES}
+    found: list[tuple[str, str, str | None]] = []
+    for noun, name in nouns_and_names:
+        if noun == "data":
+            found.append((noun, name, None))
+            continue
+        cls = registries[noun].plugins().get(name)
+        if cls is not None and (noun, name) not in in_files and not registries[noun].is_installed(cls):
+            found.append((noun, name, cls.__module__))
+    return found
+
+
+def is_defined(noun: str, name: str) -> bool:
+    """Return whether this process has an entry, or data that were given as arrays."""
+    if noun == "data":
+        return is_in_memory(name)
+    return any(name in registry for registry in CATALOGUES if registry.noun == noun)
 
 
 # Errors while a plug-in's code runs

@@ -397,7 +397,7 @@ class Registry(Mapping[str, type[Entry]]):
         self.noun = noun
         self.listed_as = listed_as or f"{noun}s"
         self.required = required
-        self._group = group
+        self._group = self._installed_group = group
         self._classes: dict[str, type[Entry]] = {}
         self._aliases: dict[str, str] = {}
         self._modules: dict[str, str] = {}
@@ -463,6 +463,14 @@ class Registry(Mapping[str, type[Entry]]):
                 reason = f"{type(error).__name__}: {error}"
                 message = f"the installed plug-in '{point.name}' ({point.value}) of {package} is left out: {reason}"
                 warnings.warn(message, PluginWarning, stacklevel=2)
+
+    def is_installed(self, cls: type) -> bool:
+        """Return whether the module of a class is, or belongs to, an installed plug-in."""
+        from importlib.metadata import entry_points
+
+        groups = (self._installed_group,) if self._installed_group else ()
+        modules = {point.module.partition(".")[0] for group in groups for point in entry_points(group=group)}
+        return cls.__module__.partition(".")[0] in modules
 
     def load_families(self) -> None:
         """Import all families of the package."""

@@ -156,7 +156,7 @@ def test_schedules_have_one_list_of_names() -> None:
         ),
         (
             "--from torch --nesterov --beta 0",
-            ["--nesterov: PyTorch refuses Nesterov's method without momentum; give --beta above 0, or leave it out"],
+            ["--nesterov: PyTorch refuses Nesterov's method without momentum; give a larger beta"],
         ),
     ],
 )  # fmt: skip

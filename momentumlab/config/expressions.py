@@ -55,7 +55,7 @@ def missing(name: str, lacking: list[str]) -> str:
     constants = "".join(f", {word}: 1" for word in lacking)
     verb = "has no value" if len(lacking) == 1 else "have no values"
     text = spelled(name)["expression"]
-    return f'{names} {verb}: write {{expression: "{text}"{constants}}} or --set surface.{lacking[0]}=1{hint}'
+    return f'{names} {verb}: write {{expression: "{text}"{constants}}}, or set surface.{lacking[0]}{hint}'
 
 
 def _is_expression(node: ConfigNode) -> bool:

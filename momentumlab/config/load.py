@@ -8,7 +8,7 @@ from pathlib import Path
 
 from momentumlab.config.dump import to_dict
 from momentumlab.config.overrides import override
-from momentumlab.config.requirements import Requirement, read_requirements, unmet
+from momentumlab.config.requirements import Requirements, read_requirements, unmet
 from momentumlab.config.resolve import resolve
 from momentumlab.config.resolve_comparison import is_comparison, resolve_comparison
 from momentumlab.config.yaml_reader import MAX_BYTES, ConfigNode, node_of, parse_setting, parse_yaml
@@ -79,7 +79,7 @@ def load_text(text: str, place: str) -> Experiment | Comparison:
 
 
 @contextmanager
-def _naming_plugins(requirements: list[Requirement]) -> Iterator[None]:
+def _naming_plugins(requirements: Requirements) -> Iterator[None]:
     """Report required plug-ins that are not loaded among the problems of a source."""
     try:
         yield
@@ -87,9 +87,9 @@ def _naming_plugins(requirements: list[Requirement]) -> Iterator[None]:
         raise ConfigError([*unmet(requirements), *error.problems]) from None
 
 
-def _tree(source: Source, settings: Iterable[ConfigNode]) -> tuple[ConfigNode, str, list[Requirement]]:
+def _tree(source: Source, settings: Iterable[ConfigNode]) -> tuple[ConfigNode, str, Requirements]:
     """Return the tree of a source with overrides, the default name, and the required plug-ins."""
-    requirements: list[Requirement] = []
+    requirements: Requirements = []
     if isinstance(source, (Experiment, Comparison)):
         root, name = node_of(to_dict(source), place=source.name), source.name
     elif isinstance(source, Mapping):

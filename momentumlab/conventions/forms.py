@@ -101,8 +101,8 @@ class Torch(_Sum):
         if self.nesterov and self.dampening > 0:
             problems.append("PyTorch refuses Nesterov's method with dampening; leave out one of the two")
         if self.nesterov and self.beta == 0:
-            problems.append("PyTorch refuses Nesterov's method without momentum; give --beta above 0, or leave it out")
-        return tuple(Problem(place="--nesterov", message=message) for message in problems)
+            problems.append("PyTorch refuses Nesterov's method without momentum; give a larger beta")
+        return tuple(Problem(place="nesterov", message=message) for message in problems)
 
     def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
         if t > 1 and self.beta != 0:

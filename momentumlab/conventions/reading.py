@@ -65,7 +65,7 @@ def read_translation(
         raise ConfigError(problems)
     found = cls(**values)
     if refused := found.refused():
-        raise ConfigError(refused)
+        raise ConfigError([Problem(place=place(each.place), message=each.message) for each in refused])
     if wanted is not None:
         return found, [wanted]
     return found, [CONVENTIONS[name] for name in CONVENTIONS if name != cls.name]

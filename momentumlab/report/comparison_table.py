@@ -35,7 +35,7 @@ def _surface_table(report: ComparisonReport, surface: int) -> Table:
         f"identical trajectories: {'; '.join(every_name[number] for number in group)}" for group in match.same_methods
     ]
     if np.isinf(match.evaluations_to_target).all():
-        remarks.append("no optimizer reached the target: --iterations may be too few")
+        remarks.append("no optimizer reached the target: allow more iterations")
     if match.starts > 1:
         remarks.append(f"values over {repeats(match.experiment)}: median [quartiles]")
     return Table(

@@ -128,7 +128,7 @@ def prediction_tables(plan: Plan) -> list[Table]:
     table = Table(
         title=f"{plan.experiment.name}: {labels.common(plan.trial(0))}: prediction",
         columns=list(_columns(plan, labels, near_minimum)),
-        remarks=[f"and {more:,} more; --format json lists all"] if more > 0 else [],
+        remarks=[f"and {more:,} more, which the JSON output lists"] if more > 0 else [],
     )
     if len(settings) > MAX_EXPLAINED:
         return [table]
@@ -237,7 +237,7 @@ def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterat
                 yield words if critical_beta is None else f"{words}; critical β = {critical_beta:.4g}"
             elif i == SHOWN_MODES:
                 between = len(prediction.modes) - 2 * SHOWN_MODES
-                yield f"• and {between} directions in between (--format json lists all)"
+                yield f"• and {between} directions in between, which the JSON output lists"
         yield from _verdict(prediction)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.config import load_text
+from momentumlab.config.requirements import python_problems
 from momentumlab.errors import ConfigError, OutputError
 from momentumlab.experiment import Choice, Comparison, Experiment
 from momentumlab.plan import Plan, make_plan
@@ -197,8 +198,10 @@ def _damage_reported(run: RunFolder) -> Iterator[None]:
 
 def _read_experiment(run: RunFolder, name: str) -> Experiment | Comparison:
     missing = _load_plugins(run)
+    text = ""
     try:
-        return load_text(read_bytes(run.path / name, LARGEST_EXPERIMENT).decode(), str(run.path / name))
+        text = read_bytes(run.path / name, LARGEST_EXPERIMENT).decode()
+        return load_text(text, str(run.path / name))
     except UnicodeDecodeError:
         raise DamageError(f"{name} is not UTF-8") from None
     except ConfigError:
@@ -206,6 +209,7 @@ def _read_experiment(run: RunFolder, name: str) -> Experiment | Comparison:
             found = sha256_of(Path(data["file"]))
             if found != data["sha256"]:
                 missing.append(f"data file {data['file']} {'is missing' if found is None else 'has changed'}")
+        missing += [problem.message for problem in python_problems(text, name)]
         if not missing:
             raise
         raise MissingInputError("\n".join(f"{run.path}: {each}" for each in missing)) from None
