@@ -798,11 +798,12 @@ def rerun(
     from momentumlab.runs import rerun as repeating
     from momentumlab.runs.find import find
     from momentumlab.runs.layout import RUN, SWEEP
+    from momentumlab.runs.plot import folder_of, is_png, read_png
     from momentumlab.runs.read import load_run
 
     text, folder = os.fspath(run), Path(out)
-    png = repeating.read_png(Path(text)) if repeating.is_png(Path(text)) else None
-    found = find([text], folder)[0] if png is None else repeating.folder_of(png, folder)
+    png = read_png(Path(text)) if is_png(Path(text)) else None
+    found = find([text], folder)[0] if png is None else folder_of(png, folder)
     stored = None if found is None else load_run(found)
     if stored is not None:
         what, experiment, kind = str(stored.run.path), stored.experiment, stored.kind

@@ -28,10 +28,10 @@ from momentumlab.runs import write as store
 from momentumlab.runs.compare import joined_drawings, side_by_side
 from momentumlab.runs.find import find
 from momentumlab.runs.layout import only_one
-from momentumlab.runs.plot import drawings
+from momentumlab.runs.plot import PNG_SIGNATURE, drawings, read_png
 from momentumlab.runs.read import LoadedRun, load_run
 from momentumlab.runs.records import RunStatus, list_runs, read_run
-from momentumlab.runs.rerun import PNG_SIGNATURE, Verdict, compare_with_folder, read_png
+from momentumlab.runs.rerun import Verdict, compare_with_folder
 from tests.test_runs import MADE, forget_sizes, run_of, typed
 
 NAME = "Σ β 実験"

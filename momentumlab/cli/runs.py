@@ -218,7 +218,7 @@ def plot_run(
     with reported():
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
-        from momentumlab.runs.plot import drawings, texts_of, view_of
+        from momentumlab.runs.plot import drawings, png_texts, view_of
         from momentumlab.runs.read import load_run
 
         window = None if view is None else view_of(view)
@@ -226,7 +226,10 @@ def plot_run(
         loaded = load_run(found)
         names = only.replace(",", " ").split() if only else []
         chosen = drawings(loaded, only=names, theory=theory, view=window)
-        for path in store.write_figures(to or found.path, chosen, texts_of(loaded), kinds=kinds, dpi=dpi):
+        texts = png_texts(
+            loaded.experiment, loaded.results, folder=found.path.name, kind=loaded.kind, provenance=loaded.provenance
+        )
+        for path in store.write_figures(to or found.path, chosen, texts, kinds=kinds, dpi=dpi):
             print(path)
 
 

@@ -1,4 +1,4 @@
-"""What a record says of an experiment and its numbers: identity, digest, inputs; and the texts inside a PNG."""
+"""What a record says of an experiment and its numbers: identity, hash of the final states, plug-ins, data files."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from momentumlab import __version__
-from momentumlab.config.dump import to_yaml
 from momentumlab.experiment import Axis, Comparison, Experiment
 from momentumlab.plugins import loaded_plugins
 from momentumlab.result import Result, Status
@@ -23,9 +22,6 @@ from momentumlab.surfaces import SURFACES
 
 VERSIONS = ("momentumlab", "numpy", "python", "platform")
 """What the last bits of the numbers may depend on."""
-
-PNG_EXPERIMENT, PNG_RUN = "momentumlab:experiment", "momentumlab:run"
-"""Keywords of the texts in a PNG: the experiment as YAML, and a summary of its run as JSON."""
 
 _WITHOUT = {Experiment: ("name",), Comparison: ("name",), Axis: ("spelling",)}
 """Fields that do not affect any number."""
@@ -107,30 +103,6 @@ def summary(kind: str, experiment: Experiment | Comparison, *, started: datetime
     }
 
 
-def numbers(
-    experiment: Experiment | Comparison, results: Sequence[Result], recorded: Sequence[Result]
-) -> dict[str, Any]:
-    """Return what the record of a complete run folder says of its numbers.
-
-    Parameters
-    ----------
-    experiment
-        What was run.
-    results
-        All trials: one result, or one per surface of a comparison.
-    recorded
-        Results whose history is stored.
-    """
-    return {
-        "identity": identity(experiment),
-        "best_loss": best_loss(results),
-        "recorded": sum(result.trials for result in recorded),
-        "strides": [result.history.stride for result in recorded if result.history is not None],
-        "digest": digest(results),
-        "data": data_files(experiment),
-    }
-
-
 def best_loss(results: Sequence[Result]) -> float | None:
     """Return the lowest final loss of the trials that did not diverge; None if all did."""
     losses = np.concatenate([each.final_losses[each.status_codes != Status.DIVERGED.code] for each in results])
@@ -156,38 +128,6 @@ def current_versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-    }
-
-
-def png_texts(
-    experiment: Experiment | Comparison,
-    results: Sequence[Result],
-    *,
-    folder: str,
-    kind: str,
-    provenance: Mapping[str, object],
-) -> dict[str, str]:
-    """Return the texts that a PNG carries, by keyword.
-
-    Parameters
-    ----------
-    experiment
-        What was run.
-    results
-        All its trials.
-    folder
-        Name of the run folder.
-    kind
-        Kind of run folder.
-    provenance
-        How it was run, as in ``result.json``.
-    """
-    versions = {name: provenance.get(name) for name in VERSIONS}
-    run = {"run_folder": folder, "kind": kind, "digest": digest(results), **versions}
-    return {
-        "Software": f"momentumlab {versions['momentumlab']}",
-        PNG_EXPERIMENT: to_yaml(experiment),
-        PNG_RUN: json.dumps(run, ensure_ascii=False),
     }
 
 

@@ -1,27 +1,20 @@
-"""Comparison of a repeated run with its stored numbers, and the experiment that a PNG carries."""
+"""Comparison of a repeated run with its stored numbers."""
 
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.errors import printable
 from momentumlab.registry import Array
 from momentumlab.result import Result
-from momentumlab.runs.identity import PNG_EXPERIMENT, PNG_RUN, VERSIONS, current_versions, digest
-from momentumlab.runs.layout import DamageError, open_regular
+from momentumlab.runs.identity import VERSIONS, current_versions, digest
 from momentumlab.runs.read import LoadedRun
-from momentumlab.runs.records import RunFolder, RunStatus, read_run
 
 ROUNDING = 1e-9
 """Largest relative difference, with respect to the largest number of a trial, that is attributed to rounding."""
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Verdict(Enum):
@@ -180,75 +173,3 @@ def _largest_difference(quantity: str, pairs: Sequence[tuple[Array, Array]]) -> 
             worst = Difference(quantity=quantity, absolute=found[0], relative=found[1], trial=first + trial)
         first += trials
     return worst
-
-
-# The experiment in a PNG
-
-
-@dataclass(frozen=True, kw_only=True)
-class PngSource:
-    """What a figure of a run carries.
-
-    Attributes
-    ----------
-    path
-        The PNG.
-    experiment
-        The experiment as YAML.
-    summary
-        Name, kind and digest of the run folder, and the versions used.
-    """
-
-    path: Path
-    experiment: str
-    summary: Mapping[str, Any]
-
-
-def is_png(path: Path) -> bool:
-    """Return whether a file is a PNG, whatever its name."""
-    try:
-        with os.fdopen(open_regular(os.path.realpath(path)), "rb") as file:
-            return file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
-    except (OSError, ValueError, DamageError):
-        return False
-
-
-def read_png(path: Path) -> PngSource:
-    """Read the experiment in a PNG. The image itself is not decoded.
-
-    Raises
-    ------
-    ConfigError
-        If it has none, or cannot be read.
-    """
-    from PIL import Image
-
-    try:
-        with os.fdopen(open_regular(os.path.realpath(path)), "rb") as file, Image.open(file, formats=["PNG"]) as image:
-            texts = {key: str(image.info[key]) for key in (PNG_EXPERIMENT, PNG_RUN) if key in image.info}
-    except (DamageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "it is damaged" if isinstance(error, OSError) else str(error)
-        raise _png_problem(path, f"cannot be read as a PNG: {reason}") from None
-    if len(texts) < 2:
-        raise _png_problem(path, "carries no experiment: it is not a figure of momentumlab, or its texts were removed")
-    try:
-        summary = json.loads(texts[PNG_RUN])
-    except (ValueError, RecursionError):
-        summary = None
-    if not isinstance(summary, dict) or not isinstance(summary.get("digest"), str):
-        raise _png_problem(path, "carries a summary of its run that cannot be read")
-    return PngSource(path=path, experiment=texts[PNG_EXPERIMENT], summary=summary)
-
-
-def _png_problem(path: Path, message: str) -> ConfigError:
-    return ConfigError([Problem(place=str(path), message=message)])
-
-
-def folder_of(source: PngSource, out: Path) -> RunFolder | None:
-    """Return the complete run folder that a PNG comes from, if it is beside the PNG or in ``out``."""
-    name = Path(str(source.summary.get("run_folder", "")).replace("\0", "")).name
-    for place in [Path(os.path.realpath(source.path)).parent, *([out / name] if name else [])]:
-        run = read_run(place)
-        if run is not None and run.status is RunStatus.COMPLETE and run.record["digest"] == source.summary["digest"]:
-            return run
-    return None
