@@ -1,20 +1,29 @@
-"""momentumlab: a laboratory for first-order optimizers.
+"""momentumlab: experiments with first-order optimizers on loss surfaces.
 
-The way of the data, and the module of each step::
-
-    YAML + overrides ──► Experiment ──► Plan ──► engine ──► Result ──► table · figures · files
-    config               experiment     plan     engine     result     report, store
-                                          ▲         ▲
-                 surfaces · optimizers · schedules  comparison  (many experiments, judged side by side)
-
-The same road from Python::
+Whatever the command line does, these functions do; docs/python.md describes them::
 
     import momentumlab
     result = momentumlab.run("configs/ravine_beta_sweep.yaml", beta=[0.0, 0.5, 0.9])
     result.iterations, result.final_points, result.positions
     result.plot_trajectories()
 
-Names are loaded when they are first used: the command line stays quick.
+=================================================  ==================================================================
+name                                               content
+=================================================  ==================================================================
+`run`, `sweep`, `compare`, `tune`                  run experiments: a `Result`, a `Sweep`, a `ComparisonResult`
+`predict`, `translate`, `check`, `explore`         predictions, conventions of libraries, contract tests, a page
+`load`, `load_plugin`                              an `Experiment`, a file with your own classes
+`open_run`, `list_runs`, `rerun`                   run folders
+`surfaces`, `optimizers`, `schedules`              classes that can be given instead of names
+`least_squares`, `logistic`, `softmax`, `mlp`      surfaces of your own arrays
+=================================================  ==================================================================
+
+The way of the data, and the module of each step::
+
+    YAML + overrides ──► Experiment ──► Plan ──► executor ──► engine ──► Result ──► Report ──► table · figures · files
+    config               experiment     plan     executor     engine     result     report     report, runs
+
+Names are imported when they are first used, which keeps the command line fast.
 """
 
 from importlib import import_module
