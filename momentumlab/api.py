@@ -23,6 +23,7 @@ from momentumlab.errors import (
     PluginError,
     Problem,
     TerminatedSweepError,
+    in_python,
 )
 from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment, entries_of
 from momentumlab.keywords import SearchSettings, Settings
@@ -86,7 +87,8 @@ def _loaded(
     overrides: Mapping[str, object],
 ) -> Experiment:
     source, nodes = _configuration(source, gradient, settings, overrides)
-    return load_experiment(source, nodes)
+    with in_python():
+        return load_experiment(source, nodes)
 
 
 @attribute_errors()
@@ -553,7 +555,8 @@ def _search(
     folder = None if resume is None else Path(resume)
     if folder is None:
         source, nodes = _configuration(source, gradient, settings, overrides)
-        comparison = load_comparison(source, nodes, defaults=defaults)
+        with in_python():
+            comparison = load_comparison(source, nodes, defaults=defaults)
         for experiment in comparison.experiments:
             check_size(experiment, max_trials, place=comparison.name)
     else:

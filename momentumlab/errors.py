@@ -1,6 +1,8 @@
 """Exceptions by cause of failure, with their exit codes. Only the command line catches them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,6 +43,32 @@ class ConfigError(MomentumLabError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+PYTHON_SPELLINGS = (
+    (r"momentumlab (sweep|compare|tune) --resume (\S+)", r"momentumlab.\1(resume='\2')"),
+    (r"(?:add|give it with) --plugin (\S+)", r"load it with momentumlab.load_plugin('\1')"),
+    (r"--plugin (\S+)", r"momentumlab.load_plugin('\1')"),
+)
+"""The options that remedies name, and what a Python program writes instead."""
+
+
+@contextmanager
+def in_python() -> Iterator[None]:
+    """Spell the remedies of errors as Python."""
+
+    def spelled(text: str) -> str:
+        for option, call in PYTHON_SPELLINGS:
+            text = re.sub(option, call, text)
+        return text
+
+    try:
+        yield
+    except (ConfigError, OutputError) as error:
+        if isinstance(error, ConfigError):
+            error.problems = tuple(Problem(place=each.place, message=spelled(each.message)) for each in error.problems)
+        error.args = (spelled(str(error)),)
+        raise
 
 
 class UnknownNameError(MomentumLabError):

@@ -47,6 +47,19 @@ def programs() -> Iterator[Path]:
 
 
 @pytest.fixture
+def own_functions() -> Iterator[None]:
+    """Forget the surfaces of Python functions at the end of a test."""
+    from momentumlab.surfaces import SURFACES
+    from momentumlab.surfaces.functions import surface_of
+
+    before = set(SURFACES.plugins())
+    yield
+    surface_of.cache_clear()
+    for name in set(SURFACES.plugins()) - before:
+        SURFACES.forget(name)
+
+
+@pytest.fixture
 def command(tmp_path: Path, programs: Path) -> Command:
     """Run ``momentumlab`` in an empty folder, without a terminal; an unexpected exception is a traceback."""
 

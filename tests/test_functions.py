@@ -9,6 +9,8 @@ import pytest
 from momentumlab.errors import ConfigError
 from momentumlab.surfaces import SURFACES, from_function
 
+pytestmark = pytest.mark.usefixtures("own_functions")
+
 EXACT = SURFACES["rosenbrock"]()
 X = np.random.default_rng(1).uniform(-2, 2, size=(2, 50))
 

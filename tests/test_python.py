@@ -26,6 +26,8 @@ from momentumlab.schedules import Cosine
 from momentumlab.surfaces import Ravine, from_function
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.usefixtures("own_functions")
+
 RUNNER = CliRunner()
 COMMON: dict[str, Any] = {"optimizer": "momentum", "lr": 0.02, "beta": [0.0, 0.9], "iterations": 30}
 
@@ -207,10 +209,10 @@ def test_figures_show_in_notebooks_by_themselves(name: str) -> None:
 # Objects
 
 
-OBJECTS: dict[str, tuple[Any, Any]] = {
-    "instance": (Ravine(a=0.25), {"name": "ravine", "a": 0.25}),
-    "class": (Ravine, "ravine"),
-    "function": (from_function(bowl, slope, name="object_bowl", start=(-2.4, 0.2)), "ravine"),
+OBJECTS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "instance": (lambda: Ravine(a=0.25), {"name": "ravine", "a": 0.25}),
+    "class": (lambda: Ravine, "ravine"),
+    "function": (lambda: from_function(bowl, slope), "ravine"),
 }
 
 
@@ -236,8 +238,8 @@ def use(call: str, surface: Any) -> Any:
 @pytest.mark.parametrize("call", ["run", "sweep", "compare", "tune", "predict", "explore"])
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_an_object_gives_the_numbers_of_its_name(call: str, kind: str) -> None:
-    given, name = OBJECTS[kind]
-    found, expected = use(call, given), use(call, name)
+    make_surface, name = OBJECTS[kind]
+    found, expected = use(call, make_surface()), use(call, name)
     if kind == "function" and call == "predict":
         assert found == pytest.approx(expected, rel=1e-6)  # its Hessian is computed by differences
     else:
@@ -395,6 +397,15 @@ def test_a_run_folder_says_what_only_a_python_program_can_repeat(kind: str, tmp_
     done = subprocess.run([sys.executable, "-c", elsewhere], capture_output=True, text=True, check=False)
     assert "made by a Python program (tests.test_python) with its own optimizer test_rule" in done.stderr
     assert "damaged" not in done.stderr
+
+
+def test_the_remedy_for_a_missing_plugin_is_spelled_in_python(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(f"# needs --plugin my_lab.py (sha256 {'0' * 64})\nsurface: gully\noptimizer: sgd\n")
+    with pytest.raises(ConfigError) as caught:
+        momentumlab.run(config)
+    assert "this was made with a plug-in: load it with momentumlab.load_plugin('my_lab.py')" in str(caught.value)
+    assert "--" not in str(caught.value)
 
 
 def test_a_run_folder_without_own_code_needs_no_python_program(tmp_path: Path) -> None:

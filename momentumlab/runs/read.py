@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from momentumlab.config import load_text
 from momentumlab.config.requirements import python_problems
-from momentumlab.errors import ConfigError, OutputError
+from momentumlab.errors import ConfigError, OutputError, in_python
 from momentumlab.experiment import Choice, Comparison, Experiment
 from momentumlab.plan import Plan, make_plan
 from momentumlab.plugins import load_plugin, loaded_plugins
@@ -117,7 +117,8 @@ def open_run(path: str | os.PathLike[str]) -> Result | Sweep | ComparisonResult:
         If it is not complete, or its content is damaged.
     """
     (run,) = find([os.fspath(path)], Path("runs"))
-    loaded = load_run(run)
+    with in_python():
+        loaded = load_run(run)
     if loaded.comparison is not None:
         return loaded.comparison
     return Sweep.of(loaded.results[0]) if loaded.is_sweep else loaded.results[0]
