@@ -69,8 +69,6 @@ def _list_runs(out: Path) -> "list[RunFolder]":
 
     try:
         return list_runs(out)
-    except FileNotFoundError:
-        return []
     except OSError as error:
         raise OutputError(f"{out}: {(error.strerror or str(error)).lower()}") from error
 
@@ -170,7 +168,7 @@ def compare_runs(
     Settings that differ become columns and labels.
     """
     with reported():
-        from momentumlab.report.data import json_text, table_text
+        from momentumlab.report.data import flat, json_text, table_text
         from momentumlab.runs import compare as comparing
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
@@ -184,7 +182,7 @@ def compare_runs(
         if output is Format.JSON:
             print(json_text(comparing.document(together, loaded)))
         elif output is Format.CSV:
-            print(table_text(comparing.csv_rows(loaded)), end="")
+            print(table_text([flat(row) for row in comparing.rows(loaded)]), end="")
         else:
             show(comparing.side_by_side_table(together))
         if figure is not None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from momentumlab.errors import ConfigError, Problem, printable
 from momentumlab.plan import Plan
 from momentumlab.registry import Array
-from momentumlab.report.data import flat, strict
+from momentumlab.report.data import strict
 from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, point
 from momentumlab.report.reports import MAX_TABLE_ROWS, report_of
 from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES
@@ -47,11 +47,6 @@ class Entry:
         """Status of the trial."""
         return self.result.status_of(self.number)
 
-    @property
-    def final_loss(self) -> float:
-        """Final loss of the trial."""
-        return float(self.result.final_losses[self.number])
-
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide:
@@ -81,28 +76,30 @@ class SideBySide:
     @cached_property
     def labels(self) -> list[str]:
         """Labels of the trials: the settings that differ, and the run folder if these are not enough."""
-        found = [self._label(entry) for entry in self.entries]
+        found = [
+            ", ".join(_phrase(name, entry.settings[name]) for name in self.differing if name in entry.settings)
+            for entry in self.entries
+        ]
         counts = Counter(found)
         return [
             label if counts[label] == 1 else ", ".join(filter(None, (label, printable(entry.folder))))
             for label, entry in zip(found, self.entries, strict=True)
         ]
 
-    def _label(self, entry: Entry) -> str:
-        own = [(name, entry.settings[name]) for name in self.differing if name in entry.settings]
-        return ", ".join(_phrase(name, value) for name, value in own)
-
     @property
     def title(self) -> str:
         """What all trials have in common: surface, optimizer, lr and β."""
-        told = [_phrase(name, self.common[name]) for name in ("surface", "optimizer") if name in self.common]
-        told += [_phrase(name, self.common[name]) for name in ALWAYS_IN_TITLE if name in self.common]
+        names = ("surface", "optimizer", *ALWAYS_IN_TITLE)
+        phrases = [_phrase(name, self.common[name]) for name in names if name in self.common]
         folders = len({entry.folder for entry in self.entries})
-        return " · ".join([*told, f"{folders} runs" if folders > 1 else "1 run"])
+        return " · ".join([*phrases, f"{folders} runs" if folders > 1 else "1 run"])
 
     def ranking(self) -> list[int]:
         """Return the numbers of all entries by increasing final loss, diverged trials last."""
-        losses = [np.inf if entry.status is Status.DIVERGED else entry.final_loss for entry in self.entries]
+        losses = [
+            np.inf if entry.status is Status.DIVERGED else entry.result.final_losses[entry.number]
+            for entry in self.entries
+        ]
         return [int(number) for number in np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")]
 
 
@@ -131,7 +128,8 @@ def side_by_side(runs: Sequence[LoadedRun]) -> SideBySide:
 
 
 def _settings(result: Result, number: int) -> dict[str, Any]:
-    trial, stopping = result.plan.trial(number), result.plan.stopping
+    trial, stopping, experiment = result.plan.trial(number), result.plan.stopping, result.experiment
+    noise = {} if experiment.noise is None else {"noise": str(experiment.noise)}
     return {
         "surface": trial.surface,
         **{f"surface.{name}": value for name, value in trial.surface_parameters.items()},
@@ -139,19 +137,13 @@ def _settings(result: Result, number: int) -> dict[str, Any]:
         **trial.hyperparameters,
         "start": trial.start,
         "replicate": trial.replicate,
-        **_noise_settings(result),
+        **noise,
+        **({"seed": experiment.seed} if noise or experiment.is_random else {}),
         "at most": stopping.iterations,
         "tolerance": stopping.tolerance,
         "gradient_tolerance": stopping.gradient_tolerance,
         "target_loss": stopping.target_loss,
     }
-
-
-def _noise_settings(result: Result) -> dict[str, Any]:
-    """Return the gradient noise and the seed, if anything is random."""
-    experiment = result.experiment
-    noise = {} if experiment.noise is None else {"noise": str(experiment.noise)}
-    return {**noise, "seed": experiment.seed} if noise or experiment.is_random else {}
 
 
 def side_by_side_table(sides: SideBySide) -> Table:
@@ -175,7 +167,7 @@ def side_by_side_table(sides: SideBySide) -> Table:
         columns=[
             *settings,
             Column(heading="iterations", cells=[str(entry.result.iterations[entry.number]) for entry in entries]),
-            Column(heading="final loss", cells=[f"{entry.final_loss:.5g}" for entry in entries]),
+            Column(heading="final loss", cells=[f"{entry.result.final_losses[entry.number]:.5g}" for entry in entries]),
             Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT),
             Column(
                 heading="status",
@@ -195,11 +187,6 @@ def rows(runs: Iterable[LoadedRun]) -> Iterator[dict[str, Any]]:
         for report in loaded.reports:
             for number, row in enumerate(report.rows(range(report.result.trials))):
                 yield {"run_folder": str(loaded.run.path), "experiment": loaded.run.name, "trial": number, **row}
-
-
-def csv_rows(runs: Iterable[LoadedRun]) -> list[dict[str, Any]]:
-    """Return the rows with a column for each number."""
-    return [flat(row) for row in rows(runs)]
 
 
 def document(sides: SideBySide, runs: Sequence[LoadedRun]) -> dict[str, Any]:
@@ -234,25 +221,17 @@ def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Fig
     labels = {number: sides.labels[entry] for number, entry in enumerate(kept)}
     missing = len(sides.entries) - len(kept)
 
-    def draw(figure_of: "Callable[..., Figure]") -> "Figure":
+    def draw(quantity: str) -> "Figure":
+        from momentumlab.report.figures import loss_figure, velocity_figure
         from momentumlab.report.figures.trials import select_trials
 
         selection = select_trials(report, lambda trial: labels[trial.number] or trial.optimizer)
         remarks = [f"no trajectories were recorded for {missing} trials"] if missing else []
         remarks += [selection.remark] if selection.remark else []
-        return figure_of(report, replace(selection, title=sides.title, remark="; ".join(remarks)))
+        draw_curves = loss_figure if quantity == "loss" else velocity_figure
+        return draw_curves(report, replace(selection, title=sides.title, remark="; ".join(remarks)))
 
-    def loss() -> "Figure":
-        from momentumlab.report.figures import loss_figure
-
-        return draw(loss_figure)
-
-    def velocity() -> "Figure":
-        from momentumlab.report.figures import velocity_figure
-
-        return draw(velocity_figure)
-
-    return {name: loss, f"{name}-velocity": velocity}
+    return {name: partial(draw, "loss"), f"{name}-velocity": partial(draw, "velocity")}
 
 
 def joined(results: Sequence[Result]) -> Result:

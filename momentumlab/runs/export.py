@@ -18,15 +18,12 @@ OUTCOME = ("iterations", "gradient_evaluations", "final_point", "final_loss", "s
 
 def columns(results: Sequence[Result]) -> list[str]:
     """Return the names of all columns: settings, iteration, state after that iteration, status."""
-    settings = columns_of(_settings(row) for result in results for row in result.rows(_one_per_group(result)))
+    # A trial of each group: together they have every setting.
+    firsts = [result.rows([group.first for group in result.plan.groups]) for result in results]
+    settings = columns_of(_settings(row) for rows_ in firsts for row in rows_)
     dimension = max(result.plan.dimension for result in results)
     points, velocities = ([f"{name}_{i}" for i in range(dimension)] for name in ("point", "velocity"))
     return ["experiment", "trial", *settings, "iteration", *points, *velocities, "loss", "status"]
-
-
-def _one_per_group(result: Result) -> list[int]:
-    """Return a trial of each group: together they have every column."""
-    return [group.first for group in result.plan.groups]
 
 
 def _settings(row: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,16 @@ from momentumlab.runs.read import LoadedRun
 ROUNDING = 1e-9
 """Largest relative difference, with respect to the largest number of a trial, that is attributed to rounding."""
 
+HISTORIES: Mapping[str, Callable[[Result], Array]] = {
+    "position": lambda result: result.positions,
+    "velocity": lambda result: result.velocities,
+    "loss": lambda result: result.losses,
+}
+FINAL_STATES: Mapping[str, Callable[[Result], Array]] = {
+    "final point": lambda result: result.final_points,
+    "final loss": lambda result: result.final_losses,
+}
+
 
 class Verdict(Enum):
     """How a repetition compares with the stored run, with an explanation."""
@@ -111,14 +121,8 @@ def compare_with_folder(stored: LoadedRun, repeated: Sequence[Result]) -> Repeti
         return Repetition(verdict=Verdict.DIFFERENT, versions=versions, results=tuple(repeated))
     if all(_are_identical(old, new) for old, new in pairs):
         return Repetition(verdict=Verdict.IDENTICAL, versions=versions, results=tuple(repeated))
-    quantities: Mapping[str, Callable[[Result], Array]]
-    quantities = {"final point": lambda result: result.final_points, "final loss": lambda result: result.final_losses}
-    if all(old.history is not None and new.history is not None for old, new in pairs):
-        quantities = {
-            "position": lambda result: result.positions,
-            "velocity": lambda result: result.velocities,
-            "loss": lambda result: result.losses,
-        }
+    have_histories = all(old.history is not None and new.history is not None for old, new in pairs)
+    quantities = HISTORIES if have_histories else FINAL_STATES
     found = [_largest_difference(name, [(of(old), of(new)) for old, new in pairs]) for name, of in quantities.items()]
     ends = sum(int(((o.status_codes != n.status_codes) | (o.iterations != n.iterations)).sum()) for o, n in pairs)
     is_close = ends == 0 and all(each.relative <= ROUNDING for each in found)
@@ -147,7 +151,7 @@ def _are_identical(old: Result, new: Result) -> bool:
         return False
     if old.history is None or new.history is None:
         return True
-    pairs = ((old.positions, new.positions), (old.velocities, new.velocities), (old.losses, new.losses))
+    pairs = [(of(old), of(new)) for of in HISTORIES.values()]
     return all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
 
 

@@ -71,6 +71,9 @@ BLOCK_ARRAYS: dict[str, type[np.generic]] = {
     "codes": np.int8,
 }
 
+Files = dict[str, str | Mapping[str, Any]]
+"""Texts, and arrays of ``.npz`` files, by the names of their files."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
@@ -107,9 +110,9 @@ class Content:
     recorded
         Results whose history is stored.
     files
-        Texts, and arrays of ``.npz`` files, by the names of their files.
+        Texts and arrays.
     drawings
-        Functions that draw the figures, by the names of their files.
+        Functions that draw the figures.
     document
         Content of ``result.json``.
     """
@@ -118,7 +121,7 @@ class Content:
     experiment: Experiment | Comparison
     results: Sequence[Result]
     recorded: Sequence[Result]
-    files: Mapping[str, str | Mapping[str, Any]]
+    files: Files
     drawings: Drawings
     document: Mapping[str, Any]
 
@@ -166,79 +169,56 @@ def write_run(report: Report, out: Path, provenance: Provenance, *, plots: bool 
     OutputError
         If a file cannot be written. Files that were written before remain.
     """
-    experiment, result = report.experiment, report.result
     with output_errors(out):
-        folder = make_folder(out, experiment.name, provenance.started)
-    report = report.written_to(folder)
+        folder = make_folder(out, report.experiment.name, provenance.started)
     with output_errors(folder), only_one(folder):
-        _write_partial(folder, RUN, experiment, provenance.started)
-        content = Content(
-            kind=RUN,
-            experiment=experiment,
-            results=[result],
-            recorded=[result],
-            files={
-                "experiment.yaml": to_yaml(experiment),
-                "summary.csv": csv_text([report]),
-                "trajectories.npz": _histories(result),
-            },
-            drawings=run_drawings(report, theory=theory) if plots else {},
-            document=json_document(
-                report, settings=to_dict(experiment), provenance=provenance.as_dict(), notes=list(report.notes)
-            ),
-        )
-        _complete(folder, content, provenance)
-    return report
+        _write_partial(folder, RUN, report.experiment, provenance.started)
+        return _write_report(RUN, report, folder, provenance, plots=plots, theory=theory)
 
 
 def write_sweep(
     report: Report, folder: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False
 ) -> Report:
-    """Complete the run folder of a sweep.
-
-    Parameters
-    ----------
-    report
-        The sweep.
-    folder
-        What `begin_run` created.
-    provenance
-        How it was made.
-    plots
-        Whether to draw the figures.
-    theory
-        Whether the maps show predictions.
+    """Complete the run folder of a sweep that `begin_run` created; other parameters are those of `write_run`.
 
     Raises
     ------
     OutputError
         If a file cannot be written; the sweep can then be resumed.
     """
-    report, experiment = report.written_to(folder), report.experiment
-    recorded = [] if report.recorded is None else [report.recorded.result]
     with output_errors(folder):
-        content = Content(
-            kind=SWEEP,
-            experiment=experiment,
-            results=[report.result],
-            recorded=recorded,
-            files={
-                "experiment.yaml": to_yaml(experiment),
-                "sweep.npz": arrays(report.planes),
-                "summary.csv": csv_text([report]),
-                **({"trajectories.npz": _histories(recorded[0])} if recorded else {}),
-            },
-            drawings=sweep_drawings(report, theory=theory) if plots else {},
-            document=json_document(
-                report,
-                numbers=report.best,
-                settings=to_dict(experiment),
-                provenance=provenance.as_dict(),
-                notes=list(report.notes),
-                trials_in_all=report.result.trials,
-            ),
-        )
-        _complete(folder, content, provenance)
+        return _write_report(SWEEP, report, folder, provenance, plots=plots, theory=theory)
+
+
+def _write_report(
+    kind: str, report: Report, folder: Path, provenance: Provenance, *, plots: bool, theory: bool
+) -> Report:
+    report, experiment, result = report.written_to(folder), report.experiment, report.result
+    document: dict[str, Any] = {
+        "settings": to_dict(experiment),
+        "provenance": provenance.as_dict(),
+        "notes": list(report.notes),
+    }
+    files: Files = {"experiment.yaml": to_yaml(experiment), "summary.csv": csv_text([report])}
+    if kind == RUN:
+        recorded, drawings = [result], run_drawings
+        document = json_document(report, **document)
+    else:
+        recorded, drawings = [] if report.recorded is None else [report.recorded.result], sweep_drawings
+        document = json_document(report, numbers=report.best, **document, trials_in_all=result.trials)
+        files["sweep.npz"] = arrays(report.planes)
+    if recorded:
+        files["trajectories.npz"] = _histories(recorded[0])
+    content = Content(
+        kind=kind,
+        experiment=experiment,
+        results=[result],
+        recorded=recorded,
+        files=files,
+        drawings=drawings(report, theory=theory) if plots else {},
+        document=document,
+    )
+    _complete(folder, content, provenance)
     return report
 
 
@@ -253,7 +233,7 @@ def write_comparison(
 
     report, comparison, results = report.written_to(folder), report.result.comparison, report.result.results
     with output_errors(folder):
-        files: dict[str, str | Mapping[str, Any]] = {
+        files: Files = {
             "experiment.yaml": to_yaml(comparison),
             "ranking.csv": comparison_data.ranking_csv_text([report]),
             "tuning.csv": comparison_data.tuning_csv_text(report.result),
