@@ -64,15 +64,6 @@ SeveralRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths,
 Yes = Annotated[bool, option(None, "--yes", "-y", help="Remove without asking.")]
 
 
-def _list_runs(out: Path) -> "list[RunFolder]":
-    from momentumlab.runs.records import list_runs
-
-    try:
-        return list_runs(out)
-    except OSError as error:
-        raise OutputError(f"{out}: {(error.strerror or str(error)).lower()}") from error
-
-
 @command(runs_app, "list", group=LOOK, examples=("momentumlab runs --since 2d --optimizer adam",))
 def list_runs(
     name: Annotated[
@@ -91,7 +82,7 @@ def list_runs(
 ) -> None:
     """List runs, newest first: start, name, trials, best loss, status, size."""
     with reported():
-        from momentumlab.runs import listing
+        from momentumlab.runs import listing, records
 
         conditions = listing.Filter(
             name=name,
@@ -100,7 +91,7 @@ def list_runs(
             optimizer=optimizer,
             status=None if status is None else status.value,
         )
-        every = _list_runs(out)
+        every = records.list_runs(out)
         chosen = [run for run in every if conditions.includes(run)]
         if limit is None:
             limit = listing.MOST_ROWS if output is Format.TABLE else 0
@@ -318,7 +309,9 @@ def clean(
 ) -> None:
     """Remove the folders of interrupted runs after asking. Running, complete and damaged runs stay."""
     with reported():
-        interrupted = [run for run in _list_runs(out) if run.status.label == "interrupted"]
+        from momentumlab.runs.records import list_runs
+
+        interrupted = [run for run in list_runs(out) if run.status.label == "interrupted"]
         removable = [run for run in interrupted if partial or not run.is_resumable]
         if len(removable) < len(interrupted):
             names = ", ".join(printable(run.path.name) for run in interrupted if run not in removable)

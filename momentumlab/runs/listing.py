@@ -131,8 +131,8 @@ def size_text(size: int) -> str:
     """Return a number of bytes as people read it: ``512 B``, ``1.2 kB``, ``34 MB``."""
     if size < 1000:
         return f"{size} B"
-    number, unit = float(size), 0
+    number, unit = size / 1000, 0
     while number >= 999.5:
-        number /= 1000
-        unit += 1
-    return f"{number:.2g} {'kMGTPE'[unit - 1]}B" if number < 99.5 else f"{number:.0f} {'kMGTPE'[unit - 1]}B"
+        number, unit = number / 1000, unit + 1
+    digits = f"{number:.2g}" if number < 99.5 else f"{number:.0f}"
+    return f"{digits} {'kMGTPE'[unit]}B"

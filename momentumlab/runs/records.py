@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from momentumlab.errors import printable
+from momentumlab.errors import OutputError, printable
 from momentumlab.runs.layout import (
     COMPARISON,
     FORMAT,
@@ -120,7 +120,7 @@ def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
 
     Raises
     ------
-    OSError
+    OutputError
         If ``out`` cannot be read.
     """
     try:
@@ -128,6 +128,8 @@ def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise OutputError(f"{os.fspath(out)}: {(error.strerror or str(error)).lower()}") from error
     parent = Path(out)
     found = [run for run in (read_run(parent / name) for name in names) if run is not None]
     return sorted(found, key=lambda run: (run.when.timestamp(), run.path.name), reverse=True)

@@ -1,7 +1,6 @@
 """Removal of run folders: only files that a run wrote are removed, and only if a folder holds nothing else."""
 
 import re
-import stat
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -12,23 +11,6 @@ from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_run
 
 MOST_NAMED = 5
 """Number of foreign files that a message names."""
-
-
-def foreign_files(run: RunFolder) -> list[str]:
-    """Return everything in a run folder that its record does not list.
-
-    Links and folders are foreign whatever their names, except the folder of a sweep's blocks.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be read.
-    """
-    own = set(_own_files(run))
-    inside = [path for path in run.path.iterdir() if path not in own]
-    if _is_folder(blocks := run.path / BLOCKS):
-        inside = [path for path in inside if path != blocks] + [path for path in blocks.iterdir() if path not in own]
-    return sorted(str(path.relative_to(run.path)) for path in inside)
 
 
 def _own_files(run: RunFolder) -> list[Path]:
@@ -55,18 +37,11 @@ def unfinished_files(folder: Path, names: Collection[str]) -> list[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    return _has_type(path, stat.S_IFREG)
+    return path.is_file() and not path.is_symlink()
 
 
 def _is_folder(path: Path) -> bool:
-    return _has_type(path, stat.S_IFDIR)
-
-
-def _has_type(path: Path, expected: int) -> bool:
-    try:
-        return stat.S_IFMT(path.lstat().st_mode) == expected
-    except OSError:
-        return False
+    return path.is_dir() and not path.is_symlink()
 
 
 def obstacle(run: RunFolder) -> str | None:
@@ -75,8 +50,12 @@ def obstacle(run: RunFolder) -> str | None:
         return "is a symbolic link; remove the link yourself"
     if run.status is RunStatus.RUNNING:
         return "is running: a process is writing it"
+    # Links and folders are foreign whatever their names, except the folder of blocks.
     try:
-        foreign = foreign_files(run)
+        inside = set(run.path.iterdir())
+        if _is_folder(blocks := run.path / BLOCKS):
+            inside = (inside - {blocks}) | set(blocks.iterdir())
+        foreign = sorted(str(path.relative_to(run.path)) for path in inside.difference(_own_files(run)))
     except OSError as error:
         return f"cannot be read: {(error.strerror or str(error)).lower()}"
     if not foreign:
@@ -115,10 +94,10 @@ def remove_run(run: RunFolder) -> None:
 
 
 def update_latest(runs: Sequence[RunFolder]) -> None:
-    """Point ``latest`` to the newest complete run that is left, wherever it led to one of these removed runs."""
+    """Point ``latest`` to the newest complete run that is left if it pointed to one of these removed runs."""
     for out in dict.fromkeys(run.path.parent for run in runs):
         link = out / LATEST
-        with suppress(OSError):
+        with suppress(OSError, OutputError):
             if link.is_symlink() and not link.exists():
                 left = next((run.path for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)
                 link.unlink() if left is None else point_latest(left)
