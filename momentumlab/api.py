@@ -15,7 +15,6 @@ from momentumlab import engine, stopping
 from momentumlab.config import ConfigNode, load_comparison, load_experiment, node_of
 from momentumlab.config.load import Source
 from momentumlab.config.values import read_starts
-from momentumlab.engine import Outcome
 from momentumlab.errors import (
     ConfigError,
     InterruptedSweepError,
@@ -27,6 +26,7 @@ from momentumlab.errors import (
 )
 from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment, entries_of
 from momentumlab.keywords import SearchSettings, Settings
+from momentumlab.outcome import Outcome
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.plugins import attribute_errors, loaded_plugins, python_entries, shown_path
 from momentumlab.report.reports import ComparisonReport, Report, report_of

@@ -45,7 +45,6 @@ TOKEN = re.compile(
       | (?P<sign>[,=:])""",
     re.ASCII | re.VERBOSE,
 )
-CALLED = re.compile(r"\s*([A-Za-z_]\w*)\s*\(", re.ASCII)
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 ENDS_A_VALUE = ("number", "word", "string", "close")
 
@@ -134,7 +133,7 @@ class NamedCall:
 
 
 def _spelled(value: object) -> str:
-    """An argument, as short as it reads back exactly."""
+    """Return the shortest text that reads back as the same argument."""
     if isinstance(value, tuple):
         return f"{{{', '.join(f'{k}: {_spelled(number)}' for k, number in value)}}}"
     return spelled(value) if isinstance(value, float) else str(value)
@@ -148,12 +147,6 @@ def read_scalar(text: str) -> bool | int | float | str | None:
     return WORDS.get(text, text)
 
 
-def called_name(text: str) -> str | None:
-    """Return the name before the first bracket if a text begins as a call does."""
-    match = CALLED.match(text)
-    return match[1] if match else None
-
-
 def parse(text: str) -> Written:
     """Read a value; ``0, 0.9`` is a list like ``[0, 0.9]``.
 
@@ -162,9 +155,12 @@ def parse(text: str) -> Written:
     CallError
         If the text is not a value, is longer than `MAX_LENGTH`, or is nested deeper than `MAX_DEPTH`.
     """
+    # Python's parser sees only brackets, commas and harmless leaves: it refuses 010, takes keywords for syntax, and
+    # deep nesting can exhaust its stack.
     leaves, skeleton = _scan(text)
     if not skeleton.strip():
         raise CallError("a value is missing", 0)
+    # The brackets make a list of '0, 0.9' and allow line breaks; they shift every column by one.
     try:
         tree = ast.parse(f"({skeleton})", mode="eval").body
     except SyntaxError as error:
@@ -328,6 +324,7 @@ def bind(call: Call, cls: type[Named], *, within: Registry[Any] | None = None) -
     parameters = cls.parameters()
     names = {word: parameter for parameter in parameters for word in parameter.words}
     given: dict[str, Written] = {}
+    # Positional arguments first, as in Python: they take the parameters in order, the variadic one takes the rest.
     for i, argument in enumerate(call.positional):
         if parameters and parameters[-1].is_variadic and i >= len(parameters) - 1:
             rest = call.positional[i:]
@@ -337,12 +334,14 @@ def bind(call: Call, cls: type[Named], *, within: Registry[Any] | None = None) -
             count = f"{i} argument{'s' * (i != 1)}"
             raise CallError(f"{usage(cls)} takes {count}, not {len(call.positional)}", argument.column)
         given[parameters[i].name] = argument
+    # Arguments by name, under any alias; a variadic parameter cannot be named.
     for key, argument in call.named:
         if key not in names or names[key].is_variadic:
             raise CallError(f"{usage(cls)} has no argument '{key}'{did_you_mean(key, names)}", argument.column)
         if names[key].name in given:
             raise CallError(f"{usage(cls)} has two values for '{key}'", argument.column)
         given[names[key].name] = argument
+    # Values are checked last and in the order of declaration: a wrong number of arguments is the more helpful message.
     missing = [parameter.name for parameter in parameters if parameter.required and parameter.name not in given]
     if missing:
         raise CallError(f"{usage(cls)} lacks {' and '.join(missing)}", call.column)
@@ -355,7 +354,7 @@ def bind(call: Call, cls: type[Named], *, within: Registry[Any] | None = None) -
 
 
 def _argument(cls: type[NamedCall], parameter: Parameter, written: Written, within: Registry[Any] | None) -> Any:
-    """The checked value of an argument."""
+    """Return the checked value of an argument."""
     if isinstance(written.value, Call):
         if parameter.kind is ValueKind.SCHEDULE and within is not None:
             return build(written.value, within)

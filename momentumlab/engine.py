@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from momentumlab import plugins
 from momentumlab.errors import PluginError
 from momentumlab.experiment import Experiment, Stopping
+from momentumlab.lanes import put_lanes, take_lanes
 from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
+from momentumlab.outcome import Outcome
 from momentumlab.plan import Group, Plan
-from momentumlab.registry import Array, put_lanes, take_lanes
-from momentumlab.result import History, Result, Status
+from momentumlab.registry import Array
+from momentumlab.result import Result, Status
 from momentumlab.schedules.base import TabulatedSchedule
 from momentumlab.surfaces.base import sum_coordinates
 
@@ -36,9 +38,6 @@ HISTORY_BYTES = 2**30
 BATCH_BYTES = 2**19
 """Memory of the points of a batch: large enough that the cost of calling NumPy is small, and small enough that the
 dozen arrays of an iteration stay in the cache."""
-
-NOT_ENDED = -1
-"""The status code of a trial that has not ended."""
 
 SMALL_ARRAY = 8192
 """Up to this size the number of NumPy calls determines the cost of the divergence test."""
@@ -72,15 +71,15 @@ def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES)
     return run_trials(plan, 0, plan.trials, history_bytes if history else None).result(plan)
 
 
-def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = None) -> "Outcome":
-    """Run the trials with the numbers ``first`` to ``last - 1``.
+def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = None) -> Outcome:
+    """Run a range of trials.
 
     Parameters
     ----------
     plan
         All trials.
     first, last
-        Which of them are run.
+        The number of the first trial, and of the last one plus 1.
     history_bytes
         Memory limit for the history of the whole plan; ``None`` to record nothing.
 
@@ -90,19 +89,22 @@ def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = No
         If a user's code raises an exception.
     """
     outcome = Outcome.of(plan, first, last, history_bytes)
+    # The width depends only on the dimension. A group with more trials than lanes is worked off by one batch, in which
+    # waiting trials take over the lanes of trials that have ended: few lanes are idle as long as trials are waiting.
     width = max(1, BATCH_BYTES // (8 * plan.dimension))
     with np.errstate(all="ignore"):
         for group in plan.groups:
             begin, end = max(first, group.first), min(last, group.first + group.size)
             while begin < end:
-                # Trials that are recorded start together, so that an entry of the history is written as one slice.
+                # Recorded trials are an exception: those of a batch start together and end with it, because an entry
+                # of the history is then written as one slice, at the same iteration for all lanes.
                 stop = end if outcome.recorder is None else min(begin + width, end)
                 _run_group(group, begin, stop, width, plan.experiment, outcome)
                 begin = stop
     return outcome
 
 
-def _run_group(group: Group, first: int, last: int, width: int, experiment: Experiment, outcome: "Outcome") -> None:
+def _run_group(group: Group, first: int, last: int, width: int, experiment: Experiment, outcome: Outcome) -> None:
     """Run trials of one group, at most ``width`` at a time.
 
     Raises
@@ -114,6 +116,7 @@ def _run_group(group: Group, first: int, last: int, width: int, experiment: Expe
     batch: _Batch | None = None
     try:
         batch = _Batch(group, first, last, width, experiment)
+        # NumPy would broadcast an array of a wrong shape, and the trials would get the numbers of other lanes.
         if any(map(plugins.is_foreign, classes)):
             _check_shapes(batch)
         _iterate(batch, experiment.stopping, outcome)
@@ -131,13 +134,13 @@ def _run_group(group: Group, first: int, last: int, width: int, experiment: Expe
         raise found from error
 
 
-def _iterate(batch: "_Batch", stopping: Stopping, outcome: "Outcome") -> None:
+def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome) -> None:
     """Iterate until all trials of a batch have ended, those that wait for a free lane included."""
     recorder = outcome.recorder
     idle_share = IDLE_SHARE if recorder is None else 0.0  # idle lanes would be recorded, too
     while True:
-        # Lanes of trials that have ended stay idle until there are enough of them: to copy the arrays in every
-        # iteration would cost more.
+        # The lanes of trials that have ended stay idle until there are enough of them: copying the arrays in every
+        # iteration would cost more than computing a few lanes in vain.
         if batch.idle and batch.idle > idle_share * len(batch.active):
             batch.refill()
 
@@ -145,25 +148,30 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: "Outcome") -> None:
         if recorder is not None:
             recorder.record(batch.nit, batch.trials, batch.x, batch.velocity, batch.loss)
 
-        # Stopping tests, on the state after `nit` updates and the gradient there
+        # Stopping tests on the state after `nit` updates. They come after the gradient, which two of them use, and
+        # before the update, so a trial ends with the point, loss and velocity that were tested.
         for status, lanes in _ended(stopping, batch, g):
             trials, x, loss = batch.trials.take(lanes), batch.x.take(lanes, axis=1), batch.loss.take(lanes)
             outcome.write(trials, batch.iterations_of(lanes), x, loss, status)
             if recorder is not None:
                 recorder.record_end(batch.nit, trials, x, batch.velocity.take(lanes, axis=1), loss)
             batch.deactivate(lanes)
-            if status is Status.DIVERGED:  # finite numbers keep the test of the whole batch quick
+            if status is Status.DIVERGED:
+                # An idle lane is still computed. With infinite numbers in it, the quick test of the whole batch would
+                # fail in every iteration.
                 batch.x[:, lanes], g[:, lanes] = batch.finite_point, 0.0
             if batch.has_ended:
                 return
 
-        # Schedules and gradient noise at this iteration
+        # Schedules and noise depend on the iteration of each trial, not of the batch, so that the numbers of a trial
+        # do not depend on when it got its lane.
         if batch.schedules:
             batch.set_scheduled()
         if batch.noise is not None:
             g = batch.noise.disturbed(g, batch.errors.at(batch.nit - batch.start_nit, batch.replicate))
 
-        # Velocity, update, loss at the new point
+        # Velocity, update, loss at the new point. Idle lanes have lr = 0 and do not move. Every array is new: an
+        # optimizer may keep a reference to what it received.
         here = Here(batch.x, batch.nit + 1 - batch.start_nit, batch.loss, batch.lr, batch.surface)
         velocity, batch.state = batch.optimizer.step(batch.state, g, here)
         x = batch.x - batch.lr * velocity
@@ -254,6 +262,7 @@ class _Batch:
 
     def refill(self) -> None:
         """Start waiting trials in idle lanes, and remove the lanes that remain idle."""
+        # Lanes are removed only if no trial is waiting; then the batch shrinks until its last trial ends.
         if self.waiting:
             trials = np.asarray(self.waiting[: self.idle])
             self.waiting = self.waiting[self.idle :]
@@ -265,6 +274,7 @@ class _Batch:
         """Start trials in free lanes."""
         lanes = self.group.lanes(trials - self.group.first)
         start = np.ascontiguousarray(lanes.start)
+        # From now on the trials differ in age. Until the first refill one number is enough, which is faster.
         if not isinstance(self.start_nit, np.ndarray):
             self.start_nit = np.full(len(self.trials), float(self.start_nit))
         self.trials[free], self.start_nit[free], self.active[free] = trials, self.nit, True
@@ -296,10 +306,11 @@ def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status
     all_bounded = _all_bounded(x, loss, g)
     converged = _converged(stopping, loss, batch.previous_loss, g) if stopping.can_converge else None
     if converged is not None and batch.idle:
-        converged &= active
-    # In most iterations nothing ends, and three numbers show it.
+        converged &= active  # an idle lane does not move, so it meets the tolerance
+    # In most iterations no trial ends. Three numbers show it, without a mask per status.
     if all_bounded and batch.nit < batch.next_limit and (converged is None or not np.count_nonzero(converged)):
         return ()
+    # Each test removes its lanes from the active ones, which gives the statuses their order of precedence.
     ended = []
     if not all_bounded:
         diverged = active & ~_bounded(x, loss, g)
@@ -315,7 +326,9 @@ def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status
 
 def _all_bounded(x: Array, loss: Array, g: Array) -> bool:
     """Return True only if all lanes are within the bounds; `_bounded` then decides lane by lane."""
-    if x.size <= SMALL_ARRAY:  # a sum of squares is one call, and BLAS does not split it between threads
+    # A non-finite number fails every comparison. For small arrays the calls cost more than the arithmetic: a sum of
+    # squares is one call instead of two, and BLAS does not split it between threads.
+    if x.size <= SMALL_ARRAY:
         points, slopes = x.ravel(), g.ravel()
         return bool(
             points.dot(points) < POSITION_BOUND**2 and loss.dot(loss) < LOSS_BOUND**2 and slopes.dot(slopes) < math.inf
@@ -349,129 +362,6 @@ def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) 
     if stopping.target_loss is not None:
         tests.append(loss <= stopping.target_loss)
     return functools.reduce(np.logical_or, tests)
-
-
-class Outcome:
-    """The final states of consecutive trials, and their trajectories if they are recorded.
-
-    Attributes
-    ----------
-    first
-        The number of the first trial.
-    points
-        ``(trials, dim)``
-    losses, iterations, codes
-        ``(trials,)``; the status code of a trial that has not ended is `NOT_ENDED`.
-    recorder
-        The trajectories, or ``None``.
-    """
-
-    def __init__(self, first: int, trials: int, dimension: int) -> None:
-        self.first = first
-        self.points = np.empty((trials, dimension))
-        self.losses = np.empty(trials)
-        self.iterations = np.empty(trials, dtype=np.int32)
-        self.codes = np.full(trials, NOT_ENDED, dtype=np.int8)
-        self.recorder: Recorder | None = None
-
-    @classmethod
-    def of(cls, plan: Plan, first: int, last: int, history_bytes: int | None = None) -> "Outcome":
-        """Return an empty outcome for the trials ``first`` to ``last - 1`` of a plan."""
-        outcome = cls(first, last - first, plan.dimension)
-        if history_bytes is not None:
-            outcome.recorder = Recorder(plan, first, last, history_bytes)
-        return outcome
-
-    def write(self, trials: NDArray[np.int64], iterations: Array | int, x: Array, loss: Array, status: Status) -> None:
-        """Write the final states of trials."""
-        places = trials - self.first
-        self.points[places] = x.T
-        self.losses[places] = loss
-        self.iterations[places] = iterations
-        self.codes[places] = status.code
-
-    def include(self, part: "Outcome") -> None:
-        """Copy the final states and trajectories of some of the trials."""
-        begin = part.first - self.first
-        places = slice(begin, begin + len(part.losses))
-        self.points[places], self.losses[places] = part.points, part.losses
-        self.iterations[places], self.codes[places] = part.iterations, part.codes
-        if self.recorder is not None and part.recorder is not None:
-            for whole, own in zip(self.recorder.arrays, part.recorder.arrays, strict=True):
-                whole[..., places] = own
-
-    def result(self, plan: Plan) -> Result:
-        """Return the result of the plan whose trials these are."""
-        return Result(
-            plan=plan,
-            final_points=self.points,
-            final_losses=self.losses,
-            iterations=self.iterations,
-            status_codes=self.codes,
-            history=self.recorder.history(self.iterations) if self.recorder else None,
-            notes=(*plan.experiment.first_surface.notes, *(self.recorder.notes if self.recorder else ())),
-        )
-
-
-class Recorder:
-    """Records every ``stride``-th state of consecutive trials and the last of each, ``(entries, …, trials)``."""
-
-    def __init__(self, plan: Plan, first: int, last: int, memory: int) -> None:
-        iterations = plan.stopping.iterations
-        bytes_per_entry = 8 * plan.trials * (2 * plan.dimension + 1)
-        affordable = max(memory // bytes_per_entry, 2)
-        self.first = first
-        self.stride = max(1, -(-iterations // (affordable - 1)))
-        entries = -(-iterations // self.stride) + 1
-        self.positions = np.empty((entries, plan.dimension, last - first))
-        self.velocities = np.empty_like(self.positions)
-        self.losses = np.empty((entries, last - first))
-        self.notes: tuple[str, ...] = ()
-        if self.stride > 1:
-            needed = bytes_per_entry * (iterations + 1) / 2**30
-            self.notes = (
-                f"the whole history could need {needed:.1f} GiB, above the limit of {memory / 2**30:.1f} GiB: "
-                f"every {self.stride}th iterate and the last are kept",
-            )
-
-    @property
-    def arrays(self) -> tuple[Array, Array, Array]:
-        """The recorded positions, velocities and losses."""
-        return self.positions, self.velocities, self.losses
-
-    def record(self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
-        """Record the state after ``nit`` updates, if that is a multiple of the stride."""
-        if nit % self.stride == 0:
-            self._write(nit // self.stride, trials, x, velocity, loss)
-
-    def record_end(self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
-        """Record the final state of trials that end after ``nit`` updates."""
-        if nit % self.stride != 0:
-            self._write(nit // self.stride + 1, trials, x, velocity, loss)
-
-    def _write(self, entry: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
-        # Trials are consecutive until the first one ends; a slice is much faster than an index array.
-        low, high = trials[0] - self.first, trials[-1] - self.first + 1
-        lanes = slice(low, high) if high - low == len(trials) else trials - self.first
-        self.positions[entry][:, lanes] = x
-        self.velocities[entry][:, lanes] = velocity
-        self.losses[entry][lanes] = loss
-
-    def history(self, iterations: NDArray[np.int32]) -> History:
-        """Return the trajectories, cut after the longest; entries after the end of a trial are NaN."""
-        ends = -(-iterations // self.stride)
-        entries = int(ends.max()) + 1
-        positions, velocities, losses = (array[:entries] for array in self.arrays)
-        ended = np.arange(entries)[:, np.newaxis] > ends
-        positions.transpose(0, 2, 1)[ended] = np.nan
-        velocities.transpose(0, 2, 1)[ended] = np.nan
-        losses[ended] = np.nan
-        return History(
-            positions=positions.transpose(2, 0, 1),
-            velocities=velocities.transpose(2, 0, 1),
-            losses=losses.T,
-            stride=self.stride,
-        )
 
 
 def _check_shapes(batch: _Batch) -> None:

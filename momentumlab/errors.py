@@ -14,7 +14,7 @@ class MomentumLabError(Exception):
 
 
 def printable(text: str) -> str:
-    r"""Return a text of unknown origin with everything escaped that a terminal would obey or could not show.
+    r"""Return a text of unknown origin with every character escaped that a terminal interprets or cannot show.
 
     Control characters, escape sequences, line breaks, invisible and bidirectional formatting characters and bytes that
     are not UTF-8 are written as in Python: ``\x1b``, ``\n``, ``\u202e``.
@@ -86,7 +86,7 @@ class PluginWarning(UserWarning):
 
 
 class WorkerWarning(UserWarning):
-    """A worker process does not run."""
+    """A worker process is stopped."""
 
 
 class PluginError(MomentumLabError):
@@ -95,7 +95,7 @@ class PluginError(MomentumLabError):
     Attributes
     ----------
     original
-        The same exception; unlike ``__cause__`` it survives the way from a worker process.
+        The same exception; unlike ``__cause__`` it is kept when the error is pickled.
     """
 
     def __init__(self, message: str, original: BaseException | None = None) -> None:
@@ -108,12 +108,12 @@ class OutputError(MomentumLabError):
 
 
 class InterruptedSweepError(MomentumLabError):
-    """Somebody stopped a sweep; what was finished is on disk, and the rest can be done later."""
+    """Ctrl-C interrupted a sweep; its finished blocks are on disk and it can be resumed."""
 
     exit_code = 130
 
 
 class TerminatedSweepError(InterruptedSweepError):
-    """Something, such as a batch system, ended a sweep; the same holds."""
+    """SIGTERM, for example from a batch system, ended a sweep; it can be resumed like an interrupted one."""
 
     exit_code = 143

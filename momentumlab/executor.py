@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from momentumlab.engine import Outcome, run_trials
+from momentumlab.engine import run_trials
 from momentumlab.errors import PluginError, WorkerWarning
 from momentumlab.experiment import Experiment, entries_of
-from momentumlab.plan import Plan, make_plan
+from momentumlab.outcome import Outcome
+from momentumlab.plan import SECONDS_PER_ITERATION, Plan, make_plan
 from momentumlab.plugins import Plugins, described, python_entries
 from momentumlab.result import Result
 from momentumlab.stopping import Terminated
@@ -68,7 +69,8 @@ class Workers:
     def __init__(self, count: int = 0, executor: "Executor | None" = None) -> None:
         self.executor = executor
         self.is_own = executor is None
-        self.count = count if executor is None else _workers_of(executor)
+        size = getattr(executor, "_max_workers", None)  # not public, but both pools of Python have it
+        self.count = count if executor is None else size if isinstance(size, int) and size > 0 else cores()
 
     def __enter__(self) -> "Workers":
         return self
@@ -121,11 +123,13 @@ class Workers:
         block_trials = block_trials or self.block_trials(plan)
         done = done or {}
         missing = [(first, last) for first, last in blocks(plan, block_trials) if first not in done]
-        if len(missing) == 1 and not done and self.is_own:  # without a copy
+        # A single block is the whole result: run it here, without a process and without a copy.
+        if len(missing) == 1 and not done and self.is_own:
             outcome = run_trials(plan, 0, plan.trials, history_bytes)
             if on_block is not None:
                 on_block(outcome)
             return outcome.result(plan)
+        # Blocks finish in any order; each is copied to its place and reported as soon as it arrives.
         whole = Outcome.of(plan, 0, plan.trials, history_bytes)
         for outcome in done.values():
             whole.include(outcome)
@@ -153,6 +157,7 @@ class Workers:
             for first, last in ranges:
                 yield run_trials(plan, first, last, history_bytes)
             return
+        # A worker gets the experiment, not the plan, and numbers the trials itself: that is small to send.
         tasks = [(Plugins(), plan.experiment, first, last, history_bytes) for first, last in ranges]
         futures = {self.executor.submit(_run_block, *task) for task in tasks}
         try:
@@ -160,7 +165,7 @@ class Workers:
                 try:
                     yield future.result()
                 except PluginError as error:
-                    raise error from error.original
+                    raise error from error.original  # pickling drops the __cause__
                 except Terminated:  # SIGTERM to all processes of a job may reach a worker first
                     raise Terminated from None
         finally:
@@ -176,11 +181,15 @@ def blocks(plan: Plan, block_trials: int) -> Iterator[tuple[int, int]]:
 
 def block_size(plan: Plan, workers: int) -> int:
     """Return the number of trials per block for a number of workers."""
+    # Blocks are sized by work, not by trials: a trial of two coordinates takes microseconds, one of a neural network
+    # seconds.
     per_trial = max(plan.stopping.iterations, 1) * plan.seconds_per_update
-    # An iteration of a batch has a fixed cost; the trials of a block should cost as much, or splitting does not pay.
-    least = max(LEAST_SECONDS / per_trial, plan.seconds_per_batch / plan.seconds_per_update)
+    # Lower limit: an iteration of a batch has a fixed cost; if the trials of a block cost less, splitting does not pay.
+    least = max(LEAST_SECONDS / per_trial, SECONDS_PER_ITERATION / plan.seconds_per_update)
+    # Between the limits: several blocks per worker, none of which takes so long that an interruption loses much.
     even = plan.trials / (workers * BLOCKS_PER_WORKER)
     size = max(min(even, MOST_SECONDS / per_trial), min(least, SMALLEST_BLOCK))
+    # However small the plan is, no worker that was asked for remains without a block.
     if workers > 1:
         size = min(size, plan.trials / workers)
     return min(max(1, int(size)), LARGEST_BLOCK)
@@ -195,11 +204,6 @@ def cores() -> int:
 def worthwhile_workers(plan: Plan) -> int:
     """Return the number of worker processes that a plan is worth: one per core, or 1."""
     return min(cores(), plan.trials) if plan.is_worth_workers else 1
-
-
-def _workers_of(executor: "Executor") -> int:
-    count = getattr(executor, "_max_workers", None)
-    return count if isinstance(count, int) and count > 0 else cores()
 
 
 def _processes(executor: "Executor") -> dict[int, Any]:
@@ -245,7 +249,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 class _Worker:
-    """Whether this worker is computing, and whether it was told to stop."""
+    """Whether this worker process is computing, and whether it has received SIGTERM."""
 
     is_computing = False
     is_over = False

@@ -83,21 +83,21 @@ class Group:
     Attributes
     ----------
     surface_class, optimizer_class
-        What runs.
+        The classes of the surface and of the optimizer.
     shared
-        The parameters that are the same for all trials, by their class and name.
+        The parameters that are the same for all trials, by class and name.
     axes
-        The others, slowest first.
+        The other parameters; the first varies slowest.
     starts
         ``(dim, starts)``
     replicates
-        Their numbers, ``(replicates,)``.
+        The numbers of the replicates, ``(replicates,)``.
     first
         The number of the group's first trial in the plan.
     schedules
-        What changes in the course of a run, by its name: the same for all trials.
+        The schedules of hyperparameters by name, the same for all trials.
     iterations
-        The most updates of a trial, which is how long schedules take.
+        The maximum number of updates of a trial, the default duration of schedules.
     """
 
     surface_class: type[Surface]
@@ -144,7 +144,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One point of an experiment's product of axes, described for people and files; a schedule is its text."""
+    """One point of an experiment's product of axes in plain Python values; a schedule is represented by its call."""
 
     number: int
     surface: str
@@ -224,11 +224,6 @@ class Plan:
         return _seconds_per_update(self.experiment)
 
     @property
-    def seconds_per_batch(self) -> float:
-        """Estimated time per iteration of a batch that does not depend on the number of trials."""
-        return SECONDS_PER_ITERATION
-
-    @property
     def is_worth_workers(self) -> bool:
         """Whether the work takes so long that the start of worker processes pays."""
         return self.trials * self.stopping.iterations * self.seconds_per_update >= POOL_SECONDS
@@ -296,6 +291,8 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
     ]
     shared = [axis for axis in axes if axis[2].is_shared(axis[1])]
     lane_axes = [_lane_axis(*axis[:2], axis[2].values) for axis in axes if not axis[2].is_shared(axis[1])]
+    # A shared parameter, or an axis with schedules, needs a group for each of its values: the lanes of a batch can
+    # differ in numbers only.
     starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension))
     for combination in itertools.product(*(axis.values for _, _, axis in shared)):
         same: dict[tuple[type, str], Value] = {}
@@ -306,7 +303,7 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
                 schedules[parameter.name] = value
             elif parameter.shared:
                 same[owner, parameter.name] = value
-            else:  # beside schedules on the same axis
+            else:  # a number on an axis that also has schedules
                 numbers.append(_lane_axis(owner, parameter, (value,)))
         group = Group(
             surface_class=surface_class,

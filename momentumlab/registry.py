@@ -37,7 +37,6 @@ MAX_COUNT = 10**9
 """The largest whole number of a parameter without an upper bound of its own."""
 
 Entry = TypeVar("Entry")
-Holder = TypeVar("Holder")
 
 
 class ValueKind(Enum):
@@ -310,57 +309,6 @@ def spelled(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def take_lanes(holder: Holder, lanes: Any) -> Holder:
-    """Return a surface, an optimizer or an optimizer's state with a part of its lanes.
-
-    Lanes are the last axis of every array; a value without an axis belongs to all lanes and is kept.
-
-    Parameters
-    ----------
-    holder
-        A dataclass or a ``NamedTuple``.
-    lanes
-        An index of the last axis: a mask, integers, or a slice.
-    """
-
-    def taken(value: Any) -> Any:
-        return np.ascontiguousarray(value[..., lanes]) if isinstance(value, np.ndarray) and value.ndim else value
-
-    if isinstance(holder, tuple):
-        return type(holder)(*map(taken, holder))
-    fields = dataclasses.fields(cast(Any, holder))
-    return type(holder)(**{field.name: taken(getattr(holder, field.name)) for field in fields})
-
-
-def put_lanes(holder: Holder, lanes: NDArray[np.intp], fresh: Holder) -> Holder:
-    """Return the holder with new values in some of its lanes; arrays that it owns are changed in place.
-
-    Parameters
-    ----------
-    holder
-        A dataclass or a ``NamedTuple``; it must not be used afterwards.
-    lanes
-        The indices of the lanes.
-    fresh
-        The new values, of the same class, with one lane per index.
-    """
-    seen: set[int] = set()
-
-    def put(value: Any, values: Any) -> Any:
-        if not isinstance(value, np.ndarray) or value.ndim == 0:
-            return value
-        is_own = value.flags.writeable and value.base is None and id(value) not in seen
-        seen.add(id(value))
-        value = value if is_own else value.copy()
-        value[..., lanes] = values
-        return value
-
-    if isinstance(holder, tuple):
-        return type(holder)(*map(put, holder, cast("tuple[Any, ...]", fresh)))
-    fields = [field.name for field in dataclasses.fields(cast(Any, holder))]
-    return type(holder)(**{name: put(getattr(holder, name), getattr(fresh, name)) for name in fields})
-
-
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'momentum'?)`` if a known name is similar, else an empty string."""
     by_lower_case = {word.lower(): word for word in sorted(known)}
@@ -560,8 +508,3 @@ def title_of(cls: type) -> str:
 def explanation_of(cls: type) -> str:
     """Return the docstring of a class without its first line."""
     return (inspect.getdoc(cls) or "").partition("\n")[2].strip()
-
-
-def family_of(cls: type) -> str:
-    """Return the module that defines an entry, without its package: ``quadratics``."""
-    return cls.__module__.rpartition(".")[2]

@@ -6,7 +6,7 @@ import pytest
 
 import momentumlab
 from momentumlab import calls
-from momentumlab.config import load_either, resolve, yaml_reader
+from momentumlab.config import load_either, settings, yaml_reader
 from momentumlab.engine import HISTORY_BYTES
 from momentumlab.experiment import MAX_DIMENSION, MAX_VALUES
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, make_plan
@@ -23,7 +23,7 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         f"nesting of a configuration | {yaml_reader.MAX_DEPTH} levels": True,
         f"aliases counted each time | {yaml_reader.MAX_NODES:,}": True,
         f"values of one axis | {MAX_VALUES:,}": True,
-        "iterations | 10⁹": resolve.MAX_ITERATIONS == 10**9,
+        "iterations | 10⁹": settings.MAX_ITERATIONS == 10**9,
         f"`random()` starts | {MAX_DIMENSION:,}": True,
         f"`warmup(…)` | {calls.MAX_DEPTH} levels": True,
         f"a run or sweep | {MAX_TRIALS:,}": True,

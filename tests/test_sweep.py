@@ -23,8 +23,8 @@ from matplotlib.image import imread
 import momentumlab
 from momentumlab import engine
 from momentumlab import executor as workers
-from momentumlab.engine import Outcome
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
+from momentumlab.outcome import Outcome
 from momentumlab.plan import Plan, make_plan
 from momentumlab.registry import Array
 from momentumlab.report import report_of

@@ -15,8 +15,8 @@ import pytest
 
 import momentumlab
 from momentumlab import engine, executor
-from momentumlab.engine import Outcome
 from momentumlab.executor import BLOCKS_PER_WORKER, MOST_SECONDS, Workers, block_size
+from momentumlab.outcome import Outcome
 from momentumlab.plan import Plan, make_plan
 from momentumlab.result import Result
 from momentumlab.search import ComparisonResult

@@ -6,6 +6,8 @@ module                step
 `yaml_reader`         text to a tree of nodes that know their places
 `overrides`           replace settings of the tree by those of the command line
 `values`              ``linspace(0, 1, 5)``, ``tuned``, ``grid(50, 50)``, noise
+`settings`            ``iterations``, ``tolerance``, ``seed``, ``budget``, …
+`axes`                the values of parameters and starts
 `resolve`             the tree to an `Experiment`
 `resolve_comparison`  the tree to a `Comparison`
 `load`                all of these for a file, a mapping or an experiment

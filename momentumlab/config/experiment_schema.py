@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from momentumlab.config.resolve import COMPARING, COMPARISON_SETTINGS, SETTINGS
+from momentumlab.config.settings import COMPARING, COMPARISON_SETTINGS, SETTINGS
 from momentumlab.config.values import AXIS_CALLS, is_tunable
 from momentumlab.experiment import START_CALLS
 from momentumlab.noise import NOISE_MODELS

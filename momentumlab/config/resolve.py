@@ -1,38 +1,26 @@
 """Resolve a tree of nodes to an `Experiment`: look up names, fill in defaults, report every problem at once."""
 
 import itertools
-import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from momentumlab.config import expressions
+from momentumlab.config.axes import AxisReader
+from momentumlab.config.settings import COMPARING, COMPONENTS, SETTINGS, STOPPING, read_settings
 from momentumlab.config.values import (
-    AxisCall,
-    Tuned,
     is_tuned,
-    read_axis,
     read_noise,
-    read_schedule,
     read_starts,
 )
 from momentumlab.config.yaml_reader import ConfigNode
-from momentumlab.datasets.in_memory import is_in_memory
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 from momentumlab.experiment import (
-    DEFAULT_ACCURACY,
-    DEFAULT_BUDGET,
-    DEFAULT_ITERATIONS,
     Axis,
     Choice,
     Experiment,
-    Objective,
     Points,
-    Setting,
     Starts,
     Stopping,
     build_surface,
@@ -40,84 +28,10 @@ from momentumlab.experiment import (
 )
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter, Registry, ValueKind, did_you_mean, spelled
-from momentumlab.schedules.base import Schedule
+from momentumlab.registry import Parameter, Registry, did_you_mean, spelled
 from momentumlab.surfaces import SURFACES, Surface
 
-MAX_ITERATIONS = 10**9
-MAX_BUDGET = 10**6
-MAX_REPLICATES = 10_000
-
-
-def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
-    return {parameter.name: parameter for parameter in parameters}
-
-
-SETTINGS = _by_name(
-    Parameter(
-        name="name", kind=ValueKind.WORD, longest=100, doc="Name of run folders and tables; by default the file's."
-    ),
-    Parameter(
-        name="iterations",
-        kind=ValueKind.COUNT,
-        default=DEFAULT_ITERATIONS,
-        ge=0,
-        le=MAX_ITERATIONS,
-        doc="Maximum number of updates of a trial.",
-    ),
-    Parameter(name="tolerance", ge=0, doc="Converged when the loss changes by at most this."),
-    Parameter(name="gradient_tolerance", ge=0, doc="Converged when the norm of the gradient is at most this."),
-    Parameter(name="target_loss", doc="Converged when the loss is at most this."),
-    Parameter(
-        name="replicates",
-        kind=ValueKind.COUNT,
-        default=1,
-        ge=1,
-        le=MAX_REPLICATES,
-        doc="Number of repetitions of each trial with different errors.",
-    ),
-    Parameter(
-        name="seed", kind=ValueKind.COUNT, default=0, ge=0, le=2**63, doc="Random seed of errors and mini-batches."
-    ),
-)
-"""The settings of an experiment besides surface, optimizers, starts and noise."""
-
-COMPARISON_SETTINGS = _by_name(
-    Parameter(
-        name="objective",
-        kind=ValueKind.WORD,
-        default=Objective.FINAL_LOSS.label,
-        choices=tuple(objective.label for objective in Objective),
-        doc="Criterion by which a comparison ranks.",
-    ),
-    Parameter(
-        name="budget",
-        kind=ValueKind.COUNT,
-        default=DEFAULT_BUDGET,
-        ge=1,
-        le=MAX_BUDGET,
-        doc="Maximum number of trials of the search for each optimizer.",
-    ),
-    Parameter(
-        name="zooms", kind=ValueKind.COUNT, default=0, ge=0, le=20, doc="Number of refinements around the best cells."
-    ),
-    Parameter(
-        name="accuracy",
-        default=DEFAULT_ACCURACY,
-        gt=0,
-        lt=1,
-        doc="Arrived at this fraction of the initial loss above the lowest.",
-    ),
-)
-"""The further settings of a comparison."""
-
-COMPONENTS = ("surface", "optimizer", "optimizers", "start", "noise")
-STOPPING = tuple(field.name for field in fields(Stopping))
-COMPARING = (*COMPARISON_SETTINGS, "surfaces")
-
-NEEDS = {"minimum": "a known global minimum", "hessian": "a Hessian"}
-
-COORDINATE = Parameter(name="coordinate", doc="A coordinate of a start.")
+REQUIRED_PROPERTIES = {"minimum": "a known global minimum", "hessian": "a Hessian"}
 
 
 def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -> Experiment:
@@ -142,7 +56,8 @@ def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -
         found = "empty" if root.value is None else spelled(root.plain())
         raise ConfigError([root.problem(f"an experiment is a mapping such as 'surface: ravine', but this is {found}")])
     resolver = _Resolver(root, budget)
-    settings = resolver.settings(default_name)
+    # Each part is resolved even if another one is invalid, so one attempt reports all problems. What involves several
+    # parts is checked at the end, if they are valid.
     surface = resolver.surface()
     optimizers = resolver.optimizers()
     starts = resolver.starts(build_surface(surface.name, surface.first) if surface else None)
@@ -150,36 +65,22 @@ def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -
     noise = resolver.noise()
     is_noise_valid = len(resolver.problems) == problems_before
     if surface and starts:
-        resolver.check_needs(build_surface(surface.name, surface.first), min(starts.dimensions))
+        resolver.check_requirements(build_surface(surface.name, surface.first), min(starts.dimensions))
     if surface and is_noise_valid:
         resolver.check_randomness(surface, noise)
     if resolver.problems or not (surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
     return Experiment(
-        name=settings["name"],
+        name=resolver.settings["name"] or default_name,
         surface=surface,
         optimizers=tuple(optimizers),
         starts=starts,
         dimension=min(starts.dimensions),
         stopping=resolver.stopping,
         noise=noise,
-        replicates=settings["replicates"],
-        seed=settings["seed"],
+        replicates=resolver.settings["replicates"],
+        seed=resolver.settings["seed"],
     )
-
-
-def read_settings(
-    declared: Mapping[str, Parameter], tree: Mapping[str, ConfigNode], problems: list[Problem]
-) -> dict[str, Any]:
-    """Return the checked value or the default of each setting; invalid values become problems."""
-    values = {name: parameter.default for name, parameter in declared.items()}
-    for name, parameter in declared.items():
-        if name in tree and tree[name].value is not None:
-            try:
-                values[name] = parameter.checked(tree[name].plain())
-            except ValueError as error:
-                problems.append(tree[name].problem(error))
-    return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,12 +111,9 @@ class _Resolver:
         self.tree: dict[str, ConfigNode] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems: list[Problem] = []
         self.components: list[_Component] = []
-        self.stopping = Stopping()  # replaced by `settings`
-
-    def settings(self, default_name: str) -> dict[str, Any]:
-        values = read_settings(SETTINGS, self.tree, self.problems)
-        self.stopping = Stopping(**{name: values[name] for name in STOPPING})
-        return {**values, "name": values["name"] or default_name}
+        self.settings = read_settings(SETTINGS, self.tree, self.problems)
+        self.stopping = Stopping(**{name: self.settings[name] for name in STOPPING})
+        self.reader = AxisReader(self.stopping, self.problems)
 
     def surface(self) -> Choice | None:
         node = self.tree.get("surface")
@@ -239,7 +137,7 @@ class _Resolver:
         return choice if self.check_data(choice, component) else None
 
     def check_data(self, choice: Choice, component: _Component) -> bool:
-        """Whether the data of a surface can be read and have the same number of coordinates for all of its values."""
+        """Whether all data of a surface can be read and have the same number of coordinates."""
         cls = SURFACES[choice.name]
         if cls.is_formula:
             return True
@@ -272,10 +170,13 @@ class _Resolver:
         nodes = given[0].value if isinstance(given[0].value, list) else given
         if not nodes:
             self.problems.append(given[0].problem("has no values"))
+        # Names first: which keys at the top level are hyperparameters depends on all optimizers.
         components = [self.component(OPTIMIZERS, node) for node in nodes]
         self.components = known = [component for component in components if component is not None]
         self.check_shared(shared, known, complete=len(known) == len(components))
         settings = [self.settings_of(component, shared) for component in known]
+        # A search divides its budget among the tuned hyperparameters of an optimizer, so the lengths of tuned axes are
+        # known only when the settings of all optimizers are.
         tuned = [self.tuned_names(component, nodes) for component, nodes in zip(known, settings, strict=True)]
         counts = _search_counts(tuned, self.budget or 1)
         choices = [self.choice(*each) for each in zip(known, settings, counts, strict=True)]
@@ -295,12 +196,12 @@ class _Resolver:
             if choice is not None and choice in choices[:i]:
                 self.problems.append(component.node.problem(f"{choice.name} is listed twice with the same settings"))
 
-    def check_needs(self, surface: Surface, dimension: int) -> None:
+    def check_requirements(self, surface: Surface, dimension: int) -> None:
         """Refuse optimizers that need more of a surface than it offers."""
         for component in self.components:
-            needs = OPTIMIZERS[component.name].needs
-            for need in sorted(needs - surface.offers(dimension)) if needs else ():
-                message = f"{component.name} needs {NEEDS[need]}, which {surface.name} does not have"
+            required = OPTIMIZERS[component.name].needs  # `offers` may search for a minimum: ask only if it is needed
+            for each in sorted(required - surface.offers(dimension)) if required else ():
+                message = f"{component.name} needs {REQUIRED_PROPERTIES[each]}, which {surface.name} does not have"
                 self.problems.append(component.node.problem(message))
 
     def noise(self) -> Noise | None:
@@ -388,7 +289,7 @@ class _Resolver:
             name = parameter.name
             if name in nodes or name in counts:
                 node = nodes.get(name) or ConfigNode(value="tuned", place=component.node.place)
-                axis = self.axis(component.name, parameter, node, counts.get(name, 1))
+                axis = self.reader.axis(component.name, parameter, node, counts.get(name, 1))
                 axes |= {} if axis is None else {name: axis}
             else:
                 axes[name] = Axis(values=(parameter.default_in(str(dialect)),))
@@ -412,93 +313,8 @@ class _Resolver:
                 if found and parameter.name not in nodes:
                     nodes[parameter.name] = found[0]
                 elif found:  # checked even if the optimizer's own setting hides it
-                    self.axis(component.name, parameter, found[0])
+                    self.reader.axis(component.name, parameter, found[0])
         return nodes
-
-    def axis(self, owner: str, parameter: Parameter, node: ConfigNode, count: int = 1) -> Axis | None:
-        """Return the values of one parameter.
-
-        Parameters
-        ----------
-        owner
-            The name of the surface or the optimizer.
-        parameter
-            Its declaration.
-        node
-            A value, a list of values, a call such as ``linspace(…)`` or a schedule.
-        count
-            The number of values of the first search if it is tuned.
-        """
-        is_number = parameter.kind is ValueKind.NUMBER
-        if is_number and isinstance(node.value, (str, AxisCall, Tuned)):
-            return self.called_axis(owner, parameter, node, count)
-        if parameter.kind in (ValueKind.VECTOR, ValueKind.NAMES):  # one value is a list, so an axis is a list of lists
-            is_axis = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
-        else:
-            is_axis = isinstance(node.value, list)
-        if is_axis and not node.value:
-            self.problems.append(node.problem("has no values"))
-            return None
-        values = [self.value(owner, parameter, item) for item in (node.value if is_axis else [node])]
-        if any(value is None for value in values):
-            if is_number and re.fullmatch(r"\s*-?\d+,\d+\s*", node.typed):
-                remedy = f"write a decimal point: {node.typed.strip().replace(',', '.')}"
-                self.problems[-1] = Problem(
-                    place=self.problems[-1].place,
-                    message=f"{self.problems[-1].message}; for a decimal number, {remedy}",
-                )
-            return None
-        return Axis(values=tuple(value for value in values if value is not None))
-
-    def called_axis(self, owner: str, parameter: Parameter, node: ConfigNode, count: int) -> Axis | None:
-        """Return the values of an axis that is written as one call."""
-        try:
-            read = read_axis(node.value, parameter) if isinstance(node.value, str) else node.value
-            if isinstance(read, Schedule):
-                value = self.scheduled(owner, parameter, read, node)
-                return None if value is None else Axis(values=(value,))
-            spelling = node.value if isinstance(node.value, str) and not isinstance(read, Tuned) else str(read)
-            with np.errstate(all="ignore"):  # values that overflow are refused below
-                values = read.values(parameter, count) if isinstance(read, Tuned) else read.values()
-            outside = next((value for value in values.tolist() if not parameter.allows(value)), None)
-            if outside is not None:
-                parameter.number(outside)
-        except ValueError as error:
-            self.problems.append(node.problem(error))
-            return None
-        return Axis(values=tuple(values.tolist()), spelling=spelling, tuned=isinstance(read, Tuned))
-
-    def value(self, owner: str, parameter: Parameter, node: ConfigNode) -> Setting | None:
-        """Return one checked value of a parameter."""
-        try:
-            if parameter.kind is ValueKind.NUMBER and isinstance(node.value, (str, Schedule)):
-                schedule = read_schedule(node.value) if isinstance(node.value, str) else node.value
-                return self.scheduled(owner, parameter, schedule, node)
-            if parameter.kind is ValueKind.VECTOR and isinstance(node.value, list) and node.value:
-                numbers = [self.coordinate(parameter, item) for item in node.value]
-                return None if None in numbers else tuple(number for number in numbers if number is not None)
-            if parameter.is_path and isinstance(node.value, str):
-                return _absolute_path(node.value, parameter, node.folder)
-            checked: Setting = parameter.checked(node.plain())
-            return checked
-        except ValueError as error:
-            self.problems.append(node.problem(error))
-            return None
-
-    def coordinate(self, parameter: Parameter, node: ConfigNode) -> float | None:
-        """Return one number of a vector or a point."""
-        try:
-            return parameter.number(node.plain())
-        except ValueError as error:
-            self.problems.append(node.problem(str(error).replace(parameter.kind.value, "a number")))
-            return None
-
-    def scheduled(self, owner: str, parameter: Parameter, schedule: Schedule, node: ConfigNode) -> Schedule | None:
-        """Return a schedule if the parameter may follow it and stays within its bounds."""
-        message = _schedule_problem(owner, parameter, schedule, self.stopping)
-        if message:
-            self.problems.append(node.problem(message))
-        return None if message else schedule
 
     def starts(self, surface: Surface | None) -> Starts | None:
         """Return the starts, by default the surface's own; without a surface only the numbers are checked."""
@@ -507,7 +323,7 @@ class _Resolver:
             return Points(points=(surface.default_start(surface.default_dimension),)) if surface else None
         starts: Starts | None
         if isinstance(node.value, (list, int, float)):
-            starts = self.points(node)
+            starts = self.reader.points(node)
         else:
             try:
                 starts = read_starts(node.value, surface.default_dimension if surface else 1)
@@ -526,59 +342,6 @@ class _Resolver:
             self.problems.append(node.problem(message))
             return None
         return starts
-
-    def points(self, node: ConfigNode) -> Points | None:
-        """Return one point, a list of points, or (in one dimension) a number."""
-        is_list = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
-        rows: list[ConfigNode] = node.value if is_list else [node]
-        points: list[tuple[float, ...] | None] = []
-        for row in rows:
-            if is_list and not isinstance(row.value, list):
-                self.problems.append(row.problem(f"{spelled(row.plain())} is not a point: write [x, y]"))
-                points.append(None)
-                continue
-            numbers = [
-                self.coordinate(COORDINATE, item) for item in (row.value if isinstance(row.value, list) else [row])
-            ]
-            points.append(None if None in numbers else tuple(number for number in numbers if number is not None))
-        return None if None in points else Points(points=tuple(point for point in points if point is not None))
-
-
-def _absolute_path(text: str, parameter: Parameter, folder: Path | None) -> str:
-    """Return the absolute path of a file; a word that the parameter knows, such as a data set, is kept."""
-    if text.partition("(")[0].strip() in parameter.choices or is_in_memory(text) or not text:
-        return text
-    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
-    return os.path.normpath(((folder or Path.cwd()) / path).absolute())
-
-
-def _schedule_problem(owner: str, parameter: Parameter, schedule: Schedule, stopping: Stopping) -> str:
-    """Return what is wrong with a schedule for a parameter; empty if nothing is.
-
-    Parameters
-    ----------
-    owner
-        The name of the optimizer or the surface.
-    parameter
-        The parameter that would follow the schedule.
-    schedule, stopping
-        The schedule, and the criteria that limit its length.
-    """
-    if owner not in OPTIMIZERS or parameter.shared:
-        return f"{parameter.name} of {owner} cannot follow a schedule: only hyperparameters of optimizers can"
-    if parameter.constant:
-        return f"{parameter.name} of {owner} cannot follow a schedule: {parameter.constant}"
-    outside = schedule.first_outside(stopping.iterations, parameter.allows)
-    if outside is not None:
-        iteration, value = outside
-        return f"the schedule {schedule} reaches {value:.6g} at iteration {iteration}, outside {parameter.bounds}"
-    first = schedule.value(np.zeros(1), stopping.iterations)[0]
-    if parameter.name == "lr" and first == 0 and stopping.tolerance is not None:
-        return (
-            f"the schedule {schedule} begins with 0: the first iteration changes nothing and meets the tolerance; "
-            "begin above 0, as in warmup(10, 0.1, start=0.001), or set another convergence criterion"
-        )
-    return ""
 
 
 def _search_counts(tuned: Sequence[Sequence[str]], budget: int) -> list[dict[str, int]]:

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
-from momentumlab.config.resolve import COMPARING, COMPARISON_SETTINGS, COMPONENTS, SETTINGS, read_settings, resolve
+from momentumlab.config.resolve import resolve
+from momentumlab.config.settings import COMPARING, COMPARISON_SETTINGS, COMPONENTS, SETTINGS, read_settings
 from momentumlab.config.values import is_tuned
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError, Problem

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from momentumlab.engine import Outcome
 from momentumlab.executor import OnBlock
+from momentumlab.outcome import Outcome
 
 
 @contextmanager

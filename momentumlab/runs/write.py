@@ -22,9 +22,9 @@ import numpy as np
 
 from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
-from momentumlab.engine import Outcome
 from momentumlab.errors import ConfigError, OutputError, PluginWarning
 from momentumlab.experiment import Comparison, Experiment
+from momentumlab.outcome import Outcome
 from momentumlab.plugins import described, raised_at
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.report.figure_files import (

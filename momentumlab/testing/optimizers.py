@@ -7,8 +7,9 @@ import numpy as np
 
 from momentumlab.api import run
 from momentumlab.errors import ConfigError, PluginError
+from momentumlab.lanes import put_lanes, take_lanes
 from momentumlab.optimizers import OPTIMIZERS, Here
-from momentumlab.registry import Parameter, ValueKind, put_lanes, take_lanes
+from momentumlab.registry import Parameter, ValueKind
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
 from momentumlab.testing.words import assert_texts, assert_titled

@@ -1,0 +1,176 @@
+"""Read the values of parameters and starts: single ones, lists, axes that are written as a call, and schedules."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from momentumlab.config.values import AxisCall, Tuned, read_axis, read_schedule
+from momentumlab.config.yaml_reader import ConfigNode
+from momentumlab.datasets.in_memory import is_in_memory
+from momentumlab.errors import Problem
+from momentumlab.experiment import Axis, Points, Setting, Stopping
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.registry import Parameter, ValueKind, spelled
+from momentumlab.schedules.base import Schedule
+
+COORDINATE = Parameter(name="coordinate", doc="A coordinate of a start.")
+
+
+class AxisReader:
+    """Reads values and adds problems to a list instead of stopping at the first; an invalid value becomes ``None``.
+
+    Parameters
+    ----------
+    stopping
+        The stopping criteria, which limit the length of schedules.
+    problems
+        The list to which problems are added.
+    """
+
+    def __init__(self, stopping: Stopping, problems: list[Problem]) -> None:
+        self.stopping = stopping
+        self.problems = problems
+
+    def axis(self, owner: str, parameter: Parameter, node: ConfigNode, count: int = 1) -> Axis | None:
+        """Return the values of one parameter.
+
+        Parameters
+        ----------
+        owner
+            The name of the surface or the optimizer.
+        parameter
+            Its declaration.
+        node
+            A value, a list of values, a call such as ``linspace(…)`` or a schedule.
+        count
+            The number of values of the first search if it is tuned.
+        """
+        # A text is the call of a whole axis or of one schedule; in Python the same are objects.
+        is_number = parameter.kind is ValueKind.NUMBER
+        if is_number and isinstance(node.value, (str, AxisCall, Tuned)):
+            return self._called_axis(owner, parameter, node, count)
+        # Anything else is one value or a list of values.
+        if parameter.kind in (ValueKind.VECTOR, ValueKind.NAMES):  # one value is a list, so an axis is a list of lists
+            is_axis = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
+        else:
+            is_axis = isinstance(node.value, list)
+        if is_axis and not node.value:
+            self.problems.append(node.problem("has no values"))
+            return None
+        values = [self._value(owner, parameter, item) for item in (node.value if is_axis else [node])]
+        if any(value is None for value in values):
+            # Text such as 0,1 was read as a list of two numbers; its author may mean 0.1.
+            if is_number and re.fullmatch(r"\s*-?\d+,\d+\s*", node.typed):
+                remedy = f"write a decimal point: {node.typed.strip().replace(',', '.')}"
+                self.problems[-1] = Problem(
+                    place=self.problems[-1].place,
+                    message=f"{self.problems[-1].message}; for a decimal number, {remedy}",
+                )
+            return None
+        return Axis(values=tuple(value for value in values if value is not None))
+
+    def _called_axis(self, owner: str, parameter: Parameter, node: ConfigNode, count: int) -> Axis | None:
+        """Return the values of an axis that is written as one call."""
+        try:
+            read = read_axis(node.value, parameter) if isinstance(node.value, str) else node.value
+            if isinstance(read, Schedule):
+                value = self._scheduled(owner, parameter, read, node)
+                return None if value is None else Axis(values=(value,))
+            spelling = node.value if isinstance(node.value, str) and not isinstance(read, Tuned) else str(read)
+            with np.errstate(all="ignore"):  # values that overflow are refused below
+                values = read.values(parameter, count) if isinstance(read, Tuned) else read.values()
+            # An axis may have a million values: test them quickly, and let the first invalid one raise its message.
+            outside = next((value for value in values.tolist() if not parameter.allows(value)), None)
+            if outside is not None:
+                parameter.number(outside)
+        except ValueError as error:
+            self.problems.append(node.problem(error))
+            return None
+        return Axis(values=tuple(values.tolist()), spelling=spelling, tuned=isinstance(read, Tuned))
+
+    def _value(self, owner: str, parameter: Parameter, node: ConfigNode) -> Setting | None:
+        """Return one checked value of a parameter."""
+        try:
+            if parameter.kind is ValueKind.NUMBER and isinstance(node.value, (str, Schedule)):
+                schedule = read_schedule(node.value) if isinstance(node.value, str) else node.value
+                return self._scheduled(owner, parameter, schedule, node)
+            if parameter.kind is ValueKind.VECTOR and isinstance(node.value, list) and node.value:
+                numbers = [self._coordinate(parameter, item) for item in node.value]
+                return None if None in numbers else tuple(number for number in numbers if number is not None)
+            if parameter.is_path and isinstance(node.value, str):
+                return _absolute_path(node.value, parameter, node.folder)
+            checked: Setting = parameter.checked(node.plain())
+            return checked
+        except ValueError as error:
+            self.problems.append(node.problem(error))
+            return None
+
+    def _coordinate(self, parameter: Parameter, node: ConfigNode) -> float | None:
+        """Return one number of a vector or a point."""
+        try:
+            return parameter.number(node.plain())
+        except ValueError as error:
+            self.problems.append(node.problem(str(error).replace(parameter.kind.value, "a number")))
+            return None
+
+    def _scheduled(self, owner: str, parameter: Parameter, schedule: Schedule, node: ConfigNode) -> Schedule | None:
+        """Return a schedule if the parameter may follow it and stays within its bounds."""
+        message = _schedule_problem(owner, parameter, schedule, self.stopping)
+        if message:
+            self.problems.append(node.problem(message))
+        return None if message else schedule
+
+    def points(self, node: ConfigNode) -> Points | None:
+        """Return one point, a list of points, or (in one dimension) a number."""
+        is_list = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
+        rows: list[ConfigNode] = node.value if is_list else [node]
+        points: list[tuple[float, ...] | None] = []
+        for row in rows:
+            if is_list and not isinstance(row.value, list):
+                self.problems.append(row.problem(f"{spelled(row.plain())} is not a point: write [x, y]"))
+                points.append(None)
+                continue
+            numbers = [
+                self._coordinate(COORDINATE, item) for item in (row.value if isinstance(row.value, list) else [row])
+            ]
+            points.append(None if None in numbers else tuple(number for number in numbers if number is not None))
+        return None if None in points else Points(points=tuple(point for point in points if point is not None))
+
+
+def _absolute_path(text: str, parameter: Parameter, folder: Path | None) -> str:
+    """Return the absolute path of a file; a word that the parameter knows, such as a data set, is kept."""
+    if text.partition("(")[0].strip() in parameter.choices or is_in_memory(text) or not text:
+        return text
+    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
+    return os.path.normpath(((folder or Path.cwd()) / path).absolute())
+
+
+def _schedule_problem(owner: str, parameter: Parameter, schedule: Schedule, stopping: Stopping) -> str:
+    """Return what is wrong with a schedule for a parameter; empty if nothing is.
+
+    Parameters
+    ----------
+    owner
+        The name of the optimizer or the surface.
+    parameter
+        The parameter that would follow the schedule.
+    schedule, stopping
+        The schedule, and the criteria that limit its length.
+    """
+    if owner not in OPTIMIZERS or parameter.shared:
+        return f"{parameter.name} of {owner} cannot follow a schedule: only hyperparameters of optimizers can"
+    if parameter.constant:
+        return f"{parameter.name} of {owner} cannot follow a schedule: {parameter.constant}"
+    outside = schedule.first_outside(stopping.iterations, parameter.allows)
+    if outside is not None:
+        iteration, value = outside
+        return f"the schedule {schedule} reaches {value:.6g} at iteration {iteration}, outside {parameter.bounds}"
+    first = schedule.value(np.zeros(1), stopping.iterations)[0]
+    if parameter.name == "lr" and first == 0 and stopping.tolerance is not None:
+        return (
+            f"the schedule {schedule} begins with 0: the first iteration changes nothing and meets the tolerance; "
+            "begin above 0, as in warmup(10, 0.1, start=0.001), or set another convergence criterion"
+        )
+    return ""
