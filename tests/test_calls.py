@@ -58,7 +58,7 @@ def test_values_are_read(text: str, value: object) -> None:
     assert parse(text).plain() == value
 
 
-def test_a_call_knows_its_arguments_and_their_columns() -> None:
+def test_a_call_contains_its_arguments_and_their_columns() -> None:
     call = parse("f(1, g(2), if='x')").value
     assert isinstance(call, Call)
     assert (call.name, call.column, [each.column for each in call.positional]) == ("f", 0, [2, 5])
@@ -90,7 +90,7 @@ def test_a_call_knows_its_arguments_and_their_columns() -> None:
         ("f(é)", "unexpected 'é'", 3),
     ],
 )
-def test_what_is_not_a_value_is_refused_at_its_column(text: str, message: str, column: int) -> None:
+def test_invalid_values_are_reported_at_their_column(text: str, message: str, column: int) -> None:
     with pytest.raises(CallError) as caught:
         parse(text)
     assert (caught.value.message, caught.value.column + 1) == (message, column)

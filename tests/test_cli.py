@@ -559,7 +559,7 @@ def test_options_and_commands_are_accepted_in_any_case(command: Command) -> None
     assert strict_json(done.stdout)["experiment"] == "booth_sgd"
 
 
-def test_a_possible_decimal_comma_is_pointed_out(command: Command) -> None:
+def test_a_possible_decimal_comma_is_mentioned(command: Command) -> None:
     done = command("run", RAVINE, "--lr", "0,1", "--no-plots", "--quiet")
     assert done.stderr == "note: --lr 0,1 is a list of two values; a decimal number is written 0.1\n"
     assert command("run", RAVINE, "--beta", "0,0.9", "--start=0,1", "--no-plots", "--quiet").stderr == ""

@@ -58,11 +58,11 @@ def test_numbers_are_read_as_people_write_them(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["1e-3x", "e5", "0x10", "1:30", "yes", "no", "on", "1__0", "-", "."])
-def test_other_words_stay_words(text: str) -> None:
+def test_other_words_are_strings(text: str) -> None:
     assert read_scalar(text) == text
 
 
-def test_a_word_of_very_many_digits_is_read_at_once() -> None:
+def test_a_word_of_many_digits_is_read_quickly() -> None:
     clock = time.process_time()
     assert read_scalar("9" * 100_000 + "x") == "9" * 100_000 + "x"
     assert time.process_time() - clock < 0.5  # it took minutes, when what matched was tried in every other way
@@ -84,13 +84,13 @@ def test_every_float_reads_back_exactly(number: float) -> None:
         ("arange(1, 0, -0.5)", [1, 0.5]),
     ],
 )
-def test_axes_are_those_of_numpy(text: str, values: list[float]) -> None:
+def test_axis_calls_give_the_values_of_numpy(text: str, values: list[float]) -> None:
     axis = load_experiment({"surface": "ravine", "optimizer": "sgd", "lr": text}).optimizers[0].axes["lr"]
     assert axis.values == pytest.approx(values)
     assert axis.spelling == text
 
 
-def test_a_list_is_written_alike_in_yaml_and_on_the_command_line(config: Any) -> None:
+def test_yaml_and_the_command_line_read_the_same_lists(config: Any) -> None:
     path = config(GOOD + "beta: [0, 0.8, 0.9]\n")
     written = load_experiment(path).optimizers[0].axes["beta"].values
     assert written == overridden(path, beta="0,0.8,0.9").optimizers[0].axes["beta"].values == (0.0, 0.8, 0.9)
@@ -125,7 +125,7 @@ def test_a_grid_covers_the_window_and_random_starts_repeat() -> None:
 # Who gets which hyperparameter
 
 
-def test_a_top_level_hyperparameter_goes_to_each_optimizer_that_has_it_and_does_not_set_it(config: Any) -> None:
+def test_a_top_level_hyperparameter_applies_to_optimizers_that_do_not_set_it(config: Any) -> None:
     path = config(
         "surface: ravine\nlr: 0.1\nbeta: 0.5\noptimizers: [sgd, {name: momentum, lr: 0.2}, {name: nag, momentum: 0.7}]"
     )
@@ -135,7 +135,7 @@ def test_a_top_level_hyperparameter_goes_to_each_optimizer_that_has_it_and_does_
     assert (nesterov.name, nesterov.first["lr"], nesterov.first["beta"]) == ("nesterov", 0.1, 0.7)
 
 
-def test_an_override_takes_the_place_of_what_single_optimizers_say(config: Any) -> None:
+def test_an_override_replaces_the_settings_of_single_optimizers(config: Any) -> None:
     path = config(
         "surface: ravine\noptimizers: [{name: sgd, lr: 1}, {name: momentum, learning_rate: 2, momentum: 0.3}]"
     )
@@ -143,7 +143,7 @@ def test_an_override_takes_the_place_of_what_single_optimizers_say(config: Any) 
     assert (sgd.first["lr"], momentum.first["lr"], momentum.first["beta"]) == (0.5, 0.5, 0.1)
 
 
-def test_an_override_may_reach_inside(config: Any) -> None:
+def test_an_override_may_name_a_nested_setting(config: Any) -> None:
     path = config(GOOD + "lr: 0.1")
     assert overridden(path, **{"surface.a": "0.5"}).surface.first == {"a": 0.5, "b": 9.0}
     assert overridden(path, **{"optimizer.beta": "0.5"}).optimizers[0].first["beta"] == 0.5
@@ -160,7 +160,7 @@ def test_an_optimizer_on_the_command_line_replaces_those_of_the_file(config: Any
     assert overridden(path, optimizer="adam", beta="null").optimizers[0].name == "adam"
 
 
-def test_python_overrides_are_the_same_road() -> None:
+def test_keyword_arguments_override_like_options() -> None:
     experiment = momentumlab.load(
         {"surface": "ravine", "optimizer": "momentum"}, beta=np.linspace(0, 0.5, 3), settings={"surface.a": 0.5}
     )
@@ -305,13 +305,13 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
-def test_bad_input_is_refused_at_its_place(text: str | bytes, message: str, config: Any) -> None:
+def test_bad_input_is_reported_at_its_place(text: str | bytes, message: str, config: Any) -> None:
     with pytest.raises(momentumlab.ConfigError) as caught:
         load_experiment(config(text))
     assert message in str(caught.value)
 
 
-def test_axes_may_stand_inside_braces_and_brackets(config: Any) -> None:
+def test_calls_are_read_inside_braces_and_brackets(config: Any) -> None:
     path = config("surface: ravine\noptimizers: [{name: momentum, lr: linspace(0.01, 0.03, 3), beta: 0.5}, sgd]\n")
     momentum, _ = load_experiment(path).optimizers
     assert momentum.axes["lr"].values == tuple(np.linspace(0.01, 0.03, 3))
@@ -338,7 +338,7 @@ def test_axes_that_overflow_are_refused_without_a_warning(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["geomspace({}, 1, 5)", "linspace(0, {}, 5)", "tuned(1, {})", "arange(0, {0}, {0})"])
-def test_whole_numbers_of_many_digits_are_numbers_like_others(text: str) -> None:
+def test_long_integers_are_accepted_as_floats(text: str) -> None:
     load_either({"surface": "ravine", "optimizer": "sgd", "lr": text.format(10**40)})
 
 
@@ -362,13 +362,13 @@ def test_a_problem_behind_an_alias_has_the_name_of_its_new_place(config: Any) ->
         ("surface: ravine\nbeta: 7\noptimizers: [{name: momentum, beta: 0.1}]\n", 1),
     ],
 )
-def test_nothing_hides_another_problem(text: str, count: int, config: Any) -> None:
+def test_one_problem_does_not_hide_another(text: str, count: int, config: Any) -> None:
     with pytest.raises(momentumlab.ConfigError) as caught:
         load_experiment(config(text))
     assert len(caught.value.problems) == count
 
 
-def test_what_is_no_experiment_at_all_is_refused() -> None:
+def test_sources_that_are_not_experiments_are_refused() -> None:
     endless: list[Any] = [0.1]
     endless.append(endless)
     for wrong in ({"lr": endless}, {"lr": b"0.1"}):
@@ -423,7 +423,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet=st.sampled_from("surface: ravine\n[]{}&*!|>'\"-?,#%@`\t0.1e"), max_size=60))
-def test_no_text_makes_a_traceback(text: str) -> None:
+def test_any_text_is_read_or_refused_with_a_config_error(text: str) -> None:
     try:
         tree = parse_yaml(text, "x.yaml").plain()
         load_experiment({"surface": "ravine", "optimizer": "sgd", **(tree if isinstance(tree, dict) else {})})
@@ -434,7 +434,7 @@ def test_no_text_makes_a_traceback(text: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["sepal_length, sepal_width", ["sepal_length", "sepal_width"]])
-def test_ignored_columns_are_one_value_however_they_are_listed(given: Any) -> None:
+def test_a_list_of_ignored_columns_is_one_value(given: Any) -> None:
     settings: dict[str, Any] = {"surface": {"name": "softmax", "data": "iris", "ignore": given}, "optimizer": "sgd"}
     experiment = load_experiment(settings)
     assert experiment.trials == 1
@@ -443,7 +443,7 @@ def test_ignored_columns_are_one_value_however_they_are_listed(given: Any) -> No
     assert load_experiment({"surface": {"name": "softmax", "data": "iris"}, "optimizer": "sgd"}, [typed]).dimension == 9
 
 
-def test_a_wrong_call_has_the_same_message_everywhere(config: Any) -> None:
+def test_a_wrong_call_has_the_same_message_in_yaml_and_options(config: Any) -> None:
     """In YAML at its line and column, on the command line and in Python with its column in the text."""
     message = "unknown axis or schedule 'cosin' (did you mean 'cosine'?)"
     for text, place in (
@@ -469,7 +469,9 @@ def test_a_wrong_call_has_the_same_message_everywhere(config: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "optimizer", "suggestion"), [("momentum", "adam", "beta1"), ("beta", "adam", "beta1"), ("mu", "sgd", "")]
 )
-def test_the_name_of_momentum_in_another_optimizer_is_suggested(key: str, optimizer: str, suggestion: str) -> None:
+def test_a_key_of_another_optimizer_gets_the_suggestion_of_a_similar_parameter(
+    key: str, optimizer: str, suggestion: str
+) -> None:
     with pytest.raises(momentumlab.ConfigError) as caught:
         momentumlab.load(settings={"surface": "ravine", "optimizer": optimizer, key: 0.9})
     assert (f"did you mean '{suggestion}'?" in str(caught.value)) == bool(suggestion)
@@ -477,6 +479,6 @@ def test_the_name_of_momentum_in_another_optimizer_is_suggested(key: str, optimi
 
 
 @pytest.mark.parametrize("text", ["0,9", "1,5"])
-def test_a_possible_decimal_comma_is_pointed_out(text: str, config: Any) -> None:
+def test_a_possible_decimal_comma_is_mentioned(text: str, config: Any) -> None:
     with pytest.raises(momentumlab.ConfigError, match=f"write a decimal point: {text.replace(',', '.')}"):
         overridden(config(GOOD), beta=text)

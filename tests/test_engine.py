@@ -37,7 +37,7 @@ def outcome(result: momentumlab.Result, trial: int) -> list[Any]:
 # One iteration
 
 
-def test_history_begins_with_the_start_and_rest() -> None:
+def test_history_begins_with_the_start_and_zero_velocity() -> None:
     result = momentumlab.run(RAVINE)
     assert result.positions.shape == (1, 51, 2)
     assert result.positions[0, 0].tolist() == [-2.4, 0.2]
@@ -331,7 +331,7 @@ def test_axes_of_the_surface_multiply_the_trials() -> None:
         assert outcome(alone, 0) == outcome(result, trial.number)
 
 
-def test_axes_of_vectors_make_groups_of_their_own() -> None:
+def test_each_vector_of_an_axis_has_its_own_group() -> None:
     surface = {"name": "quadratic", "eigenvalues": [[1.0, 2.0], [1.0, 20.0]], "rotation": [0.0, 45.0]}
     result = momentumlab.run({"surface": surface, "optimizer": "sgd", "lr": [0.01, 0.05]})
     assert result.trials == 8

@@ -18,7 +18,7 @@ BASE = {"surface": "ravine", "optimizer": "momentum", "tolerance": None}
 
 def test_the_page_has_the_limits_of_the_code() -> None:
     page = (ROOT / "docs" / "limits.md").read_text()
-    told = {
+    documented = {
         "size of a configuration file | 1 MB": yaml_reader.MAX_BYTES == 10**6,
         f"nesting of a configuration | {yaml_reader.MAX_DEPTH} levels": True,
         f"aliases counted each time | {yaml_reader.MAX_NODES:,}": True,
@@ -31,7 +31,7 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         "history of a run | 1 GiB": HISTORY_BYTES == 2**30,
         "record of a run folder | 20 MB": LARGEST_RECORD == 2 * 10**7,
     }
-    for line, is_so in told.items():
+    for line, is_so in documented.items():
         assert line in page
         assert is_so, line
 
@@ -54,7 +54,7 @@ def test_the_estimate_is_of_the_right_magnitude(settings: dict[str, object]) -> 
     assert taken / 8 < plan.most_seconds < taken * 8
 
 
-def test_what_may_take_long_is_told_before_it_begins(command: Command) -> None:
+def test_a_long_run_is_announced(command: Command) -> None:
     quick = ["run", "--surface", "ravine", "--optimizer", "sgd", "--lr", "0.1", "--no-plots", "--target-loss", "1e-9"]
     assert command(*quick, "--iterations", "1_000_000").stderr == ""
     note = "note: this may take up to about 5 minutes: 1 trial of at most 10,000,000 iterations\n"
@@ -63,7 +63,7 @@ def test_what_may_take_long_is_told_before_it_begins(command: Command) -> None:
     assert (hours.returncode, hours.stderr.splitlines()[0].split(":")[1]) == (0, " this may take up to about 8 hours")
 
 
-def test_the_memory_of_paths_can_be_set() -> None:
+def test_the_memory_limit_of_the_history_can_be_set() -> None:
     settings = {**BASE, "lr": [0.001, 0.01], "iterations": 1000}
     whole, thinned = momentumlab.run(settings), momentumlab.run(settings, history_bytes=10_000)
     assert (len(whole.losses[0]), whole.notes) == (1001, ())
@@ -72,7 +72,7 @@ def test_the_memory_of_paths_can_be_set() -> None:
     assert thinned.final_losses.tolist() == whole.final_losses.tolist()
 
 
-def test_the_command_line_sets_it_too(command: Command) -> None:
+def test_the_command_line_sets_the_memory_limit(command: Command) -> None:
     done = command(
         "run", "--surface", "ravine", "--optimizer", "sgd", "--lr", "0.01", "--iterations", "100_000", "--no-plots",
         "--max-history", "0.001",

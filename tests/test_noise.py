@@ -75,7 +75,7 @@ def by_hand(spelled: str, seed: int, replicate: int, iterations: int) -> tuple[f
 
 
 @pytest.mark.parametrize("spelled", SPELLED)
-def test_a_noisy_path_is_that_of_a_plain_loop(spelled: str) -> None:
+def test_noisy_trajectories_equal_those_of_a_plain_loop(spelled: str) -> None:
     replicates = 1 if spelled.startswith("cycle") else 3
     seed = {} if replicates == 1 else {"seed": 7}
     result = momentumlab.run({**NOISY, "noise": spelled, "replicates": replicates, **seed})
@@ -84,7 +84,7 @@ def test_a_noisy_path_is_that_of_a_plain_loop(spelled: str) -> None:
         assert result.final_points[replicate] == pytest.approx(expected, rel=1e-12, abs=1e-13)
 
 
-def test_every_trial_sees_the_errors_of_its_replicate() -> None:
+def test_trials_of_a_replicate_have_the_same_errors() -> None:
     """With a gradient of nothing but noise, plain descent adds the errors up."""
     flat = {"name": "quadratic", "eigenvalues": [1e-300, 1e-300]}
     result = momentumlab.run(
@@ -125,7 +125,7 @@ def test_a_narrow_batch_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) 
     assert np.array_equal(wide.final_points, narrow.final_points)
 
 
-def test_more_replicates_and_iterations_leave_the_first_as_they_are() -> None:
+def test_more_replicates_or_iterations_do_not_change_the_first_ones() -> None:
     few = momentumlab.run(NOISY)
     more = momentumlab.run({**NOISY, "replicates": 9, "iterations": 900})
     assert np.array_equal(few.positions, more.positions[:4, :301])
@@ -147,7 +147,7 @@ def test_draws_are_looked_up_by_age_and_replicate(ages: Any) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 300), st.integers(0, 5000))
-def test_pages_do_not_show(dimension: int, age: int) -> None:
+def test_errors_do_not_depend_on_pages(dimension: int, age: int) -> None:
     """What a trial sees depends on the dimension alone, not on how many replicates there are."""
     one = Errors(HeavyTailed(scale=1.0), 4, dimension, 1).at(age, np.array([0]))
     two = Errors(HeavyTailed(scale=1.0), 4, dimension, 3).at(age, np.array([0, 2]))
@@ -170,7 +170,7 @@ def test_the_stationary_variance_is_the_closed_form(name: str, closed: Any) -> N
 
 
 @pytest.mark.parametrize("spelled", [0.1, "heavy_tailed(0.05, freedom=6)"])
-def test_the_floor_is_the_predicted_one(spelled: Any) -> None:
+def test_the_noise_floor_equals_the_prediction(spelled: Any) -> None:
     result = momentumlab.run({**NOISY, "noise": spelled, "replicates": 64, "iterations": 2000, "start": [0.0, 0.0]})
     floor = noise_floor(result, np.arange(64))
     assert floor.predicted is not None
@@ -180,12 +180,12 @@ def test_the_floor_is_the_predicted_one(spelled: Any) -> None:
 @pytest.mark.parametrize(
     "spelled", ["relative(0.1)", "multiplicative(0.1)", "cycle(1, -1)", "heavy_tailed(0.1, freedom=2)"]
 )
-def test_where_theory_knows_no_floor_it_says_nothing(spelled: str) -> None:
+def test_no_noise_floor_is_predicted_without_a_finite_variance(spelled: str) -> None:
     settings_ = {**NOISY, "noise": spelled, "replicates": 1}
     assert noise_floor(momentumlab.run(settings_), np.arange(1)).predicted is None
 
 
-def test_a_better_rate_costs_noise_in_runs_as_in_theory() -> None:
+def test_a_faster_rate_raises_the_noise_floor_as_predicted() -> None:
     curve = compromises("momentum", [0.125, 18.0], cells=60, noise=0.1)
     for one in (curve[0], next(one for one in curve if one.rate > 0.97)):
         result = momentumlab.run({
@@ -194,7 +194,7 @@ def test_a_better_rate_costs_noise_in_runs_as_in_theory() -> None:
         assert noise_floor(result, np.arange(32)).measured == pytest.approx(one.loss, rel=0.1)
 
 
-def test_averaged_iterates_are_nearer() -> None:
+def test_averaged_iterates_are_closer_to_the_minimum() -> None:
     result = momentumlab.run({**NOISY, "start": [0.0, 0.0], "iterations": 2000})
     for number in range(4):
         tail, running = report_of(result).averaged_losses[number]
@@ -251,7 +251,7 @@ def test_bad_noise_is_refused(change: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_no_noise_is_no_noise() -> None:
+def test_a_noise_of_zero_gives_exact_gradients() -> None:
     assert momentumlab.load({**NOISY, "noise": 0, "replicates": 1}).noise is None
 
 
@@ -273,7 +273,7 @@ def test_many_settings_are_ranked_by_their_medians() -> None:
     assert "the best 10 of 30 settings" in "".join(result_table(report_of(result)).remarks)
 
 
-def test_rows_for_programs_are_trials(command: Command) -> None:
+def test_machine_readable_rows_are_trials(command: Command) -> None:
     arguments = (
         "run",
         "--surface",
@@ -305,14 +305,14 @@ def test_a_sweep_has_an_axis_of_replicates_and_maps_of_medians() -> None:
     assert np.array_equal(plane.median_losses(), expected)
 
 
-def test_starts_and_replicates_are_axes_of_their_own() -> None:
+def test_starts_and_replicates_are_separate_axes() -> None:
     result = momentumlab.run({**NOISY, "lr": [0.01, 0.02], "start": [[1.0, 1.0], [2.0, 0.5], [0.1, 0.1]]})
     found = arrays(planes(result))
     assert found["axes"].tolist() == ["lr", "start", "replicate"]
     assert found["final_loss"].shape == (2, 3, 4)
 
 
-def test_a_comparison_judges_by_medians_on_the_same_luck() -> None:
+def test_a_comparison_ranks_by_medians_under_the_same_errors() -> None:
     compared = momentumlab.compare(
         optimizers=["sgd", "momentum"], surface="ravine", lr=[0.01, 0.05], iterations=100, noise=0.1, replicates=6
     )
@@ -342,14 +342,14 @@ def test_figures_show_medians_bands_and_single_paths(theory: bool) -> None:
     assert "12 replicates, 8 of them shown" in told(result.plot_trajectories())
 
 
-def test_diverged_replicates_do_not_spoil_the_figures() -> None:
+def test_figures_are_drawn_with_diverged_replicates() -> None:
     result = momentumlab.run({**NOISY, "lr": [0.05, 5.0]})
     for figure in (result.plot_losses(), result.plot_velocities(), result.plot_trajectories()):
         figure.canvas.draw()
         assert_text_is_clear(figure)
 
 
-def test_the_floor_is_said_before_the_run(command: Command) -> None:
+def test_the_noise_floor_is_predicted_before_the_run(command: Command) -> None:
     arguments = ("predict", "--surface", "ravine", "--optimizer", "momentum", "--lr", "0.05", "--set", "noise=0.1")
     expected = sum(0.5 * c * heavy_ball_variance(0.05, 0.9, c, 0.1) for c in (0.125, 18.0))
     assert f"the loss stays {expected:.3g} above the minimum on average" in command(*arguments).stdout

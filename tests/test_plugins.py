@@ -128,7 +128,7 @@ def entries() -> list[str]:
 # Loading
 
 
-def test_a_plugin_is_run_as_what_the_package_has_is(load: Load) -> None:
+def test_plugin_classes_run_like_built_in_classes(load: Load) -> None:
     load()
     assert momentumlab.run(RUN).positions.tobytes() == momentumlab.run(BUILT_IN).positions.tobytes()
 
@@ -161,7 +161,7 @@ def test_a_plugin_is_run_as_what_the_package_has_is(load: Load) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_and_nothing_of_it_remains(load: Load, text: str, message: str) -> None:
+def test_an_invalid_file_is_reported_and_leaves_the_registries_unchanged(load: Load, text: str, message: str) -> None:
     before = entries()
     with pytest.raises(ConfigError, match=message) as caught:
         load(text)
@@ -169,7 +169,7 @@ def test_what_is_wrong_with_a_file_is_said_and_nothing_of_it_remains(load: Load,
     assert entries() == before
 
 
-def test_a_file_that_has_changed_takes_its_own_place(load: Load) -> None:
+def test_a_changed_file_replaces_its_old_classes(load: Load) -> None:
     path = load()
     first = momentumlab.load_plugin(path)
     assert momentumlab.load_plugin(path) is first
@@ -181,19 +181,19 @@ def test_a_file_that_has_changed_takes_its_own_place(load: Load) -> None:
     assert list(path.parent.iterdir()) == [path], "no compiled code is left beside it"
 
 
-def test_of_two_files_both_are_told(tmp_path: Path) -> None:
+def test_problems_of_several_files_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)a\.py: no such file.*b\.py: no such file"):
         plugins.load_plugins([tmp_path / "a.py", tmp_path / "b.py"])
 
 
-def test_every_command_that_names_surfaces_or_optimizers_takes_plugins() -> None:
+def test_commands_that_name_surfaces_or_optimizers_accept_plugins() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     taking = {name for name, one in commands.items() if any("--plugin" in option.opts for option in one.params)}
     named = {"run", "sweep", "compare", "tune", "predict", "list", "show", "validate", "check"}
     assert taking & {*named, "translate"} == named
 
 
-def test_a_command_without_plugins_loads_nothing_of_theirs() -> None:
+def test_a_command_without_plugins_does_not_import_their_helpers() -> None:
     """A run with names of the package looks for no entry points: that costs 30 ms and more."""
     program = """
 import importlib.metadata, momentumlab
@@ -214,7 +214,7 @@ else:
 # On the command line
 
 
-def test_commands_know_a_plugin_and_its_run_folder_says_which(command: Command, lab: Path, tmp_path: Path) -> None:
+def test_commands_accept_a_plugin_and_the_run_folder_names_it(command: Command, lab: Path, tmp_path: Path) -> None:
     first = command("run", "--plugin", lab, "--surface", "gully", "--optimizer", "ball,momentum", "--quiet")
     assert (first.returncode, first.stderr) == (0, "")
     folder = tmp_path / first.stdout.strip()
@@ -231,7 +231,7 @@ def test_commands_know_a_plugin_and_its_run_folder_says_which(command: Command, 
     assert (tmp_path / again.stdout.strip() / "summary.csv").read_text() == (folder / "summary.csv").read_text()
 
 
-def test_an_experiment_without_anything_of_a_plugin_does_not_need_it(load: Load) -> None:
+def test_an_experiment_requires_only_plugins_that_it_uses(load: Load) -> None:
     from momentumlab.config import to_yaml
 
     load()
@@ -241,14 +241,14 @@ def test_an_experiment_without_anything_of_a_plugin_does_not_need_it(load: Load)
         assert re.match(r"# needs --plugin \S*my_lab\.py \(sha256 [0-9a-f]{64}\)\nname:", text), own
 
 
-def test_what_a_plugin_prints_does_not_get_among_the_results(command: Command, lab: Path) -> None:
+def test_output_of_a_plugin_goes_to_stderr(command: Command, lab: Path) -> None:
     lab.write_text(LAB + '\nprint("hello")\n')
     done = command("run", "--plugin", lab, "--surface", "gully", "--optimizer", "sgd", "--no-plots", "--format", "json")
     assert json.loads(done.stdout)["trials"][0]["surface"] == "gully"
     assert done.stderr == "hello\n"
 
 
-def test_a_sweep_goes_on_with_the_same_plugin_alone(command: Command, lab: Path, tmp_path: Path) -> None:
+def test_a_sweep_is_resumed_only_with_the_same_plugin(command: Command, lab: Path, tmp_path: Path) -> None:
     folder = tmp_path / "unfinished"
     folder.mkdir()
     (folder / "experiment.yaml").write_text(f"# needs --plugin my_lab.py (sha256 {'0' * 64})\nname: a\n")
@@ -268,7 +268,7 @@ def processes(method: str) -> Executor:
 @pytest.mark.parametrize(
     "executor", [lambda: processes("fork"), lambda: processes("spawn"), lambda: ThreadPoolExecutor(2)]
 )
-def test_workers_know_plugins(load: Load, executor: Callable[[], Executor]) -> None:
+def test_plugins_are_available_on_workers(load: Load, executor: Callable[[], Executor]) -> None:
     load()
     axes: dict[str, Any] = {"beta": "linspace(0, 0.9, 10)", "lr": ["stairs(0.1)", 0.01, 0.02, 0.05, 0.1]}
     with executor() as pool:
@@ -281,7 +281,7 @@ def test_workers_know_plugins(load: Load, executor: Callable[[], Executor]) -> N
 @pytest.mark.parametrize(
     ("now", "message"), [(LAB.replace("9.0", "4.0"), "it was changed while it was running"), (None, "no such file")]
 )
-def test_a_plugin_that_changes_while_it_is_running_does_not_mix_numbers(
+def test_a_plugin_that_changes_during_a_run_does_not_mix_numbers(
     load: Load, monkeypatch: pytest.MonkeyPatch, now: str | None, message: str
 ) -> None:
     path = load()
@@ -311,7 +311,7 @@ def test_an_exception_in_a_plugin_is_raised_with_its_place_trial_and_iteration(l
 
 
 @pytest.mark.parametrize("executor", [nullcontext, lambda: ThreadPoolExecutor(2), lambda: processes("fork")])
-def test_in_a_sweep_the_exception_comes_from_any_executor(load: Load, executor: Callable[[], Any]) -> None:
+def test_an_exception_on_any_executor_ends_the_sweep(load: Load, executor: Callable[[], Any]) -> None:
     load(FAILING)
     axes: dict[str, Any] = {"lr": "geomspace(1e-4, 0.1, 12)", "record": "none"}
     with executor() as pool, pytest.raises(PluginError, match=r"trials? \d+(?: to \d+)?, iteration 18") as caught:
@@ -319,7 +319,7 @@ def test_in_a_sweep_the_exception_comes_from_any_executor(load: Load, executor: 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-def test_an_exception_that_cannot_be_pickled_comes_from_a_process_as_text(load: Load) -> None:
+def test_an_exception_that_cannot_be_pickled_is_sent_as_text(load: Load) -> None:
     own = "class Odd(Exception):\n    def __init__(self, a, b):\n        super().__init__(f'{a} {b}')\n\n\n"
     load(FAILING.replace("1 / 0", "raise Odd(1, 2)").replace("class State(", own + "class State("))
     with processes("fork") as pool, pytest.raises(PluginError, match=r"Ball\.step: Odd: 1 2 \(") as caught:
@@ -387,7 +387,7 @@ def test_a_plugin_that_breaks_a_contract_is_named(load: Load, old: str, new: str
     assert "my_lab.py" in str(caught.value)
 
 
-def test_a_fault_of_the_package_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_the_package_is_not_a_plugin_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ravine, "gradient", {}.__getitem__)
     with pytest.raises(TypeError, match="unhashable"):
         momentumlab.run(BUILT_IN)
@@ -442,7 +442,7 @@ def test_a_sweep_keeps_finished_blocks_and_is_resumed_after_the_fix(
         assert all(resumed[name].tobytes() == own[name].tobytes() for name in own)
 
 
-def test_a_surface_that_cannot_be_drawn_costs_a_picture_alone(command: Command, lab: Path, tmp_path: Path) -> None:
+def test_a_surface_that_cannot_be_drawn_loses_only_its_figure(command: Command, lab: Path, tmp_path: Path) -> None:
     lab.write_text(LAB.replace("        return 0.0625 *", "        assert x.shape[1] < 99\n        return 0.0625 *"))
     done = command("run", "--plugin", lab, "--surface", "gully", "--optimizer", "ball")
     assert done.returncode == 0
@@ -454,7 +454,7 @@ def test_a_surface_that_cannot_be_drawn_costs_a_picture_alone(command: Command, 
     assert "trajectory.png" not in names
 
 
-def test_a_plugin_that_theory_cannot_use_is_an_error_in_a_line(command: Command, lab: Path) -> None:
+def test_a_plugin_that_theory_cannot_use_is_reported_in_one_line(command: Command, lab: Path) -> None:
     lab.write_text(LAB.replace("        v = self.beta", "        assert len(g) == 2\n        v = self.beta"))
     assert command("run", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball", "--no-plots").returncode == 0
     done = command("predict", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball")
@@ -462,7 +462,7 @@ def test_a_plugin_that_theory_cannot_use_is_an_error_in_a_line(command: Command,
     assert re.fullmatch(r"error: my_lab\.py:\d+ in Ball\.step: AssertionError\n", done.stderr)
 
 
-def test_a_surface_that_raises_outside_the_engine_is_an_error_in_a_line(
+def test_a_surface_that_raises_outside_the_engine_is_reported_in_one_line(
     command: Command, lab: Path, tmp_path: Path
 ) -> None:
     lab.write_text(LAB.replace("        return 0.0625 *", "        1 / 0\n        return 0.0625 *"))

@@ -74,7 +74,7 @@ def test_a_class_that_is_defined_again_in_a_notebook_replaces_the_old_one() -> N
             registry.register("mine", define("Mine", qualname=qualname, module=module))
 
 
-def test_the_name_of_a_family_that_is_not_imported_is_taken() -> None:
+def test_names_of_families_that_are_not_imported_are_reserved() -> None:
     registry: Registry[Any] = Registry("entry")
     registry.declare("json", {"decoder": ("theirs",)})
     with pytest.raises(DeclarationError, match="'theirs' is taken"):
@@ -89,7 +89,7 @@ def test_classes_are_attributes_of_their_packages() -> None:
         _ = surfaces.Nonsense
 
 
-def test_objects_are_settings_in_python() -> None:
+def test_python_objects_are_accepted_as_settings() -> None:
     experiment = momentumlab.load(
         surface=surfaces.Ravine(a=0.05),
         optimizer=[optimizers.Momentum(beta=0.3), "adam"],

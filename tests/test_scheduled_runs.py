@@ -51,7 +51,7 @@ every_variable = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize("case", PATHS, ids=lambda case: case.key)
-def test_the_path_is_the_one_of_the_library(case: PathCase) -> None:
+def test_trajectories_equal_those_of_the_library(case: PathCase) -> None:
     optimizer = {"name": case.optimizer, **case.fixed, **case.scheduled}
     result = momentumlab.run(surface="ravine", optimizer=optimizer, start=START.tolist(), iterations=ITERATIONS)
     recorded = RECORDED[case.key]
@@ -59,7 +59,7 @@ def test_the_path_is_the_one_of_the_library(case: PathCase) -> None:
 
 
 @every_variable
-def test_a_schedule_that_never_changes_gives_the_path_of_the_number(name: str, parameter: Parameter) -> None:
+def test_a_constant_schedule_gives_the_trajectory_of_the_number(name: str, parameter: Parameter) -> None:
     value = other_values(parameter)[0]
     settings: dict[str, Any] = {**RAVINE, "optimizer": name, "lr": 0.02, "beta": None}
     number = momentumlab.run(settings, **{parameter.name: value})
@@ -137,7 +137,7 @@ def test_the_conventions_of_velocity_agree_at_a_constant_lr_and_not_under_a_sche
             np.testing.assert_allclose(ours, theirs, atol=1e-14)
 
 
-def test_nesterovs_own_method_differs_from_pytorchs_form_under_his_sequence_by_where_beta_is_used() -> None:
+def test_nesterovs_method_and_pytorchs_form_differ_under_his_sequence() -> None:
     """x₊ = y₊ + β (y₊ − y) with y₊ = x − lr·g; the docstring of the sequence says how PyTorch's form differs."""
     settings: dict[str, Any] = {"surface": "ravine", "lr": 0.02, "iterations": 60}
     own = momentumlab.run(settings, optimizer="nesterov_convex").positions[0]
@@ -169,7 +169,7 @@ def test_trials_are_numbered_schedule_by_schedule_and_are_the_same_alone() -> No
 
 
 @pytest.mark.parametrize("page", [1, 7, 16, 2**16])
-def test_trials_that_begin_at_different_times_have_the_values_of_their_own_iterations(
+def test_trials_that_start_at_different_times_follow_their_own_iterations(
     page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {
@@ -204,7 +204,7 @@ def test_processes_give_the_same_numbers(tmp_path: Path) -> None:
     assert apart.final_points.tobytes() == momentumlab.run(settings).final_points.tobytes()
 
 
-def test_a_very_long_schedule_is_not_tabulated_whole() -> None:
+def test_a_long_schedule_is_tabulated_in_pages() -> None:
     for text in ("cosine(0.1)", "nesterov_sequence(rule=t_k)"):
         schedule = read_schedule(text)
         values = base.TabulatedSchedule(schedule, 10**9)
@@ -216,12 +216,12 @@ def test_a_very_long_schedule_is_not_tabulated_whole() -> None:
 
 
 @pytest.mark.parametrize("iterations", [0, 1])
-def test_few_iterations_are_legal(iterations: int) -> None:
+def test_schedules_accept_few_iterations(iterations: int) -> None:
     result = momentumlab.run(RAVINE, lr="cosine(0.1)", beta="nesterov_sequence()", iterations=iterations)
     assert result.iterations.tolist() == [iterations]
 
 
-def test_what_ends_under_a_schedule_rests() -> None:
+def test_ended_trials_do_not_move_under_a_schedule() -> None:
     """Trials that diverge beside others do no harm, and a rate that has come down to 0 is met by the tolerance."""
     result = momentumlab.run(RAVINE, lr="linear(2.0, 0)", beta=[0.0, 0.99], start=[[0.0, 0.0], [1.0, 1.0]])
     assert result.status_of(0) is Status.MAX_ITERATIONS
@@ -261,7 +261,7 @@ def test_piecewise_may_be_written_in_yaml(text: str, tmp_path: Path) -> None:
     assert [str(value) for value in choice.axes["beta"].values] == ["piecewise({0: 0.9, 50: 0.5})"]
 
 
-def test_schedules_may_stand_inside_braces_and_brackets(tmp_path: Path) -> None:
+def test_schedules_are_read_inside_braces_and_brackets(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(
         "surface: ravine\noptimizers:\n  - {name: momentum, lr: warmup(10, cosine(0.1, 0.001)), "
@@ -281,7 +281,7 @@ def test_piecewise_without_quotes_inside_braces_gets_a_remedy(tmp_path: Path) ->
         momentumlab.load(file)
 
 
-def test_all_problems_of_a_file_come_at_once_each_at_its_place(tmp_path: Path) -> None:
+def test_all_problems_of_a_file_are_reported_at_their_places(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("surface: ravine\noptimizer: momentum\nlr: cosine(0.1, edn=3)\nbeta: [0.9, linear(0.9, 1.1)]\n")
     with pytest.raises(ConfigError) as error:
@@ -305,7 +305,7 @@ def test_data_have_the_canonical_spelling(tmp_path: Path) -> None:
     assert written["trials"] == document["trials"]
 
 
-def test_labels_tell_schedules_apart() -> None:
+def test_labels_distinguish_schedules() -> None:
     plan = make_plan(momentumlab.load(MIXED))
     labels = Labels(plan.experiment)
     assert labels.of(plan.trial(1)) == "lr = cosine(0.1, 0.001), β = nesterov_sequence()"
@@ -313,7 +313,7 @@ def test_labels_tell_schedules_apart() -> None:
     assert Labels(fixed.experiment).common(fixed.trial(0)) == "ravine · momentum, lr = cosine(0.1)"
 
 
-def test_a_sweep_over_schedules_is_a_map_over_words() -> None:
+def test_a_sweep_over_schedules_has_an_axis_of_their_calls() -> None:
     settings = {**MIXED, "beta": "linspace(0, 0.9, 30)", "lr": [0.05, "cosine(0.1)", "step(0.1)", 0.1]}
     result = momentumlab.run(settings, record="none")
     (plane,) = planes(result)
@@ -326,7 +326,7 @@ def test_a_sweep_over_schedules_is_a_map_over_words() -> None:
     assert arrays([plane])["lr"].tolist() == ["0.05", "cosine(0.1)", "step(0.1)", "0.1"]
 
 
-def test_cells_of_a_sweep_are_those_of_the_plan_where_a_later_axis_has_schedules() -> None:
+def test_cells_of_a_sweep_match_the_plan_if_a_later_axis_has_schedules() -> None:
     settings = {**RAVINE, "lr": "linspace(0.01, 0.1, 30)", "beta": [0.5, "linear(0.1, 0.9)"]}
     result = momentumlab.run(settings, record="none")
     (plane,) = planes(result)
@@ -346,7 +346,7 @@ def test_a_sweep_over_schedules_is_drawn(tmp_path: Path) -> None:
     assert (folder / "map_loss.png").exists()
 
 
-def test_a_comparison_takes_schedules_given_or_searched() -> None:
+def test_a_comparison_accepts_fixed_and_searched_schedules() -> None:
     given = momentumlab.compare(optimizers=["sgd", "momentum"], lr="cosine(0.05)", beta="tuned", budget=9)
     assert [row["hyperparameters"]["lr"] for row in given.summary()] == ["cosine(0.05)"] * 2
     searched = momentumlab.compare(optimizers=["sgd", "momentum"], lr=[0.001, "cosine(0.1, 0.01)"], iterations=50)
@@ -355,7 +355,7 @@ def test_a_comparison_takes_schedules_given_or_searched() -> None:
     assert best in [row["final_loss"]["median"] for row in searched.summary()]
 
 
-def test_theory_says_why_it_does_not_apply() -> None:
+def test_predict_explains_why_it_does_not_apply_to_schedules() -> None:
     plan = make_plan(momentumlab.load(RAVINE, lr=["cosine(0.1)", 0.1], beta=[0.9, "nesterov_sequence()"]))
     said = [row["why_not"] for row in rows(plan)]
     assert said == [
@@ -384,7 +384,7 @@ def test_the_velocities_have_a_panel_for_each_scheduled_hyperparameter() -> None
     np.testing.assert_allclose(common[1], 0.1 * 0.1 ** (np.arange(50) // 10))
 
 
-def test_without_schedules_the_velocities_look_as_ever() -> None:
+def test_velocities_without_schedules_have_no_further_panels() -> None:
     assert len(momentumlab.run(RAVINE).plot_velocities().axes) == 2
 
 

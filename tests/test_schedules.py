@@ -75,23 +75,23 @@ def _onecycle(peak: float, k: int, turn: float, end: float) -> float:
 
 
 @every_example
-def test_values_are_those_of_the_formula(text: str) -> None:
+def test_values_equal_the_formula(text: str) -> None:
     k = np.arange(60.0)
     expected = [EXAMPLES[text](int(each)) for each in k]
     np.testing.assert_allclose(read_schedule(text).value(k, BUDGET), expected, rtol=1e-13, atol=1e-16)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)
-def test_values_are_those_of_the_library(case: Case) -> None:
+def test_values_equal_the_recorded_ones_of_the_library(case: Case) -> None:
     values = read_schedule(case.text).value(np.arange(case.recorded, dtype=np.float64), ITERATIONS)
     np.testing.assert_allclose(values, RECORDED[case.key], rtol=1e-12, atol=1e-18)
 
 
-def test_the_archive_of_schedules_holds_every_case_and_nothing_else() -> None:
+def test_every_case_and_nothing_else_is_recorded() -> None:
     assert {case.key for case in CASES} | {case.key for case in PATHS} == set(RECORDED) - {"versions"}
 
 
-def test_every_schedule_has_an_example_and_each_that_claims_to_agree_with_a_library_is_recorded() -> None:
+def test_every_schedule_has_an_example_and_every_claimed_agreement_is_recorded() -> None:
     shown = {text.partition("(")[0] for text in EXAMPLES}
     recorded = {case.text.partition("(")[0] for case in CASES}
     claiming = {name for name, cls in SCHEDULES.items() if "agrees with" in cls.source}
@@ -100,7 +100,7 @@ def test_every_schedule_has_an_example_and_each_that_claims_to_agree_with_a_libr
 
 
 @every_example
-def test_ends_are_met_exactly(text: str) -> None:
+def test_first_and_last_values_are_exact(text: str) -> None:
     """So that a bound is not passed by rounding."""
     schedule = read_schedule(text)
     for name, k in (("start", 0), ("end", BUDGET)):
@@ -110,7 +110,7 @@ def test_ends_are_met_exactly(text: str) -> None:
 
 
 @every_example
-def test_a_value_does_not_depend_on_what_else_is_asked(text: str) -> None:
+def test_a_value_does_not_depend_on_other_requested_values(text: str) -> None:
     schedule = read_schedule(text)
     together = schedule.value(np.arange(60.0), BUDGET)
     alone = [schedule.value(np.array([float(k)]), BUDGET)[0] for k in range(60)]
@@ -119,7 +119,7 @@ def test_a_value_does_not_depend_on_what_else_is_asked(text: str) -> None:
 
 
 @pytest.mark.parametrize("k", [0, 1, 10, 150])
-def test_the_sequence_of_the_paper_is_right_to_the_last_digits(k: int) -> None:
+def test_nesterov_sequence_is_accurate_to_rounding(k: int) -> None:
     with localcontext() as context:
         context.prec = 50
         theta = Decimal(1)
@@ -130,7 +130,7 @@ def test_the_sequence_of_the_paper_is_right_to_the_last_digits(k: int) -> None:
     assert abs(Decimal(value) - exact) < Decimal("4e-16")
 
 
-def test_beyond_its_table_the_sequence_goes_on() -> None:
+def test_nesterov_sequence_is_continuous_beyond_its_table() -> None:
     theta, ratios, wanted = 1.0, {}, {TABULATED - 2, TABULATED - 1, TABULATED, TABULATED + 1, 200_000, 400_000}
     for k in range(400_001):
         following = (1 + math.sqrt(1 + 4 * theta * theta)) / 2
@@ -218,7 +218,7 @@ def test_every_number_reads_back_exactly(start: float, end: float, over: int) ->
         ("warmup(1, " * 13 + "0.1" + ")" * 13, "nested more than 12 deep"),
     ],
 )
-def test_what_is_no_schedule_is_refused_at_its_character(text: str, message: str) -> None:
+def test_invalid_schedules_are_reported_at_their_column(text: str, message: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011
         read_schedule(text)
     assert message in str(error.value)
@@ -226,7 +226,7 @@ def test_what_is_no_schedule_is_refused_at_its_character(text: str, message: str
 
 @given(st.text(alphabet="cosinewarmup(){}[],.:=0123456789e+- \"'", max_size=60))
 @settings(max_examples=300)
-def test_no_text_makes_anything_but_a_schedule_or_one_clear_error(text: str) -> None:
+def test_any_text_is_a_schedule_or_one_clear_error(text: str) -> None:
     for attempt in (text, f"warmup({text})", f"piecewise({{{text}}})"):
         try:
             schedule = read_schedule(attempt)
@@ -291,13 +291,13 @@ def test_the_bounds_of_a_very_long_run_are_checked_quickly() -> None:
         ({"lr": "warmup(5, 0.1)", "tolerance": 1e-9}, "begins with 0: the first iteration changes nothing"),
     ],
 )
-def test_what_a_schedule_may_not_do_is_refused_when_it_is_loaded(setting: dict[str, Any], message: str) -> None:
+def test_invalid_uses_of_schedules_are_refused_on_loading(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         load({"surface": "ravine", "optimizer": "momentum", **setting})
     assert message in str(error.value)
 
 
-def test_the_iterations_of_the_experiment_decide_how_far_a_schedule_goes() -> None:
+def test_bounds_are_checked_for_the_iterations_of_the_experiment() -> None:
     for iterations, fits in ((50, True), (51, False)):
         settings = {"optimizer": "momentum", "beta": "linear(0.9, 1.1, over=100)", "iterations": iterations}
         if fits:
@@ -313,7 +313,7 @@ CONSTANT = [
 
 
 @pytest.mark.parametrize(("name", "parameter"), CONSTANT, ids=lambda value: getattr(value, "name", value))
-def test_what_must_not_change_is_refused_with_its_reason(name: str, parameter: Any) -> None:
+def test_constant_parameters_refuse_schedules_with_a_reason(name: str, parameter: Any) -> None:
     value = str(parameter.default or 1)
     with pytest.raises(ConfigError) as error:
         load({"surface": "ravine", "optimizer": {"name": name, parameter.name: f"piecewise({{0: {value}}})"}})
@@ -321,7 +321,7 @@ def test_what_must_not_change_is_refused_with_its_reason(name: str, parameter: A
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_schedule_says_all_that_people_need(name: str) -> None:
+def test_every_schedule_is_documented(name: str) -> None:
     described = describe(SCHEDULES, name)
     assert all(described[key] for key in ("title", "formula", "source"))
     assert all(argument["doc"] for argument in described["parameters"])

@@ -154,7 +154,7 @@ def test_what_is_resolved_is_accepted_too(path: Path) -> None:
 @pytest.mark.parametrize(("name", "made"), [("experiment", experiment_schema), ("result", result_schema)])
 def test_the_file_in_the_repository_is_what_the_command_prints(name: str, made: Any, command: Command) -> None:
     written = (ROOT / "docs" / "schema" / f"{name}.json").read_text()
-    remedy = f"make it anew: momentumlab schema {name} > docs/schema/{name}.json"
+    remedy = f"regenerate it with: momentumlab schema {name} > docs/schema/{name}.json"
     assert json.loads(command("schema", name).stdout) == json.loads(written) == made(), remedy
     jsonschema.validators.validator_for(made()).check_schema(made())
 

@@ -108,7 +108,7 @@ MLP: dict[str, Any] = {"surface": "mlp", "optimizer": "momentum", "lr": "geomspa
 
 
 @pytest.mark.parametrize("workers", [2, 8, 64])
-def test_few_expensive_trials_are_enough_for_all_workers(workers: int) -> None:
+def test_few_expensive_trials_occupy_all_workers(workers: int) -> None:
     plan = plan_of(**MLP)
     size = block_size(plan, workers)
     assert len(list(executor.blocks(plan, size))) >= BLOCKS_PER_WORKER * workers
