@@ -9,7 +9,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,8 +25,8 @@ from momentumlab.registry import Registry
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 
-CATALOGUES: tuple[Registry[Any], ...] = (SURFACES, OPTIMIZERS, SCHEDULES, NOISE_MODELS)
-"""What a plug-in may add to."""
+REGISTRIES: dict[str, Registry[Any]] = {each.noun: each for each in (SURFACES, OPTIMIZERS, SCHEDULES, NOISE_MODELS)}
+"""The registries to which a plug-in may add, by their noun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,32 +77,33 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> P
         If it cannot be read, is not valid Python, raises an exception, or adds no entry. Then the registries are
         unchanged.
     """
-    import hashlib  # 20 ms on a slow machine, which a run without plug-ins does without; so is traceback
+    import hashlib  # 20 ms, which a run without plug-ins saves
 
     full = Path(os.path.abspath(path))  # noqa: PTH100 — without '..', and without following links
     content = _content(path)
     found = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, found):
         raise ConfigError([Problem(place=os.fspath(path), message="has changed")])
-    sha256 = found
     if full in _LOADED:
-        if _LOADED[full].sha256 == sha256:
+        if _LOADED[full].sha256 == found:
             return _LOADED[full]
         _unload(_LOADED.pop(full))
     before = set(_entries())
+    # Two files may have the same name, so the module's name contains a checksum of the path.
     module = f"plugin_{re.sub(r'[^A-Za-z0-9_]', '_', full.stem)}_{hashlib.sha256(os.fsencode(full)).hexdigest()[:12]}"
-    plugin = Plugin(path=full, sha256=sha256, module=module, entries=())
+    plugin = Plugin(path=full, sha256=found, module=module, entries=())
     try:
         _execute(plugin, content, shown=os.fspath(path))
-        entries = tuple(entry for entry in _entries() if entry not in before)
-        if not entries:
+        plugin = replace(plugin, entries=tuple(entry for entry in _entries() if entry not in before))
+        if not plugin.entries:
             message = "it adds no surface, optimizer or schedule: write @surface(…), @optimizer(…) above a class"
             raise ConfigError([Problem(place=os.fspath(path), message=message)])
     except BaseException:
-        _unload(Plugin(path=full, sha256=sha256, module=module, entries=tuple(set(_entries()) - before)))
+        # The file may have registered some classes before it failed.
+        _unload(replace(plugin, entries=tuple(set(_entries()) - before)))
         raise
-    _LOADED[full] = Plugin(path=full, sha256=sha256, module=module, entries=entries)
-    return _LOADED[full]
+    _LOADED[full] = plugin
+    return plugin
 
 
 def load_plugins(paths: Iterable[str | os.PathLike[str]]) -> None:
@@ -175,12 +176,12 @@ def _execute(plugin: Plugin, content: bytes, *, shown: str) -> None:
 
 
 def _entries() -> Iterator[tuple[str, str]]:
-    return ((registry.noun, name) for registry in CATALOGUES for name in registry.plugins())
+    return ((registry.noun, name) for registry in REGISTRIES.values() for name in registry.plugins())
 
 
 def _unload(plugin: Plugin) -> None:
     for noun, name in plugin.entries:
-        next(catalogue for catalogue in CATALOGUES if catalogue.noun == noun).forget(name)
+        REGISTRIES[noun].forget(name)
     sys.modules.pop(plugin.module, None)
 
 
@@ -222,7 +223,7 @@ def _plugins_of(files: Iterable[tuple[str, str]]) -> Plugins:
             problems += error.problems
             continue
         if plugin.sha256 != sha256:
-            problems.append(Problem(place=path, message="it was changed while it was running"))
+            problems.append(Problem(place=path, message="it was changed during the run"))
     return Plugins(problems)
 
 
@@ -239,14 +240,13 @@ def python_entries(nouns_and_names: Iterable[tuple[str, str]]) -> list[tuple[str
     from an installed one. Other processes do not have them.
     """
     in_files = {entry for plugin in _LOADED.values() for entry in plugin.entries}
-    registries = {registry.noun: registry for registry in CATALOGUES}
     found: list[tuple[str, str, str | None]] = []
     for noun, name in nouns_and_names:
         if noun == "data":
             found.append((noun, name, None))
             continue
-        cls = registries[noun].plugins().get(name)
-        if cls is not None and (noun, name) not in in_files and not registries[noun].is_installed(cls):
+        cls = REGISTRIES[noun].plugins().get(name)
+        if cls is not None and (noun, name) not in in_files and not REGISTRIES[noun].is_installed(cls):
             found.append((noun, name, cls.__module__))
     return found
 
@@ -255,7 +255,7 @@ def is_defined(noun: str, name: str) -> bool:
     """Return whether this process has an entry, or data that were given as arrays."""
     if noun == "data":
         return is_in_memory(name)
-    return any(name in registry for registry in CATALOGUES if registry.noun == noun)
+    return noun in REGISTRIES and name in REGISTRIES[noun]
 
 
 # Errors while a plug-in's code runs
@@ -292,7 +292,9 @@ def _is_users(frame: FrameType) -> bool:
     if package == "momentumlab":
         return False
     if any(
-        package == cls.__module__.partition(".")[0] for registry in CATALOGUES for cls in registry.plugins().values()
+        package == cls.__module__.partition(".")[0]
+        for registry in REGISTRIES.values()
+        for cls in registry.plugins().values()
     ):
         return True
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}

@@ -134,13 +134,9 @@ class Parameter:
         """The bounds in mathematical notation, ``0 ≤ beta < 1``; empty if every finite value is allowed."""
         if self.choices:
             return " or ".join([*self.choices, *(["a path"] if self.is_path else [])])
-        lower = (
-            f"{_bound(self.gt)} < " if self.gt is not None else f"{_bound(self.ge)} ≤ " if self.ge is not None else ""
-        )
-        upper = (
-            f" < {_bound(self.lt)}" if self.lt is not None else f" ≤ {_bound(self.le)}" if self.le is not None else ""
-        )
-        return f"{lower}{self.name}{upper}" if lower or upper else ""
+        lower = [f"{_bound(bound)} {sign} " for bound, sign in ((self.gt, "<"), (self.ge, "≤")) if bound is not None]
+        upper = [f" {sign} {_bound(bound)}" for bound, sign in ((self.lt, "<"), (self.le, "≤")) if bound is not None]
+        return "".join([*lower[:1], self.name, *upper[:1]]) if lower or upper else ""
 
     def allows(self, value: float) -> bool:
         """Whether a number is finite and within the bounds."""
@@ -224,13 +220,12 @@ class Parameter:
             raise ValueError(f"is longer than {self.longest} characters")
 
 
-def _bound(number: float | None) -> str:
-    assert number is not None
+def _bound(number: float) -> str:
     return f"{int(number):,}" if 1e4 <= abs(number) < 1e16 and number == int(number) else f"{number:g}"
 
 
 def _steps(value: object) -> tuple[tuple[int, float], ...]:
-    """Pairs of an iteration and a value, of which the first iteration is 0 and each is later than the one before."""
+    """Return pairs of an iteration and a value; the iterations begin with 0 and increase."""
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"{spelled(value)} is not {ValueKind.STEPS.value}")
     time, number = Parameter(name="key", kind=ValueKind.COUNT, ge=0, le=MAX_COUNT), Parameter(name="value")
@@ -368,6 +363,8 @@ class Registry(Mapping[str, type[Entry]]):
         for word in (name, *aliases):
             if not isinstance(word, str) or ENTRY_NAME.fullmatch(word) is None:
                 raise DeclarationError(f"invalid {self.noun} name {word!r}: use letters, digits and _, a letter first")
+            # A name may belong to this very class: a family declares its names before it is imported, and a cell of a
+            # notebook defines its class again.
             known = self._classes.get(self._aliases.get(word, word))
             is_free = (
                 self._modules.get(word, cls.__module__) == cls.__module__ if known is None else _replaces(cls, known)
@@ -382,7 +379,7 @@ class Registry(Mapping[str, type[Entry]]):
         self._aliases.update(dict.fromkeys(aliases, name))
 
     def _missing(self, cls: type[Entry]) -> Iterator[str]:
-        """What a class must have and does not have."""
+        """Yield what a class lacks."""
         if methods := sorted(getattr(cls, "__abstractmethods__", ())):
             yield f"define {' and '.join(methods)}"
         if attributes := [name for name in self.required if not hasattr(cls, name)]:
@@ -433,6 +430,7 @@ class Registry(Mapping[str, type[Entry]]):
         UnknownNameError
             With a suggestion, if there is no such entry.
         """
+        # Installed plug-ins are imported only for a name that the package does not have: that may take seconds.
         known = self._known(name)
         if known is None and self._group is not None:
             self.load_installed()
@@ -446,7 +444,7 @@ class Registry(Mapping[str, type[Entry]]):
         return self._aliases.get(known, known)
 
     def _known(self, name: str) -> str | None:
-        """The name or alias that equals a given one, or equals it but for case; ``None`` if there is none."""
+        """Return the name or alias that equals a given one, if possible in the same case; ``None`` if none does."""
         if name in self._modules or name in self._classes or name in self._aliases:
             return name
         lower = name.lower()

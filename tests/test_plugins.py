@@ -279,7 +279,7 @@ def test_plugins_are_available_on_workers(load: Load, executor: Callable[[], Exe
 
 
 @pytest.mark.parametrize(
-    ("now", "message"), [(LAB.replace("9.0", "4.0"), "it was changed while it was running"), (None, "no such file")]
+    ("now", "message"), [(LAB.replace("9.0", "4.0"), "it was changed during the run"), (None, "no such file")]
 )
 def test_a_plugin_that_changes_during_a_run_does_not_mix_numbers(
     load: Load, monkeypatch: pytest.MonkeyPatch, now: str | None, message: str

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import momentumlab
 from momentumlab.cli import app
-from momentumlab.config.resolve import COMPARISON_SETTINGS, COMPONENTS, SETTINGS
+from momentumlab.config.settings import COMPARISON_SETTINGS, COMPONENTS, SETTINGS
 from momentumlab.errors import ConfigError, MomentumLabError, WorkerWarning
 from momentumlab.keywords import SearchSettings, Settings
 from momentumlab.optimizers import OPTIMIZERS, Momentum, Optimizer, optimizer

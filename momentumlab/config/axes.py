@@ -97,8 +97,7 @@ class AxisReader:
                 schedule = read_schedule(node.value) if isinstance(node.value, str) else node.value
                 return self._scheduled(owner, parameter, schedule, node)
             if parameter.kind is ValueKind.VECTOR and isinstance(node.value, list) and node.value:
-                numbers = [self._coordinate(parameter, item) for item in node.value]
-                return None if None in numbers else tuple(number for number in numbers if number is not None)
+                return self._vector(parameter, node.value)
             if parameter.is_path and isinstance(node.value, str):
                 return _absolute_path(node.value, parameter, node.folder)
             checked: Setting = parameter.checked(node.plain())
@@ -107,13 +106,15 @@ class AxisReader:
             self.problems.append(node.problem(error))
             return None
 
-    def _coordinate(self, parameter: Parameter, node: ConfigNode) -> float | None:
-        """Return one number of a vector or a point."""
-        try:
-            return parameter.number(node.plain())
-        except ValueError as error:
-            self.problems.append(node.problem(str(error).replace(parameter.kind.value, "a number")))
-            return None
+    def _vector(self, parameter: Parameter, nodes: list[ConfigNode]) -> tuple[float, ...] | None:
+        """Return the checked numbers of a vector or a point; every invalid number is reported."""
+        numbers: list[float] = []
+        for node in nodes:
+            try:
+                numbers.append(parameter.number(node.plain()))
+            except ValueError as error:
+                self.problems.append(node.problem(str(error).replace(parameter.kind.value, "a number")))
+        return tuple(numbers) if len(numbers) == len(nodes) else None
 
     def _scheduled(self, owner: str, parameter: Parameter, schedule: Schedule, node: ConfigNode) -> Schedule | None:
         """Return a schedule if the parameter may follow it and stays within its bounds."""
@@ -126,17 +127,14 @@ class AxisReader:
         """Return one point, a list of points, or (in one dimension) a number."""
         is_list = isinstance(node.value, list) and any(isinstance(item.value, list) for item in node.value)
         rows: list[ConfigNode] = node.value if is_list else [node]
-        points: list[tuple[float, ...] | None] = []
+        points: list[tuple[float, ...]] = []
         for row in rows:
             if is_list and not isinstance(row.value, list):
                 self.problems.append(row.problem(f"{spelled(row.plain())} is not a point: write [x, y]"))
-                points.append(None)
                 continue
-            numbers = [
-                self._coordinate(COORDINATE, item) for item in (row.value if isinstance(row.value, list) else [row])
-            ]
-            points.append(None if None in numbers else tuple(number for number in numbers if number is not None))
-        return None if None in points else Points(points=tuple(point for point in points if point is not None))
+            point = self._vector(COORDINATE, row.value if isinstance(row.value, list) else [row])
+            points += [] if point is None else [point]
+        return Points(points=tuple(points)) if len(points) == len(rows) else None
 
 
 def _absolute_path(text: str, parameter: Parameter, folder: Path | None) -> str:

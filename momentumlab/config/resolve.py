@@ -59,13 +59,14 @@ def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -
     # Each part is resolved even if another one is invalid, so one attempt reports all problems. What involves several
     # parts is checked at the end, if they are valid.
     surface = resolver.surface()
+    first_surface = build_surface(surface.name, surface.first) if surface else None
     optimizers = resolver.optimizers()
-    starts = resolver.starts(build_surface(surface.name, surface.first) if surface else None)
+    starts = resolver.starts(first_surface)
     problems_before = len(resolver.problems)
     noise = resolver.noise()
     is_noise_valid = len(resolver.problems) == problems_before
-    if surface and starts:
-        resolver.check_requirements(build_surface(surface.name, surface.first), min(starts.dimensions))
+    if first_surface and starts:
+        resolver.check_requirements(first_surface, min(starts.dimensions))
     if surface and is_noise_valid:
         resolver.check_randomness(surface, noise)
     if resolver.problems or not (surface and optimizers and starts):
@@ -129,7 +130,7 @@ class _Resolver:
             self.problems += error.problems
             return None
         choice = self.choice(component, self.settings_of(component, {}), {}) if component else None
-        if choice is None or component is None:
+        if component is None or choice is None:
             return None
         if len({len(value) for axis in choice.axes.values() for value in axis.values if isinstance(value, tuple)}) > 1:
             self.problems.append(node.problem("the vectors of an axis must have the same length"))
@@ -219,8 +220,7 @@ class _Resolver:
 
     def check_randomness(self, surface: Choice, noise: Noise | None) -> None:
         """Refuse replicates and seeds that have no effect."""
-        is_random = is_sampled(surface) or (noise is not None and noise.is_random)
-        if is_random:
+        if is_sampled(surface) or (noise is not None and noise.is_random):
             return
         for name in ("replicates", "seed"):
             if name in self.tree and self.tree[name].plain() != SETTINGS[name].default:
@@ -235,13 +235,15 @@ class _Resolver:
         unknown = {key: node for key, node in shared.items() if key not in words}
         if not unknown:
             return
+        # Only an error imports all optimizers: a known hyperparameter of another optimizer gets another message than a
+        # misspelled key.
         every_parameter = [parameter for cls in OPTIMIZERS.values() for parameter in cls.parameters()]
         every_word = {word for parameter in every_parameter for word in parameter.words}
         for key, node in unknown.items():
             if key in every_word and complete:
                 names = " or ".join(dict.fromkeys(component.name for component in components))
                 own_name = next(parameter.name for parameter in every_parameter if key in parameter.words)
-                near = did_you_mean(own_name, words)  # 'momentum', another name of beta, is like beta1
+                near = did_you_mean(own_name, words)  # 'momentum' is an alias of beta, which resembles beta1
                 in_python = node.key_place.startswith("argument ")
                 remedy = "leave it out" if in_python else f"leave it out (on the command line: --set {key}=null)"
                 self.problems.append(node.key_problem(f"'{key}' is not a hyperparameter of {names}{near}; {remedy}"))
@@ -303,6 +305,7 @@ class _Resolver:
                 hint = did_you_mean(key, component.words) or f"; it has {names}"
                 self.problems.append(node.key_problem(f"{component.name} has no '{key}'{hint}"))
         nodes: dict[str, ConfigNode] = {}
+        # A parameter may be written under any of its names, in the component and at the top level; the component wins.
         for parameter in component.parameters:
             for settings in (component.settings, shared):
                 given = [settings[word] for word in parameter.words if word in settings]
@@ -357,6 +360,8 @@ def _search_counts(tuned: Sequence[Sequence[str]], budget: int) -> list[dict[str
     budget
         The maximum number of trials.
     """
+    # For n tuned hyperparameters the grid is rates × others × … × others with n − 1 equal factors; an optimizer with
+    # fewer of them gets the missing factors as further values of the first, its learning rate.
     most = max(map(len, tuned), default=0)
     others = max(1, int(budget ** (1 / most) + 1e-9)) if most else 1
     rates = budget // others ** (most - 1) if most else 1
