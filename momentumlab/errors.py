@@ -24,6 +24,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
+def os_reason(error: OSError) -> str:
+    """Return why a file cannot be read, as a message: ``no such file``, ``permission denied``."""
+    return "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One mistake in an experiment, and the place where it can be corrected."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from momentumlab import stopping
 from momentumlab.datasets.in_memory import is_in_memory
-from momentumlab.errors import ConfigError, DeclarationError, MomentumLabError, PluginError, Problem
+from momentumlab.errors import ConfigError, DeclarationError, MomentumLabError, PluginError, Problem, os_reason
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Registry
@@ -135,8 +135,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        reason = "no such file" if isinstance(error, FileNotFoundError) else reason.lower()
+        reason = os_reason(error) if isinstance(error, OSError) else str(error).lower()  # a NUL in the path
         raise ConfigError([Problem(place=os.fspath(path), message=reason)]) from None
 
 

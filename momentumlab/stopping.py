@@ -46,26 +46,21 @@ def obey_signals() -> None:
     _Unwinding.handled = True
 
     def stop(number: int, frame: object) -> None:
-        if os.getpid() != own:  # a worker that was forked a moment ago
-            os._exit(exit_code(number))
+        if os.getpid() != own:  # a forked worker that has not set its own handlers yet
+            os._exit(128 + number)
         if _Unwinding.depth:
             raise Terminated if number == signal.SIGTERM else Interrupted
         end_by(number)
 
     def unraisable(problem: "sys.UnraisableHookArgs") -> None:
-        if issubclass(problem.exc_type, KeyboardInterrupt):  # came within a callback, which nothing can leave
+        if issubclass(problem.exc_type, KeyboardInterrupt):  # raised in a callback, where Python would ignore it
             end(problem.exc_type)
         sys.__unraisablehook__(problem)
 
     sys.unraisablehook = unraisable
     for number in WORDS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, or in the background of a shell script
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup or in the background of a shell script
             signal.signal(number, stop)
-
-
-def exit_code(number: int) -> int:
-    """Return the exit code of a process that a signal ended."""
-    return 128 + number
 
 
 def end(stop: KeyboardInterrupt | type[BaseException]) -> NoReturn:
@@ -80,7 +75,7 @@ def end_by(number: int) -> NoReturn:
         path.unlink(missing_ok=True)
     with suppress(OSError):
         os.write(2, f"{WORDS[signal.Signals(number)]}\n".encode())
-    os._exit(exit_code(number))
+    os._exit(128 + number)  # the convention of shells
 
 
 @contextmanager

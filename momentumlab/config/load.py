@@ -12,7 +12,7 @@ from momentumlab.config.requirements import Requirements, read_requirements, unm
 from momentumlab.config.resolve import resolve
 from momentumlab.config.resolve_comparison import is_comparison, resolve_comparison
 from momentumlab.config.yaml_reader import MAX_BYTES, ConfigNode, node_of, parse_setting, parse_yaml
-from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.errors import ConfigError, Problem, os_reason, printable
 from momentumlab.experiment import Comparison, Experiment
 
 Source = str | os.PathLike[str] | Mapping[str, object] | Experiment | Comparison
@@ -152,8 +152,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
-        raise ConfigError([Problem(place=str(path), message=reason)]) from None
+        raise ConfigError([Problem(place=str(path), message=os_reason(error))]) from None
     except ValueError as error:  # a NUL in the path
         raise ConfigError([Problem(place=repr(os.fspath(path)), message=str(error))]) from None
     if len(content) > MAX_BYTES:

@@ -33,12 +33,15 @@ def override(root: ConfigNode, settings: Iterable[ConfigNode]) -> ConfigNode:
     ConfigError
         If a path leads through a value that is not a mapping or a list.
     """
+    # Old values are removed before any new one is placed: lr=0.1 replaces the lr of every optimizer in the file, but
+    # not that of a setting such as optimizers.0.lr=0.2.
     settings = list(settings)
     if isinstance(root.value, dict):
         parameters = _parameters([root, *settings])
         for setting in settings:
             if "." not in setting.path:
                 root = _without(root, setting.path, parameters)
+    # A path may use the singular or plural of the key in the file: optimizer.beta also reaches 'optimizers'.
     for setting in settings:
         steps = setting.path.split(".")
         alternative = ALTERNATIVES.get(steps[0], steps[0])
@@ -91,7 +94,7 @@ def _cleared(node: ConfigNode, words: set[str]) -> ConfigNode:
 
 
 def _parameters(nodes: Iterable[ConfigNode]) -> list[Parameter]:
-    """The hyperparameters of all optimizers that the configuration or a setting names; else of the default ones."""
+    """Return the hyperparameters of the optimizers that nodes name, or of the default optimizers."""
     names: set[str] = set()
     for node in nodes:
         inside = node.value if isinstance(node.value, dict) else {node.path: node}

@@ -76,12 +76,10 @@ class ConfigNode:
             file, line, column = place.rsplit(":", 2)
             place = f"{file}:{line}:{int(column) + self.inset + message.column}"
             message = message.message
-        is_named = not self.path or place in self._names()
+        # An option or an argument already names the setting.
+        option = f"--{self.path.replace('_', '-')}"
+        is_named = not self.path or place in (option, f"--set {self.path}", f"argument {self.path}")
         return Problem(place=place, message=str(message) if is_named else f"{self.path}: {message}")
-
-    def _names(self) -> tuple[str, ...]:
-        """The places that already name the setting."""
-        return f"--{self.path.replace('_', '-')}", f"--set {self.path}", f"argument {self.path}"
 
     def key_problem(self, message: str) -> Problem:
         """Return a problem with the key of this value."""
@@ -270,8 +268,8 @@ def parse_setting(text: str, place: str, path: str) -> ConfigNode:
         return replace(node_of([read_scalar(word) for word in words], place, path), typed=text)
     if "(" in text and all(CALL_OR_WORD.fullmatch(word) for word in words):
         return node_of([read_scalar(word) for word in words] if len(words) > 1 else words[0], place, path)
-    node = parse_yaml(text, place, path=path)
-    return relocated(node, place)
+    # A line and column of YAML mean nothing to someone who typed an option: all values get the option as their place.
+    return node_of(parse_yaml(text, place, path=path).plain(), place, path)
 
 
 def _split_at_commas(text: str) -> list[str]:
@@ -294,11 +292,6 @@ def _renamed(node: ConfigNode, path: str) -> ConfigNode:
     elif isinstance(value, dict):
         value = {key: _renamed(item, f"{path}.{key}") for key, item in value.items()}
     return replace(node, value=value, path=path)
-
-
-def relocated(node: ConfigNode, place: str) -> ConfigNode:
-    """Return the same tree with one place for all its values."""
-    return node_of(node.plain(), place, node.path)
 
 
 def node_of(value: object, place: str, path: str = "", depth: int = 0) -> ConfigNode:

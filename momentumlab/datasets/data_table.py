@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.errors import ConfigError, Problem, os_reason, printable
 from momentumlab.registry import Array
 
 MOST_BYTES = 2**28
@@ -134,8 +134,7 @@ def _content(path: str) -> bytes:
         with Path(path).open("rb") as file:
             content = file.read(MOST_BYTES)
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
-        raise bad_file("data", f"{path}: {reason}") from None
+        raise bad_file("data", f"{path}: {os_reason(error)}") from None
     except ValueError as error:  # a NUL in the path
         raise bad_file("data", f"{path!r}: {error}") from None
     if not content.strip():
