@@ -21,7 +21,7 @@ from momentumlab.report.page.document import MOST_BYTES
 from momentumlab.report.page.encoding import MISSING, Payload, quantise
 from tests.conftest import ROOT
 
-CONFIGS = ["ravine_beta_sweep", "optimizer_comparison", "parabola", "noisy_ravine", "my_function", "two_moons_mlp"]
+CONFIGS = ["ravine_beta_sweep", "optimizer_comparison", "parabola", "noisy_ravine", "my_function"]
 
 
 def built(config: str, **overrides: Any) -> str:
@@ -114,6 +114,18 @@ def rerun(config: str, own: dict[str, Any], chosen: dict[str, str]) -> momentuml
         replicates=own["replicates"],
         **overrides,
     )
+
+
+def test_many_dimensions_are_drawn_in_two_principal_directions() -> None:
+    experiment = momentumlab.load(
+        surface="nesterov_worst_case", start=[1, 2, 3, 4, 5], optimizer="momentum", lr=0.3, iterations=20
+    )
+    header, array = decoded(page(experiment).html)
+    (own,) = header["blocks"]
+    trial = int(np.ravel_multi_index(own["current"], [len(axis["values"]) for axis in own["axes"]]))
+    assert array(own["arrays"]["finalLoss"])[trial] == momentumlab.run(experiment).final_losses[0]
+    assert "principal direction" in header["names"][0]
+    assert array(own["arrays"]["positions"]).shape[2] == 2
 
 
 def test_equal_experiments_give_equal_bytes() -> None:

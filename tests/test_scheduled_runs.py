@@ -358,10 +358,13 @@ def test_a_comparison_accepts_fixed_and_searched_schedules() -> None:
 def test_predict_explains_why_it_does_not_apply_to_schedules() -> None:
     plan = make_plan(momentumlab.load(RAVINE, lr=["cosine(0.1)", 0.1], beta=[0.9, "nesterov_sequence()"]))
     said = [row["why_not"] for row in rows(plan)]
+    because = "so the method changes with time"
     assert said == [
-        "lr changes with time, by a schedule", "lr and beta change with time, by a schedule",
-        None, "beta changes with time, by a schedule",
-    ]  # fmt: skip
+        f"lr follows a schedule, {because}",
+        f"lr and beta follow a schedule, {because}",
+        None,
+        f"beta follows a schedule, {because}",
+    ]
 
 
 # The figure

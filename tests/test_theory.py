@@ -783,7 +783,7 @@ def test_the_response_as_data_draws_nothing(command: Command, tmp_path: Path) ->
         (["optimizer", "momentum", "--beta", "0.9"], "is only used with --response"),
         (["optimizer", "adam", "--response"], "the velocity of adam is not linear"),
         (["optimizer", "momentum", "--response", "--beta", "linspace(0,0.9,50)"], "at most 12"),
-        (["optimizer", "momentum", "--response", "--beta", "1.5"], "below 1"),
+        (["optimizer", "momentum", "--response", "--beta", "1.5"], "1.5 is outside 0 ≤ beta < 1"),
         (["optimizer", "momentum", "--out", "x.png"], "nothing is drawn"),
     ],
 )
