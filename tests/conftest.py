@@ -8,11 +8,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.zygote import write_client
+
+if TYPE_CHECKING:
+    from momentumlab.result import Result
+    from momentumlab.search import ComparisonResult
 
 settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.load_profile("seeded")  # what passed once passes again; tests/fuzz looks for what is new
@@ -57,6 +62,23 @@ def own_functions() -> Iterator[None]:
     surface_of.cache_clear()
     for name in set(SURFACES.plugins()) - before:
         SURFACES.forget(name)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> "dict[str, Result | ComparisonResult]":
+    """A run folder of each kind, all in the same folder."""
+    from tests.test_runs import MADE
+
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: make(folder) for name, make in MADE.items()}
+
+
+@pytest.fixture(scope="session")
+def out(made: "dict[str, Result | ComparisonResult]") -> Path:
+    """Folder of the run folders in `made`, which tests must not change."""
+    folder = made["run"].run_folder
+    assert folder is not None
+    return folder.parent
 
 
 @pytest.fixture

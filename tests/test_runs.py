@@ -74,16 +74,6 @@ MADE: dict[str, Callable[[Path], Result | ComparisonResult]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
-def made(out: Path) -> dict[str, Result | ComparisonResult]:
-    return {name: make(out) for name, make in MADE.items()}
-
-
 def folder_of(result: Result | ComparisonResult) -> Path:
     assert result.run_folder is not None
     return result.run_folder

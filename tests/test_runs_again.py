@@ -32,20 +32,9 @@ from momentumlab.runs.plot import PNG_SIGNATURE, drawings, read_png
 from momentumlab.runs.read import LoadedRun, load_run
 from momentumlab.runs.records import RunStatus, list_runs, read_run
 from momentumlab.runs.rerun import Verdict, compare_with_folder
-from tests.test_runs import MADE, forget_sizes, run_of, typed
+from tests.test_runs import forget_sizes, run_of, typed
 
-NAME = "Σ β 実験"
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with figures, a sweep and a comparison without."""
-    folder = tmp_path_factory.mktemp("runs")
-    ravine = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": [0.0, 0.8], "iterations": 12}
-    momentumlab.run(ravine, out=folder, name=NAME)
-    MADE["sweep"](folder)
-    MADE["comparison"](folder)
-    return folder
+NAME = "β sweep"
 
 
 def loaded(out: Path, name: str) -> LoadedRun:

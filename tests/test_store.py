@@ -17,6 +17,7 @@ import momentumlab
 from momentumlab.config import load_experiment
 from momentumlab.errors import OutputError
 from momentumlab.runs import write as store
+from tests.test_runs import folder_of
 
 SETTINGS = {
     "surface": "ravine",
@@ -31,11 +32,6 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> momentumlab.Result:
     return momentumlab.run(SETTINGS, out=tmp_path_factory.mktemp("out"), plots=False)
-
-
-def folder_of(result: momentumlab.Result) -> Path:
-    assert result.run_folder is not None
-    return result.run_folder
 
 
 def test_the_folder_is_named_by_time_and_experiment(result: momentumlab.Result) -> None:

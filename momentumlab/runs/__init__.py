@@ -11,7 +11,7 @@ module      content
 `write`     run folders of results, sweeps and comparisons
 `arrays`    ``.npz`` files, checked before anything is allocated
 `read`      run folders as results
-`plot`      figures, drawn again
+`plot`      figures, drawn again, and the experiment that a PNG carries
 `compare`   several runs in one table and figure
 `rerun`     a repeated run compared with the stored one
 `export`    a run as one table in long form
