@@ -55,6 +55,17 @@ def test_functions_that_drop_imaginary_parts_are_differentiated_by_differences()
     np.testing.assert_allclose(surface.gradient(X), expected, rtol=1e-6, atol=1e-8)
 
 
+def test_a_function_that_changes_its_argument_is_called_with_copies() -> None:
+    def careless(x: Any) -> Any:
+        x *= x
+        return x.sum(axis=0)
+
+    surface = from_function(careless, lambda x: 2 * x)
+    x = X.copy()
+    np.testing.assert_allclose(surface.value(x), (X * X).sum(axis=0))
+    np.testing.assert_array_equal(x, X)
+
+
 def test_a_function_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(ConfigError, match="argument surface: the function returns an array of shape"):
         from_function(lambda x: np.asarray([x[0], x[1], x[0]]))

@@ -62,9 +62,11 @@ class BatchFunction:
 
     def _values(self, x: Array, shape: tuple[int, ...]) -> Array:
         if self.is_vectorized:
-            values = np.asarray(self.function(x))
+            own = x.view()
+            own.flags.writeable = False  # the engine keeps x: a function must not change it
+            values = np.asarray(self.function(own))
         else:
-            columns = [np.asarray(self.function(np.ascontiguousarray(column))) for column in x.T]
+            columns = [np.asarray(self.function(column.copy())) for column in x.T]
             values = np.stack(columns, axis=-1) if columns else np.empty(shape)
         if values.shape != shape:
             raise ValueError(f"the function returned an array of shape {values.shape} for points of shape {x.shape}")
