@@ -1,4 +1,4 @@
-"""The grammar of values: what is read, where errors point, and that hostile text is refused quickly."""
+"""The grammar of values: accepted text, the places of errors, and the time that hostile text takes."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From YAML and overrides to an experiment: what is read, what is refused, and where the error points."""
+"""Reading of YAML and overrides: accepted input, refused input, and the places of errors."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the engine promises: DESIGN's conventions on iterations, stopping, statuses, independence and history."""
+"""Contracts of the engine: iterations, stopping, statuses, independence of lanes, and history."""
 
 import itertools
 import subprocess
@@ -23,7 +23,7 @@ RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": 0.8, 
 
 
 def outcome(result: momentumlab.Result, trial: int) -> list[Any]:
-    """Everything about one trial, with floats by their bits."""
+    """Return everything about one trial, floats as bytes."""
     return [
         result.final_points[trial].tobytes(),
         result.final_losses[trial].tobytes(),

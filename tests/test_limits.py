@@ -1,4 +1,4 @@
-"""The limits that docs/limits.md promises, and the note before what takes long."""
+"""The limits in docs/limits.md, and the note before a long run."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Noise and replicates: whose errors are whose, what theory says of them, and how they are told."""
+"""Noise and replicates: independence of errors, predicted noise floors, tables and figures."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Surfaces and optimizers in a file of one's own: how it is loaded, run, sent to workers and blamed."""
+"""Surfaces and optimizers in a user's file: loading, runs, workers and errors."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Registries: families are imported when they are used, names in any case, and who may take a name."""
+"""Registries: import of families on demand, names in any case, and reserved names."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a run under schedules promises: the libraries' paths, one road with constant values, and what is shown."""
+"""Runs under schedules: trajectories of other libraries, constant schedules, tables and figures."""
 
 import csv
 import io

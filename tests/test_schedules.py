@@ -1,4 +1,4 @@
-"""What schedules promise: their values, the values of the libraries, one canonical spelling, and bounds."""
+"""Values of schedules, agreement with other libraries, canonical spelling, and bounds."""
 
 import itertools
 import math
