@@ -125,7 +125,7 @@ SURFACE_MISTAKES = [
     ("is_pure", "gradient changes the points", f"return {GRADIENT}", f"x -= 0.1\n        return {GRADIENT}"),
     ("is_pure", "value gives two answers", VALUE, f"{VALUE} + np.random.default_rng().normal()"),
     ("keeps_lanes_apart", "do lanes, the last axis, mix", VALUE, f"{VALUE} + x[0].mean()"),
-    ("keeps_lanes_apart", "rounding alone", VALUE, f"{VALUE} + 1e-16 * x.shape[1]"),
+    ("keeps_lanes_apart", "rounding only", VALUE, f"{VALUE} + 1e-16 * x.shape[1]"),
     (
         "takes_parameters_that_differ",
         "a may not be an array.*np.where in place of 'if'",

@@ -14,6 +14,7 @@ from momentumlab import __version__
 from momentumlab.surfaces import SURFACES
 from tests.conftest import CONFIGS, ROOT, Command
 
+CLASSIC = ROOT / "configs" / "ravine_beta_sweep.yaml"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -63,7 +64,7 @@ def test_programs_run(block: str, clone: Path) -> None:
 
 
 def test_the_table_in_the_readme_is_the_one_that_is_printed(command: Command) -> None:
-    printed = command("run", ROOT / "configs" / "ravine_beta_sweep.yaml", "--no-plots").stdout.splitlines()
+    printed = command("run", CLASSIC, "--no-plots", COLUMNS="80").stdout.splitlines()
     (shown,) = re.findall(r"^```text\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     assert [line.rstrip() for line in printed[:-1]] == shown.splitlines()
 
@@ -73,12 +74,12 @@ def test_the_page_of_a_catalogue_is_current(noun: str, command: Command) -> None
     written = (ROOT / "docs" / f"{noun}.md").read_text()
     assert written.partition("<!-- made")[2].partition("-->")[2].strip() == (
         command("list", noun, "--format", "markdown").stdout.strip()
-    ), "make it anew as its comment says"
+    ), "run the command in its comment"
 
 
 def test_every_surface_has_a_small_picture() -> None:
     pictures = {path.stem: path for path in (ROOT / "docs" / "surfaces").iterdir()}
-    assert set(pictures) == set(SURFACES), "make them anew: python docs/thumbnails.py"
+    assert set(pictures) == set(SURFACES), "run python docs/thumbnails.py"
     for path in pictures.values():
         content = path.read_bytes()
         assert content.startswith(b"\x89PNG")

@@ -43,7 +43,7 @@ class Filter:
     ----------
     beta
         The share of the sum of gradients that is kept, 0 ≤ beta < 1. (The limit is 0.999999: closer to 1, the digits
-        of 1 − β are lost and a run proves nothing.)
+        of 1 − β are lost and a run verifies nothing.)
     now
         The weight of the newest gradient in addition to the sum, ≥ 0.
     memory
@@ -79,10 +79,10 @@ class Filter:
 
     @property
     def calm(self) -> float:
-        """A curvature on which even its beginning does not leap, at most `steepest`.
+        """A curvature, at most `steepest`, for which the first steps do not overshoot far either.
 
-        Debiased, the first step is as long as the gain makes it. A first gradient of greater weight h gives a kick
-        whose energy h²|g|²/(2·memory) must stay near the loss, |g|²/(2·curvature): so curvature < 2·memory/h².
+        With debiasing, the gain determines the length of the first step. A first gradient with a larger weight h adds
+        the energy h²|g|²/(2·memory), which must stay near the loss, |g|²/(2·curvature): so curvature < 2·memory/h².
         """
         if self.debiased:
             return min(self.steepest, 2 / self.gain)
@@ -99,7 +99,7 @@ class Filter:
     def fitted(self, shapes: tuple[Shape, ...]) -> "Filter":
         """Return the nearest filter of these shapes with the same β and gain, and without a special first iteration.
 
-        Near is a small sum of the squared differences of all weights. Of the same shape it is the filter itself.
+        The nearest filter minimizes the sum of squared differences of all weights.
         """
         steady = replace(self.normal, first=0.0, debiased=False)
         if Shape.MIXED in shapes:
@@ -138,21 +138,21 @@ class Pair(NamedTuple):
 class Convention(ABC, Generic[State]):
     """A way to write momentum, with its hyperparameters.
 
-    A new one is a frozen dataclass below the decorator `convention`. Its step is written as its source writes it, for
-    points and gradients of shape ``(dim,)``; its `filter` is derived on paper. The tests hold one against the other.
+    To add one, decorate a frozen dataclass with `convention`. Its step follows the source literally, for points and
+    gradients of shape ``(dim,)``; its `filter` is derived by hand. The tests compare the two.
 
     Attributes
     ----------
     plain, ahead
-        The equations without and with ``nesterov``; the latter empty where there is no choice.
+        The equations without and with ``nesterov``; the latter is empty if there is no choice.
     stored
         Return the parameters that its users see.
     users
-        Whose convention it is: libraries and papers.
+        Libraries and papers that use the convention.
     source
-        Where its equations are to be found.
+        Source of the equations.
     shapes
-        What its filter can be.
+        Possible shapes of its filter.
     rescalable
         Whether its velocity may be multiplied without moving anything else.
     """

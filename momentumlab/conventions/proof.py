@@ -112,15 +112,15 @@ def walk(
     Parameters
     ----------
     convention
-        Which, with its hyperparameters.
+        The convention with its hyperparameters.
     gradient
-        Of the point and the number of the iteration, from 1.
+        Function of the point and the iteration, counted from 1.
     start
-        Where to begin.
+        The initial point.
     factors
-        By what lr is multiplied in each iteration.
+        Factor of lr in each iteration.
     ratios
-        By what the velocity is multiplied before each iteration.
+        Factor of the velocity before each iteration.
     """
     state = convention.begin(np.array(start))
     asked, stored = [convention.asks_at(state)], [convention.stores(state)]

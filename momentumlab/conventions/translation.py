@@ -30,7 +30,7 @@ class Fidelity(Enum):
 class Obstacle(Enum):
     """Why there is no exact translation."""
 
-    SHAPE = "the newest gradient weighs otherwise against older ones"
+    SHAPE = "the newest gradient has a different weight relative to older ones"
     FIRST = "the first gradient is not dampened"
     DEBIASED_SOURCE = "the source divides by 1 − βᵗ"
     DEBIASED_TARGET = "the target divides by 1 − βᵗ"
@@ -43,12 +43,12 @@ class Translation:
     Attributes
     ----------
     source, target
-        The two, with their hyperparameters. Where the translation is not exact, the target has the same β and gain,
-        and of those the nearest weights (`Filter.fitted`).
+        Both conventions with their hyperparameters. If the translation is not exact, the target has the same β and
+        gain, and the nearest weights (`Filter.fitted`).
     fidelity
-        How good it is.
+        Whether the translation is exact.
     obstacles
-        Why it is not exact; empty if it is, be it for a constant lr alone.
+        Why the translation is not exact; empty if it is exact at least for a constant lr.
     """
 
     source: Convention[Any]

@@ -175,7 +175,7 @@ class RobustMomentum(Optimizer[Inertia]):
 @optimizer("momentum_restart", lr=1e-3, aliases=("heavy_ball_restart",))
 @dataclass(frozen=True, kw_only=True)
 class MomentumRestart(Optimizer[Restarting]):
-    """Heavy ball that drops its velocity when it leads uphill.
+    """Heavy ball that resets its velocity when it points uphill.
 
     ``function``: when the loss has grown. ``gradient``: when the gradient points along the last displacement,
     g·(x − x₋) > 0, which needs no loss and on convex functions is never seen later.
@@ -199,7 +199,7 @@ class MomentumRestart(Optimizer[Restarting]):
 @optimizer("nesterov_restart", lr=1e-3, aliases=("fista_restart",))
 @dataclass(frozen=True, kw_only=True)
 class NesterovRestart(Optimizer[RestartingLookahead]):
-    """Nesterov's method for convex functions, restarted when its momentum leads uphill.
+    """Nesterov's method for convex functions, restarted when its momentum points uphill.
 
     It attains the rate of strongly convex functions without knowing μ. ``gradient`` restarts when the gradient points
     along the displacement of the hidden sequence, g·(y₊ − y) > 0; ``function`` when the loss at the shown points has

@@ -21,9 +21,9 @@ from momentumlab.registry import Array, Real, parameter
 class Moments(NamedTuple):
     """Two moments, ``(dim, lanes)``, and the powers β₁ᵗ and β₂ᵗ, ``(lanes,)``, of their bias corrections.
 
-    The powers are running products: ``beta ** t`` costs far more, and rounds differently from lane to lane. Where β
-    follows a schedule the product is what makes the correction exact: the weights of all gradients in m sum to
-    1 − Πβ₁. (PyTorch and optax take the present β to the power t, which is right for a constant β alone.)
+    The powers are running products: ``beta ** t`` costs far more, and rounds differently from lane to lane. If β
+    follows a schedule, only the product makes the correction exact: the weights of all gradients in m sum to 1 − Πβ₁.
+    (PyTorch and optax raise the current β to the power t, which is correct only for a constant β.)
     """
 
     m: Array
@@ -161,7 +161,7 @@ class Adam(_AdamStep):
 class AdamW(_AdamStep):
     """Adam with decoupled weight decay: x shrinks by lr·weight_decay apart from the gradient step.
 
-    PyTorch decays by 0.01 unless told otherwise, optax by 0.0001. Either moves the point of rest off the minimum.
+    The default decay is 0.01 in PyTorch and 0.0001 in optax. Both move the fixed point away from the minimum.
     """
 
     weight_decay: Real = weight_decay_parameter(
@@ -293,8 +293,7 @@ class RAdam(_TwoMoments[Moments]):
 class AdaBelief(_TwoMoments[Moments]):
     """Adam divided by the deviation of gradients from their average instead of their size.
 
-    Where gradients agree with their average, it trusts them and takes long steps; with β₁ = 0 they always do, and it
-    diverges.
+    Steps are long when gradients agree with their average. With β₁ = 0 they always agree, and the method diverges.
     """
 
     eps: Real = _eps(1e-16)

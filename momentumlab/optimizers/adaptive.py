@@ -82,7 +82,7 @@ class Adagrad(Optimizer[SquaredGradients]):
 class RMSprop(Optimizer[Averages]):
     """RMSprop: steps are divided by the root of a running average of squared gradients.
 
-    The average begins at zero and is not corrected for that, so that the first steps are longer by 1/√(1 − α).
+    The average starts at zero without bias correction, so the first steps are longer by the factor 1/√(1 − α).
     ``centered`` subtracts the squared average of gradients, an estimate of their variance; ``beta`` adds momentum.
     """
 

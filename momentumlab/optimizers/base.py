@@ -82,7 +82,7 @@ class Optimizer(ABC, Generic[State]):
         g
             The gradient, ``(dim, lanes)``.
         here
-            Where and when it was taken.
+            Point, iteration, loss and learning rate at which the gradient was evaluated.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class Optimizer(ABC, Generic[State]):
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """The learning rate and then what the class declares."""
+        """The learning rate, followed by the hyperparameters that the class declares."""
         aliases, constant = ("learning_rate",), cls.constant_lr
         lr = Parameter(name="lr", default=cls.default_lr, ge=0, aliases=aliases, constant=constant, doc="learning rate")
         return (lr, *parameters_of(cls))
@@ -110,7 +110,7 @@ OptimizerClass = TypeVar("OptimizerClass", bound=type[Optimizer[Any]])
 
 
 def optimizer(name: str, *, lr: float, aliases: tuple[str, ...] = ()) -> Callable[[OptimizerClass], OptimizerClass]:
-    """Enter the class below into the catalogue of optimizers; ``lr`` is its default learning rate."""
+    """Register the decorated class as an optimizer; ``lr`` is its default learning rate."""
 
     def enter(cls: OptimizerClass) -> OptimizerClass:
         cls.name, cls.default_lr = name, lr

@@ -171,7 +171,7 @@ class ComparisonResult:
         return any(len(np.unique(one.lr)) > 1 for match in self.matches for one in match.searched)
 
     def summary(self) -> list[dict[str, Any]]:
-        """A row per surface and optimizer, in order of rank; what is not finite is so here, too."""
+        """Return one row per surface and optimizer in order of rank; values may be infinite or NaN."""
         return list(self.rows())
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -430,13 +430,13 @@ def _notes(match: Match) -> Iterator[str]:
     for number, one in enumerate(match.searched):
         standing = match.standing(number)
         if standing.always_diverged:
-            tried = "every setting that was tried" if one.cells > 1 else "its setting"
+            tried = "every setting tried" if one.cells > 1 else "its setting"
             yield f"{one.choice.name} diverges on {surface} with {tried}"
         elif standing.mostly_diverged:
             yield f"{one.choice.name} diverges on {surface} from half of the starts or more even with its best setting"
         elif below[number] or above[number]:
             edge = "lower" if below[number] else "upper"
             yield (
-                f"the best lr of {one.choice.name} on {surface} lies at the {edge} edge of what was searched; "
-                "it may do better beyond"
+                f"the best lr of {one.choice.name} on {surface} lies at the {edge} edge of the search range; "
+                "extend the range"
             )

@@ -93,22 +93,22 @@ class Plane:
 
     @property
     def final_losses(self) -> Array:
-        """Of all trials, ``(cells, starts)``."""
+        """Final loss of each trial, ``(cells, starts)``."""
         return self.result.final_losses[self.trials].reshape(self.cells, self.starts)
 
     @property
     def iterations(self) -> NDArray[np.int32]:
-        """Of all trials, ``(cells, starts)``."""
+        """Number of updates of each trial, ``(cells, starts)``."""
         return self.result.iterations[self.trials].reshape(self.cells, self.starts)
 
     @property
     def status_codes(self) -> NDArray[np.int8]:
-        """Of all trials, ``(cells, starts)``."""
+        """Status code of each trial, ``(cells, starts)``."""
         return self.result.status_codes[self.trials].reshape(self.cells, self.starts)
 
     @property
     def final_points(self) -> Array:
-        """Of all trials, ``(cells, starts, dim)``."""
+        """Final point of each trial, ``(cells, starts, dim)``."""
         return self.result.final_points[self.trials].reshape(self.cells, self.starts, -1)
 
     @cached_property

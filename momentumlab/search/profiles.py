@@ -31,7 +31,7 @@ def performance_ratios(costs: Array) -> Array:
 def profile(values: Array) -> tuple[Array, Array]:
     """Return the fraction of problems with at most a given value, as a step function of that value.
 
-    Of `performance_ratios` this is the performance profile, of costs the data profile.
+    Applied to `performance_ratios`, it is the performance profile; applied to costs, the data profile.
 
     Parameters
     ----------

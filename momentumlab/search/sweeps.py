@@ -76,24 +76,24 @@ class Sweep:
 
     @property
     def final_loss(self) -> Array:
-        """The final loss of each trial, of the shape of the axes."""
+        """Final loss of each trial, with the shape of the axes."""
         return self._plane.grid(self._plane.final_losses)
 
     @property
     def iterations(self) -> NDArray[np.int32]:
-        """The number of updates of each trial, of the shape of the axes."""
+        """Number of updates of each trial, with the shape of the axes."""
         return self._plane.grid(self._plane.iterations)
 
     @property
     def status(self) -> NDArray[np.str_]:
-        """The status of each trial, ``"converged"`` …, of the shape of the axes."""
+        """Status of each trial, such as ``"converged"``, with the shape of the axes."""
         labels = np.array([STATUS_OF_CODE[code].label for code in sorted(STATUS_OF_CODE)])
         statuses: NDArray[np.str_] = labels[self._plane.grid(self._plane.status_codes)]
         return statuses
 
     @property
     def final_point(self) -> Array:
-        """The final point of each trial, of the shape of the axes and a last dimension for the coordinates."""
+        """Final point of each trial, with the shape of the axes and a last dimension for the coordinates."""
         return self._plane.grid(self._plane.final_points)
 
     def best(self) -> dict[str, Any]:

@@ -31,24 +31,24 @@ def disagreement(
 ) -> str:
     """Return what is wrong with a gradient; nothing if it is the derivative of the value.
 
-    The judge are complex steps, where the function takes complex points and they confirm central differences, which
-    any function takes; else these alone. Points at which differences of two step sizes contradict each other (a kink
-    is near) do not count.
+    The reference is the complex-step derivative if the function accepts complex points and the result agrees with
+    central differences; otherwise central differences. Points where differences with two step sizes disagree, as near
+    a kink, are ignored.
 
     Parameters
     ----------
     what
-        How the gradient is called in the message.
+        Name of the gradient in the message.
     value
         ``(dim, lanes) -> (lanes,)``
     stated
         The gradient in question, ``(dim, lanes)``.
     x
-        Where it was taken, ``(dim, lanes)``.
+        The points, ``(dim, lanes)``.
     widths
         The scale of each coordinate, ``(dim,)``.
     judge
-        How the message calls what the function says.
+        Phrase of the message that introduces the reference.
     """
     coarse, fine = central(value, x, STEP * widths), central(value, x, STEP / 2 * widths)
     size = np.abs(fine).max(axis=0) + np.abs(stated).max(axis=0)

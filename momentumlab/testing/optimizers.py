@@ -76,7 +76,7 @@ def hyperparameters_may_differ_from_lane_to_lane(name: str) -> None:
         for lane, value in enumerate(values):
             alone = easy_run(name, **{parameter.name: value})
             assert alone.path(0).tobytes() == batch.path(lane).tobytes(), (
-                f"{parameter.name} = {value} differs alone and beside {values}"
+                f"{parameter.name} = {value} differs between a single trial and a batch with {values}"
             )
 
 
@@ -125,7 +125,7 @@ def trials_may_begin_at_different_times(name: str) -> None:
 def every_hyperparameter_changes_the_path(name: str) -> None:
     """Every hyperparameter changes the result."""
     parameters = OPTIMIZERS[name].parameters()
-    # Some knobs matter beside others alone, limits only where steps run into them, restarts only where paths oscillate.
+    # Some hyperparameters matter only together with others, limits only if reached, restarts only with oscillations.
     company = [{}, *({p.name: other_values(p)[0]} for p in parameters if p.is_optional and not p.choices)]
     grounds: list[dict[str, Any]] = [
         {},

@@ -296,17 +296,17 @@ def methods_of(surface: Surface) -> list[str]:
 
 
 def assert_same(what: str, alone: Array, together: Array) -> None:
-    """Check that two results are identical bit for bit, and name the likeliest cause if not."""
+    """Check that two results are identical bit for bit, and name the most likely cause if they are not."""
     if np.array_equal(alone, together, equal_nan=True):
         return
     near = np.allclose(alone, together, rtol=1e-12, atol=1e-300)
     cause = (
-        "rounding alone: NumPy's sums over coordinates and BLAS round otherwise for other numbers of lanes; "
+        "rounding only: NumPy's sums over coordinates and BLAS round differently for other numbers of lanes; "
         "see momentumlab.surfaces.base.sum_coordinates"
         if near
         else "do lanes, the last axis, mix?"
     )
-    raise AssertionError(f"{what} of a point alone is {_short(alone)}, beside others {_short(together)}: {cause}")
+    raise AssertionError(f"{what} is {_short(alone)} for a single point and {_short(together)} in a batch: {cause}")
 
 
 def _short(value: Array) -> str:
