@@ -241,7 +241,7 @@ ConventionClass = TypeVar("ConventionClass", bound=type[Convention[Any]])
 
 
 def convention(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[ConventionClass], ConventionClass]:
-    """Register the class below as a convention."""
+    """Register the decorated class as a convention."""
 
     def enter(cls: ConventionClass) -> ConventionClass:
         cls.name = name

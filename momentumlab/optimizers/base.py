@@ -41,7 +41,7 @@ class Optimizer(ABC, Generic[State]):
 
     *Velocity* therefore means the same for every optimizer: minus the displacement per unit of lr.
 
-    A new optimizer is one frozen dataclass below the decorator `optimizer`, with ``init`` and ``step``. Its
+    A new optimizer is one frozen dataclass decorated with `optimizer`, with ``init`` and ``step``. Its
     hyperparameters are declared with `momentumlab.registry.parameter`; inside the methods each is a number or has
     shape ``(lanes,)``, and broadcasts against ``(dim, lanes)`` as it is. The learning rate is not among them.
     Both methods are pure, and lanes never mix.

@@ -19,7 +19,7 @@ module         part
 `derivatives`  gradients against differences, and what differs
 `optimizers`   the contracts of optimizers
 `checking`     all contracts of an entry, one finding each
-`templates`    files to begin with
+`templates`    files to start from
 =============  ====================================================
 """
 
