@@ -141,7 +141,7 @@ def test_no_configuration_lets_a_hostile_text_through(text: str) -> None:
         ("x × y", 2, "write *"),
         ("ln(x)", 0, "unknown function 'ln' at column 1: write log"),
         ("x+sinn(x)", 2, "unknown function 'sinn' at column 3: did you mean sin?"),
-        ("bessel(x)", 0, "known are sqrt, exp"),
+        ("bessel(x)", 0, "the functions are sqrt, exp"),
         ("(x + y", 0, "unclosed '('"),
         ("x + y)", 5, "unmatched ')'"),
         ("x +", 3, "missing operand at column 4"),

@@ -20,10 +20,10 @@ EVALUATIONS = 3_000_000
 """Arithmetic operations, roughly, that the search may take per step; large expressions get fewer starts."""
 
 REACH = 0.05
-"""Longest step, as a fraction of the window's diagonal: Newton's own steps often leave any window."""
+"""Longest step, as a fraction of the window's diagonal; full Newton steps often leave the window."""
 
 SAME = 1e-5
-"""Points closer to each other than this fraction of the diagonal are one."""
+"""Distance, as a fraction of the diagonal, below which two points are the same."""
 
 FLAT = 1e-9
 """A gradient is zero below this fraction of the window's median gradient, which is the level of rounding errors."""
@@ -44,7 +44,7 @@ def critical_points(
 ) -> tuple[CriticalPoint, ...]:
     """Find points of zero gradient in a window by Newton's method from many starts: minima first, by loss.
 
-    The same window gives the same points. There may be others. Minima that form a line or more are left out.
+    The same window gives the same points. The list may be incomplete. Minima that are not isolated are left out.
 
     Parameters
     ----------
@@ -55,25 +55,30 @@ def critical_points(
     calls
         Length of its programs, as a measure of their cost.
     is_quadratic
-        Whether the Hessian is constant: the minimum is then the global one. Otherwise, the lowest minimum found is
-        called that, if the loss at no start of the search is lower.
+        Whether the Hessian is constant: its minimum is then global. Otherwise the lowest minimum found is marked as
+        such, unless the loss is lower at a start of the search.
     """
     with np.errstate(all="ignore"):
         low, high = np.array(window).T[:, :, np.newaxis]
         diagonal = float(np.sqrt(((high - low) ** 2).sum()))
         starts = _starts(low, high, calls)
+        # The median gradient sets the scale of the loss: below which size a gradient is a rounding error.
         slopes = _norms(surface.gradient(starts))
         usual = float(np.median(slopes[np.isfinite(slopes)])) if np.isfinite(slopes).any() else math.nan
-        # Newton's steps lead to points of every kind; steps downhill in every direction only to minima, but from afar.
+        # Newton's method converges to points of any kind. With absolute curvatures it converges only to minima, but from
+        # farther away. Both are needed to find saddles as well as distant minima.
         ends = np.hstack([_newton(surface, starts, REACH * diagonal, downhill) for downhill in (True, False)])
+        # Several searches end at the same point, with different rounding errors.
         flat = _norms(surface.gradient(ends)) <= FLAT * usual
         points = _distinct(surface, ends[:, flat & _inside(ends, low, high, 1e-9 * diagonal)], SAME * diagonal)
         found = _classified(surface, _rounded(surface, points, diagonal), diagonal, usual)
+        # If a start is lower than every minimum, then the minimum may be a kink, where no gradient vanishes.
         losses = surface.value(starts)
         lowest = float(np.nanmin(losses)) if np.isfinite(losses).any() else math.nan
         tolerance = 1e-12 * max(abs(lowest), 1e-6 * usual * diagonal, 1e-6)
         if not any(point.kind.is_minimum and point.loss <= lowest + tolerance for point in found):
             found += _kinks(surface, starts, window, calls, [point.point for point in found])
+    # Losses are measured from the lowest minimum: mark it, unless the surface is lower elsewhere in the window.
     minima = [point.loss for point in found if point.kind.is_minimum]
     if minima and min(minima) <= lowest + tolerance:
         best = CriticalKind.GLOBAL_MINIMUM if is_quadratic else CriticalKind.LOWEST_FOUND
@@ -109,7 +114,7 @@ def _inside(points: Array, low: Array, high: Array, margin: float) -> NDArray[np
 
 
 def _newton(surface: Surface, x: Array, reach: float, downhill: bool) -> Array:
-    """Search zeros of the gradient from all starts side by side; lanes that have ended are not moved again."""
+    """Search for zeros of the gradient from all starts at once; lanes that have converged are no longer updated."""
     x = x.copy()
     moving = np.arange(x.shape[1])
     for _ in range(STEPS):
@@ -202,7 +207,7 @@ def _sampled_kind(
 def _kinks(
     surface: Surface, starts: Array, window: Intervals, calls: int, known: list[tuple[float, ...]]
 ) -> list[CriticalPoint]:
-    """Find minima without a gradient, such as that of |x|, by steps along the axes that halve where none descends."""
+    """Find minima at kinks, such as that of |x|, by a compass search: steps along the axes, halved if none descends."""
     low, high = np.array(window).T[:, :, np.newaxis]
     diagonal = float(np.sqrt(((high - low) ** 2).sum()))
     losses = surface.value(starts)
@@ -220,11 +225,12 @@ def _kinks(
             x, loss = np.where(down, tried, x), np.where(down, tried_loss, loss)
             better |= down
         size = np.where(better, size, size / 2)
+    # Keep the searches that have converged inside the window, at round coordinates if these are as low.
     rounded = np.round(x, 9) + 0.0
     x = np.where(surface.value(rounded) <= loss, rounded, x)
     x = x[:, _inside(x, low, high, 0.0) & (size < 1e-9 * diagonal)]
     loss = surface.value(x)
-    # The steps also stop in creases that descend obliquely: a minimum is below everything around it.
+    # A compass search also stops in creases that descend obliquely to the axes: compare with random directions.
     directions = np.random.default_rng(SEED).normal(size=(dim, SAMPLES))
     directions /= _norms(directions)
     chosen: list[Array] = [np.array(point) for point in known]
@@ -238,7 +244,7 @@ def _kinks(
             chosen.append(point)
             kind = CriticalKind.LOCAL_MINIMUM
             kinks.append(CriticalPoint(kind=kind, point=tuple(point.tolist()), loss=float(loss[lane])))
-    # Points along a crease of constant loss are not minima: halfway between two of them the loss is the same.
+    # Points along a crease of constant loss are not isolated minima: the loss halfway between two of them is the same.
     middles = [(np.array(a.point) + np.array(b.point)) / 2 for a, b in itertools.combinations(kinks, 2)]
     lowest = min((kink.loss for kink in kinks), default=math.nan)
     is_crease = any(surface.value(middle[:, np.newaxis])[0] <= lowest + 1e-9 * abs(lowest) for middle in middles)

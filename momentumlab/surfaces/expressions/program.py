@@ -1,4 +1,4 @@
-"""Operations to programs: flat lists of NumPy calls over lanes. No source text is generated or compiled."""
+"""Compile operations to programs: flat lists of NumPy calls over lanes. No source text is generated or evaluated."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,8 +72,7 @@ class Program:
     parameters, inputs, rows
         The first register of the parameters, the first after them, and that of the first row of the result.
     calls
-        For real points. Arrays that are not needed again are overwritten: with many lanes, allocating a new array
-        takes longer than the arithmetic.
+        For real points. Arrays that are not needed again are overwritten.
     allocating_calls
         The same without overwriting, for complex points: real intermediate arrays cannot hold complex results.
     results
@@ -147,7 +146,7 @@ def compiled(
 
 
 class _Compiler:
-    """Assigns registers; equal calls share one."""
+    """Assign registers to operations; equal calls share a register."""
 
     def __init__(self, names: Sequence[str], variables: int) -> None:
         self.named = {name: 1 + i for i, name in enumerate(names)}
@@ -238,6 +237,7 @@ class _Compiler:
         return self.call(np.multiply, half, half)
 
     def program(self, results: list[int]) -> Program:
+        # The rows of the result are registers too: a call can then write into the caller's array without a copy.
         rows = len(self.registers)
         self.registers += [None] * len(results)
         row_of = {result: rows + i for i, result in reversed(list(enumerate(results)))}
@@ -249,7 +249,8 @@ class _Compiler:
                 needed |= {first, second}
                 made.append((compute, first, second, result))
         made.reverse()
-        # A call overwrites the row of its result, or an operand that no later call reads.
+        # A call writes into the row of its result or over an operand that no later call reads: with many lanes,
+        # allocating a new array takes longer than the arithmetic.
         last_use = {operand: i for i, call in enumerate(made) for operand in call[1:3]}
         reusable = {call[-1] for call in made if call[-1] in self.with_lanes} - set(results)
         calls: list[Call] = []

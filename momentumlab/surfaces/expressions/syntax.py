@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import NoReturn
 
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.registry import did_you_mean
@@ -77,30 +76,26 @@ TOKEN = re.compile(
     re.ASCII,
 )
 
-REMEDIES = {
+HINTS = {
     "^": "write powers as x**2",
-    "−": "write a minus sign as -",
-    "–": "write a minus sign as -",
-    "×": "write *",
-    "·": "write *",
-    "⋅": "write *",
+    **dict.fromkeys("−–", "write a minus sign as -"),
+    **dict.fromkeys("×·⋅", "write *"),
     "÷": "write /",
     "²": "write **2",
     "³": "write **3",
     "√": "write sqrt(x)",
     "|": "write abs(x)",
-    "[": "write (",
-    "]": "write )",
-    "{": "write (",
-    "}": "write )",
-    "%": "there is no remainder operator",
+    **dict.fromkeys("[{", "write ("),
+    **dict.fromkeys("]}", "write )"),
     "=": "write only the right-hand side",
-    "!": "there is no factorial",
+    "ln": "write log",
+    "arctan": "write atan",
+    "arcsin": "write asin",
+    "arccos": "write acos",
+    "fabs": "write abs",
+    "pow": "write powers as x**2",
 }
-"""What to write instead of characters that have a meaning elsewhere."""
-
-SYNONYMS = {"ln": "log", "arctan": "atan", "arcsin": "asin", "arccos": "acos", "fabs": "abs", "pow": "**"}
-"""Names that functions have elsewhere."""
+"""Remedies for characters and functions of other languages."""
 
 
 class ExpressionError(ConfigError):
@@ -120,14 +115,15 @@ class ExpressionError(ConfigError):
         self.position = position
         begin = max(0, position - 40)
         # Characters that are invisible or wider than one column would displace the caret.
-        excerpt = "".join(c if c.isprintable() and _is_narrow(c) else "?" for c in text[begin : position + 30])
+        excerpt = "".join(
+            c
+            if c.isprintable() and unicodedata.east_asian_width(c) not in ("W", "F") and not unicodedata.combining(c)
+            else "?"
+            for c in text[begin : position + 30]
+        )
         message = f"{problem} at column {position + 1}{': ' if remedy else ''}{remedy}"
         caret = " " * (position - begin) + "^"
         super().__init__([Problem(place="", message=f"{message}\n    {excerpt}\n    {caret}")])
-
-
-def _is_narrow(character: str) -> bool:
-    return unicodedata.east_asian_width(character) not in ("W", "F") and not unicodedata.combining(character)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +161,9 @@ class Operation:
         """Return the expression in its canonical spelling, which parses to an equal tree."""
         match self.kind, self.operands:
             case "number", _:
-                return _number_text(self.constant)
+                value = self.constant
+                is_integer = isinstance(value, Fraction) and value.denominator == 1 and abs(value) < 10**16
+                return str(value) if is_integer else repr(float(value or 0))
             case "name", _:
                 return self.name
             case "sum", (first, *rest):
@@ -194,12 +192,6 @@ def _enclosed(node: Operation, least: int) -> str:
     return str(node) if PRECEDENCE.get(node.kind, 4) >= least else f"({node})"
 
 
-def _number_text(value: Fraction | float | None) -> str:
-    if isinstance(value, Fraction) and value.denominator == 1 and abs(value) < 10**16:
-        return str(value.numerator)
-    return repr(float(value or 0))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
     """An expression with the names of its coordinates, in order, and of its parameters."""
@@ -224,6 +216,7 @@ def parse(text: str, reserved: frozenset[str] = frozenset()) -> Parsed:
     ExpressionError
         If it is not an expression, exceeds a limit, or has a constant part without a real value.
     """
+    # The scan first: it bounds the size before Python's parser runs, and its messages name columns and remedies.
     tokens = list(_tokens(text))
     _check_syntax(text, tokens, reserved)
     begin = len(text) - len(text.lstrip())
@@ -234,6 +227,7 @@ def parse(text: str, reserved: frozenset[str] = frozenset()) -> Parsed:
     except (RecursionError, MemoryError):
         raise ExpressionError(text, 0, f"operators nested more than {MAX_DEPTH} deep") from None
     tree = _Builder(text, begin).built(body, 0)
+    # Derivatives are computed later, possibly in the middle of a command: refuse now what would take too long.
     variables = [name for name in tree.names if VARIABLE.fullmatch(name)]
     expected = _expected_variables(text, tokens, variables)
     work = _work(tree, frozenset(variables))
@@ -267,7 +261,7 @@ def _expected_variables(text: str, tokens: list[re.Match[str]], variables: list[
 
 
 def _work(node: Operation, variables: frozenset[str]) -> int:
-    """Estimate the size of the Hessian: nonlinear operations times pairs of variables; extrema have larger ones."""
+    """Estimate the size of the Hessian: nonlinear operations times pairs of variables, weighted for min and max."""
     weight = 0 if node.kind in ("sum", "negative") else 5 if node.kind in SEVERAL else 1
     pairs = len(node.names & variables) ** 2
     return weight * pairs * max(1, len(node.operands) - 1) + sum(_work(each, variables) for each in node.operands)
@@ -284,7 +278,11 @@ def _tokens(text: str) -> Iterator[re.Match[str]]:
             continue
         token = TOKEN.match(text, position)
         if token is None:
-            _refuse_character(text, position)
+            character = text[position]
+            name = unicodedata.name(character, f"U+{ord(character):04X}")
+            shown = f"'{character}'" if character.isprintable() and not character.isspace() else name
+            hint = "write Greek letters as alpha, beta, …" if name.startswith("GREEK") else HINTS.get(character, "")
+            raise ExpressionError(text, position, f"unexpected character {shown}", hint)
         if token.lastgroup != "operator" and len(token.group()) > MAX_WORD:
             raise ExpressionError(text, position, f"a {token.lastgroup} of more than {MAX_WORD} characters")
         count += 1
@@ -292,16 +290,6 @@ def _tokens(text: str) -> Iterator[re.Match[str]]:
             raise ExpressionError(text, position, f"more than {MAX_TOKENS} numbers, names and operators")
         yield token
         position = token.end()
-
-
-def _refuse_character(text: str, position: int) -> NoReturn:
-    character = text[position]
-    remedy = REMEDIES.get(character, "")
-    name = unicodedata.name(character, f"U+{ord(character):04X}")
-    if name.startswith("GREEK"):
-        remedy = "write Greek letters as alpha, beta, …"
-    shown = f"'{character}'" if character.isprintable() and not character.isspace() else name
-    raise ExpressionError(text, position, f"unexpected character {shown}", remedy)
 
 
 def _check_syntax(text: str, tokens: list[re.Match[str]], reserved: frozenset[str]) -> None:
@@ -315,8 +303,8 @@ def _check_syntax(text: str, tokens: list[re.Match[str]], reserved: frozenset[st
         word, position = token.group(), token.start()
         is_operand = token.lastgroup != "operator"
         if not operand_expected and (is_operand or word == "("):
-            remedy = f"write products as {_operand(previous)}*{_operand(word)}"
-            raise ExpressionError(text, position, "missing operator", remedy)
+            factors = ["(…)" if factor in "()" else factor for factor in (previous, word)]
+            raise ExpressionError(text, position, "missing operator", f"write products as {'*'.join(factors)}")
         if is_operand:
             if token.lastgroup == "name":
                 _check_name(text, token, following, reserved)
@@ -327,8 +315,17 @@ def _check_syntax(text: str, tokens: list[re.Match[str]], reserved: frozenset[st
                 raise ExpressionError(text, position, f"brackets nested more than {MAX_DEPTH} deep")
         elif operand_expected and word not in "+-":
             raise ExpressionError(text, position, f"missing operand before '{word}'")
-        else:
-            _check_separator(text, position, word, opened)
+        elif word == ")":
+            if not opened:
+                raise ExpressionError(text, position, "unmatched ')'")
+            opened.pop()
+        elif word == ",":
+            function = opened[-1][1] if opened else ""
+            if not function:
+                raise ExpressionError(text, position, "unexpected comma", "write decimals as 0.5")
+            if function not in SEVERAL:
+                raise ExpressionError(text, position, f"a second argument of {function}", "it takes one")
+        if not is_operand:
             operand_expected = word != ")"
     if operand_expected:
         raise ExpressionError(text, len(text), "missing operand")
@@ -336,25 +333,8 @@ def _check_syntax(text: str, tokens: list[re.Match[str]], reserved: frozenset[st
         raise ExpressionError(text, opened[-1][0], "unclosed '('")
 
 
-def _check_separator(text: str, position: int, word: str, opened: list[tuple[int, str]]) -> None:
-    """Check a closing bracket, which is taken from ``opened``, or a comma."""
-    if word == ")":
-        if not opened:
-            raise ExpressionError(text, position, "unmatched ')'")
-        opened.pop()
-    if word == ",":
-        function = opened[-1][1] if opened else ""
-        if not function:
-            raise ExpressionError(text, position, "unexpected comma", "write decimals as 0.5")
-        if function not in SEVERAL:
-            raise ExpressionError(text, position, f"a second argument of {function}", "it takes one")
-
-
-def _operand(word: str) -> str:
-    return "(…)" if word in "()" else word
-
-
 def _check_name(text: str, token: re.Match[str], following: str, reserved: frozenset[str]) -> None:
+    """Check that a function is known and called, and that a parameter may have its name."""
     name, position = token.group(), token.start()
     if name in FUNCTIONS:
         if following != "(":
@@ -362,17 +342,17 @@ def _check_name(text: str, token: re.Match[str], following: str, reserved: froze
             raise ExpressionError(text, position, f"function '{name}' without brackets", f"write {name}({argument})")
     elif following == "(" and name not in CONSTANTS and not VARIABLE.fullmatch(name):
         suggestion = did_you_mean(name, FUNCTIONS).strip(" ()").replace("'", "")
-        remedy = f"write {SYNONYMS[name]}" if name in SYNONYMS else suggestion or f"known are {', '.join(FUNCTIONS)}"
-        raise ExpressionError(text, position, f"unknown function '{name}'", remedy)
+        hint = HINTS.get(name) or suggestion or f"the functions are {', '.join(FUNCTIONS)}"
+        raise ExpressionError(text, position, f"unknown function '{name}'", hint)
     elif name.startswith("_") or keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in reserved:
         raise ExpressionError(text, position, f"'{name}' cannot name a parameter", "choose another name")
 
 
 class _Builder:
-    """Turns the nodes of Python's parser into operations, and refuses every other node.
+    """Convert the nodes of Python's parser to operations; nodes outside the whitelist are errors.
 
-    Constant parts are computed along the way: a division by zero or an overflow is then an error with a position, and
-    SymPy never has to evaluate something like ``9**9**9``.
+    Constant parts are evaluated at once: division by zero and overflow are reported with their position, and SymPy
+    never has to evaluate ``9**9**9``.
     """
 
     def __init__(self, text: str, begin: int) -> None:
@@ -390,7 +370,7 @@ class _Builder:
         return self.text.index(symbol, self.begin + (node.left.end_col_offset or 0))
 
     def built(self, node: ast.expr, depth: int) -> Operation:
-        # Sums and products nest only in brackets, whose depth is already checked: they do not count again.
+        # Sums and products nest only in brackets, whose depth the scan has checked: they do not count again.
         if depth > MAX_DEPTH:
             raise self.error(self.position_of(node), f"operators nested more than {MAX_DEPTH} deep")
         match node:
