@@ -1,4 +1,4 @@
-"""Surfaces from expressions against the same surfaces of the catalogue.
+"""Compare surfaces of expressions with the same built-in surfaces.
 
 Usage: python benchmarks/expressions.py
 
@@ -53,7 +53,7 @@ def seconds(surface: str, folder: str) -> float:
 
 
 def main() -> None:
-    print(f"{'surface':>12} {'lanes':>8} {'catalogue':>10} {'expression':>11} {'ratio':>6}   µs per iteration")
+    print(f"{'surface':>12} {'lanes':>8} {'built-in':>10} {'expression':>11} {'ratio':>6}   µs per iteration")
     for name, text in EQUIVALENTS.items():
         for lanes in LANES:
             x = np.random.default_rng(0).uniform(-2, 2, size=(2, lanes))

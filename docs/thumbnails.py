@@ -1,6 +1,10 @@
-"""Draw the pictures of docs/surfaces.md: ``python docs/thumbnails.py``. Sixteen colours keep them small."""
+"""Draw the thumbnails of docs/surfaces.md: ``python docs/thumbnails.py [SURFACE ...]``; by default all.
+
+A palette of sixteen colours keeps the files small.
+"""
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +23,8 @@ marks = [
 land = (255 * style.HEIGHT_COLORS(np.linspace(0, 1, 12))[:, :3]).astype(int).tolist()
 palette.putpalette(np.ravel([(0, 0, 0), (255, 255, 255), *marks, *land]).tolist())
 
-for name, surface_class in SURFACES.items():
+for name in sys.argv[1:] or SURFACES:
     drawn = io.BytesIO()
-    thumbnail(surface_class()).savefig(drawn, format="png")
+    thumbnail(SURFACES[name]()).savefig(drawn, format="png")
     picture = Image.open(drawn).convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
     picture.save(FOLDER / f"{name}.png", optimize=True)

@@ -1,6 +1,6 @@
-"""The surfaces written down a second time, for SymPy, each as its source has it: what the catalogue is held against.
+"""SymPy formulas of the surfaces, written independently from their sources, as references of the tests.
 
-A formula takes the list of coordinates and the surface's parameters by name.
+A formula takes the list of coordinates, and the parameters of the surface by name.
 """
 
 from collections.abc import Callable

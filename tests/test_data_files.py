@@ -1,4 +1,4 @@
-"""Files of data: what is read of good ones, and the one clear error of each bad one."""
+"""Data files: the tables read from valid ones, and one clear error for each invalid one."""
 
 import contextlib
 import io
@@ -54,7 +54,7 @@ def archived(tmp_path: Path, **arrays: Any) -> str:
     ],
     ids=["plain", "crlf", "no last end", "bom", "semicolons", "tabs", "spaces", "quotes", "blank lines"],
 )
-def test_every_common_way_to_write_a_table_gives_the_same(tmp_path: Path, text: str) -> None:
+def test_common_csv_dialects_give_the_same_table(tmp_path: Path, text: str) -> None:
     read = of(written(tmp_path, text))
     assert read.features.tolist() == [[1, 2], [3, 4], [5, 7], [0, 1]]
     assert read.targets.tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
@@ -96,12 +96,12 @@ def test_standardised_features_have_mean_0_and_variance_1(tmp_path: Path) -> Non
 BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "t.csv: the file is empty"),
     "blank": (" \n\n ", "t.csv: the file is empty"),
-    "no rows": ("a,label\n", "t.csv: there are names of columns, but no rows"),
-    "one row": ("a,b\n1,x\n", "t.csv: column 'b': all rows are of one class, 'x'"),
-    "no names": ("1,2\n3,4\n", "t.csv:1: the first line must have the names of the columns, but these are numbers"),
+    "no rows": ("a,label\n", "t.csv: the file has column names but no rows"),
+    "one row": ("a,b\n1,x\n", "t.csv: column 'b': all rows have the class 'x'"),
+    "no names": ("1,2\n3,4\n", "t.csv:1: the first line must name the columns, but has only numbers"),
     "nameless": ("a,,c\n1,2,3\n", "t.csv:1: column 2 has no name"),
     "twice": ("a,b,a\n1,2,3\n", "t.csv:1: two columns are called 'a'"),
-    "one column": ("a\n1\n2\n", "t.csv:1: there is one column; columns are separated by commas or semicolons or tabs"),
+    "one column": ("a\n1\n2\n", "t.csv:1: only one column; separate columns by commas or semicolons or tabs"),
     "ragged": ("a,b\n1,x\n2\n3,y\n1,2,3\n", "t.csv:3: 1 value, but line 1 names 2 columns\nt.csv:5: 3 values, but line 1 names 2 columns"),  # noqa: E501
     "text": ("a,b\n1,x\nred,y\n", "t.csv:3: column 'a': 'red' is not a number"),
     "missing": ("a,b\n,x\nNA,y\n", "t.csv:2: column 'a': the value is missing\nt.csv:3: column 'a': the value is missing ('NA')"),  # noqa: E501
@@ -111,14 +111,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "decimal comma": ("a;b\n1,5;x\n2;y\n", "t.csv:2: column 'a': '1,5' is not a number: write 1.5"),
     "python number": ("a,b\n1_000,x\n2,y\n", "t.csv:2: column 'a': '1_000' is not a number"),
     "other digits": ("a,b\n٣,x\n2,y\n", "t.csv:2: column 'a': '٣' is not a number"),
-    "one class": ("a,b\n1,x\n2,x\n", "t.csv: column 'b': all rows are of one class, 'x'"),
+    "one class": ("a,b\n1,x\n2,x\n", "t.csv: column 'b': all rows have the class 'x'"),
     "latin-1": ("a,b\n1,x\n2,é\n".encode("latin-1"), "t.csv:3: byte 10 is not UTF-8: save the file as UTF-8"),
-    "utf-16": (WORDS.encode("utf-16"), "t.csv:1: this is UTF-16: save it as UTF-8"),
+    "utf-16": (WORDS.encode("utf-16"), "t.csv:1: the file is UTF-16: save it as UTF-8"),
     "open quote": ('a,b\n1,x\n2,"y\n3,x\n', "t.csv:3: a quotation mark is not closed"),
-    "npy": (b"\x93NUMPY\x01\x00v", "t.csv: a single array has no columns: save it by np.savez(path, X=features, y=target)"),  # noqa: E501
-    "constant": ("a,b,c\n1,2,x\n1,3,y\n", "t.csv: column 'a' is the same in every row, and cannot be standardised: write 'ignore: \"a\"'"),  # noqa: E501
-    "not quite constant": ("a,c\n1e15,x\n1e15,y\n1000000000000000.1,y\n", "t.csv: column 'a' is the same in every row, and cannot be standardised: write 'ignore: \"a\"'"),  # noqa: E501
-    "zip": (b"PK\x03\x04 broken", "t.csv: this is no NPZ archive, or a damaged one (File is not a zip file)"),
+    "npy": (b"\x93NUMPY\x01\x00v", "t.csv: an NPY file has no named columns: use np.savez(path, X=features, y=target)"),
+    "constant": ("a,b,c\n1,2,x\n1,3,y\n", "t.csv: column 'a' is constant and cannot be standardised: write 'ignore: \"a\"'"),  # noqa: E501
+    "not quite constant": ("a,c\n1e15,x\n1e15,y\n1000000000000000.1,y\n", "t.csv: column 'a' is constant and cannot be standardised: write 'ignore: \"a\"'"),  # noqa: E501
+    "zip": (b"PK\x03\x04 broken", "t.csv: not an NPZ archive, or damaged (File is not a zip file)"),
 }  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def test_a_bad_file_gives_one_clear_error_with_its_line(tmp_path: Path, case: st
     assert str(error.value).replace(f"{tmp_path}/", "") == expected
 
 
-def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
+def test_the_first_of_many_problems_are_reported_and_the_others_counted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         of(written(tmp_path, "a,b\n" + "red,x\n" * 1000 + "1,y\n"))
     assert len(error.value.problems) == data_table.MOST_PROBLEMS + 1
@@ -146,8 +146,8 @@ def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Pa
         ({"ignore": "label"}, "ignore: 'label' is the target"),
         ({"ignore": "a,b"}, "ignore: no feature columns are left"),
         ({"outputs": "number"}, "t.csv:2: column 'label': 'x' is not a number"),
-        ({"target": "a", "ignore": "label"}, "target: t.csv: column 'a' has 4 different values in 4 rows: these are no classes; use least_squares for numbers"),  # noqa: E501
-        ({"target": "a", "outputs": "two", "ignore": "label"}, "target: t.csv: column 'a' has 4 classes, logistic tells two apart; take softmax"),  # noqa: E501
+        ({"target": "a", "ignore": "label"}, "target: t.csv: column 'a' has 4 different values in 4 rows: too many classes; use least_squares for numbers"),  # noqa: E501
+        ({"target": "a", "outputs": "two", "ignore": "label"}, "target: t.csv: column 'a' has 4 classes, logistic supports two: use softmax"),  # noqa: E501
         ({"data": "nowhere.csv"}, "data: nowhere.csv: no such file"),
         ({"data": "/dev/zero"}, "data: /dev/zero is not a regular file"),
         ({"data": "/"}, "data: / is not a regular file"),
@@ -158,14 +158,14 @@ def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Pa
         ({"data": "two_moons(5, n=6)"}, "data: two_moons(n, noise, seed) has two values for 'n' (column 16)"),
     ],
 )  # fmt: skip
-def test_a_setting_that_does_not_fit_the_file_is_told(tmp_path: Path, options: dict[str, str], expected: str) -> None:
+def test_settings_that_contradict_the_file_are_errors(tmp_path: Path, options: dict[str, str], expected: str) -> None:
     path = options.pop("data", None) or written(tmp_path, WORDS)
     with pytest.raises(ConfigError) as error:
         of(path, **options)
     assert str(error.value).splitlines()[0].replace(f"{tmp_path}/", "") == expected
 
 
-def test_an_archive_gives_what_the_same_table_as_text_gives(tmp_path: Path) -> None:
+def test_npz_and_csv_files_give_the_same_table(tmp_path: Path) -> None:
     text = of(written(tmp_path, WORDS))
     x = np.array([[1, 2], [3, 4], [5, 7], [0, 1]])
     y = np.array(["x", "y", "x", "y"])
@@ -180,21 +180,21 @@ def test_an_archive_gives_what_the_same_table_as_text_gives(tmp_path: Path) -> N
 
 
 def declaring(shape: tuple[int, ...], data: bytes = b"") -> bytes:
-    """A file .npy that declares a shape, whatever data it has."""
+    """Return an NPY file that declares a shape, whatever its data."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": shape})
     return buffer.getvalue() + data
 
 
-def test_an_archive_that_declares_ten_gigabytes_is_refused_before_anything_is_allocated(tmp_path: Path) -> None:
+def test_archives_that_declare_too_many_bytes_are_rejected_before_allocation(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("y.npy", declaring((10 * 2**30 // 8,)))
-    with pytest.raises(ConfigError, match="its header declares 10,737,418,240 bytes, but there are 0$"):
+    with pytest.raises(ConfigError, match="the header declares 10,737,418,240 bytes, but there are 0$"):
         of(str(path))
 
 
-def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(
+def test_archives_that_unpack_to_more_than_the_limit_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(npz_files, "MOST_BYTES", 10_000)
@@ -209,14 +209,14 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(
     ("arrays", "expected"),
     [
         ({"X": np.ones((3, 2)), "y": np.arange(4)}, "must have the same number of rows, but X has 3, y has 4"),
-        ({"X": np.ones((3, 2, 2)), "y": np.arange(3)}, "array 'X': it has 3 dimensions, not one or two"),
-        ({"X": np.ones((3, 2)), "y": np.array([None, 1, 2])}, "array 'y': object is neither numbers nor text"),
-        ({"X": np.ones((3, 2)) * 1j, "y": np.arange(3)}, "array 'X': complex128 is neither numbers nor text"),
+        ({"X": np.ones((3, 2, 2)), "y": np.arange(3)}, "array 'X': 3 dimensions instead of one or two"),
+        ({"X": np.ones((3, 2)), "y": np.array([None, 1, 2])}, "array 'y': invalid type object: use numbers or text"),
+        ({"X": np.ones((3, 2)) * 1j, "y": np.arange(3)}, "array 'X': invalid type complex128: use numbers or text"),
         ({"X": np.array([[1], [np.nan]]), "y": np.arange(2)}, "row 1: column 'X_0': nan is not a finite number"),
         ({"X": np.array([["red"], ["1"]]), "y": np.arange(2)}, "row 0: column 'X_0': 'red' is not a number"),
         ({"X": np.ones((0, 2)), "y": np.ones(0)}, "the arrays are empty"),
         ({"X": np.ones((2, 2)), "X_0": np.ones(2)}, "two columns are called 'X_0'"),
-        ({}, "the archive has no arrays"),
+        ({}, "the archive contains no arrays"),
     ],
 )
 def test_a_bad_archive_gives_one_clear_error(tmp_path: Path, arrays: dict[str, Any], expected: str) -> None:
@@ -227,7 +227,7 @@ def test_a_bad_archive_gives_one_clear_error(tmp_path: Path, arrays: dict[str, A
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), name=st.sampled_from(["csv", "npz"]))
-def test_no_damage_to_a_file_raises_anything_but_a_clear_error(
+def test_damaged_files_raise_only_clear_errors(
     data: st.DataObject, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "damaged"
@@ -243,7 +243,7 @@ def test_no_damage_to_a_file_raises_anything_but_a_clear_error(
         assert np.isfinite(of(path, standardise=True).features).all()
 
 
-def test_a_table_is_read_anew_when_its_file_has_changed(tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     path = written(tmp_path, WORDS)
     assert of(path) is of(path)
     before = of(path)
@@ -254,7 +254,7 @@ def test_a_table_is_read_anew_when_its_file_has_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "classes"), [("iris", (150, 4), 3), ("wine", (178, 13), 3), ("digits", (360, 56), 10)]
 )
-def test_shipped_tables_are_there_with_their_licence(name: str, shape: tuple[int, int], classes: int) -> None:
+def test_bundled_tables_are_installed_with_their_licence(name: str, shape: tuple[int, int], classes: int) -> None:
     read = of(name, standardise=True)
     assert (read.features.shape, len(read.classes)) == (shape, classes)
     readme = (builtin.FOLDER / "README.md").read_text()
@@ -262,8 +262,8 @@ def test_shipped_tables_are_there_with_their_licence(name: str, shape: tuple[int
     assert "creativecommons.org/licenses/by/4.0" in readme
 
 
-def test_shipped_tables_are_the_published_ones() -> None:
-    """Means that UCI's documentation and R's manual have."""
+def test_bundled_tables_agree_with_published_means() -> None:
+    """Means from the UCI documentation and the manual of R."""
     iris, wine = (builtin.load(name, numeric=False).columns for name in ("iris", "wine"))
     means = [iris[name].astype(float).mean() for name in ("sepal_length", "sepal_width", "petal_length", "petal_width")]
     assert means == pytest.approx([5.843333, 3.057333, 3.758, 1.199333], abs=1e-6)
@@ -276,7 +276,7 @@ def moons(**arguments: Any) -> DataTable:
     return builtin.TwoMoons(**arguments).table(numeric=False)
 
 
-def test_moons_are_two_half_circles_with_the_noise_that_was_asked_for() -> None:
+def test_moons_are_two_half_circles_with_the_requested_noise() -> None:
     x, y, moon = moons(n=301, noise=0.0).columns.values()
     upper = moon == "upper"
     assert upper.sum() == 150
@@ -292,7 +292,7 @@ def test_moons_are_two_half_circles_with_the_noise_that_was_asked_for() -> None:
     assert (moons(n=50, noise=0.1, seed=1).columns["x"] != moons(n=50, noise=0.1, seed=2).columns["x"]).all()
 
 
-def test_paths_start_from_the_folder_of_the_configuration_and_else_from_the_current_one(
+def test_paths_are_relative_to_the_configuration_or_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder, rows in (("there", WORDS), ("here", WORDS + "8,8,y\n")):
@@ -328,19 +328,19 @@ def test_a_bad_file_ends_the_command_with_code_2_and_no_traceback(tmp_path: Path
 @pytest.mark.parametrize(
     ("setting", "value", "expected"),
     [
-        ("hidden", 2.5, "surface.hidden: 2.5 is not a whole number from 1 to 10,000"),
-        ("batch_size", 1.5, "surface.batch_size: 1.5 is not a whole number from 1 to 200"),
-        ("batch_size", 201, "surface.batch_size: 201 is not a whole number from 1 to 200"),
+        ("hidden", 2.5, "surface.hidden: 2.5 is not an integer from 1 to 10,000"),
+        ("batch_size", 1.5, "surface.batch_size: 1.5 is not an integer from 1 to 200"),
+        ("batch_size", 201, "surface.batch_size: 201 is not an integer from 1 to 200"),
         ("data", ["iris", "two_moons"], "surface.data: its values give 32 or 51 coordinates; run them one by one"),
     ],
 )
-def test_settings_of_a_problem_are_checked_where_they_stand(setting: str, value: object, expected: str) -> None:
+def test_invalid_settings_are_reported_with_their_place(setting: str, value: object, expected: str) -> None:
     with pytest.raises(ConfigError) as error:
         momentumlab.load({"surface": {"name": "mlp", setting: value}, "optimizer": "sgd"})
     assert str(error.value).endswith(expected)
 
 
-def test_every_problem_says_where_its_data_come_from() -> None:
+def test_exactly_the_surfaces_on_data_have_a_path_parameter() -> None:
     for name, cls in SURFACES.items():
         has_path = any(parameter.is_path for parameter in cls.parameters())
         assert has_path == (not cls.is_formula), name

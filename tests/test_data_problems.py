@@ -1,4 +1,4 @@
-"""Losses over the rows of a table, against plain loops, scikit-learn, PyTorch, SciPy and closed forms."""
+"""Losses over the rows of a table, compared with plain loops, scikit-learn, PyTorch, SciPy and closed forms."""
 
 import math
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 
 GOLDEN = np.load(ROOT / "tests" / "golden" / "data_problems.npz")
 L2 = 0.01
-"""That of the golden values."""
+"""As in the golden values."""
 
 PROBLEMS = [name for name, cls in SURFACES.items() if not cls.is_formula]
 CONVEX = [name for name in PROBLEMS if Tag.CONVEX in SURFACES[name].tags]
@@ -37,7 +37,7 @@ def problem(name: str, **parameters: Any) -> Any:
 
 
 def small(name: str, folder: Path, **parameters: Any) -> Any:
-    """A problem on a table of five rows."""
+    """Return a surface over a table of five rows."""
     path = folder / "five.csv"
     path.write_text("a,b,k\n0.5,-1,1\n2,0.25,0\n-1.5,3,1\n0,0,0\n1,1,1\n")
     return problem(name, **{"data": str(path), "standardise": False, **parameters})
@@ -48,7 +48,7 @@ def points_of(surface: Any, count: int = 5, seed: int = 3) -> Array:
 
 
 def plain_losses(name: str, point: list[float], hidden: int) -> Iterator[float]:
-    """The loss of each row of the five, by a plain loop over plain numbers."""
+    """Yield the loss of each of the five rows, computed with Python floats."""
     rows = [(0.5, -1.0, 1.0), (2.0, 0.25, 1.0), (-1.5, 3.0, 1.0), (0.0, 0.0, 1.0), (1.0, 1.0, 1.0)]
     for x, target in zip(rows, [1, 0, 1, 0, 1], strict=True):
         if name == "least_squares":
@@ -69,7 +69,7 @@ def plain_losses(name: str, point: list[float], hidden: int) -> Iterator[float]:
 
 
 @every_problem
-def test_value_is_that_of_a_plain_loop_over_the_rows(name: str, tmp_path: Path) -> None:
+def test_value_equals_a_plain_loop_over_the_rows(name: str, tmp_path: Path) -> None:
     extra = {"hidden": 4.0} if name == "mlp" else {}
     surface = small(name, tmp_path, l2=0.3, **extra)
     x = points_of(surface)
@@ -80,8 +80,8 @@ def test_value_is_that_of_a_plain_loop_over_the_rows(name: str, tmp_path: Path) 
 
 
 @every_problem
-def test_a_trial_alone_has_the_numbers_that_it_has_among_others(name: str) -> None:
-    """To the last bit, whatever the number of lanes, and wherever in a panel they are."""
+def test_results_of_a_lane_do_not_depend_on_other_lanes(name: str) -> None:
+    """Bit for bit, for any number of lanes and any position in a panel."""
     surface = problem(name, data="two_moons(301)" if name != "least_squares" else "wine", batch_size=32.0)
     x = points_of(surface, 3 * PANEL + 1)
     replicate, k = np.arange(x.shape[1]) % 3, np.arange(x.shape[1]) % 7
@@ -101,14 +101,14 @@ def test_a_trial_alone_has_the_numbers_that_it_has_among_others(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["logistic", "softmax", "mlp"])
-def test_losses_far_out_are_right_and_finite(name: str, tmp_path: Path) -> None:
+def test_losses_far_out_are_exact_and_finite(name: str, tmp_path: Path) -> None:
     surface = small(name, tmp_path, l2=0.0)
     x = 1e6 * points_of(surface)
     with np.errstate(over="raise", invalid="raise"):
         values, gradients = surface.value(x), surface.gradient(x)
     assert np.isfinite(values).all()
     assert np.isfinite(gradients).all()
-    if name == "logistic":  # a row that is told right costs nothing, another its distance
+    if name == "logistic":  # correctly classified rows cost nothing, others their distance
         features, targets = surface.design.features, surface.design.targets
         costs = np.maximum((1 - 2 * targets) * (features @ x), 0).mean(axis=0)
         np.testing.assert_allclose(values, costs, rtol=1e-14)
@@ -117,7 +117,7 @@ def test_losses_far_out_are_right_and_finite(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data"), [("logistic", "two_moons"), ("softmax", "iris"), ("softmax", "wine"), ("least_squares", "wine")]
 )
-def test_minima_are_those_of_scikit_learn(name: str, data: str) -> None:
+def test_minima_agree_with_scikit_learn(name: str, data: str) -> None:
     surface = problem(name, data=data, l2=L2)
     (found,) = surface.critical_points(surface.required_dimension)
     theirs = GOLDEN[f"{name}-{data}"]
@@ -127,7 +127,7 @@ def test_minima_are_those_of_scikit_learn(name: str, data: str) -> None:
 
 
 @pytest.mark.parametrize(("data", "hidden"), [("two_moons", 5.0), ("iris", 3.0)])
-def test_a_network_has_the_loss_gradient_and_hessian_that_pytorch_derives(data: str, hidden: float) -> None:
+def test_loss_gradient_and_hessian_of_a_network_agree_with_pytorch(data: str, hidden: float) -> None:
     surface = problem("mlp", data=data, hidden=hidden, l2=L2)
     points, losses, gradients, hessians = (
         GOLDEN[f"mlp-{data}-{kind}"] for kind in ("points", "losses", "gradients", "hessians")
@@ -139,7 +139,7 @@ def test_a_network_has_the_loss_gradient_and_hessian_that_pytorch_derives(data: 
 
 @every_convex
 @pytest.mark.parametrize("l2", [1e-3, 1.0])
-def test_the_minimum_is_where_scipy_ends_and_no_search_goes_below(name: str, l2: float) -> None:
+def test_minima_agree_with_scipy(name: str, l2: float) -> None:
     surface = problem(name, l2=l2)
     (found,) = surface.critical_points(surface.required_dimension)
 
@@ -154,7 +154,7 @@ def test_the_minimum_is_where_scipy_ends_and_no_search_goes_below(name: str, l2:
     assert np.abs(slope).max() < 1e-13
 
 
-def test_least_squares_has_the_closed_form_and_the_shortest_solution() -> None:
+def test_least_squares_has_the_closed_form_and_the_minimum_norm_solution() -> None:
     surface = problem("least_squares", l2=0.2)
     features, targets = surface.design.features, surface.design.targets[:, 0]
     rows, columns = features.shape
@@ -166,7 +166,7 @@ def test_least_squares_has_the_closed_form_and_the_shortest_solution() -> None:
     np.testing.assert_allclose(wide.critical_points(features.shape[1])[0].point, shortest, rtol=1e-9, atol=1e-11)
 
 
-def test_minima_are_told_only_where_they_are_certain() -> None:
+def test_minima_are_listed_only_if_they_certainly_exist() -> None:
     assert problem("logistic", l2=0.0).critical_points(3) == ()
     assert problem("softmax", l2=0.0).critical_points(15) == ()
     assert problem("mlp").critical_points(32) == ()
@@ -175,7 +175,7 @@ def test_minima_are_told_only_where_they_are_certain() -> None:
 
 
 @every_problem
-def test_tags_are_true(name: str) -> None:
+def test_tags_agree_with_measurements(name: str) -> None:
     surface = problem(name)
     hessians = np.moveaxis(surface.hessian(points_of(surface, 30)), 2, 0)
     curvatures = np.linalg.eigvalsh(hessians)
@@ -189,7 +189,7 @@ def test_tags_are_true(name: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(name=st.sampled_from(CONVEX), seed=st.integers(0, 2**32), share=st.floats(0, 1), scale=st.floats(1e-3, 1e3))
-def test_between_two_points_a_convex_loss_is_below_the_chord(name: str, seed: int, share: float, scale: float) -> None:
+def test_convex_losses_are_below_their_chords(name: str, seed: int, share: float, scale: float) -> None:
     surface = problem(name)
     a, b = scale * points_of(surface, 2, seed).T[:, :, np.newaxis]
     chord = share * surface.value(a)[0] + (1 - share) * surface.value(b)[0]
@@ -197,7 +197,7 @@ def test_between_two_points_a_convex_loss_is_below_the_chord(name: str, seed: in
 
 
 @pytest.mark.parametrize("name", ["logistic", "softmax", "mlp"])
-def test_accuracy_is_the_share_of_rows_that_a_plain_loop_tells_right(name: str, tmp_path: Path) -> None:
+def test_accuracy_equals_a_plain_loop_over_the_rows(name: str, tmp_path: Path) -> None:
     surface = small(name, tmp_path, **({"hidden": 4.0} if name == "mlp" else {}))
     x = points_of(surface, 20)
     for lane, accuracy in enumerate(surface.accuracy(x)):
@@ -205,7 +205,7 @@ def test_accuracy_is_the_share_of_rows_that_a_plain_loop_tells_right(name: str, 
         assert accuracy == sum(loss < math.log(2) for loss in losses) / 5  # more likely than not
 
 
-def test_a_softmax_of_two_classes_is_logistic_in_the_difference_of_its_weights() -> None:
+def test_softmax_of_two_classes_is_logistic_in_the_difference_of_weights() -> None:
     two, one = problem("softmax", data="two_moons", l2=0.0), problem("logistic", l2=0.0)
     x = points_of(two)
     np.testing.assert_allclose(two.value(x), one.value(x[1::2] - x[::2]), rtol=1e-14)
@@ -215,8 +215,8 @@ def test_a_softmax_of_two_classes_is_logistic_in_the_difference_of_its_weights()
 
 
 @every_problem
-def test_the_batches_of_an_epoch_have_every_row_once(name: str) -> None:
-    """So the gradients of an epoch, each times its rows, add up to that of all rows."""
+def test_batches_of_an_epoch_contain_every_row_once(name: str) -> None:
+    """The gradients of an epoch, weighted by their numbers of rows, add up to that of all rows."""
     data = "wine" if name == "least_squares" else "two_moons(178)"
     surface = problem(name, data=data, batch_size=50.0, l2=0.01)
     assert surface.batches == 4
@@ -229,7 +229,7 @@ def test_the_batches_of_an_epoch_have_every_row_once(name: str) -> None:
         np.testing.assert_allclose(sum(gradients) / 178, surface.gradient(x), rtol=1e-11, atol=1e-14)
 
 
-def test_a_batch_has_the_gradient_of_its_rows_alone(tmp_path: Path) -> None:
+def test_the_gradient_of_a_batch_is_that_of_its_rows(tmp_path: Path) -> None:
     surface = small("softmax", tmp_path, batch_size=1.0, l2=0.0)
     x = points_of(surface, 1)
     found = {tuple(surface.sampled_gradient(x, k, np.zeros(1, dtype=np.int64), 0)[:, 0].round(12)) for k in range(10)}
@@ -242,7 +242,7 @@ def test_a_batch_has_the_gradient_of_its_rows_alone(tmp_path: Path) -> None:
     assert found == expected
 
 
-def test_orders_differ_between_epochs_replicates_and_seeds_and_depend_on_nothing_else() -> None:
+def test_batches_depend_only_on_epoch_replicate_and_seed() -> None:
     surface = problem("logistic", batch_size=10.0)
     x = np.repeat(points_of(surface, 1), 3, axis=1)
     gradients = {
@@ -256,7 +256,7 @@ def test_orders_differ_between_epochs_replicates_and_seeds_and_depend_on_nothing
     assert again[:, 2].tolist() == gradients[1, 21][:, 1].tolist()
 
 
-def test_the_engine_takes_the_batches_of_the_replicate_for_every_trial() -> None:
+def test_trials_of_a_replicate_share_their_batches() -> None:
     config = {"surface": {"name": "logistic", "batch_size": 30}, "optimizer": "sgd", "iterations": 9, "seed": 4}
     result = momentumlab.run({**config, "lr": [0.1, 1.0], "replicates": 2}, tolerance=None)
     surface = problem("logistic", batch_size=30.0)
@@ -268,7 +268,7 @@ def test_the_engine_takes_the_batches_of_the_replicate_for_every_trial() -> None
         assert result.final_losses[number] == surface.value(x)[0]
 
 
-def test_a_sweep_gives_the_numbers_of_the_recorded_run() -> None:
+def test_a_sweep_agrees_with_the_recorded_run() -> None:
     config = {
         "surface": {"name": "logistic", "batch_size": [0, 30], "l2": [0.0, 0.1]},
         "optimizer": "momentum",
@@ -285,7 +285,7 @@ def test_a_sweep_gives_the_numbers_of_the_recorded_run() -> None:
 # Reports
 
 
-def test_rows_tell_accuracy_and_curvatures_at_the_end() -> None:
+def test_rows_contain_final_accuracy_and_curvatures() -> None:
     result = momentumlab.run(surface="softmax", optimizer="sgd", lr=[0.1, 1.0], iterations=20)
     surface = problem("softmax")
     for row in result.summary():
@@ -299,10 +299,10 @@ def test_rows_tell_accuracy_and_curvatures_at_the_end() -> None:
         assert row["condition_number"] == pytest.approx(curvatures.max() / curvatures.min(), rel=1e-8)
 
 
-def test_what_has_no_accuracy_or_curvature_tells_none() -> None:
+def test_accuracy_and_curvatures_are_omitted_if_undefined() -> None:
     fit = momentumlab.run(surface="least_squares", optimizer="sgd", iterations=3)
     assert "accuracy" not in fit.summary()[0]
-    with pytest.raises(NotImplementedError, match="least_squares tells no classes apart"):
+    with pytest.raises(NotImplementedError, match="least_squares is not a classifier and has no accuracy"):
         problem("least_squares").accuracy(np.zeros((13, 1)))
     digits = momentumlab.run({"surface": {"name": "softmax", "data": "digits"}, "optimizer": "sgd"}, iterations=1)
     (large,) = final_states(digits, [0])
@@ -347,7 +347,7 @@ def test_training_with_batches_of_several_sizes_counts_epochs() -> None:
     assert [np.asarray(line.get_xdata())[-1] for line in panel.get_lines()] == [8, 2]
 
 
-def test_training_of_what_is_no_problem_on_data_is_refused() -> None:
+def test_training_figures_require_a_surface_on_data() -> None:
     with pytest.raises(ValueError, match="ravine is not a loss on data"):
         momentumlab.run(surface="ravine", optimizer="sgd").plot_training()
 

@@ -1,4 +1,4 @@
-"""Surfaces of expressions: hostile input is refused fast, and accepted expressions give exact numbers."""
+"""Surfaces of expressions: hostile input is rejected quickly, and accepted expressions give exact numbers."""
 
 import math
 import pickle
@@ -101,7 +101,7 @@ def test_there_are_enough_hostile_texts() -> None:
 
 
 @pytest.mark.parametrize("number", range(0, len(HOSTILE), 10))
-def test_hostile_text_is_refused_at_once_with_its_column(number: int) -> None:
+def test_hostile_text_is_rejected_quickly_with_its_column(number: int) -> None:
     for text in HOSTILE[number : number + 10]:
         begin = time.process_time()
         error = refusal(text)
@@ -114,7 +114,7 @@ def test_hostile_text_is_refused_at_once_with_its_column(number: int) -> None:
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if len(text) > 100_000], ids=len)
-def test_refusing_a_long_text_takes_no_memory(text: str) -> None:
+def test_long_text_is_rejected_without_much_memory(text: str) -> None:
     tracemalloc.start()
     try:
         refusal(text)
@@ -124,7 +124,7 @@ def test_refusing_a_long_text_takes_no_memory(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text.strip() and text.isprintable() and len(text) < 200])
-def test_no_configuration_lets_a_hostile_text_through(text: str) -> None:
+def test_configurations_reject_hostile_text(text: str) -> None:
     with pytest.raises(ConfigError):
         momentumlab.load({"surface": {"expression": text}, "optimizer": "sgd"})
 
@@ -162,7 +162,7 @@ def test_no_configuration_lets_a_hostile_text_through(text: str) -> None:
         ("007*x", 0, "leading zeros"),
     ],
 )
-def test_a_refusal_names_the_column_and_the_remedy(text: str, position: int, words: str) -> None:
+def test_messages_name_the_column_and_the_remedy(text: str, position: int, words: str) -> None:
     error = refusal(text)
     assert error.position == position
     message, shown, caret = str(error).split("\n")
@@ -173,7 +173,7 @@ def test_a_refusal_names_the_column_and_the_remedy(text: str, position: int, wor
 
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.text(alphabet="xyza019.e+-*/(), sincobqrtmx", max_size=60)))
-def test_no_text_raises_anything_but_the_declared_error(text: str) -> None:
+def test_any_text_raises_only_the_declared_error(text: str) -> None:
     try:
         cls = expression_class(text)
     except ExpressionError:
@@ -218,7 +218,7 @@ TOO_LARGE = [
 
 
 def prepared(text: str) -> float:
-    """Seconds of processor time until everything about an expression is known; refused ones take a moment."""
+    """Return the processor time, in seconds, until all programs and points of an expression are computed."""
     begin = time.process_time()
     try:
         cls = expression_class(text)
@@ -241,12 +241,12 @@ def test_the_largest_accepted_expressions_are_ready_in_two_seconds(text: str) ->
 
 
 @pytest.mark.parametrize("text", TOO_LARGE, ids=range(len(TOO_LARGE)))
-def test_expressions_with_larger_hessians_are_refused(text: str) -> None:
+def test_expressions_with_larger_hessians_are_rejected(text: str) -> None:
     assert "too large for its" in str(refusal(text))
 
 
 def larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Expressions of many operands and of nested ones, which make derivatives grow."""
+    """Expressions with many or nested operands, whose derivatives are large."""
     several = st.lists(inner, min_size=2, max_size=8)
     return st.one_of(
         st.tuples(st.sampled_from(["+", "-", "*", "/"]), several).map(lambda drawn: f"({drawn[0].join(drawn[1])})"),
@@ -308,12 +308,12 @@ def leaves() -> st.SearchStrategy[Made]:
 
 
 def defined(value: Any) -> Any:
-    """A number, or none where only complex numbers would do."""
+    """Return a number, or ``None`` if it is not real."""
     return mpmath.nan if isinstance(value, mpmath.mpc) else value
 
 
 def missing(*values: Any) -> bool:
-    """Whether one of the numbers is none: then min and max have none, too."""
+    """Return whether one of the numbers is undefined; then min and max are undefined too."""
     return any(mpmath.isnan(value) for value in values)
 
 
@@ -358,7 +358,7 @@ def real(value: Any) -> bool:
 
 @settings(max_examples=150, deadline=None)
 @given(made=st.recursive(leaves(), grown, max_leaves=7), seed=st.integers(0, 10**6))
-def test_value_and_gradient_are_those_of_high_precision(made: Made, seed: int) -> None:
+def test_value_and_gradient_agree_with_high_precision(made: Made, seed: int) -> None:
     text, oracle = made
     try:
         cls = expression_class(f"{text} + 0*x + 0*y on -3..3 by -3..3")
@@ -465,7 +465,7 @@ def test_lanes_are_independent_and_calls_are_pure(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "name"), EQUIVALENTS)
-def test_the_surfaces_of_the_catalogue_can_be_written_down(text: str, name: str) -> None:
+def test_expressions_agree_with_built_in_surfaces(text: str, name: str) -> None:
     ours, theirs = SURFACES[text](), SURFACES[name]()
     low, high = np.array(theirs.window(ours.default_dimension)).T[:, :, np.newaxis]
     x = low + RNG.uniform(size=(len(low), 500)) * (high - low)
@@ -476,7 +476,7 @@ def test_the_surfaces_of_the_catalogue_can_be_written_down(text: str, name: str)
 
 
 @pytest.mark.parametrize(("text", "name"), EQUIVALENTS)
-def test_all_known_critical_points_are_found_and_nothing_else(text: str, name: str) -> None:
+def test_exactly_the_known_critical_points_are_found(text: str, name: str) -> None:
     ours, theirs = SURFACES[f"{text} on {'-6..6 by -6..6' if name != 'parabola' else '-6..6'}"](), SURFACES[name]()
     dim = ours.default_dimension
     found = ours.critical_points(dim)
@@ -490,7 +490,7 @@ def test_all_known_critical_points_are_found_and_nothing_else(text: str, name: s
 
 
 @pytest.mark.parametrize("text", VARIOUS)
-def test_points_that_are_told_are_critical_and_of_their_kind(text: str) -> None:
+def test_listed_points_are_critical_and_of_their_kind(text: str) -> None:
     surface = surface_of(text)
     dim = surface.default_dimension
     for critical in surface.critical_points(dim):
@@ -525,15 +525,15 @@ def test_points_that_are_told_are_critical_and_of_their_kind(text: str) -> None:
         ("exp(-x)", [], ""),
     ],
 )
-def test_kinks_floors_and_flat_points_are_called_what_they_are(text: str, points: list[Any], kind: str) -> None:
+def test_kinks_flat_floors_and_flat_points_are_classified(text: str, points: list[Any], kind: str) -> None:
     surface = SURFACES[text]()
     found = surface.critical_points(surface.default_dimension)
     assert [pytest.approx(each.point, abs=1e-4) for each in found] == points
     assert not kind or found[0].kind.value == kind
 
 
-def test_only_quadratics_have_a_minimum_that_is_called_global() -> None:
-    """A lower valley may lie outside the window, as for x**4/4 + x**3/3 − x**2 seen from the right."""
+def test_only_minima_of_quadratics_are_global() -> None:
+    """A lower minimum may lie outside the window, as for x**4/4 + x**3/3 − x**2 in a window of positive x."""
     (right,) = expression_class("x**4/4 + x**3/3 - x**2 on 0.5..3")().critical_points(1)
     left, *others = expression_class("x**4/4 + x**3/3 - x**2")().critical_points(1)
     assert right.point == pytest.approx((1.0,))
@@ -552,7 +552,7 @@ def test_a_minimum_above_the_rest_of_the_window_is_not_called_the_lowest(text: s
     assert "minimum" not in cls().offers(cls.dimension or 0) or text.startswith("exp")
 
 
-def test_the_name_of_an_expression_is_one_for_all_spellings() -> None:
+def test_all_spellings_have_one_canonical_name() -> None:
     assert expression_class("x^2".replace("^", "**")) is expression_class(" (x)**(2) ") is expression_class("+x**2.0")
     assert expression_class("x*y/2 - -x").name == "x*y/2 - -x"
     assert expression_class("(x*y)/(2)-(-(x))") is expression_class("x*y/2 - -x")
@@ -572,7 +572,7 @@ def settings_of(text: str) -> dict[str, Any]:
     return {"surface": {"expression": text}, "optimizer": "momentum", "lr": 0.01, "iterations": 20}
 
 
-def test_limits_are_where_they_are_said_to_be() -> None:
+def test_limits_are_exact() -> None:
     assert parse("(" * MAX_DEPTH + "x" + ")" * MAX_DEPTH).variables == ("x",)
     assert parse("x" + " " * (MAX_LENGTH - 1)).variables == ("x",)
     assert parse("x**100").variables == ("x",)
@@ -590,7 +590,7 @@ def test_a_run_on_an_expression_is_the_run_on_the_surface(text: str, name: str) 
     np.testing.assert_allclose(ours.positions, theirs.positions, rtol=1e-9, atol=1e-11)
 
 
-def test_constants_are_axes_lane_by_lane() -> None:
+def test_constants_can_be_axes() -> None:
     both = momentumlab.run(
         {
             "surface": {"expression": "a*x**2 + b*y**2", "a": 0.0625, "b": [1, 9]},
@@ -618,7 +618,7 @@ def test_constants_are_axes_lane_by_lane() -> None:
         ({"expression": ["x"]}, "write it as text"),
         ({"expression": "x**2", "view": [[1, -1]]}, "from low to high"),
         ({"expression": "x**2", "view": [[1, 2, 3]]}, "from low to high"),
-        ({"expression": "x**2", "view": "wide"}, "an interval for each variable"),
+        ({"expression": "x**2", "view": "wide"}, "an interval per variable"),
         ({"expression": "x**2", "view": [[-1, 1], [-1, 1]]}, "a view of 2 intervals for 1 variable at column 9"),
         ({"expression": "x^2"}, "x**2"),
         ({"expression": "ravine"}, "no variable at column 1: a surface needs x, y, z"),
@@ -626,7 +626,7 @@ def test_constants_are_axes_lane_by_lane() -> None:
         ("ravin", "did you mean 'ravine'"),
     ],
 )
-def test_what_is_wrong_with_an_expression_in_a_configuration_is_said(surface: Any, words: str) -> None:
+def test_messages_about_expressions_in_configurations(surface: Any, words: str) -> None:
     with pytest.raises(ConfigError) as refused:
         momentumlab.load({"surface": surface, "optimizer": "sgd"})
     assert words in str(refused.value)
@@ -647,7 +647,7 @@ def test_what_is_wrong_with_an_expression_in_a_configuration_is_said(surface: An
     ],
 )
 @pytest.mark.parametrize("start", [None, "random(3)", "grid"])
-def test_an_experiment_as_written_gives_the_same_numbers_again(surface: Any, start: str | None) -> None:
+def test_a_written_experiment_gives_the_same_numbers(surface: Any, start: str | None) -> None:
     from momentumlab.config import to_yaml
     from momentumlab.config.load import load_experiment
     from momentumlab.config.resolve import resolve
@@ -664,7 +664,7 @@ def test_an_experiment_as_written_gives_the_same_numbers_again(surface: Any, sta
     assert first.positions.tobytes() == second.positions.tobytes()
 
 
-def test_the_view_is_where_starts_are_drawn_from() -> None:
+def test_random_starts_are_drawn_from_the_view() -> None:
     result = momentumlab.run(
         {
             "surface": {"expression": "x**2 + y**2", "view": [[1, 2], [-4, -3]]},
@@ -676,7 +676,7 @@ def test_the_view_is_where_starts_are_drawn_from() -> None:
     assert result.experiment.first_surface.critical_points(2) == (), "the minimum lies outside of it"
 
 
-def test_what_is_not_defined_diverges_without_a_warning() -> None:
+def test_undefined_losses_diverge_without_a_warning() -> None:
     result = momentumlab.run({"surface": "log(x) + 1/x", "optimizer": "sgd", "lr": 10.0, "start": [[2.0], [-1.0]]})
     assert [status.label for status in result.status] == ["diverged", "diverged"]
     result.plot_trajectories().canvas.draw()
@@ -695,7 +695,7 @@ def test_a_found_minimum_is_not_called_known() -> None:
     assert panel.get_ylabel() == "loss above the found minimum"
 
 
-def test_where_constants_differ_no_minimum_counts_for_all_trials() -> None:
+def test_trials_with_different_constants_share_no_minimum() -> None:
     surface = {"expression": "(x - a)**2 + y**4 + a", "a": [0, 1]}
     experiment = momentumlab.load({"surface": surface, "optimizer": "sgd", "start": "grid(3, 3)"})
     assert experiment.shared_minima == ()
@@ -707,7 +707,7 @@ def test_where_constants_differ_no_minimum_counts_for_all_trials() -> None:
     assert len(single.shared_minima) == 1
 
 
-def test_methods_that_need_a_minimum_use_the_lowest_found_unless_a_parameter_can_move_it() -> None:
+def test_methods_that_need_a_minimum_use_the_lowest_found_if_no_parameter_changes_it() -> None:
     momentumlab.load({"surface": "(x - 1)**2 + y**4", "optimizer": "polyak_step"})
     for surface in ("x**3 - 3*x + y**2", {"expression": "(x - a)**2 + y**4", "a": 1}):
         with pytest.raises(ConfigError, match="a known global minimum"):
@@ -715,7 +715,7 @@ def test_methods_that_need_a_minimum_use_the_lowest_found_unless_a_parameter_can
     assert momentumlab.run({"surface": "x**2 + 3*y**2", "optimizer": "newton"}).final_losses[0] < 1e-30
 
 
-def test_classes_travel_to_other_processes_by_their_names() -> None:
+def test_classes_are_pickled_by_name() -> None:
     experiment = momentumlab.load({**settings_of("a*x**2 + y**2"), "surface": {"expression": "a*x**2 + y**2", "a": 2}})
     assert pickle.loads(pickle.dumps(experiment)) == experiment
 
@@ -783,7 +783,7 @@ def test_commands_take_expressions(arguments: list[str], command: Command) -> No
     ],
     ids=" ".join,
 )
-def test_mistakes_end_with_code_2_and_no_traceback(arguments: list[str], command: Command) -> None:
+def test_errors_exit_with_code_2_and_no_traceback(arguments: list[str], command: Command) -> None:
     done = command(*arguments)
     assert done.returncode == 2
     assert done.stderr

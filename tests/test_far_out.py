@@ -1,4 +1,4 @@
-"""Runs that go, or start, where arithmetic ends: a result, figures and files all the same, and not a warning."""
+"""Runs that start at or reach extreme numbers have results, figures and files without warnings."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ FAR_OUT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("experiment", [pytest.param(value, id=name) for name, value in FAR_OUT.items()])
-def test_extremes_end_in_a_complete_run_folder(experiment: dict[str, Any], tmp_path: Path) -> None:
+def test_extreme_numbers_give_a_complete_run_folder(experiment: dict[str, Any], tmp_path: Path) -> None:
     result = momentumlab.run({**experiment, "iterations": 20}, out=tmp_path)
     assert result.run_folder is not None
     assert (result.run_folder / "result.json").is_file()
@@ -41,7 +41,7 @@ sizes = st.floats(-1e300, 1e300) | st.floats(-10, 10)
     start=st.tuples(sizes, sizes),
     lr=st.floats(0, 1e300) | st.floats(0, 1),
 )
-def test_anything_can_be_drawn(surface: str, optimizer: str, start: tuple[float, float], lr: float) -> None:
+def test_any_result_can_be_drawn(surface: str, optimizer: str, start: tuple[float, float], lr: float) -> None:
     result = momentumlab.run(
         {"surface": surface, "optimizer": optimizer, "lr": lr, "start": list(start), "iterations": 5}
     )

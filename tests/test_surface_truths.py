@@ -1,4 +1,4 @@
-"""What surfaces say of themselves, against SymPy, mpmath and SciPy, from formulas that were written a second time."""
+"""Surfaces compared with SymPy, mpmath and SciPy, by formulas written independently."""
 
 import functools
 import itertools
@@ -18,12 +18,13 @@ from momentumlab.plan import make_plan
 from momentumlab.registry import Array
 from momentumlab.report.prediction_table import explanation, predictions
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface, Tag
+from momentumlab.surfaces.quadratics import Quadratic
 from tests.formulas import FORMULAS
 from tests.test_surfaces import points_of
 
 DIGITS = 50
 BEYOND = 0.1
-"""How far outside the view a search may go, as a share of its width."""
+"""Distance outside the view window that a search may reach, relative to its width."""
 
 FAR = 1e4
 
@@ -71,7 +72,7 @@ oracle = functools.cache(Oracle)
 
 
 @every_case
-def test_value_gradient_and_hessian_are_those_that_sympy_derives(name: str, dim: int) -> None:
+def test_value_gradient_and_hessian_agree_with_sympy(name: str, dim: int) -> None:
     surface = SURFACES[name]()
     x = points_of(surface, dim, 7)
     value, gradient, hessian = surface.value(x), surface.gradient(x), surface.hessian(x)
@@ -143,7 +144,7 @@ def assert_tip_of_a_cone(truth: Oracle, critical: CriticalPoint) -> None:
 
 
 @every_case
-def test_a_search_from_many_starts_finds_nothing_below_the_global_minimum(name: str, dim: int) -> None:
+def test_searches_find_nothing_below_the_global_minimum(name: str, dim: int) -> None:
     surface = SURFACES[name]()
     lowest = [point.loss for point in surface.minima(dim) if point.kind is CriticalKind.GLOBAL_MINIMUM]
     if not lowest:
@@ -187,7 +188,7 @@ def test_no_warning_and_no_nan_within_the_view_and_far_around_it(name: str) -> N
             assert not np.isnan(surface.hessian(x)).any()
 
 
-def test_logarithms_of_sums_of_exponentials_are_right_where_exponentials_overflow() -> None:
+def test_log_sums_of_exponentials_do_not_overflow() -> None:
     far = np.array([[1e3, -1e3, 1e300, -1e300]])
     logistic, edges = SURFACES["logistic_bowl"](), SURFACES["log_sum_exp"]()
     with np.errstate(over="raise", invalid="raise"):
@@ -198,11 +199,11 @@ def test_logarithms_of_sums_of_exponentials_are_right_where_exponentials_overflo
         assert edges.gradient(flat).tolist() == [[1.0, -1.0, 1.0, -1.0], [0.0] * 4]
 
 
-# Tags: each is measured, and is there exactly where the measure says so.
+# Tags: each one is measured.
 
 
 def worst_condition(surface: Surface, dim: int) -> float:
-    """The largest ratio of curvatures at a global minimum; infinite where one of them is zero."""
+    """Return the largest condition number at a global minimum; infinite if a curvature is zero."""
     ratios = [0.0]
     for point in surface.minima(dim):
         hessian = surface.hessian(column(point))[:, :, 0]
@@ -217,7 +218,7 @@ def is_constant(surface: Surface, dim: int) -> bool:
     return bool(np.ptp(hessian, axis=2).max() <= 1e-12 * np.abs(hessian).max())
 
 
-def curves_down_nowhere(surface: Surface, dim: int) -> bool:
+def is_convex(surface: Surface, dim: int) -> bool:
     curvatures = np.linalg.eigvalsh(np.moveaxis(surface.hessian(points_of(surface, dim, 5000)), 2, 0))
     return bool(curvatures.min() >= -1e-12 * curvatures.max())
 
@@ -230,15 +231,15 @@ def lists_a_saddle(surface: Surface, dim: int) -> bool:
     return any(point.kind is CriticalKind.SADDLE for point in surface.critical_points(dim))
 
 
-def falls_without_end(surface: Surface, dim: int) -> bool:
-    """Whether the loss at a great distance is below zero by more than the distance's hundredth, some way or other."""
+def is_unbounded(surface: Surface, dim: int) -> bool:
+    """Return whether the loss far out is negative, by more than a hundredth of the distance, in some direction."""
     angles = np.linspace(0, 2 * np.pi, 721)
     circle = np.stack([np.cos(angles), np.sin(angles)]) if dim == 2 else np.array([[-1.0, 1.0]])
     return bool(surface.value(FAR * circle).min() < -FAR / 100)
 
 
 def has_a_kink(surface: Surface, dim: int) -> bool:
-    """Whether the Hessian jumps, or knows no bound, along a line: bisect the interval in which it changes most."""
+    """Return whether the Hessian is discontinuous along a line, by bisection of its largest change."""
     low, high = (np.array(surface.window(dim)) * 0.9 + 0.0).T
     left, right = np.linspace(low, high, 2001).T[:, :-1], np.linspace(low, high, 2001).T[:, 1:]
 
@@ -256,21 +257,30 @@ def has_a_kink(surface: Surface, dim: int) -> bool:
 
 MEASURES = {
     Tag.QUADRATIC: is_constant,
-    Tag.CONVEX: curves_down_nowhere,
+    Tag.CONVEX: is_convex,
     Tag.ILL_CONDITIONED: lambda surface, dim: 100 <= worst_condition(surface, dim) < np.inf,
     Tag.FLAT_MINIMUM: lambda surface, dim: worst_condition(surface, dim) == np.inf,
     Tag.MULTIMODAL: has_several_minima,
     Tag.SADDLE: lists_a_saddle,
-    Tag.UNBOUNDED: falls_without_end,
+    Tag.UNBOUNDED: is_unbounded,
     Tag.KINK: has_a_kink,
 }
 
 
 @pytest.mark.parametrize("tag", MEASURES)
 @every_name
-def test_a_tag_is_there_exactly_where_it_is_true(name: str, tag: Tag) -> None:
+def test_tags_agree_with_measurements(name: str, tag: Tag) -> None:
     surface = SURFACES[name]()
-    assert MEASURES[tag](surface, surface.default_dimension) == (tag in surface.tags)
+    assert MEASURES[tag](surface, surface.default_dimension) == (tag in surface.tags) == (tag in surface.instance_tags)
+
+
+@pytest.mark.parametrize("tag", MEASURES)
+@pytest.mark.parametrize(
+    "eigenvalues", [(1.0,), (-1.0,), (1.0, 2.0), (1.0, 100.0), (-1.0, 2.0), (-1.0, -2.0), (0.0, 1.0)], ids=str
+)
+def test_tags_of_a_quadratic_follow_its_eigenvalues(eigenvalues: tuple[float, ...], tag: Tag) -> None:
+    surface = Quadratic(eigenvalues=eigenvalues, rotation=0.0)
+    assert MEASURES[tag](surface, len(eigenvalues)) == (tag in surface.instance_tags)
 
 
 @every_name
@@ -283,7 +293,7 @@ def test_a_ravine_is_ill_conditioned_and_a_plateau_is_flat(name: str) -> None:
     assert (np.quantile(slopes, 1 / 4) < 1e-2 * slopes.max()) >= (Tag.PLATEAU in surface.tags)
 
 
-def test_every_tag_is_used_and_says_what_it_means() -> None:
+def test_every_tag_is_used_and_has_a_meaning() -> None:
     assert set().union(*(cls.tags for cls in SURFACES.values())) == set(Tag)
     assert all(isinstance(tag, Tag) for cls in SURFACES.values() for tag in cls.tags)
     assert all(tag.meaning for tag in Tag)
@@ -295,7 +305,7 @@ def test_every_tag_is_used_and_says_what_it_means() -> None:
     ends=st.lists(st.floats(-50, 50), min_size=4, max_size=4),
     share=st.floats(0, 1),
 )
-def test_between_two_points_a_convex_surface_is_below_the_chord(name: str, ends: list[float], share: float) -> None:
+def test_convex_surfaces_are_below_their_chords(name: str, ends: list[float], share: float) -> None:
     surface = SURFACES[name]()
     dim = surface.default_dimension
     a, b = np.array(ends[:dim])[:, np.newaxis], np.array(ends[-dim:])[:, np.newaxis]
@@ -366,7 +376,7 @@ def test_the_lowest_minimum_is_known_lane_by_lane() -> None:
 
 
 @every_name
-def test_theory_has_a_word_for_every_surface(name: str) -> None:
+def test_theory_describes_every_surface(name: str) -> None:
     plan = make_plan(momentumlab.load({"surface": name, "optimizer": "sgd", "lr": 0.01}))
     said = predictions(plan, 0)
     assert len(said) == len(SURFACES[name]().critical_points(plan.dimension))

@@ -1,4 +1,4 @@
-"""What every surface promises. A new surface in the catalogue is tested by all of this with nothing to add here."""
+"""Contract of every surface. New surfaces in the registry are tested without changes here."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +17,12 @@ RNG = np.random.default_rng(20261120)
 
 
 def other_than(default: float) -> float:
-    """Another value of a parameter; whole where the default is large enough to count something."""
+    """Return another value of a parameter; an integer if the default is large enough to be a count."""
     return 1.7 * default if default < 5 else float(round(1.7 * default))
 
 
 def variants() -> Iterator[tuple[str, Surface, int]]:
-    """Every surface with its defaults, with every parameter off its default, and in several dimensions."""
+    """Yield every surface with its defaults, with other parameters, and in several dimensions."""
     for name, cls in SURFACES.items():
         surface = cls()
         yield name, surface, surface.default_dimension
@@ -45,7 +45,7 @@ every_surface = pytest.mark.parametrize(
 def points_of(surface: Surface, dim: int, count: int | None = None) -> Array:
     count = count or (40 if dim < 20 else 8)
     low, high = np.array(surface.window(dim)).T
-    # Always the same, whichever tests have run before.
+    # The same points, whichever tests have run before.
     return np.random.default_rng([20261120, dim, count]).uniform(low, high, size=(count, dim)).T
 
 
@@ -85,7 +85,7 @@ def test_critical_points_have_no_gradient_and_the_stated_loss_and_kind(surface: 
         scale = np.abs(eigenvalues).max()
         assert np.abs(surface.gradient(x)).max() <= 1e-13 * scale
         assert surface.value(x)[0] == pytest.approx(critical.loss, rel=1e-14, abs=1e-25)
-        if np.abs(eigenvalues).min() <= 1e-9 * scale:  # curvatures alone do not decide
+        if np.abs(eigenvalues).min() <= 1e-9 * scale:  # curvatures do not determine the kind
             assert_kind_by_the_losses_around(surface, critical)
         elif critical.kind.is_minimum:
             assert eigenvalues.min() > 0
@@ -104,17 +104,16 @@ def assert_kind_by_the_losses_around(surface: Surface, critical: CriticalPoint) 
 
 
 @every_surface
-def test_nothing_in_the_window_lies_below_a_global_minimum(surface: Surface, dim: int) -> None:
+def test_no_loss_in_the_window_is_below_the_global_minimum(surface: Surface, dim: int) -> None:
     lowest = [point.loss for point in surface.minima(dim) if point.kind is CriticalKind.GLOBAL_MINIMUM]
     if lowest:
         assert surface.value(points_of(surface, dim, 20_000)).min() >= lowest[0]
 
 
 def descended(surface: Surface, x: Array) -> Array:
-    """The minima within the window that a descent from many points finds, ``(dim, found)``.
+    """Return the minima in the window that a descent from many points finds, ``(dim, found)``.
 
-    Newton's method with the sizes of the curvatures in their place, so that it always descends, and with steps of at
-    most a fiftieth of the window.
+    The descent is Newton's method with absolute curvatures and steps of at most a fiftieth of the window.
     """
     low, high = np.array(surface.window(len(x)))[:, :, np.newaxis].transpose(1, 0, 2)
     longest = 0.02 * (high - low)
@@ -129,7 +128,7 @@ def descended(surface: Surface, x: Array) -> Array:
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SURFACES.items() if cls.is_formula])
-def test_a_descent_from_many_starts_finds_the_minima_that_are_listed_and_no_other(name: str) -> None:
+def test_descents_from_many_starts_find_exactly_the_listed_minima(name: str) -> None:
     surface = SURFACES[name]()
     dim = surface.default_dimension
     found = descended(surface, points_of(surface, dim, 300))
@@ -162,7 +161,7 @@ def test_value_and_gradient_are_pure(surface: Surface, dim: int) -> None:
 
 
 @pytest.mark.parametrize("name", SURFACES)
-def test_a_surface_says_all_that_people_need(name: str) -> None:
+def test_surfaces_are_completely_declared(name: str) -> None:
     cls = SURFACES[name]
     surface = cls()
     dim = surface.default_dimension

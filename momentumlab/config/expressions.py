@@ -1,4 +1,4 @@
-"""Surfaces that are given as ``{expression: …, view: …}``: how that is read, and how it is written."""
+"""Read and write surfaces of the form ``{expression: …, view: …}``."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,12 +9,12 @@ from momentumlab.surfaces import SURFACES
 
 
 def by_name(node: ConfigNode) -> ConfigNode:
-    """What a configuration says of a surface, with a name in place of ``expression`` and ``view``.
+    """Return the node of a surface with a name in place of ``expression`` and ``view``.
 
     Raises
     ------
     ConfigError
-        If there is a name beside the expression, or the view is no window.
+        If both a name and an expression are given, or the view is invalid.
     """
     if not isinstance(node.value, dict):
         return node
@@ -28,16 +28,16 @@ def by_name(node: ConfigNode) -> ConfigNode:
     text = named.value
     if not isinstance(text, str) or not text.strip():
         remedy = 'write it as text, such as "x**2/16 + 9*y**2"'
-        raise ConfigError([named.problem(f"{remedy}; a number alone has no variable" if text else remedy)])
+        raise ConfigError([named.problem(f"{remedy}; a number has no variable" if text else remedy)])
     if expression is not None and not SURFACES.is_expression(text):
-        text = f"({text})"  # a name alone would be looked up in the catalogue
+        text = f"({text})"  # a name without brackets would be looked up in the registry
     if view is not None:
         text = f"{text.partition(' on ')[0]} on {' by '.join(_interval(item, view) for item in _intervals(view))}"
     return replace(node, value={"name": replace(named, value=text), **given})
 
 
 def spelled(name: str) -> dict[str, Any]:
-    """How a configuration chooses the surface of that name."""
+    """Return the configuration of the surface with this name."""
     if name in SURFACES or not SURFACES.is_expression(name):
         return {"name": name}
     from momentumlab.surfaces.expressions import expression_class
@@ -48,7 +48,7 @@ def spelled(name: str) -> dict[str, Any]:
 
 
 def missing(name: str, lacking: list[str]) -> str:
-    """What to say where constants of an expression have no value."""
+    """Return the message for constants of an expression that have no value."""
     names = " and ".join(lacking)
     product = next((word for word in lacking if len(word) > 1 and set(word) <= set("xyz")), "")
     hint = f"; a product is written {'*'.join(product)}" if product else ""
@@ -63,12 +63,12 @@ def _is_expression(node: ConfigNode) -> bool:
 
 
 def _intervals(view: ConfigNode) -> list[ConfigNode]:
-    """The interval of each coordinate; in one dimension it may stand alone."""
+    """Return the interval of each coordinate; in one dimension the outer brackets are optional."""
     items = view.value if isinstance(view.value, list) else []
     if len(items) == 2 and not any(isinstance(item.value, list) for item in items):
         return [view]
     if not items:
-        raise ConfigError([view.problem("a view is an interval for each variable: [[-2, 2], [-1, 1]]")])
+        raise ConfigError([view.problem("a view is an interval per variable, such as [[-2, 2], [-1, 1]]")])
     return list(items)
 
 

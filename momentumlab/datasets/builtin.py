@@ -20,7 +20,7 @@ MAX_ROWS = 10**6
 
 
 class DataSet(NamedCall, ABC):
-    """A data set that comes with the package."""
+    """A built-in data set."""
 
     source: ClassVar[str]
 
@@ -69,7 +69,7 @@ class TwoMoons(DataSet):
 
 
 class BundledTable(DataSet):
-    """A table that comes with the package.
+    """A bundled table.
 
     Attributes
     ----------

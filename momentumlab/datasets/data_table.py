@@ -1,4 +1,4 @@
-"""Data files to tables of columns: CSV here, NPZ in `npz_files`. Errors name the line."""
+"""Read data files into tables: CSV here, NPZ in `npz_files`. Messages name the line."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ from momentumlab.errors import ConfigError, Problem, os_reason, printable
 from momentumlab.registry import Array
 
 MOST_BYTES = 2**28
-"""The largest file, and the largest table in memory: 256 MiB."""
+"""Size limit of a file and of a table in memory: 256 MiB."""
 
 MOST_PROBLEMS = 10
-"""Most problems of one file that are reported."""
+"""Number of problems reported per file."""
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -37,13 +37,13 @@ class DataTable:
     Attributes
     ----------
     place
-        What the table is called in messages: the path of its file.
+        Name of the table in messages: the path of its file.
     columns
-        Numbers ``(rows,)``, or words ``(rows,)`` as they are written in a file of text.
+        Numbers ``(rows,)``, or words ``(rows,)`` as written in a text file.
     lines
-        The line of each row in a file of text, ``(rows,)``; none if it is no text.
+        Line of each row in a text file, ``(rows,)``; ``None`` for other files.
     target
-        The column that is the target unless a person says otherwise.
+        The default target column.
     """
 
     place: str
@@ -53,15 +53,15 @@ class DataTable:
 
     @property
     def rows(self) -> int:
-        """The number of rows."""
+        """Number of rows."""
         return len(next(iter(self.columns.values())))
 
     def place_of(self, row: int) -> str:
-        """Where a row stands."""
+        """Return the file and line of a row, for messages."""
         return f"{self.place}:{self.lines[row]}" if self.lines is not None else f"{self.place}: row {row}"
 
     def numbers(self, name: str, problems: list[Problem]) -> Array:
-        """A column as finite numbers; what is none becomes a problem at its row."""
+        """Return a column as finite numbers; other values are added to ``problems``."""
         column = self.columns[name]
         if column.dtype.kind != "U":
             numbers: Array = column.astype(np.float64)
@@ -91,12 +91,12 @@ def complaint(word: str) -> str:
 
 
 def bad_file(place: str, message: str) -> ConfigError:
-    """The error of a file with a single problem."""
+    """Return the error of a file with a single problem."""
     return ConfigError([Problem(place=printable(place), message=printable(message))])
 
 
 def raise_any(problems: Sequence[Problem], place: str) -> None:
-    """Raise an error if there are problems: the first ones, and the number of the others."""
+    """Raise an error if there are problems, with the first ones and the number of the others."""
     if not problems:
         return
     told = list(problems[:MOST_PROBLEMS])
@@ -106,13 +106,12 @@ def raise_any(problems: Sequence[Problem], place: str) -> None:
 
 
 def read(path: str) -> DataTable:
-    """Read a file of data.
+    """Read a data file.
 
     Raises
     ------
     ConfigError
-        If it cannot be read, is too large, or is no table. A file that is not there has the place ``data``: it is the
-        setting that is wrong.
+        If it cannot be read, is too large, or is not a table. The place of a missing file is the setting ``data``.
     """
     content = _content(path)
     if content.startswith(b"PK"):
@@ -120,14 +119,14 @@ def read(path: str) -> DataTable:
 
         return parse_npz(content, path)
     if content.startswith(b"\x93NUMPY"):
-        raise bad_file(path, "a single array has no columns: save it by np.savez(path, X=features, y=target)")
+        raise bad_file(path, "an NPY file has no named columns: use np.savez(path, X=features, y=target)")
     return parse_csv(_text(content, path), path)
 
 
 def _content(path: str) -> bytes:
     try:
         status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for its writer
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would block
             raise bad_file("data", f"{path} is not a regular file")
         if status.st_size > MOST_BYTES:
             raise bad_file(path, f"{status.st_size:,} bytes are more than the limit of {MOST_BYTES:,}")
@@ -144,7 +143,7 @@ def _content(path: str) -> bytes:
 
 def _text(content: bytes, path: str) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise bad_file(f"{path}:1", "this is UTF-16: save it as UTF-8")
+        raise bad_file(f"{path}:1", "the file is UTF-16: save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -153,12 +152,12 @@ def _text(content: bytes, path: str) -> str:
 
 
 def parse_csv(text: str, place: str) -> DataTable:
-    """Read a table with a line of names first; its separator is the one that makes most columns of these.
+    """Read a table whose first line names the columns. The separator is detected from that line.
 
     Raises
     ------
     ConfigError
-        With up to `MOST_PROBLEMS` of the lines that are no rows.
+        If a line has the wrong number of values; with up to `MOST_PROBLEMS` such lines.
     """
     separator = _separator(text, place)
     lines, rows, problems = [], [], []
@@ -176,7 +175,7 @@ def parse_csv(text: str, place: str) -> DataTable:
         rows.append([word.strip() for word in row])
     raise_any(problems, place)
     if not rows:
-        raise bad_file(place, "there are names of columns, but no rows")
+        raise bad_file(place, "the file has column names but no rows")
     longest = max(len(word) for row in rows for word in row)
     if 4 * longest * len(rows) > MOST_BYTES:
         raise bad_file(place, f"a value of {longest:,} characters is too long")
@@ -187,12 +186,12 @@ def parse_csv(text: str, place: str) -> DataTable:
 
 
 def _separator(text: str, place: str) -> str:
-    """The separator that makes most columns of the first line."""
+    """Return the separator that splits the first line into the most columns."""
     return max(SEPARATORS, key=lambda separator: len(next(_numbered(text, separator, place))[1]))
 
 
 def _numbered(text: str, separator: str, place: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the line on which it ends."""
+    """Yield the nonblank rows, each with the number of its last line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
     while True:
         begun = reader.line_num + 1
@@ -208,9 +207,9 @@ def _numbered(text: str, separator: str, place: str) -> Iterator[tuple[int, list
 
 
 def _check_names(names: list[str], place: str) -> None:
-    """The first line must name the columns, each in its own way."""
+    """Check that the first line has a unique name for each column."""
     if all(NUMBER.fullmatch(name) for name in names):
-        raise bad_file(place, "the first line must have the names of the columns, but these are numbers")
+        raise bad_file(place, "the first line must name the columns, but has only numbers")
     problems = []
     for i, name in enumerate(names):
         if not name:
@@ -219,5 +218,5 @@ def _check_names(names: list[str], place: str) -> None:
             problems.append(Problem(place=place, message=f"two columns are called '{name}'"))
     if len(names) == 1:
         separators = " or ".join(SEPARATORS.values())
-        problems.append(Problem(place=place, message=f"there is one column; columns are separated by {separators}"))
+        problems.append(Problem(place=place, message=f"only one column; separate columns by {separators}"))
     raise_any(problems, place)

@@ -1,4 +1,4 @@
-"""Design matrices: features and targets selected from a table, and checked."""
+"""Design matrices: select and validate the features and the target of a table."""
 
 import functools
 from dataclasses import dataclass
@@ -14,24 +14,23 @@ from momentumlab.registry import Array, did_you_mean
 MOST_CLASSES = 1000
 
 CONSTANT = 1e-13
-"""A column that varies by no more than this share of its size is constant but for rounding."""
+"""Standard deviation relative to the largest value below which a column counts as constant."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DesignMatrix:
-    """A problem's data.
+    """Features and targets.
 
     Attributes
     ----------
     features
-        ``(rows, features)``; the last column is ones where there is an intercept.
+        ``(rows, features)``; with an intercept, the last column is ones.
     targets
-        Numbers ``(rows, 1)``; of two classes 0 and 1, too, and of more (or where so asked) a column for each class,
-        which has a one in its rows.
+        Numbers, ``(rows, 1)``; for ``two`` classes 0 and 1, ``(rows, 1)``; otherwise one-hot, ``(rows, classes)``.
     names
-        Of the features.
+        Names of the features.
     classes
-        The labels, in the order of their columns; none where the target is a number.
+        Class labels in the order of their codes; empty if the target is numeric.
     """
 
     features: Array
@@ -41,7 +40,7 @@ class DesignMatrix:
 
     @property
     def rows(self) -> int:
-        """The number of rows."""
+        """Number of rows."""
         return len(self.features)
 
 
@@ -52,11 +51,11 @@ class DesignOptions:
     Attributes
     ----------
     data
-        A set of the package, or the path of a file.
+        A built-in data set, or the path of a file.
     target
-        The target column; empty for the default of the data set, in a file the last column.
+        The target column; empty for the default of the data set or file.
     ignore
-        Columns to leave out, separated by commas.
+        Columns to ignore, separated by commas.
     standardise
         Whether to scale each feature to mean 0 and variance 1.
     intercept
@@ -79,12 +78,11 @@ def design_matrix(options: DesignOptions) -> DesignMatrix:
     Raises
     ------
     ConfigError
-        With everything that is wrong. A problem with a setting has the setting's name for its place, one with the file
-        its path and line.
+        With all problems. The place is the name of a setting, or the path and line of the file.
     """
     try:
         status = None if builtin.is_built_in(options.data) else Path(options.data).stat()
-    except (OSError, ValueError):  # told when it is read
+    except (OSError, ValueError):  # reported by the reader
         status = None
     return _design_matrix(options, None if status is None else (status.st_mtime_ns, status.st_size))
 
@@ -105,10 +103,10 @@ def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -
     raise_any(problems, table.place)
     if 8 * table.rows * (len(names) + 1 + targets.shape[1]) > MOST_BYTES:
         raise bad_file(
-            table.place, f"{table.rows:,} rows of {len(names):,} features are more than {MOST_BYTES:,} bytes"
+            table.place, f"{table.rows:,} rows of {len(names):,} features exceed the limit of {MOST_BYTES:,} bytes"
         )
     if table.rows < 2:
-        raise bad_file(table.place, "there is one row: nothing can be learned from it")
+        raise bad_file(table.place, "only one row; at least two are required")
     features = np.stack(columns, axis=1)
     if options.standardise:
         features = _standardised(features, names, table.place)
@@ -117,12 +115,12 @@ def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -
         names = [*names, "intercept"]
     with np.errstate(all="ignore"):
         if not np.isfinite(features.T @ features).all() or not np.isfinite(targets.T @ targets).all():
-            raise bad_file(table.place, "the numbers are so large that their squares overflow: choose other units")
+            raise bad_file(table.place, "squares of the numbers overflow: choose other units")
     return DesignMatrix(features=np.ascontiguousarray(features), targets=targets, names=tuple(names), classes=classes)
 
 
 def _chosen(table: DataTable, options: DesignOptions) -> tuple[str, list[str]]:
-    """The target and the features."""
+    """Return the names of the target and of the features."""
     problems = []
     ignored = [name.strip() for name in options.ignore.split(",") if name.strip()]
     target = options.target.strip() or table.target
@@ -144,7 +142,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _labels(table: DataTable, target: str, problems: list[Problem]) -> Words:
-    """The class of each row, as a word; numbers that are equal are the same class however they are written."""
+    """Return the class of each row as a word; equal numbers are one class, however they are written."""
     column = table.columns[target]
     if column.dtype.kind != "U":
         numbers = table.numbers(target, problems)
@@ -163,20 +161,16 @@ def _labels(table: DataTable, target: str, problems: list[Problem]) -> Words:
 
 
 def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[tuple[str, ...], Array]:
-    """The classes, numbers in their order and words by the alphabet, and what each row is of them."""
+    """Return the classes in numerical or alphabetical order, and the encoded targets."""
     found = np.unique(labels).tolist()
     classes = sorted(found, key=float) if all(NUMBER.fullmatch(word) for word in found) else found
     if len(classes) == 1:
-        raise bad_file(table.place, f"column '{target}': all rows are of one class, '{classes[0]}'")
+        raise bad_file(table.place, f"column '{target}': all rows have the class '{classes[0]}'")
     if outputs == "two" and len(classes) > 2:
-        message = (
-            f"{table.place}: column '{target}' has {len(classes):,} classes, logistic tells two apart; take softmax"
-        )
+        message = f"{table.place}: column '{target}' has {len(classes):,} classes, logistic supports two: use softmax"
         raise bad_file("target", message)
     if len(classes) > min(MOST_CLASSES, max(2, table.rows // 2)):
-        message = (
-            f"column '{target}' has {len(classes):,} different values in {table.rows:,} rows: these are no classes"
-        )
+        message = f"column '{target}' has {len(classes):,} different values in {table.rows:,} rows: too many classes"
         raise bad_file("target", f"{table.place}: {message}; use least_squares for numbers")
     codes = {label: code for code, label in enumerate(classes)}
     coded = np.array([codes[label] for label in labels.tolist()])
@@ -186,15 +180,15 @@ def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[
 
 
 def _standardised(features: Array, names: list[str], place: str) -> Array:
-    """Each column less its mean, over its standard deviation."""
+    """Scale each column to mean 0 and variance 1."""
     with np.errstate(all="ignore"):
         sizes = np.abs(features).max(axis=0)
-        scaled = features / np.where(sizes > 0, sizes, 1.0)  # no square of what a file may hold overflows so
+        scaled = features / np.where(sizes > 0, sizes, 1.0)  # so that squares cannot overflow
         centred = scaled - scaled.mean(axis=0)
         deviations = np.sqrt((centred * centred).mean(axis=0))
     constant = [name for name, deviation in zip(names, deviations.tolist(), strict=True) if not deviation > CONSTANT]
     if constant:
-        told = f"column '{constant[0]}' is" if len(constant) == 1 else f"columns {_listed(constant)} are"
+        columns = f"column '{constant[0]}' is" if len(constant) == 1 else f"columns {_listed(constant)} are"
         remedy = ", ".join(constant) if len(constant) <= 12 else "…"
-        raise bad_file(place, f"{told} the same in every row, and cannot be standardised: write 'ignore: \"{remedy}\"'")
+        raise bad_file(place, f"{columns} constant and cannot be standardised: write 'ignore: \"{remedy}\"'")
     return np.asarray(centred / deviations)

@@ -1,4 +1,4 @@
-"""Data sets that were given as arrays, by a name that is a hash of their content."""
+"""Data sets given as arrays, named by a hash of their content."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ def add_arrays(features: Any, targets: Any, names: Sequence[str] | None = None) 
     features
         ``(rows, features)``, finite numbers; or a table with ``columns``, such as a pandas DataFrame.
     targets
-        ``(rows,)``: finite numbers, or the class of each row as a number or a text.
+        ``(rows,)``: finite numbers, or the class of each row as a number or text.
     names
         The names of the features; by default those of the columns, or ``x1``, ``x2``, ….
 
     Raises
     ------
     ConfigError
-        If the arrays do not fit together or have a missing value.
+        If the shapes do not match or a value is missing.
     """
     columns = names if names is not None else getattr(features, "columns", None)
     matrix = _numbers(features, "features")
@@ -58,12 +58,12 @@ def add_arrays(features: Any, targets: Any, names: Sequence[str] | None = None) 
 
 
 def is_in_memory(name: str) -> bool:
-    """Whether a name is that of a table that this process keeps."""
+    """Return whether a name is that of a table in memory."""
     return name in _TABLES
 
 
 def table_of(name: str) -> DataTable:
-    """Return the table of a name."""
+    """Return the table with this name."""
     return _TABLES[name]
 
 

@@ -1,4 +1,4 @@
-"""NPZ archives to tables. Sizes are read from the headers and checked before anything is allocated."""
+"""Read NPZ archives into tables. Sizes are checked in the headers before arrays are allocated."""
 
 import io
 import lzma
@@ -21,30 +21,30 @@ DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, OSError, ValueError, RuntimeError, OverflowError),
 )
-"""What the library raises where an archive is damaged or encrypted."""
+"""Exceptions raised by the libraries for damaged or encrypted archives."""
 
 
 def parse_npz(content: bytes, place: str) -> DataTable:
-    """Read the arrays of an archive: each of one dimension is a column, each of two has a column ``name_i`` for each i.
+    """Read the arrays of an archive. A 1-D array is a column, a 2-D array has columns ``name_0``, ``name_1``, ….
 
-    Numbers of any kind, flags, and text (for labels) are read; objects never are, since pickles can run programs.
+    Real numbers, booleans and text are supported. Objects are not: unpickling can execute code.
 
     Raises
     ------
     ConfigError
-        If the archive is damaged, its arrays are of other kinds or shapes, or declare more than `MOST_BYTES`.
+        If the archive is damaged, has unsupported types or shapes, or declares more than `MOST_BYTES`.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             arrays = _arrays(archive, place)
     except DAMAGE as error:
-        raise bad_file(place, f"this is no NPZ archive, or a damaged one ({error})") from None
+        raise bad_file(place, f"not an NPZ archive, or damaged ({error})") from None
     if not arrays:
-        raise bad_file(place, "the archive has no arrays")
+        raise bad_file(place, "the archive contains no arrays")
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
-        raise bad_file(place, f"the arrays must have the same number of rows, but {told}")
+        counts = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
+        raise bad_file(place, f"the arrays must have the same number of rows, but {counts}")
     columns: dict[str, Array | Words] = {}
     for name, array in arrays.items():
         for column, values in (
@@ -61,10 +61,10 @@ def parse_npz(content: bytes, place: str) -> DataTable:
 
 
 def _arrays(archive: zipfile.ZipFile, place: str) -> dict[str, Any]:
-    """All arrays of an archive, by name."""
+    """Return all arrays of an archive by name."""
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     shapes = {member.filename: _declared(archive, member, place) for member in members}
-    # A table of float64 is made of them, whatever they are.
+    # All numbers are converted to float64 later.
     total = sum(math.prod(shape) * max(dtype.itemsize, 8) for shape, dtype, _ in shapes.values())
     if total > MOST_BYTES:
         raise bad_file(place, f"the headers declare {total:,} bytes, more than the limit of {MOST_BYTES:,}")
@@ -82,30 +82,30 @@ def _arrays(archive: zipfile.ZipFile, place: str) -> dict[str, Any]:
 def _declared(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str
 ) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
-    """The shape, type and order that the header of an array declares, held against the size of the array."""
+    """Return the shape, type and order declared by the header of an array, checked against its size."""
     name = member.filename.removesuffix(".npy")
     with archive.open(member) as file:
         try:
             shape, is_fortran, dtype = _header(file)
         except ValueError as error:
-            raise bad_file(place, f"array '{name}': its header cannot be read ({error})") from None
+            raise bad_file(place, f"array '{name}': unreadable header ({error})") from None
         begun = file.tell()
     if dtype.kind not in "biufU":
-        raise bad_file(place, f"array '{name}': {dtype} is neither numbers nor text")
+        raise bad_file(place, f"array '{name}': invalid type {dtype}: use numbers or text")
     if len(shape) not in (1, 2):
-        raise bad_file(place, f"array '{name}': it has {len(shape)} dimensions, not one or two")
+        raise bad_file(place, f"array '{name}': {len(shape)} dimensions instead of one or two")
     declared, there = math.prod(shape) * dtype.itemsize, member.file_size - begun
     if declared != there:
-        message = f"array '{name}': its header declares {declared:,} bytes, but there are {there:,}"
+        message = f"array '{name}': the header declares {declared:,} bytes, but there are {there:,}"
         raise bad_file(place, message)
     return shape, dtype, is_fortran
 
 
 def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read the header of an array, up to its first number: shape, whether columns come first, type."""
+    """Read the header of an array and return its shape, whether it is in Fortran order, and its type."""
     version = npy.read_magic(file)
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:
-        raise ValueError(f"version {version[0]}.{version[1]} of the format")
+        raise ValueError(f"version {version[0]}.{version[1]} of the format is not supported")
     shape, is_fortran, dtype = readers[version](file, max_header_size=LONGEST_HEADER)
     return shape, is_fortran, dtype

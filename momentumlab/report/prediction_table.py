@@ -138,7 +138,7 @@ def prediction_tables(plan: Plan) -> list[Table]:
         if (floor := _floor(plan, number, each)) is not None:
             lines.append(f"With this noise the loss stays {floor:.3g} above the minimum on average.")
         explained.append(Table(title=labels.of(plan.trial(number)), lines=lines))
-    if Tag.QUADRATIC not in plan.experiment.first_surface.tags:
+    if Tag.QUADRATIC not in plan.experiment.first_surface.instance_tags:
         explained.append(Table(remarks=[_validity(plan)]))
     return [table, *explained]
 

@@ -1,4 +1,4 @@
-"""What a surface is: a loss function with its exact gradient and Hessian, and what is known about it."""
+"""The base class of surfaces: loss functions with exact gradients, Hessians and critical points."""
 
 import re
 from abc import ABC, abstractmethod
@@ -17,10 +17,10 @@ Intervals = tuple[tuple[float, float], ...]
 
 
 class Tag(StrEnum):
-    """The words by which surfaces are found: all that there are. Each holds for a surface with its defaults."""
+    """Tags of surfaces. The class attribute ``tags`` holds for the default parameters."""
 
     def __new__(cls, word: str, meaning: str) -> "Tag":
-        """A word that knows its meaning."""
+        """Return a tag with its meaning."""
         tag = str.__new__(cls, word)
         tag._value_ = word
         tag.meaning = meaning
@@ -28,24 +28,23 @@ class Tag(StrEnum):
 
     meaning: str
 
-    QUADRATIC = "quadratic", "the gradient is linear, so that theory says everything"
-    CONVEX = "convex", "it curves downwards nowhere"
-    ILL_CONDITIONED = "ill-conditioned", "at a global minimum it curves 100 times as much one way as another, or more"
-    RAVINE = "ravine", "a long narrow valley, straight or curved"
-    FLAT_MINIMUM = "flat-minimum", "at a global minimum it does not curve at all along some direction"
-    MULTIMODAL = "multimodal", "there are several minima"
-    SADDLE = "saddle", "there are saddle points, and they are listed"
-    PLATEAU = "plateau", "over a quarter of the view or more there is hardly any gradient"
-    KINK = "kink", "the gradient or the curvature jumps somewhere"
-    UNBOUNDED = "unbounded", "the loss falls without end, and a run may diverge"
+    QUADRATIC = "quadratic", "the gradient is linear, and linear theory is exact"
+    CONVEX = "convex", "no curvature is negative anywhere"
+    ILL_CONDITIONED = "ill-conditioned", "the condition number at a global minimum is 100 or more"
+    RAVINE = "ravine", "a long, narrow valley, straight or curved"
+    FLAT_MINIMUM = "flat-minimum", "the curvature at a global minimum is zero in some direction"
+    MULTIMODAL = "multimodal", "several minima"
+    SADDLE = "saddle", "saddle points, listed among the critical points"
+    PLATEAU = "plateau", "the gradient is nearly zero in at least a quarter of the window"
+    KINK = "kink", "the gradient or the curvature is discontinuous"
+    UNBOUNDED = "unbounded", "the loss is unbounded below; runs may diverge"
 
 
 class CriticalKind(Enum):
-    """Behaviour of the surface around a point of zero gradient.
+    """Kind of a critical point.
 
-    The eigenvalues of the Hessian do not always determine it: a minimum may be flatter than any parabola, and around a
-    saddle the surface may rise and fall in three directions each, as for the monkey saddle. ``LOWEST_FOUND`` is the
-    lowest minimum of a numerical search, which need not be global.
+    The eigenvalues of the Hessian do not always determine it: at a flat minimum some are zero, at the monkey saddle all
+    of them. ``LOWEST_FOUND`` is the lowest minimum of a numerical search, which need not be global.
     """
 
     GLOBAL_MINIMUM = "global minimum"
@@ -56,20 +55,20 @@ class CriticalKind(Enum):
 
     @property
     def is_minimum(self) -> bool:
-        """Whether an optimizer can converge to it."""
+        """Whether it is a minimum, global or local."""
         return self.is_lowest or self is CriticalKind.LOCAL_MINIMUM
 
     @property
     def is_lowest(self) -> bool:
-        """Whether no lower minimum is known, so that losses can be measured from it."""
+        """Whether no lower minimum is known. Losses are measured from the lowest one."""
         return self in (CriticalKind.GLOBAL_MINIMUM, CriticalKind.LOWEST_FOUND)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalPoint:
-    """A point of zero gradient, its loss and its kind.
+    """A critical point with its loss and kind.
 
-    The tip of a cone counts, too: there the gradient is zero by definition.
+    The tip of a cone is included: its gradient is defined as zero.
     """
 
     kind: CriticalKind
@@ -78,38 +77,37 @@ class CriticalPoint:
 
 
 class Surface(ABC):
-    """A loss surface over points of shape ``(dim, lanes)``, coordinates first, lanes last.
+    """A loss surface over points of shape ``(dim, lanes)``.
 
-    A new surface is one frozen dataclass below the decorator `surface`: the class attributes, ``value`` and
-    ``gradient``; ``hessian`` and ``critical_points`` where they are known. Its parameters are declared with
+    A new surface is a frozen dataclass with the decorator `surface`. It defines the class attributes, ``value``,
+    ``gradient`` and, if known, ``hessian`` and ``critical_points``. Parameters are declared with
     `momentumlab.registry.parameter`; inside the methods each is a number or has shape ``(lanes,)``.
 
-    Lanes never mix, and the result of a lane does not depend on how many there are: so no BLAS and no NumPy
-    reduction over coordinates (both round differently for other shapes); see `sum_coordinates`.
-    ``value`` and ``gradient`` also take complex points (the tests differentiate them by complex steps).
+    Lanes are independent, and the result of a lane does not depend on their number. Do not use BLAS or NumPy
+    reductions over coordinates, which round differently for different shapes; see `sum_coordinates`.
+    ``value`` and ``gradient`` also accept complex points, because the tests differentiate them by complex steps.
 
     Attributes
     ----------
     formula, latex
-        The loss, for people and for figures.
+        The loss, as text and for figures.
     source
-        Where the function comes from.
+        Origin of the function.
     dimension
-        The number of coordinates; ``None`` where any number from ``least_dimension`` will do.
+        Number of coordinates; ``None`` if any number from ``least_dimension`` is allowed.
     tags
-        Words by which it is found.
+        Properties of the surface with its default parameters; see `instance_tags`.
     minima_are
-        How its minima are known, in a word: ``known``, or ``found`` numerically.
+        Whether the minima are ``known`` or ``found`` numerically.
     view, start
-        The view window (an interval per coordinate) and the default start; for more coordinates than given, both
-        begin again from the first.
+        View window (an interval per coordinate) and default start; repeated for further coordinates.
     domain
-        Where what is said of the minima holds, an interval per coordinate; ``None`` where it holds everywhere. It is
-        no wall: the formula goes on beyond it, and so may a path.
+        Region in which the statements about minima hold, an interval per coordinate; ``None`` for all points. The
+        formula is also valid outside, and iterates can leave the region.
     lists_all_minima
-        Whether `critical_points` has every minimum within the view, in the default dimension.
+        Whether `critical_points` contains every minimum in the view window, in the default dimension.
     is_formula
-        Whether it is a function that is written down in its coordinates; a loss over the rows of a table is not.
+        Whether the loss is a formula in the coordinates, rather than a loss over the rows of a table.
     """
 
     name: ClassVar[str]
@@ -128,89 +126,101 @@ class Surface(ABC):
 
     @abstractmethod
     def value(self, x: Array) -> Array:
-        """Loss: ``(dim, lanes) -> (lanes,)``."""
+        """Return the loss: ``(dim, lanes) -> (lanes,)``."""
 
     @abstractmethod
     def gradient(self, x: Array) -> Array:
-        """Exact gradient: ``(dim, lanes) -> (dim, lanes)``."""
+        """Return the exact gradient: ``(dim, lanes) -> (dim, lanes)``."""
 
     def hessian(self, x: Array) -> Array:
-        """Exact Hessian: ``(dim, lanes) -> (dim, dim, lanes)``.
+        """Return the exact Hessian: ``(dim, lanes) -> (dim, dim, lanes)``.
 
         Raises
         ------
         NotImplementedError
-            If the surface has none.
+            If the surface has no Hessian.
         """
         raise NotImplementedError(f"the surface {self.name} has no Hessian")
 
     @property
+    def instance_tags(self) -> frozenset[Tag]:
+        """Properties of the surface with its actual parameters; by default, the tags of the class."""
+        return self.tags
+
+    @property
     def work(self) -> int:
-        """About how many multiplications the loss of one point takes, where these are so many that they matter."""
+        """Approximate number of multiplications per evaluation; 0 if negligible."""
         return 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of results should know about how the loss or its gradient is computed."""
+        """Notes on the computation of the loss and its gradient, printed with the results."""
         return ()
 
     @property
     def is_sampled(self) -> bool:
-        """Whether its gradient is estimated from a part of what it is a sum of."""
+        """Whether the gradient is estimated from mini-batches."""
         return False
 
     def sampled_gradient(self, x: Array, k: Array | int, replicate: NDArray[np.int64], seed: int) -> Array:
-        """The estimated gradient, ``(dim, lanes)``; of surfaces that are sampled.
+        """Return the gradient of a mini-batch, ``(dim, lanes)``.
+
+        The batch depends only on ``k``, ``replicate`` and ``seed``.
 
         Parameters
         ----------
         x
-            ``(dim, lanes)``
+            Points, ``(dim, lanes)``.
         k
-            The number of updates already made; ``(lanes,)`` where trials began at different times.
+            Number of updates already made; ``(lanes,)`` if trials started at different times.
         replicate
-            ``(lanes,)``; with the seed and k it decides what is sampled, and nothing else does.
+            Replicate of each lane, ``(lanes,)``.
         seed
-            The seed of the experiment.
+            Seed of the experiment.
+
+        Raises
+        ------
+        NotImplementedError
+            If the surface has no mini-batches.
         """
         raise NotImplementedError(f"the gradient of {self.name} is not sampled")
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
-        """The known points of zero gradient in ``dim`` dimensions, minima first."""
+        """Return the known critical points in ``dim`` dimensions, minima first."""
         return ()
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """What the class declares."""
+        """Return the declared parameters."""
         return parameters_of(cls)
 
     @property
     def required_dimension(self) -> int | None:
-        """The number of coordinates with the parameters as they are; ``None`` where any number will do."""
+        """Number of coordinates with the actual parameters; ``None`` if any number is allowed."""
         return self.dimension
 
     @property
     def default_dimension(self) -> int:
-        """The number of coordinates where nothing says otherwise."""
+        """Number of coordinates if no start is given."""
         return self.required_dimension or len(self.start)
 
     def default_start(self, dim: int) -> tuple[float, ...]:
-        """A start from which there is something to see."""
+        """Return the default start in ``dim`` dimensions."""
         return tuple(self.start[i % len(self.start)] for i in range(dim))
 
     def window(self, dim: int) -> Intervals:
-        """The part of the surface that is worth drawing: an interval per coordinate."""
+        """Return the view window, an interval per coordinate."""
         return tuple(self.view[i % len(self.view)] for i in range(dim))
 
     def offers(self, dim: int) -> frozenset[str]:
-        """What it has beyond its gradient, in the words of an optimizer's ``needs``."""
+        """Return what it provides beyond its gradient, in the terms of an optimizer's ``needs``."""
         has_hessian = type(self).hessian is not Surface.hessian
         has_minimum = any(point.kind.is_lowest for point in self.critical_points(dim))
         offered = {"hessian": has_hessian, "minimum": has_minimum}
         return frozenset(name for name, offer in offered.items() if offer)
 
     def minima(self, dim: int) -> tuple[CriticalPoint, ...]:
-        """The known minima, global ones first."""
+        """Return the known minima, global ones first."""
         return tuple(point for point in self.critical_points(dim) if point.kind.is_minimum)
 
 
@@ -218,11 +228,11 @@ PLAIN_NAME = re.compile(r"\s*[A-Za-z_]\w*([- ][A-Za-z_]\w*)*\s*", re.ASCII)
 VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
 
 
-class SurfaceCatalogue(Registry[Surface]):
-    """The surfaces by name; what is no plain name is an expression in x, y, …, and names the surface it describes."""
+class SurfaceRegistry(Registry[Surface]):
+    """Registry of surfaces. Keys are names, or expressions in x, y, …, which define surfaces."""
 
     def register(self, name: str, cls: type[Surface], aliases: tuple[str, ...] = ()) -> None:
-        """Add a class under its name and aliases; errors as those of any catalogue."""
+        """Add a class under its name and aliases; see `Registry.register` for the errors."""
         for word in (name, *aliases):
             if VARIABLE.search(word):
                 raise DeclarationError(
@@ -232,18 +242,18 @@ class SurfaceCatalogue(Registry[Surface]):
 
     @staticmethod
     def is_expression(name: str) -> bool:
-        """Whether a name is to be read as an expression."""
+        """Return whether a name is an expression."""
         return PLAIN_NAME.fullmatch(name) is None or VARIABLE.search(name) is not None
 
     def canonical(self, name: str) -> str:
-        """The entry's own name, given that, an alias, or a spelling of an expression.
+        """Return the canonical name of a name, an alias or an expression.
 
         Raises
         ------
         UnknownNameError
-            With a suggestion, if there is no such entry.
+            If there is no such surface; with a suggestion.
         ConfigError
-            If it is an expression with a mistake; the message says where.
+            If the expression is invalid; with the column.
         """
         return self[name].name if name not in self and self.is_expression(name) else super().canonical(name)
 
@@ -255,7 +265,7 @@ class SurfaceCatalogue(Registry[Surface]):
         return super().__getitem__(name)
 
 
-SURFACES = SurfaceCatalogue(
+SURFACES = SurfaceRegistry(
     "surface", required=("formula", "latex", "source", "view", "start"), group="momentumlab.surfaces"
 )
 
@@ -263,20 +273,20 @@ SurfaceClass = TypeVar("SurfaceClass", bound=type[Surface])
 
 
 def surface(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[SurfaceClass], SurfaceClass]:
-    """Enter the class below into the catalogue of surfaces."""
+    """Register the class below as a surface."""
 
-    def enter(cls: SurfaceClass) -> SurfaceClass:
+    def register(cls: SurfaceClass) -> SurfaceClass:
         cls.name = name
         SURFACES.register(name, cls, aliases)
         return cls
 
-    return enter
+    return register
 
 
 def sum_coordinates(terms: Array) -> Array:
-    """Sum over coordinates, ``(dim, lanes) -> (lanes,)``, first to last, whatever the number of lanes.
+    """Sum over coordinates from first to last: ``(dim, lanes) -> (lanes,)``.
 
-    ``terms.sum(axis=0)`` would add in another order where there is one lane alone, and so round differently.
+    The order of ``terms.sum(axis=0)``, and hence its rounding, depends on the number of lanes.
     """
     if len(terms) > terms.shape[1]:
         total: Array = np.add.accumulate(terms, axis=0)[-1]
@@ -288,9 +298,10 @@ def sum_coordinates(terms: Array) -> Array:
 
 
 def matrix_product(matrix: Array, x: Array) -> Array:
-    """``matrix @ x``, ``(dim, dim), (dim, lanes) -> (dim, lanes)``, adding in the same order for any number of lanes.
+    """Return ``matrix @ x``: ``(dim, dim), (dim, lanes) -> (dim, lanes)``.
 
-    BLAS would be faster in many dimensions, and round differently for every number of lanes.
+    The order of summation does not depend on the number of lanes. BLAS is faster in many dimensions, but its rounding
+    depends on the number of lanes.
     """
     product: Array = matrix[:, :1] * x[0]
     for column, coordinate in zip(matrix.T[1:], x[1:], strict=True):
@@ -299,32 +310,32 @@ def matrix_product(matrix: Array, x: Array) -> Array:
 
 
 def minimum(*point: Any, loss: Any = 0.0) -> CriticalPoint:
-    """A global minimum. Point and loss may depend on parameters, and then are arrays where those are."""
+    """Return a global minimum. Point and loss are arrays if they depend on parameters that are."""
     return CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=point, loss=loss)
 
 
 def local_minimum(*point: float, loss: float) -> CriticalPoint:
-    """A minimum above another one, or above a loss that falls without end."""
+    """Return a local minimum."""
     return CriticalPoint(kind=CriticalKind.LOCAL_MINIMUM, point=point, loss=loss)
 
 
 def maximum(*point: float, loss: float) -> CriticalPoint:
-    """A maximum."""
+    """Return a maximum."""
     return CriticalPoint(kind=CriticalKind.MAXIMUM, point=point, loss=loss)
 
 
 def saddle_point(*point: float, loss: float) -> CriticalPoint:
-    """A saddle."""
+    """Return a saddle."""
     return CriticalPoint(kind=CriticalKind.SADDLE, point=point, loss=loss)
 
 
 def absolute(x: Array) -> Array:
-    """|x|; of a complex point it turns the sign by the real part, so that complex steps differentiate it."""
+    """Return x or −x, by the sign of the real part; complex steps can differentiate it, unlike the modulus."""
     return np.where(x.real < 0, -x, x)
 
 
 def diagonal(curvatures: Array) -> Array:
-    """The Hessian of a sum of functions of one coordinate each: ``(dim, lanes) -> (dim, dim, lanes)``."""
+    """Return the Hessian of a separable function: ``(dim, lanes) -> (dim, dim, lanes)``."""
     hessian = np.zeros((len(curvatures), *curvatures.shape), dtype=curvatures.dtype)
     for i, curvature in enumerate(curvatures):
         hessian[i, i] = curvature
@@ -332,7 +343,7 @@ def diagonal(curvatures: Array) -> Array:
 
 
 def symmetric(xx: Any, xy: Any, yy: Any, like: Array) -> Array:
-    """The Hessian of a surface of two coordinates from its three entries: ``(2, 2, lanes)``."""
+    """Return the Hessian of a two-dimensional surface from its three entries, ``(2, 2, lanes)``."""
     hessian = np.empty((2, *like.shape), dtype=like.dtype)
     hessian[0, 0], hessian[1, 1] = xx, yy
     hessian[0, 1] = hessian[1, 0] = xy

@@ -1,4 +1,4 @@
-"""The standard test functions of unconstrained optimization, and the cubic of the tutorials."""
+"""Standard test functions of unconstrained optimization, and a cubic used in tutorials."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from momentumlab.surfaces.base import (
 class Cubic(Surface):
     """A cubic with one minimum, one maximum and two saddles.
 
-    The minimum is local: beyond the saddles the surface falls without end, and a step too long escapes there.
+    The minimum is local: beyond the saddles the loss is unbounded below, and long steps escape.
     """
 
     formula = "x³ − y³ + 3x² + 3y² − 9x"
@@ -59,10 +59,9 @@ class Cubic(Surface):
 @surface("monkey_saddle")
 @dataclass(frozen=True, kw_only=True)
 class MonkeySaddle(Surface):
-    """A pass between three hills, with room for a monkey's tail.
+    """A degenerate saddle between three hills and three valleys.
 
-    At the saddle not even the curvature shows a way down: the Hessian is zero, and runs leave it more slowly than
-    exponentially.
+    The Hessian at the saddle is zero, and iterates leave it more slowly than exponentially.
     """
 
     formula = "x³ − 3 x y²"
@@ -92,9 +91,9 @@ class MonkeySaddle(Surface):
 @surface("rosenbrock", aliases=("banana",))
 @dataclass(frozen=True, kw_only=True)
 class Rosenbrock(Surface):
-    """A curved ravine: finding the valley is easy, following it to the minimum is not.
+    """A curved ravine: the valley is easy to reach, but hard to follow to the minimum.
 
-    In two dimensions the minimum is the only critical point. From four dimensions on there is a further local minimum
+    In two dimensions the minimum is the only critical point. In four or more dimensions there is also a local minimum
     near (−1, 1, …, 1), which is not listed.
     """
 
@@ -137,7 +136,7 @@ class Rosenbrock(Surface):
 @surface("beale")
 @dataclass(frozen=True, kw_only=True)
 class Beale(Surface):
-    """A flat valley with steep corners: gradients differ by orders of magnitude over the window."""
+    """A flat valley with steep corners: gradients in the window differ by orders of magnitude."""
 
     formula = "(1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)²"
     latex = r"(1.5 - x + xy)^2 + (2.25 - x + xy^2)^2 + (2.625 - x + xy^3)^2"
@@ -182,7 +181,7 @@ class Beale(Surface):
 @surface("booth")
 @dataclass(frozen=True, kw_only=True)
 class Booth(Surface):
-    """A tilted bowl of condition number 9, with its minimum away from the origin."""
+    """A rotated bowl with condition number 9 and its minimum away from the origin."""
 
     formula = "(x + 2y − 7)² + (2x + y − 5)²"
     latex = r"(x + 2y - 7)^2 + (2x + y - 5)^2"
@@ -212,7 +211,7 @@ class Booth(Surface):
 @surface("himmelblau")
 @dataclass(frozen=True, kw_only=True)
 class Himmelblau(Surface):
-    """Four equal minima around one hill: where a run ends depends on where, and how fast, it starts."""
+    """Four equal minima around a hill: start, learning rate and momentum determine which one a run reaches."""
 
     formula = "(x² + y − 11)² + (x + y² − 7)²"
     latex = r"(x^2 + y - 11)^2 + (x + y^2 - 7)^2"

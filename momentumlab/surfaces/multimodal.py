@@ -1,4 +1,4 @@
-"""Bowls, cones and valleys with waves on them: most have many minima, of which one counts."""
+"""Surfaces with many minima: bowls, cones and valleys with superimposed waves."""
 
 import math
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ PI = math.pi
 @surface("rastrigin")
 @dataclass(frozen=True, kw_only=True)
 class Rastrigin(Surface):
-    """A round bowl full of dimples, one near every point of whole coordinates.
+    """A round bowl with a local minimum near every point with integer coordinates.
 
-    The dimples stop whatever comes slowly. They are minima themselves.
+    Slow runs are trapped in these minima.
     """
 
-    a: Real = parameter(10.0, gt=0, doc="depth of the dimples")
+    a: Real = parameter(10.0, gt=0, doc="amplitude of the waves")
 
     formula = "Σ xᵢ² + a (1 − cos(2π xᵢ))"
     latex = r"\sum_i x_i^2 + a\,(1 - \cos 2\pi x_i)"
@@ -58,11 +58,11 @@ class Rastrigin(Surface):
 @surface("ackley")
 @dataclass(frozen=True, kw_only=True)
 class Ackley(Surface):
-    """A plain of dimples around a funnel, whose tip, the minimum, is that of a cone.
+    """A plain with many local minima around a funnel whose tip, the global minimum, is a cone.
 
-    At the tip there is no gradient in the strict sense; here it is 0. The slope does not fade on the way there, so
-    that a method of fixed step size never settles. Nor is there a Hessian at the tip (here infinite): none is offered
-    to methods or theory, which would build on it.
+    At the tip the gradient is undefined; here it is 0. The slope does not vanish towards the tip, so methods with a
+    fixed step size do not converge. The Hessian at the tip is undefined too (here infinite) and therefore not provided
+    to optimizers and theory.
     """
 
     formula = "20 (1 − exp(−0.2 r)) + e − exp(c),  r = √(Σ xᵢ²/d),  c = Σ cos(2π xᵢ)/d"
@@ -104,7 +104,7 @@ class Ackley(Surface):
 
     @staticmethod
     def _dimples(x: Array) -> Array:
-        """exp(c), ``(lanes,)``."""
+        """Return exp(c), ``(lanes,)``."""
         return np.exp(sum_coordinates(np.cos(2 * PI * x)) / len(x))
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
@@ -117,9 +117,9 @@ class Ackley(Surface):
 @surface("griewank")
 @dataclass(frozen=True, kw_only=True)
 class Griewank(Surface):
-    """A very wide bowl under a product of waves, which ties the coordinates together.
+    """A wide bowl with a product of cosines, which couples the coordinates.
 
-    From afar it is the bowl, near by it is the waves; this window shows the waves.
+    The bowl dominates at large scales, the cosines at small ones. The window shows the latter.
     """
 
     formula = "1 + Σ xᵢ²/4000 − Π cos(xᵢ/√i)"
@@ -153,7 +153,7 @@ class Griewank(Surface):
 
     @staticmethod
     def _roots(x: Array) -> Array:
-        """√1, √2, √3, … as a column."""
+        """Return √1, √2, √3, … as a column."""
         return np.sqrt(np.arange(1.0, len(x) + 1))[:, np.newaxis]
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
@@ -161,7 +161,7 @@ class Griewank(Surface):
 
 
 def _products_of_others(factors: Array) -> Array:
-    """For each coordinate the product of all the others, ``(dim, lanes) -> (dim, lanes)``, without a division."""
+    """Return the product of all other coordinates for each one, ``(dim, lanes) -> (dim, lanes)``, without division."""
     products = np.ones_like(factors)
     products[1:] = np.multiply.accumulate(factors[:-1], axis=0)
     after = np.ones_like(factors[0])
@@ -174,9 +174,9 @@ def _products_of_others(factors: Array) -> Array:
 @surface("levy")
 @dataclass(frozen=True, kw_only=True)
 class Levy(Surface):
-    """A bowl with waves that grow along with it.
+    """A bowl with waves whose amplitude grows with the distance from the minimum.
 
-    Across the last coordinate the waves are shallower than along the others.
+    The waves in the last coordinate are lower than those in the others.
     """
 
     formula = "sin²(πw₁) + Σ uᵢ² (1 + 10 sin²(πwᵢ + 1)) + u_d² (1 + sin²(2πw_d)),  u = (x − 1)/4,  w = 1 + u,  i < d"
@@ -213,7 +213,7 @@ class Levy(Surface):
 
     @staticmethod
     def _waves(x: Array) -> tuple[Array, Array, Array]:
-        """Height and frequency of the waves as columns, and the angle, without the half period from u to w."""
+        """Return amplitude and frequency of the waves as columns, and their phase in terms of u, ``(dim, lanes)``."""
         height, frequency, phase = np.full((len(x), 1), 10.0), np.full((len(x), 1), PI), np.ones((len(x), 1))
         height[-1], frequency[-1], phase[-1] = 1, 2 * PI, 0
         return height, frequency, frequency * ((x - 1) / 4) + phase
@@ -225,10 +225,10 @@ class Levy(Surface):
 @surface("branin")
 @dataclass(frozen=True, kw_only=True)
 class Branin(Surface):
-    """A bent valley with a wave along its floor: three equal minima, with saddles between them.
+    """A curved valley with waves along its floor: three equal minima with saddles between them.
 
-    The floor is the parabola y = 5.1x²/(4π²) − 5x/π + 6, and the wave a cosine of x; so minima and saddles take turns
-    at the multiples of π, without end beyond the domain.
+    The floor is the parabola y = 5.1x²/(4π²) − 5x/π + 6, and the waves are a cosine of x. Minima and saddles alternate
+    at the multiples of π; there are infinitely many outside the domain.
     """
 
     formula = "(y − 5.1x²/(4π²) + 5x/π − 6)² + 10 (1 − 1/(8π)) cos(x) + 10"
@@ -260,13 +260,13 @@ class Branin(Surface):
 
     @staticmethod
     def _across(x: Array) -> Array:
-        """How far above the floor's parabola y is."""
+        """Return the distance of y from the parabola."""
         t = x[0] / PI
         return x[1] - 1.275 * (t * t) + 5 * t - 6
 
     @staticmethod
     def _slope(x: Array) -> Array:
-        """The slope of that parabola."""
+        """Return the slope of the parabola."""
         return (2.55 * (x[0] / PI) - 5) / PI
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
@@ -282,10 +282,10 @@ class Branin(Surface):
 @surface("mccormick")
 @dataclass(frozen=True, kw_only=True)
 class McCormick(Surface):
-    """A slanting valley with waves along its floor.
+    """A sloping valley with waves along its floor.
 
-    Each minimum is lower by π than the next one up; the lowest in the domain is taken for the global one. Beyond, the
-    staircase goes on down.
+    Neighbouring minima differ by π in loss. The lowest one in the domain counts as global; outside the domain there are
+    lower ones.
     """
 
     formula = "sin(x + y) + (x − y)² − 1.5x + 2.5y + 1"

@@ -1,4 +1,4 @@
-"""Polynomials of fourth and higher order."""
+"""Polynomials of degree four and higher."""
 
 import itertools
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ from momentumlab.surfaces.base import (
 @surface("three_hump_camel")
 @dataclass(frozen=True, kw_only=True)
 class ThreeHumpCamel(Surface):
-    """Three valleys side by side, the middle one the deepest.
+    """Three adjacent valleys, the middle one the deepest.
 
-    The outer two catch what comes slowly; with momentum a run can pass over the hump and end lower.
+    Slow runs are trapped in the outer valleys; with momentum, a run can cross the hump to the global minimum.
     """
 
     formula = "2x² − 1.05x⁴ + x⁶/6 + xy + y²"
@@ -65,7 +65,7 @@ class ThreeHumpCamel(Surface):
 @surface("six_hump_camel")
 @dataclass(frozen=True, kw_only=True)
 class SixHumpCamel(Surface):
-    """Six valleys in three pairs of equal depth, between hills that grow steep towards the edge of the window."""
+    """Three pairs of equal minima, and hills that are steep near the edge of the window."""
 
     formula = "(4 − 2.1x² + x⁴/3) x² + xy + (4y² − 4) y²"
     latex = r"(4 - 2.1x^2 + x^4/3)\,x^2 + xy + (4y^2 - 4)\,y^2"
@@ -113,11 +113,11 @@ def _mirrored(critical: CriticalPoint) -> CriticalPoint:
 @surface("goldstein_price")
 @dataclass(frozen=True, kw_only=True)
 class GoldsteinPrice(Surface):
-    """Four minima on a surface whose heights span six powers of ten.
+    """Four minima on a surface whose losses span six orders of magnitude.
 
-    It is the product of a function of s = x + y and one of d = 2x − 3y: so its minima, saddles and maximum stand on a
-    grid in s and d. A learning rate that is safe on the walls hardly moves on the floor; from most places momentum
-    diverges even at lr = 0.001.
+    It is the product of a function of s = x + y and a function of d = 2x − 3y; hence the critical points form a grid
+    in s and d. A learning rate that is stable on the walls makes little progress on the floor. From most starts,
+    momentum diverges even with lr = 0.001.
     """
 
     formula = "(1 + (s + 1)² (19 − 14s + 3s²)) (30 + d² (18 − 16d + 3d²)),  s = x + y,  d = 2x − 3y"
@@ -158,7 +158,7 @@ class GoldsteinPrice(Surface):
 
     @staticmethod
     def _slopes(x: Array) -> tuple[Array, Array]:
-        """The derivatives of the factors by s and d."""
+        """Return the derivatives of the factors with respect to s and d."""
         s, d = x[0] + x[1], 2 * x[0] - 3 * x[1]
         return 12 * (s + 1) * (s - 1) * (s - 2), 12 * d * (d - 1) * (d - 3)
 
@@ -179,9 +179,9 @@ class GoldsteinPrice(Surface):
 @surface("styblinski_tang")
 @dataclass(frozen=True, kw_only=True)
 class StyblinskiTang(Surface):
-    """A deep and a shallow valley in every coordinate: 2ᵈ minima in d dimensions, one of them the lowest.
+    """A deep and a shallow valley in every coordinate: 2ᵈ minima in d dimensions, one of them global.
 
-    In more than two dimensions only that one is listed.
+    In more than two dimensions only the global minimum is listed.
     """
 
     formula = "½ Σ (xᵢ⁴ − 16xᵢ² + 5xᵢ)"
@@ -220,9 +220,9 @@ class StyblinskiTang(Surface):
 @surface("dixon_price")
 @dataclass(frozen=True, kw_only=True)
 class DixonPrice(Surface):
-    """A chain of parabolic valleys, that end in two equal minima, mirror images in the last coordinate.
+    """A chain of parabolic valleys with two equal minima, mirror images in the last coordinate.
 
-    From three dimensions on a run may also be held up near (1/3, 0, …, 0), where the loss is 2/3.
+    In three or more dimensions, runs can also stall near (1/3, 0, …, 0), where the loss is 2/3.
     """
 
     formula = "(x₁ − 1)² + Σ i (2xᵢ² − xᵢ₋₁)²,  i from 2"
@@ -260,12 +260,12 @@ class DixonPrice(Surface):
 
     @staticmethod
     def _across(x: Array) -> Array:
-        """How far each coordinate but the first is off the valley of the one before it, ``(dim - 1, lanes)``."""
+        """Return the distance of each coordinate from the valley of its predecessor, ``(dim - 1, lanes)``."""
         return 2 * (x[1:] * x[1:]) - x[:-1]
 
     @staticmethod
     def _weights(x: Array) -> Array:
-        """2, 3, … as a column."""
+        """Return 2, 3, … as a column."""
         return np.arange(2.0, len(x) + 1)[:, np.newaxis]
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
@@ -279,9 +279,10 @@ class DixonPrice(Surface):
 @surface("zakharov")
 @dataclass(frozen=True, kw_only=True)
 class Zakharov(Surface):
-    """A round bowl with walls of fourth order across one slanting line.
+    """A round bowl with quartic growth in one oblique direction.
 
-    Far out along that line the gradient is larger by powers of ten than near the minimum: lr must suit both.
+    Far out in that direction the gradient is orders of magnitude larger than near the minimum, and the learning rate
+    must suit both.
     """
 
     formula = "Σ xᵢ² + s² + s⁴,  s = ½ Σ i xᵢ"
@@ -309,12 +310,12 @@ class Zakharov(Surface):
         return hessian
 
     def _slanting(self, x: Array) -> Array:
-        """s, ``(lanes,)``."""
+        """Return s, ``(lanes,)``."""
         return sum_coordinates(self._weights(x) * x)
 
     @staticmethod
     def _weights(x: Array) -> Array:
-        """½, 1, 1½, … as a column."""
+        """Return ½, 1, 1½, … as a column."""
         return np.arange(1.0, len(x) + 1)[:, np.newaxis] / 2
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:

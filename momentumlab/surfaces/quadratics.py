@@ -1,4 +1,4 @@
-"""Bowls: surfaces whose gradient is linear, for which theory says everything."""
+"""Quadratic surfaces. Their gradients are linear, and linear theory is exact."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,9 +24,9 @@ from momentumlab.surfaces.base import (
 @surface("parabola")
 @dataclass(frozen=True, kw_only=True)
 class Parabola(Surface):
-    """A bowl in one dimension.
+    """A parabola in one dimension.
 
-    The smallest surface on which momentum overshoots. With a = 1/2 the gradient is the position itself.
+    The simplest surface on which momentum overshoots. For a = 1/2 the gradient equals the position.
     """
 
     a: Real = parameter(1.0, gt=0, doc="steepness; the curvature is 2a")
@@ -73,7 +73,7 @@ class Ravine(Surface):
 
     @cached_property
     def divisor(self) -> Real:
-        """1/a. Mostly a whole number, and then x²/16 or x²/20 rounds to the very digits of whoever writes it so."""
+        """1/a. If it is an integer, results are bit-identical to those of x²/16 or x²/20."""
         return 1 / self.a
 
     def value(self, x: Array) -> Array:
@@ -97,10 +97,10 @@ class Ravine(Surface):
 @surface("saddle")
 @dataclass(frozen=True, kw_only=True)
 class Saddle(Surface):
-    """A pass between two hills, without a minimum.
+    """A saddle without a minimum.
 
-    From the ridge y = 0 plain gradient descent walks into the saddle and stays; a little off it, everything escapes,
-    momentum sooner. The loss is unbounded below: given time, a run that escapes ends as diverged.
+    On the line y = 0, gradient descent converges to the saddle. From any other start, all methods escape, momentum
+    faster than gradient descent. The loss is unbounded below, and runs that escape eventually diverge.
     """
 
     formula = "x² − y²"
@@ -129,15 +129,15 @@ class Saddle(Surface):
 @surface("quadratic")
 @dataclass(frozen=True, kw_only=True)
 class Quadratic(Surface):
-    """A quadratic of any dimension, given by the eigenvalues of its Hessian.
+    """A quadratic in any dimension, defined by the eigenvalues of its Hessian.
 
-    H = R diag(λ) Rᵀ, where R turns by the angle ``rotation`` in the planes (1,2), (2,3), … in turn. Without rotation
-    the eigenvectors are the axes; with it, no method that scales coordinates one by one has an easy life.
-    Negative eigenvalues make a saddle, zeros a flat direction.
+    H = R diag(λ) Rᵀ, where R rotates by the angle ``rotation`` in the planes (1,2), (2,3), … in turn. Without rotation
+    the eigenvectors are the coordinate axes; rotation makes the problem harder for methods that scale each coordinate
+    separately. Negative eigenvalues make a saddle or a maximum, zero eigenvalues a flat direction.
     """
 
-    eigenvalues: tuple[float, ...] = parameter((0.125, 18.0), doc="the eigenvalues of the Hessian, one per dimension")
-    rotation: float = parameter(0.0, doc="angle of the rotation, in degrees", shared=True)
+    eigenvalues: tuple[float, ...] = parameter((0.125, 18.0), doc="eigenvalues of the Hessian, one per dimension")
+    rotation: float = parameter(0.0, doc="rotation angle in degrees", shared=True)
 
     formula = "½ xᵀ R diag(λ) Rᵀ x"
     latex = r"\frac{1}{2} x^\top R \,\mathrm{diag}(\lambda)\, R^\top x"
@@ -150,6 +150,22 @@ class Quadratic(Surface):
     @property
     def required_dimension(self) -> int:
         return len(self.eigenvalues)
+
+    @property
+    def instance_tags(self) -> frozenset[Tag]:
+        """Tags by the eigenvalues: only nonnegative ones are convex, and only positive ones have a condition number."""
+        least, largest = min(self.eigenvalues), max(self.eigenvalues)
+        is_ill_conditioned = 0 < 100 * least <= largest
+        holds = {
+            Tag.QUADRATIC: True,
+            Tag.CONVEX: least >= 0,
+            Tag.ILL_CONDITIONED: is_ill_conditioned,
+            Tag.RAVINE: is_ill_conditioned,
+            Tag.FLAT_MINIMUM: least == 0,
+            Tag.SADDLE: least < 0 < largest,
+            Tag.UNBOUNDED: least < 0,
+        }
+        return frozenset(tag for tag, is_true in holds.items() if is_true)
 
     @cached_property
     def curvatures(self) -> Array:
@@ -192,9 +208,9 @@ class Quadratic(Surface):
 @surface("sphere")
 @dataclass(frozen=True, kw_only=True)
 class Sphere(Surface):
-    """A round bowl of any dimension.
+    """A round bowl in any dimension.
 
-    Every direction curves the same: gradient descent with lr = 1/2 needs one step, and nothing can be gained on it.
+    The curvature is the same in all directions: gradient descent with lr = 1/2 reaches the minimum in one step.
     """
 
     formula = "Σ xᵢ²"
@@ -221,9 +237,9 @@ class Sphere(Surface):
 @surface("matyas")
 @dataclass(frozen=True, kw_only=True)
 class Matyas(Surface):
-    """A valley along the diagonal, of condition number 25.
+    """A valley along the diagonal with condition number 25.
 
-    No scaling of single coordinates straightens it: methods that adapt them one by one have no advantage.
+    Scaling the coordinates does not improve the condition number, so adaptive methods have no advantage.
     """
 
     formula = "0.26 (x² + y²) − 0.48 x y"
@@ -253,15 +269,15 @@ class Matyas(Surface):
 @surface("nesterov_worst_case")
 @dataclass(frozen=True, kw_only=True)
 class NesterovWorstCase(Surface):
-    """A chain of coordinates, each tied to its neighbours: in many dimensions as hard as a smooth convex bowl can be.
+    """A chain of coupled coordinates, the worst case of smooth convex optimization in many dimensions.
 
-    From the origin, its start, only the first coordinate has a gradient, and every iteration of a first-order method
-    wakes but one more. So after k iterations in 2k + 1 dimensions no such method is lower than
-    3 L |x₀ − x*|²/(32 (k + 1)²) above the minimum; Nesterov's reaches that but for a constant. The condition number
-    grows with the dimension d as 4 (d + 1)²/π²; in two dimensions it is 3.
+    At the default start, the origin, only the first component of the gradient is nonzero, and each iteration of a
+    first-order method changes at most one further coordinate. After k iterations in 2k + 1 dimensions, the loss is at
+    least 3 L |x₀ − x*|²/(32 (k + 1)²) above the minimum. Nesterov's method attains this bound up to a constant factor.
+    The condition number is about 4 (d + 1)²/π² in d dimensions, and 3 in two.
     """
 
-    smoothness: Real = parameter(4.0, gt=0, doc="L: no curvature is above it")
+    smoothness: Real = parameter(4.0, gt=0, doc="L, an upper bound of the curvature")
 
     formula = "L/8 (x₁² + Σ (xᵢ − xᵢ₊₁)² + x_d²) − L/4 x₁"
     latex = r"\frac{L}{8}\,(x_1^2 + \sum_i (x_i - x_{i+1})^2 + x_d^2) - \frac{L}{4} x_1"

@@ -1,4 +1,4 @@
-"""Surfaces told by their gradient: it vanishes far out or early, stays bounded, or bends at a sharp place."""
+"""Surfaces with vanishing, bounded or nonsmooth gradients."""
 
 import math
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from momentumlab.surfaces.base import (
 @surface("plateau")
 @dataclass(frozen=True, kw_only=True)
 class Plateau(Surface):
-    """A valley in a high plain, on which the gradient vanishes exponentially.
+    """A valley in a high plateau on which the gradient vanishes exponentially.
 
-    A run that starts on the plain hardly moves; one that overshoots onto it stays there. It is what a saturated unit
-    does to training.
+    Runs that start on the plateau hardly move, and runs that overshoot onto it stay there, like saturated units of a
+    neural network.
     """
 
-    a: Real = parameter(0.25, gt=0, doc="width of the valley along x: the curvature at the minimum is 2a")
-    b: Real = parameter(1.0, gt=0, doc="and along y, where it is 2b")
+    a: Real = parameter(0.25, gt=0, doc="half the curvature along x at the minimum")
+    b: Real = parameter(1.0, gt=0, doc="half the curvature along y at the minimum")
 
     formula = "tanh(a x² + b y²)"
     latex = r"\tanh(a x^2 + b y^2)"
@@ -58,7 +58,7 @@ class Plateau(Surface):
         return self.a * squares[0] + self.b * squares[1]
 
     def _slope(self, x: Array) -> Array:
-        """1 − tanh², which would lose all digits out on the plain."""
+        """Return 1 − tanh² without cancellation on the plateau."""
         fading = np.exp(-2 * self._squares(x))
         return 4 * fading / ((1 + fading) * (1 + fading))
 
@@ -71,8 +71,8 @@ class Plateau(Surface):
 class Easom(Surface):
     """A plain with one narrow hole.
 
-    Outside the hole there is next to no gradient, so that a run from there goes nowhere, at whatever learning rate.
-    Around the hole there are traces of further minima, none lower than −0.0001.
+    Outside the hole the gradient is nearly zero, and runs make no progress at any learning rate. Further minima around
+    the hole are very shallow: none is lower than −0.0001.
     """
 
     formula = "−cos(x) cos(y) exp(−(x − π)² − (y − π)²)"
@@ -83,7 +83,7 @@ class Easom(Surface):
     start = (2.2, 2.5)
     lists_all_minima = False
 
-    # −cos x = cos(x − π): the hole of each coordinate is cos(t) exp(−t²) around t = 0.
+    # −cos x = cos(x − π): in each coordinate, the hole is cos(t) exp(−t²) with t = x − π.
     def value(self, x: Array) -> Array:
         holes = self._hole(x - math.pi)
         return -(holes[0] * holes[1])
@@ -115,13 +115,13 @@ class Easom(Surface):
 @surface("logistic_bowl")
 @dataclass(frozen=True, kw_only=True)
 class LogisticBowl(Surface):
-    """The cross-entropy of a logistic model with a label that is true with probability p, in any dimension.
+    """The cross-entropy of a logistic model whose label is true with probability p, in any dimension.
 
-    Far out the gradient is constant, −p on one side and 1 − p on the other, and the curvature is gone: the way in is
-    linear, and a step of Newton's method from there leads astray. The minimum is at the log-odds.
+    Far from the minimum the gradient is constant, −p on one side and 1 − p on the other, and the curvature vanishes:
+    the distance decreases linearly in time, and Newton steps overshoot. The minimum is at the log-odds.
     """
 
-    p: Real = parameter(0.25, gt=0, lt=1, doc="the probability of the label")
+    p: Real = parameter(0.25, gt=0, lt=1, doc="probability of the label")
 
     formula = "Σ log(1 + exp(xᵢ)) − p xᵢ"
     latex = r"\sum_i \log(1 + e^{x_i}) - p\,x_i"
@@ -152,15 +152,15 @@ class LogisticBowl(Surface):
 @surface("huber_valley")
 @dataclass(frozen=True, kw_only=True)
 class HuberValley(Surface):
-    """A ravine whose walls are straight from a distance of delta on.
+    """A ravine that is quadratic up to the distance delta and linear beyond.
 
-    There the gradient no longer tells how far the floor is: a learning rate that suits the floor is slow on the walls.
-    The curvature jumps where the walls begin; there the Hessian given is that of the inside.
+    On the linear walls the gradient does not depend on the distance: a learning rate suited to the floor is slow there.
+    At the distance delta the curvature is discontinuous, and the Hessian is that of the quadratic part.
     """
 
-    a: Real = parameter(0.125, gt=0, doc="curvature along x, inside")
-    b: Real = parameter(16.0, gt=0, doc="curvature along y, inside")
-    delta: Real = parameter(0.5, gt=0, doc="where the walls begin, in both coordinates")
+    a: Real = parameter(0.125, gt=0, doc="curvature along x within delta")
+    b: Real = parameter(16.0, gt=0, doc="curvature along y within delta")
+    delta: Real = parameter(0.5, gt=0, doc="distance at which the walls become linear, in both coordinates")
 
     formula = "a h(x) + b h(y),  h(t) = t²/2 where |t| ≤ delta, else delta (|t| − delta/2)"
     latex = r"a\,h(x) + b\,h(y),\ h(t) = t^2/2 \ \mathrm{or}\ \delta\,(|t| - \delta/2)"
@@ -191,10 +191,10 @@ class HuberValley(Surface):
 @surface("log_sum_exp")
 @dataclass(frozen=True, kw_only=True)
 class LogSumExp(Surface):
-    """Three slanting planes with rounded edges: convex, and smooth, where the largest of the planes has kinks.
+    """A smooth convex approximation of the maximum of three linear functions.
 
-    Out on a plane there is a slope and hardly any curvature, at the edges there is curvature. It is the logarithm of
-    the example by which Boyd and Vandenberghe show descent methods, at b = 3, without its constant.
+    The curvature is concentrated at the edges between the planes and nearly zero elsewhere. With b = 3 it is the
+    logarithm of an example of Boyd and Vandenberghe for descent methods, without its constant.
     """
 
     b: Real = parameter(3.0, gt=0, doc="slope of two of the planes along y")
@@ -223,14 +223,14 @@ class LogSumExp(Surface):
         return symmetric(4 * forth * back, 2 * back * self.b * (up - down), yy, like=x)
 
     def _parts(self, x: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        """The largest exponent, and the exponentials divided by its own."""
+        """Return the largest exponent, and the exponentials relative to the largest one."""
         up, down, back = x[0] + self.b * x[1], x[0] - self.b * x[1], -x[0]
         largest = np.where(up.real > down.real, up, down)
         largest = np.where(largest.real > back.real, largest, back)
         return largest, (np.exp(up - largest), np.exp(down - largest), np.exp(back - largest))
 
     def _shares(self, x: Array) -> tuple[Array, Array, Array]:
-        """The share of each exponential in their sum."""
+        """Return the exponentials divided by their sum."""
         _, (up, down, back) = self._parts(x)
         total = up + down + back
         return up / total, down / total, back / total
@@ -242,10 +242,10 @@ class LogSumExp(Surface):
 @surface("lessard")
 @dataclass(frozen=True, kw_only=True)
 class Lessard(Surface):
-    """A strongly convex bowl in one dimension on which the heavy ball, tuned as quadratics want it, never arrives.
+    """A strongly convex function in one dimension on which the heavy ball, tuned for quadratics, does not converge.
 
-    The curvature is 25, or 1 between 1 and 2. With lr = 1/9 and β = 4/9, optimal for a quadratic of curvatures from 1
-    to 25, a run from 3.3 ends in a cycle through three points. At 1 and at 2 the Hessian given is that to the right.
+    The curvature is 1 between 1 and 2, and 25 elsewhere. With lr = 1/9 and β = 4/9, optimal for quadratics with
+    curvatures from 1 to 25, a run from 3.3 enters a cycle of three points. At 1 and 2 the Hessian is that to the right.
     """
 
     formula = "25x²/2 where x < 1,  x²/2 + 24x − 12 where 1 ≤ x < 2,  25x²/2 − 24x + 36 from 2 on"
@@ -301,7 +301,7 @@ class SumOfPowers(Surface):
 
     @staticmethod
     def _powers(sizes: Array, more: int) -> Array:
-        """Each coordinate to the power of its number, counted from 1, and ``more``."""
+        """Return each coordinate to the power of its index, counted from 1, plus ``more``."""
         powers = np.empty_like(sizes)
         for i, size in enumerate(sizes):
             powers[i] = _power(size, i + 1 + more)
@@ -312,7 +312,7 @@ class SumOfPowers(Surface):
 
 
 def _power(x: Array, exponent: int) -> Array:
-    """A whole power of x, by products alone, which unlike the library's power round the same everywhere."""
+    """Return an integer power by multiplication, which unlike ``pow`` rounds identically on all platforms."""
     power = np.ones_like(x)
     while exponent:
         if exponent % 2:

@@ -330,7 +330,7 @@ def _typical(curvatures: list[float]) -> float:
 def _is_quadratic(surface: Surface, point: Array, dimension: int) -> bool:
     """Return whether the Hessian is the same at several random points; surfaces on data declare it."""
     if not surface.is_formula:
-        return Tag.QUADRATIC in surface.tags
+        return Tag.QUADRATIC in surface.instance_tags
     rng = np.random.default_rng(0)
     offsets = rng.standard_normal((dimension, len(PROBES))) * np.array(PROBES)
     with np.errstate(all="ignore"):

@@ -1,12 +1,13 @@
-"""Problems on data: losses over the rows of a table, with one coordinate per weight of the model.
+"""Losses over the rows of a table, with one coordinate per weight of the model.
 
-=========  =================================================================
-module     content
-=========  =================================================================
-`linear`   least_squares, logistic, softmax
-`network`  mlp
-`base`     what they share: parameters, panels of lanes, mini-batches
-=========  =================================================================
+==============  ==================================================
+module          content
+==============  ==================================================
+`linear`        least_squares, logistic, softmax
+`network`       mlp
+`given_arrays`  the same models for arrays in memory
+`base`          base class: parameters, mini-batches, panels of lanes
+==============  ==================================================
 """
 
 from momentumlab.surfaces.data import linear, network

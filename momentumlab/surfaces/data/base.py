@@ -1,4 +1,4 @@
-"""What the problems on data have in common: parameters, panels of lanes, batches of rows."""
+"""Base class of losses over the rows of a table: parameters, mini-batches, panels of lanes."""
 
 import functools
 from abc import abstractmethod
@@ -17,37 +17,35 @@ from momentumlab.registry import Array, ValueKind, parameter
 from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
 
 PANEL = 8
-"""The lanes of a panel, where a lane is one column of a matrix product."""
+"""Lanes per panel, for models in which each lane is one column of a matrix product."""
 
 PANEL_BYTES = 2**21
-"""The largest array that panels make on the way, unless a single one does."""
+"""Size limit of intermediate arrays; a single panel may exceed it."""
 
 WIDEST = 1e3
-"""A view is no wider than this."""
+"""Largest default half-width of the view window."""
 
 NO_CURVATURE = 2000
-"""In more dimensions the minimum is not looked for: each step would solve as many equations."""
+"""Largest dimension in which the minimum is computed: each step solves a linear system of this size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSurface(Surface):
     """The mean loss over the rows of a table, plus ``l2/2`` times the sum of squares of all coordinates.
 
-    The products of matrices are BLAS's, which may round a column differently beside others. So lanes are computed in
-    panels that have the same shape however many lanes there are, the last one filled up with zeros: the numbers of a
-    lane do not depend on the others.
+    Matrix products use BLAS, whose rounding of a column depends on the shape of the matrix. Lanes are therefore
+    computed in panels of a fixed shape, the last one padded with zeros. The result of a lane does not depend on the
+    other lanes.
     """
 
-    data: str = parameter("", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
-    target: str = parameter("", doc="target column; empty: the last one of a CSV file, y of an NPZ file")
-    ignore: str = parameter("", kind=ValueKind.NAMES, doc="columns to leave out, separated by commas")
+    data: str = parameter("", is_path=True, choices=BUILT_IN, doc="CSV or NPZ file, or built-in data set")
+    target: str = parameter("", doc="target column; empty: last column (CSV), y (NPZ)")
+    ignore: str = parameter("", kind=ValueKind.NAMES, doc="columns to ignore, separated by commas")
     standardise: bool = parameter(True, doc="scale each feature to mean 0 and variance 1")
     intercept: bool = parameter(True, doc="add a constant feature of 1")
-    l2: float = parameter(0.0, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
+    l2: float = parameter(0.0, ge=0, shared=True, doc="L2 penalty: adds l2/2 |w|²")
 
-    batch_size: float = parameter(
-        0.0, ge=0, shared=True, doc="rows of a mini-batch, of which the gradient is the mean; 0: all rows"
-    )
+    batch_size: float = parameter(0.0, ge=0, shared=True, doc="rows per mini-batch; 0: all rows")
 
     outputs: ClassVar[str] = "classes"
     dimension = None
@@ -57,12 +55,12 @@ class DataSurface(Surface):
 
     @cached_property
     def design(self) -> DesignMatrix:
-        """The data, read and checked.
+        """The data, read and validated.
 
         Raises
         ------
         ConfigError
-            With everything that is wrong with the settings or the file (see `momentumlab.datasets.design_matrix`).
+            If the settings or the file are invalid (see `momentumlab.datasets.design_matrix`).
         """
         return design_matrix(
             DesignOptions(
@@ -77,12 +75,12 @@ class DataSurface(Surface):
 
     @property
     def required_dimension(self) -> int:
-        """The number of coordinates, which the data decide; reads them.
+        """Number of coordinates, which depends on the data; reads the data.
 
         Raises
         ------
         ConfigError
-            As `design` does.
+            If the settings or the file are invalid.
         """
         if self.batch_size:
             whole("batch_size", self.batch_size, self.design.rows)
@@ -91,11 +89,11 @@ class DataSurface(Surface):
     @property
     @abstractmethod
     def shapes(self) -> tuple[tuple[int, int], ...]:
-        """The shapes of the matrices of weights whose entries, row by row, are the coordinates."""
+        """Shapes of the weight matrices; their entries, row by row, are the coordinates."""
 
     @property
     def is_classifier(self) -> bool:
-        """Whether it tells classes apart, and has an accuracy."""
+        """Whether the model is a classifier and has an accuracy."""
         return self.outputs != "number"
 
     @property
@@ -108,30 +106,30 @@ class DataSurface(Surface):
 
     @property
     def batches(self) -> int:
-        """How many gradients an epoch has, in which each row is looked at once."""
+        """Number of mini-batches per epoch."""
         return -(-self.design.rows // int(self.batch_size or self.design.rows))
 
-    # Scores are what a model says of each row. All arrays begin with an axis of panels; their last one is the columns
-    # of a panel: outputs, or where there is one output alone, lanes.
+    # Scores are the outputs of the model for each row. The first axis of all arrays is panels; the last one is the
+    # columns of a panel: outputs, or lanes if there is only one output.
 
     @abstractmethod
     def scores(self, features: Array, weights: tuple[Array, ...]) -> Array:
-        """The scores, ``(panels, rows, columns)``, of features ``(rows, features)`` or ``(panels, rows, features)``."""
+        """Return the scores, ``(panels, rows, columns)``, of ``(rows, features)`` or ``(panels, rows, features)``."""
 
     @abstractmethod
     def pulled(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
-        """The gradient of each matrix of weights, from the loss's slopes by the scores."""
+        """Return the gradient with respect to each weight matrix, given the derivatives by the scores."""
 
     @abstractmethod
     def row_losses(self, scores: Array, targets: Array) -> Array:
-        """The loss of each row, ``(panels, rows, lanes of a panel)``."""
+        """Return the loss of each row, ``(panels, rows, lanes of a panel)``."""
 
     @abstractmethod
     def slopes(self, scores: Array, targets: Array) -> Array:
-        """The derivatives of these losses by the scores."""
+        """Return the derivatives of the row losses with respect to the scores."""
 
     def right(self, scores: Array, targets: Array) -> NDArray[np.bool_]:
-        """Of which rows the class is told right, ``(panels, rows, lanes of a panel)``."""
+        """Return which rows are classified correctly, ``(panels, rows, lanes of a panel)``."""
         return (scores.argmax(axis=-1) == targets.argmax(axis=-1))[..., np.newaxis]
 
     def value(self, x: Array) -> Array:
@@ -155,9 +153,9 @@ class DataSurface(Surface):
         return np.ascontiguousarray(stacked[:, : x.shape[1]]) + self.l2 * x
 
     def sampled_gradient(self, x: Array, k: Array | int, replicate: NDArray[np.int64], seed: int) -> Array:
-        """The gradient of a mini-batch: the next rows of an order that is drawn anew for each epoch.
+        """Return the gradient of a mini-batch; see `Surface.sampled_gradient`.
 
-        The last batch of an epoch has the rows that are left. Parameters are those of the base class.
+        The rows are shuffled in each epoch. The last batch of an epoch contains the remaining rows.
         """
         if not self.is_sampled:
             return self.gradient(x)
@@ -173,17 +171,17 @@ class DataSurface(Surface):
         return gradient
 
     def accuracy(self, x: Array) -> Array:
-        """The share of rows whose class is told right: ``(dim, lanes) -> (lanes,)``.
+        """Return the fraction of rows that are classified correctly: ``(dim, lanes) -> (lanes,)``.
 
-        Where two classes are equally likely, the first one counts as told.
+        If two classes are equally probable, the first one is predicted.
 
         Raises
         ------
         NotImplementedError
-            If the target is a number.
+            If the target is numeric.
         """
         if not self.is_classifier:
-            raise NotImplementedError(f"{self.name} tells no classes apart")
+            raise NotImplementedError(f"{self.name} is not a classifier and has no accuracy")
         data = self.design
         shares = [
             self.right(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows
@@ -193,11 +191,11 @@ class DataSurface(Surface):
 
     @property
     def _lanes_of_panel(self) -> int:
-        """Where a lane alone is a product of matrices, it is a panel of its own."""
+        """Lanes per panel: several if a lane is one column, and one if it is a matrix of its own."""
         return PANEL if len(self.shapes) == 1 and self.shapes[0][1] == 1 else 1
 
     def _panels(self, x: Array) -> Iterator[tuple[Array, ...]]:
-        """The matrices of weights, ``(panels, rows, columns)`` each, some panels at a time."""
+        """Yield the weight matrices, ``(panels, rows, columns)`` each, a block of panels at a time."""
         dim, lanes = x.shape
         width = self._lanes_of_panel
         panels = -(-lanes // width)
@@ -217,20 +215,20 @@ class DataSurface(Surface):
             begin += rows * columns
 
     def _coordinates(self, matrices: Array, shape: tuple[int, int]) -> Array:
-        """Matrices of panels to coordinates, ``(rows · columns, lanes)``: the way of `_matrices` back."""
+        """Return the coordinates of matrices, ``(rows · columns, lanes)``; the inverse of `_matrices`."""
         width = self._lanes_of_panel
         return matrices.reshape(-1, *shape, width).transpose(1, 2, 0, 3).reshape(shape[0] * shape[1], -1)
 
     @staticmethod
     def _cut(parts: list[Array], x: Array) -> Array:
-        """What was computed of the lanes alone, without those that fill up the last panel."""
+        """Return the results of all lanes without the padding of the last panel."""
         return np.concatenate(parts)[: x.shape[1]]
 
     def default_start(self, dim: int) -> tuple[float, ...]:
         return (0.0,) * dim
 
     def window(self, dim: int) -> Intervals:
-        """As far to each side as all known minima are away, and half as far again."""
+        """Return a window centred at zero that is half as wide again as the known minima need."""
         farthest = max((abs(c) for point in self.minima(dim) for c in point.point), default=1.0)
         reach = min(max(1.0, float(f"{1.5 * farthest:.1g}")), max(WIDEST, 1.1 * farthest))
         return ((-reach, reach),) * dim
@@ -238,19 +236,19 @@ class DataSurface(Surface):
 
 @functools.lru_cache(maxsize=64)
 def _order(rows: int, seed: int, replicate: int, epoch: int) -> NDArray[np.int32]:
-    """The order in which an epoch of a replicate takes the rows."""
+    """Return the order of the rows in an epoch of a replicate."""
     return np.random.default_rng([seed, replicate, epoch]).permutation(rows).astype(np.int32)
 
 
 def whole(name: str, value: Any, most: float) -> int:
-    """A parameter that counts something.
+    """Return a parameter that must be a positive integer.
 
     Raises
     ------
     ConfigError
-        If it is no whole number from 1 on, or too large.
+        If it is not an integer from 1 to ``most``.
     """
     if not 1 <= value <= most or value != int(value):
-        message = f"{value:g} is not a whole number from 1 to {most:,.0f}"
+        message = f"{value:g} is not an integer from 1 to {most:,.0f}"
         raise ConfigError([Problem(place=name, message=message)])
     return int(value)

@@ -1,4 +1,4 @@
-"""Losses over the rows of arrays: ``momentumlab.logistic(X, y)`` and the other models."""
+"""Models for arrays in memory, such as ``momentumlab.logistic(X, y)``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,9 +28,9 @@ def least_squares(
     targets
         The target of each row, ``(rows,)``: a number here, a class in the classification models.
     l2
-        Weight of half the sum of squares of all coordinates.
+        L2 penalty: adds l2/2 |w|² to the loss, intercept included.
     names
-        The names of the features; by default those of a DataFrame, or ``x1``, ``x2``, ….
+        Names of the features; by default those of a DataFrame, or ``x1``, ``x2``, ….
     standardise
         Whether each feature is scaled to mean 0 and variance 1.
     intercept
@@ -41,7 +41,7 @@ def least_squares(
     Raises
     ------
     ConfigError
-        If the arrays do not fit together, or a value is missing or not finite.
+        If the shapes do not match, or a value is missing or not finite.
     """
     return _surface(LeastSquares, features, targets, names, standardise, intercept, batch_size, l2=l2)
 

@@ -1,4 +1,4 @@
-"""Models that are linear in their weights: least_squares, logistic and softmax, whose losses are convex."""
+"""Linear models with convex losses: least_squares, logistic, softmax."""
 
 import functools
 from abc import abstractmethod
@@ -18,7 +18,7 @@ MOST_STEPS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class LinearModel(DataSurface):
-    """Scores that are features times weights; an output's weights are a column of their matrix."""
+    """A model whose scores are features times weights. The weight matrix has one column per output."""
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -32,7 +32,7 @@ class LinearModel(DataSurface):
 
     @abstractmethod
     def curvatures(self, scores: Array) -> Array:
-        """The second derivatives of one lane's row losses by the scores, ``(rows, outputs, outputs)``."""
+        """Return the second derivatives of the row losses of one lane by the scores, ``(rows, outputs, outputs)``."""
 
     def hessian(self, x: Array) -> Array:
         features, rows = self.design.features, self.design.rows
@@ -50,7 +50,7 @@ class LinearModel(DataSurface):
         return hessian
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
-        """The minimum, where there is one for certain and it can be computed in a moment."""
+        """Return the minimum if it certainly exists and the dimension is small enough to compute it."""
         is_certain = self.l2 > 0 or self.outputs == "number"
         return _lowest(self, self.design) if is_certain and dim <= NO_CURVATURE else ()
 
@@ -58,13 +58,13 @@ class LinearModel(DataSurface):
 @surface("least_squares", aliases=("linear_regression", "ridge"))
 @dataclass(frozen=True, kw_only=True)
 class LeastSquares(LinearModel):
-    """Linear regression on a table: half the mean square of what the features leave of the target.
+    """Linear regression: half the mean squared error over the rows of a table.
 
-    The minimum is computed in closed form; where several have the same loss, the shortest one. The curvatures are the
-    eigenvalues of ``XᵀX/n`` plus l2. With ``standardise: false`` they spread as the units of the columns do.
+    The minimum is computed in closed form; if it is not unique, the one with the smallest norm. The curvatures are the
+    eigenvalues of ``XᵀX/n`` plus l2. With ``standardise: false`` they also depend on the units of the columns.
     """
 
-    data: str = parameter("wine", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
+    data: str = parameter("wine", is_path=True, choices=BUILT_IN, doc="CSV or NPZ file, or built-in data set")
 
     outputs = "number"
     formula = "|X w − t|²/(2n) + l2 |w|²/2, rows of X: the features of the n rows"
@@ -86,17 +86,15 @@ class LeastSquares(LinearModel):
 @surface("logistic", aliases=("logistic_regression",))
 @dataclass(frozen=True, kw_only=True)
 class Logistic(LinearModel):
-    """Logistic regression on a table with two classes: the mean of −log of the probability of each row's class.
+    """Logistic regression with two classes: the mean cross-entropy over the rows of a table.
 
-    The probability of the second class (numbers in their order, words by the alphabet) is σ(X w). With l2 above 0 there
-    is one minimum, and Newton's method finds it to rounding; without, there is none where a plane parts the classes.
-    The intercept counts among the weights of l2, too.
+    The probability of the second class (in numerical or alphabetical order) is σ(X w). With l2 > 0 the minimum is
+    unique and computed by Newton's method; without, there is no minimum if the classes are linearly separable.
+    The penalty l2 includes the intercept.
     """
 
-    data: str = parameter(
-        "two_moons", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along"
-    )
-    l2: float = parameter(1e-3, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
+    data: str = parameter("two_moons", is_path=True, choices=BUILT_IN, doc="CSV or NPZ file, or built-in data set")
+    l2: float = parameter(1e-3, ge=0, shared=True, doc="L2 penalty: adds l2/2 |w|²")
 
     outputs = "two"
     formula = "mean of log(1 + exp(−s·x·w)) + l2 |w|²/2, s = ±1 the class of the row with features x"
@@ -123,15 +121,14 @@ class Logistic(LinearModel):
 @surface("softmax", aliases=("multinomial_logistic",))
 @dataclass(frozen=True, kw_only=True)
 class Softmax(LinearModel):
-    """Logistic regression with any number of classes: cross-entropy of the softmax of a linear score per class.
+    """Logistic regression with any number of classes: cross-entropy of the softmax of one linear score per class.
 
-    The coordinates are the weights feature by feature, of each one weight per class. The same number added to all
-    weights of a feature changes no probability: without l2 the loss is flat along these directions. The intercepts
-    count among the weights of l2, too.
+    The coordinates are ordered by feature, then by class. Adding a constant to all weights of a feature does not change
+    the probabilities: without l2 the loss is flat in these directions. The penalty l2 includes the intercepts.
     """
 
-    data: str = parameter("iris", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along")
-    l2: float = parameter(1e-3, ge=0, shared=True, doc="weight of half the sum of squares of all coordinates")
+    data: str = parameter("iris", is_path=True, choices=BUILT_IN, doc="CSV or NPZ file, or built-in data set")
+    l2: float = parameter(1e-3, ge=0, shared=True, doc="L2 penalty: adds l2/2 |w|²")
 
     formula = "mean of log(Σₖ exp(x·wₖ)) − x·w_c + l2 |w|²/2, c the class of the row with features x"
     latex = r"\frac{1}{n}\sum_i \left[\log\sum_k e^{x_i \cdot w_k} - x_i \cdot w_{c_i}\right] + \frac{l_2}{2}|w|^2"
@@ -151,19 +148,19 @@ class Softmax(LinearModel):
 
 
 def _sigmoid(scores: Array) -> Array:
-    """1/(1 + exp(−z)), without overflow and with all digits on both sides."""
+    """Return 1/(1 + exp(−z)) without overflow or cancellation."""
     power = np.exp(-absolute(scores))
     return np.where(scores.real > 0, 1.0, power) / (1 + power)
 
 
 def probabilities(scores: Array) -> Array:
-    """The softmax over the last axis."""
+    """Return the softmax over the last axis."""
     powers = np.exp(scores - scores.real.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def cross_entropies(scores: Array, targets: Array) -> Array:
-    """−log of the probability of each row's class, ``(…, outputs) -> (…, 1)``."""
+    """Return −log of the probability of the true class, ``(…, outputs) -> (…, 1)``."""
     above = scores - (scores * targets).sum(axis=-1, keepdims=True)
     highest = above.real.max(axis=-1, keepdims=True)
     return highest + np.log(np.exp(above - highest).sum(axis=-1, keepdims=True))
@@ -171,7 +168,7 @@ def cross_entropies(scores: Array, targets: Array) -> Array:
 
 @functools.lru_cache(maxsize=64)
 def _lowest(model: LinearModel, data: DesignMatrix) -> tuple[CriticalPoint, ...]:
-    """The minimum of a convex loss; ``data`` are the model's, and tell apart what a file had at different times."""
+    """Return the minimum of a convex loss; ``data`` is part of the cache key, because a file can change."""
     if model.outputs == "number":
         w = _shortest_solution(model)
     else:
@@ -180,7 +177,7 @@ def _lowest(model: LinearModel, data: DesignMatrix) -> tuple[CriticalPoint, ...]
 
 
 def _shortest_solution(model: LinearModel) -> Array:
-    """The minimum of least squares, by the singular values of the features."""
+    """Return the least-squares solution with the smallest norm, by singular value decomposition."""
     data = model.design
     u, singular, v = np.linalg.svd(data.features / np.sqrt(data.rows), full_matrices=False)
     along = u.T @ (data.targets[:, 0] / np.sqrt(data.rows))
@@ -189,14 +186,14 @@ def _shortest_solution(model: LinearModel) -> Array:
 
 
 def _descended(model: LinearModel) -> Array:
-    """The minimum by Newton's method from zero, each step halved until it descends; to where rounding ends it."""
+    """Return the minimum by Newton's method with backtracking from zero, up to rounding errors."""
     x = np.zeros((model.required_dimension, 1))
     loss = float(model.value(x)[0])
     gradient = model.gradient(x)
     for _ in range(MOST_STEPS):
         step = np.linalg.solve(model.hessian(x)[:, :, 0], gradient)
         promised = float((gradient * step).sum())
-        if promised <= 1e-13 * abs(loss):  # losses no longer tell points apart, but gradients do
+        if promised <= 1e-13 * abs(loss):  # differences of the loss are lost in rounding, those of gradients are not
             following = x - step
             slope = model.gradient(following)
             if np.abs(slope).max() >= np.abs(gradient).max():

@@ -1,4 +1,4 @@
-"""A network with one hidden layer."""
+"""Neural network with one hidden layer."""
 
 from dataclasses import dataclass
 
@@ -16,18 +16,16 @@ MOST_HIDDEN = 10_000
 @surface("mlp", aliases=("neural_network",))
 @dataclass(frozen=True, kw_only=True)
 class MultilayerPerceptron(DataSurface):
-    """A neural network that tells classes apart: one hidden layer with tanh, softmax and cross-entropy.
+    """A neural network classifier: one hidden layer with tanh, softmax and cross-entropy.
 
-    The coordinates are the weights of the hidden layer, feature by feature (the intercept's are its biases), then those
-    of the outputs, hidden unit by hidden unit, and the biases of the outputs. The view is the interval from which
-    PyTorch draws the first weights of a layer, ±1/√(inputs); the default start, drawn from it, is always the same, and
-    ``random(20)`` draws others. No minimum is known: there are many, and any hidden units can change places.
+    The coordinates are the weights of the hidden layer, ordered by feature (those of the intercept are its biases), the
+    weights of the outputs, ordered by hidden unit, and the biases of the outputs. The view window is the interval from
+    which PyTorch initializes the weights of a layer, ±1/√(inputs). The default start is a fixed draw from it;
+    ``random(20)`` draws others. No minimum is known; there are many, since hidden units can be permuted.
     """
 
-    data: str = parameter(
-        "two_moons", is_path=True, choices=BUILT_IN, doc="a CSV or NPZ file, or a set that comes along"
-    )
-    hidden: float = parameter(6.0, ge=1, shared=True, doc="the number of hidden units")
+    data: str = parameter("two_moons", is_path=True, choices=BUILT_IN, doc="CSV or NPZ file, or built-in data set")
+    hidden: float = parameter(6.0, ge=1, shared=True, doc="hidden units")
 
     formula = "mean cross-entropy of softmax(tanh(X U) V + b) + l2 (|U|² + |V|² + |b|²)/2"
     latex = r"\frac{1}{n}\sum_i H\!\left(t_i, \mathrm{softmax}(\tanh(x_i U) V + b)\right) + \frac{l_2}{2}|w|^2"
@@ -61,7 +59,7 @@ class MultilayerPerceptron(DataSurface):
         return probabilities(scores) - targets
 
     def hessian(self, x: Array) -> Array:
-        """Its columns are the changes of the gradient along each coordinate (Pearlmutter 1994, Neural Comput. 6)."""
+        """Return the Hessian: each column is a directional derivative of the gradient (Pearlmutter 1994)."""
         data = self.design
         hessian = np.empty((len(x), *x.shape), dtype=x.dtype)
         directions = np.eye(len(x))
@@ -77,7 +75,7 @@ class MultilayerPerceptron(DataSurface):
         return curved
 
     def _changes(self, weights: tuple[Array, ...], along: tuple[Array, ...]) -> tuple[Array, ...]:
-        """How the gradient of the summed loss changes along directions, one a panel: `pulled`, differentiated."""
+        """Return the derivative of the gradient of the summed loss along directions, one per panel."""
         (_, v, _), (du, dv, db) = weights, along
         features, targets = self.design.features, self.design.targets
         active = np.tanh(np.matmul(features, weights[0]))

@@ -65,8 +65,8 @@ def critical_points(
         # The median gradient sets the scale of the loss: below which size a gradient is a rounding error.
         slopes = _norms(surface.gradient(starts))
         usual = float(np.median(slopes[np.isfinite(slopes)])) if np.isfinite(slopes).any() else math.nan
-        # Newton's method converges to points of any kind. With absolute curvatures it converges only to minima, but from
-        # farther away. Both are needed to find saddles as well as distant minima.
+        # Newton's method converges to points of any kind; with absolute curvatures, only to minima but from farther
+        # away. Both are needed to find saddles as well as distant minima.
         ends = np.hstack([_newton(surface, starts, REACH * diagonal, downhill) for downhill in (True, False)])
         # Several searches end at the same point, with different rounding errors.
         flat = _norms(surface.gradient(ends)) <= FLAT * usual

@@ -218,7 +218,8 @@ def parse(text: str, reserved: frozenset[str] = frozenset()) -> Parsed:
     """
     # The scan first: it bounds the size before Python's parser runs, and its messages name columns and remedies.
     tokens = list(_tokens(text))
-    _check_syntax(text, tokens, reserved)
+    _check_operands(text, tokens, reserved)
+    _check_brackets(text, tokens)
     begin = len(text) - len(text.lstrip())
     try:
         body = ast.parse(text.strip(), mode="eval").body
@@ -292,11 +293,10 @@ def _tokens(text: str) -> Iterator[re.Match[str]]:
         position = token.end()
 
 
-def _check_syntax(text: str, tokens: list[re.Match[str]], reserved: frozenset[str]) -> None:
-    """Check that operands and operators alternate, that brackets match, and that all names are allowed."""
+def _check_operands(text: str, tokens: list[re.Match[str]], reserved: frozenset[str]) -> None:
+    """Check that operands and operators alternate and that all names are allowed."""
     if not tokens:
         raise ExpressionError(text, 0, "empty expression", "write, for example, x**2/16 + 9*y**2")
-    opened: list[tuple[int, str]] = []  # position and function of each open bracket
     operand_expected = True
     words = ["", *(token.group() for token in tokens), ""]
     for previous, token, following in zip(words, tokens, words[2:], strict=False):
@@ -305,16 +305,28 @@ def _check_syntax(text: str, tokens: list[re.Match[str]], reserved: frozenset[st
         if not operand_expected and (is_operand or word == "("):
             factors = ["(…)" if factor in "()" else factor for factor in (previous, word)]
             raise ExpressionError(text, position, "missing operator", f"write products as {'*'.join(factors)}")
+        if token.lastgroup == "name":
+            _check_name(text, token, following, reserved)
         if is_operand:
-            if token.lastgroup == "name":
-                _check_name(text, token, following, reserved)
             operand_expected = word in FUNCTIONS
-        elif word == "(":
+        elif operand_expected and word not in "+-(":
+            raise ExpressionError(text, position, f"missing operand before '{word}'")
+        else:
+            operand_expected = word != ")"
+    if operand_expected:
+        raise ExpressionError(text, len(text), "missing operand")
+
+
+def _check_brackets(text: str, tokens: list[re.Match[str]]) -> None:
+    """Check that brackets match and that commas separate arguments of ``min`` and ``max``."""
+    opened: list[tuple[int, str]] = []  # position and function of each open bracket
+    previous = ""
+    for token in tokens:
+        word, position = token.group(), token.start()
+        if word == "(":
             opened.append((position, previous if previous in FUNCTIONS else ""))
             if len(opened) > MAX_DEPTH:
                 raise ExpressionError(text, position, f"brackets nested more than {MAX_DEPTH} deep")
-        elif operand_expected and word not in "+-":
-            raise ExpressionError(text, position, f"missing operand before '{word}'")
         elif word == ")":
             if not opened:
                 raise ExpressionError(text, position, "unmatched ')'")
@@ -325,10 +337,7 @@ def _check_syntax(text: str, tokens: list[re.Match[str]], reserved: frozenset[st
                 raise ExpressionError(text, position, "unexpected comma", "write decimals as 0.5")
             if function not in SEVERAL:
                 raise ExpressionError(text, position, f"a second argument of {function}", "it takes one")
-        if not is_operand:
-            operand_expected = word != ")"
-    if operand_expected:
-        raise ExpressionError(text, len(text), "missing operand")
+        previous = word
     if opened:
         raise ExpressionError(text, opened[-1][0], "unclosed '('")
 
