@@ -532,6 +532,7 @@ def test_a_hyperparameter_can_be_written_as_an_option(
     [
         (["run", "--surfce", "ravine"], "unknown option '--surfce' (did you mean '--surface'?)"),
         (["rnu"], "unknown command 'rnu' (did you mean 'run'?); see 'momentumlab --help'"),
+        (["runz"], "unknown command 'runz' (did you mean 'runs'?); see 'momentumlab --help'"),
         (["runs", "shw"], "unknown command 'shw' (did you mean 'show'?); see 'momentumlab runs --help'"),
         (["run", "--budget", "3"], "--budget: 'momentumlab run' does not have this option; compare and tune do"),
         (["run", "--lr"], "--lr: needs a value; see 'momentumlab run --help'"),

@@ -454,9 +454,65 @@ def test_a_surface_that_cannot_be_drawn_loses_only_its_figure(command: Command, 
     assert "trajectory.png" not in names
 
 
-def test_a_plugin_that_theory_cannot_use_is_reported_in_one_line(command: Command, lab: Path) -> None:
-    lab.write_text(LAB.replace("        v = self.beta", "        assert len(g) == 2\n        v = self.beta"))
-    assert command("run", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball", "--no-plots").returncode == 0
+TWO_DIMENSIONAL_ONLY = LAB.replace("        v = self.beta", "        assert len(g) == 2\n        v = self.beta")
+"""Theory evaluates `step` along one direction, which this optimizer refuses."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        (["run", "--theory"], {"trajectory.png", "loss.png"}),
+        (["run", "--theory", "--noise", "0.1", "--replicates", "4"], {"trajectory.png", "loss.png"}),
+        (["sweep", "--theory", "--lr", "linspace(0.01,0.1,3)", "--beta", "0,0.5,0.9"], {"map_loss.png"}),
+        (["compare", "--budget", "4"], {"sensitivity.png", "loss.png"}),
+    ],
+    ids=["run", "noisy run", "sweep", "compare"],
+)
+def test_results_do_not_depend_on_whether_theory_can_use_a_plugin(
+    command: Command, lab: Path, tmp_path: Path, arguments: list[str], files: set[str]
+) -> None:
+    lab.write_text(TWO_DIMENSIONAL_ONLY)
+    done = command(*arguments, "--plugin", lab, "--surface", "ravine", "--optimizer", "ball", "--iterations", "20")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files <= {file.name for file in (tmp_path / done.stdout.splitlines()[-1]).iterdir()}
+
+
+def test_the_predicted_rate_of_a_plugin_that_theory_cannot_use_is_a_dash(command: Command, lab: Path) -> None:
+    lab.write_text(TWO_DIMENSIONAL_ONLY)
+    done = command("run", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball", "--no-plots")
+    headings, cells = done.stdout.splitlines()[1:3]
+    assert headings.split()[-3:] == ["rate", "predicted", "status"]
+    assert cells.split()[-2:] == ["–", "max_iterations"]
+    assert float(cells.split()[-3]) < 1
+
+
+def test_the_page_of_a_plugin_that_theory_cannot_use_has_the_reason(
+    command: Command, lab: Path, tmp_path: Path
+) -> None:
+    lab.write_text(TWO_DIMENSIONAL_ONLY)
+    done = command("explore", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball", "--save", "page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the plug-in raised an exception: " in (tmp_path / "page.html").read_text()
+
+
+def test_a_hessian_that_raises_does_not_end_a_run(command: Command, lab: Path) -> None:
+    known = """
+    def critical_points(self, dim):
+        return (CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=(0.0, 0.0), loss=0.0),)
+
+    def hessian(self, x):
+        1 / 0
+
+    def gradient"""
+    text = LAB.replace("import Surface, surface", "import CriticalKind, CriticalPoint, Surface, surface")
+    lab.write_text(text.replace("\n    def gradient", known))
+    done = command("run", "--plugin", lab, "--surface", "gully", "--optimizer", "momentum", "--no-plots")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[2].split()[-2] == "–"
+
+
+def test_predict_reports_the_exception_of_a_plugin(command: Command, lab: Path) -> None:
+    lab.write_text(TWO_DIMENSIONAL_ONLY)
     done = command("predict", "--plugin", lab, "--surface", "ravine", "--optimizer", "ball")
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"error: my_lab\.py:\d+ in Ball\.step: AssertionError\n", done.stderr)

@@ -64,7 +64,7 @@ def test_a_narrow_terminal_does_without_what_is_less_important() -> None:
     result = momentumlab.run(RAVINE, beta=[0.0, 0.5], iterations=20)
     wide, narrow, narrower = (printed(result, width) for width in (90, 62, 40))
     assert "iterations" in wide[1]
-    assert "iterations 20" in " ".join(narrow), "what all rows share is in the title"
+    assert "iterations 20" in " ".join(narrow), "what all rows share is in a line above"
     assert "predicted" in " ".join(narrow)
     assert "too narrow for these columns: final" in " ".join(narrower)
 

@@ -22,6 +22,8 @@ WIDE = 250
 QUICK = ["--iterations", "12", "--no-plots"]
 RAVINE = ["--surface", "ravine", "--optimizer", "momentum", *QUICK]
 NOTE = "too narrow for these columns:"
+SHARED = "all rows: "
+"""Begins the line with the values that take no column."""
 
 COMMANDS = {
     "run": ["run", str(ROOT / "configs" / "ravine_beta_sweep.yaml"), "--no-plots"],
@@ -107,7 +109,7 @@ def shown(text: str) -> list[str]:
 
 def tokens(lines: Sequence[str]) -> set[str]:
     """The words of an output. Headings in records end in a colon; a call longer than a line is broken after `(`."""
-    text = " ".join(lines).partition(NOTE)[0]
+    text = " ".join(line.removeprefix(SHARED) for line in lines).partition(NOTE)[0]
     return {word.rstrip(":,;") for word in re.split(r"[\s(]+", text)} - {"·", ""}
 
 

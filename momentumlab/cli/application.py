@@ -208,8 +208,13 @@ def _joined(names: Sequence[str]) -> str:
 
 
 def _suggestion(name: str, known: Sequence[str] | dict[str, Any], cutoff: float = 0.6) -> str:
-    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=cutoff)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    typed = name.lower()
+    close = difflib.get_close_matches(typed, list(known), n=3, cutoff=cutoff)
+    if not close:
+        return ""
+    # One wrong letter is more common than a surplus one: 'runz' is 'runs', although 'run' has the higher ratio.
+    replaced = [each for each in close if sum(map(str.__ne__, each, typed)) == 1 and len(each) == len(typed)]
+    return f" (did you mean '{(replaced or close)[0]}'?)"
 
 
 app = typer.Typer(

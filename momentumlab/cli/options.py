@@ -161,7 +161,7 @@ SurfaceName = Annotated[
         "--surface",
         "--surfaces",
         metavar="NAME",
-        help="Surface: a name, or an expression in x, y, … In compare and tune also several: a,b,c.",
+        help="Surface: a name, or an expression in x, y, …; compare and tune accept several: a,b,c.",
     ),
 ]
 OptimizerNames = Annotated[

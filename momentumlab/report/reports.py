@@ -27,6 +27,7 @@ from momentumlab.theory import (
     TrialRate,
     coordinate_rates,
     noise_floor,
+    plugins_may_fail,
     rate_plane,
     rate_reason,
     running_average,
@@ -278,8 +279,11 @@ class ComparisonReport:
 def _rate_plane(plane: Plane) -> RatePlane | str:
     if plane.starts > 1 or any(axis.name.startswith("start") for axis in plane.axes):
         return "starts differ from trial to trial"
+    plan = plane.result.plan
+    group = plan.group_of(plane.trials.start)
     try:
-        return rate_plane(plane.result.plan, plane.trials.start, plane.trials.stop)
+        with plugins_may_fail(group.surface_class, group.optimizer_class):
+            return rate_plane(plan, plane.trials.start, plane.trials.stop)
     except TheoryDoesNotApplyError as error:
         return str(error)
 

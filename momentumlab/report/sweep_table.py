@@ -76,6 +76,8 @@ def _remarks(plane: Plane) -> Iterator[str]:
 
 def _reach(plane: Plane, axis: GridAxis, low: Setting, high: Setting) -> str:
     """Return how far an axis may be changed: ``lr from 0.02 to 0.1 (÷ 2.5, × 2)``."""
+    if low == high:
+        return f"{axis_name(axis.name)} only at {exact(low)}"
     text = f"{axis_name(axis.name)} from {exact(low)} to {exact(high)}"
     best = plane.setting(plane.best)[axis.name]
     numbers = [value for value in (low, best, high) if isinstance(value, float) and value > 0]

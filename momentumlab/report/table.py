@@ -2,7 +2,7 @@
 
 A table never cuts a number or a heading. One that is wider than the terminal is rearranged step by step until it fits:
 
-1. values that are the same in every row move to the title;
+1. values that are the same in every row move to a line above the columns;
 2. cells and headings are wrapped between words, points between coordinates;
 3. columns are left out, those with the highest priority number first;
 4. instead of a row, each trial becomes a record of ``heading: value`` pairs, wrapped between values.
@@ -44,6 +44,7 @@ class Kind(Enum):
 WRAPPED_LAST = list(Kind)
 
 JOINED = "\N{NO-BREAK SPACE}"
+"""Stands between words that stay on one line while a table is laid out; it is printed as a space."""
 
 Segment = tuple[str, str]
 """A piece of a line and its Rich style."""
@@ -97,8 +98,11 @@ class Column:
         return max(map(_width, [*self.heading.split(" "), *cells]))
 
     def escaped(self) -> "Column":
-        """Return the column with printable texts."""
-        return replace(self, heading=printable(self.heading), cells=[printable(cell) for cell in self.cells])
+        """Return the column with printable texts, in which quartiles and settings are not broken."""
+        cells = [printable(cell) for cell in self.cells]
+        if self.kind is Kind.VALUES:
+            cells = [cell.replace(", ", f",{JOINED}") for cell in cells]
+        return replace(self, heading=printable(self.heading), cells=[_unbroken(cell) for cell in cells])
 
 
 TEXT_WIDTH = 100
@@ -134,21 +138,24 @@ class Table:
 
     def rendered(self, width: int) -> Iterator[Line]:
         """Lay the table out and return its lines, none of them wider than ``width``."""
+        for line in self._lines(width):
+            yield [(text.replace(JOINED, " "), style) for text, style in line]
+
+    def _lines(self, width: int) -> Iterator[Line]:
         layout = _layout([column.escaped() for column in self.columns], width)
-        # A heading and its value stay on one line, joined by a space that is not broken.
         constants = [f"{column.heading}{JOINED}{column.cells[0]}" for column in layout.constants]
-        title = " · ".join(filter(None, (printable(self.title), *constants)))
-        texts = [(title, "bold")] if title else []
-        texts += [(printable(line), "") for line in self.lines]
+        shared = [f"all rows: {', '.join(constants)}"] if constants else []
+        texts = [(printable(self.title), "bold")] if self.title else []
+        texts += [(line, "") for line in (*map(printable, self.lines), *shared)]
         for text, style in texts:
-            yield from ([(line.replace(JOINED, " "), style)] for line in _wrapped(text, width))
+            yield from ([(line, style)] for line in _wrapped(_unbroken(text), width))
         yield from _grid(layout) if layout.widths else _records(layout.columns, width)
         shown = (*layout.constants, *layout.columns)
         meanings = [f"{column.heading}: {column.meaning}" for column in shown if column.meaning]
         omitted = ", ".join(column.heading for column in layout.omitted)
         too_narrow = [f"too narrow for these columns: {omitted}"] if omitted else []
         for remark in (*meanings, *self.remarks, *too_narrow):
-            yield from ([(line, "dim")] for line in _wrapped(printable(remark), width))
+            yield from ([(line, "dim")] for line in _wrapped(_unbroken(printable(remark)), width))
 
     def text(self, width: int = TEXT_WIDTH) -> str:
         """Return the table as plain text."""
@@ -179,6 +186,11 @@ class Table:
     def rows(self) -> list[Sequence[str]]:
         """The cells row by row."""
         return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+def _unbroken(text: str) -> str:
+    """Return a text whose equations, such as ``lr = 0.1``, are not broken."""
+    return text.replace(" = ", f"{JOINED}={JOINED}")
 
 
 def _html(text: str) -> str:

@@ -31,6 +31,7 @@ from momentumlab.theory.linear_map import (
     check_decoupled,
     check_steady,
     linear_map,
+    plugins_may_fail,
     spectral_radii,
 )
 from momentumlab.theory.modes import EQUAL, Mode, Regime, mode
@@ -84,6 +85,7 @@ __all__ = [
     "mode",
     "nesterov_variance",
     "noise_floor",
+    "plugins_may_fail",
     "predict",
     "predicted_noise_floor",
     "rate_plane",

@@ -8,8 +8,9 @@ A rule may also be periodic, for instance one that averages its iterates every s
 fixed linear map, the product of the maps of its iterations.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from momentumlab.errors import MomentumLabError
 from momentumlab.optimizers import Here, Optimizer
+from momentumlab.plugins import plugin_error
 from momentumlab.registry import Array
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.surfaces.quadratics import Parabola
@@ -48,6 +50,32 @@ class TheoryDoesNotApplyError(MomentumLabError):
     """The linear theory does not apply; the message says why."""
 
     exit_code = 2
+
+
+@contextlib.contextmanager
+def plugins_may_fail(*classes: type) -> Iterator[None]:
+    """Turn an exception of a user's surface or optimizer into `TheoryDoesNotApplyError`.
+
+    Theory evaluates points and array shapes that a run does not. A run that went well must not fail because of them.
+
+    Parameters
+    ----------
+    *classes
+        The surface and the optimizer that are evaluated. If one of them is a user's class, it is also responsible for
+        exceptions that this package raises, such as for an array of the wrong shape.
+
+    Raises
+    ------
+    TheoryDoesNotApplyError
+        In place of the exception, which is the ``__cause__``.
+    """
+    try:
+        yield
+    except Exception as error:
+        failure = plugin_error(error, classes=classes)
+        if failure is None:
+            raise
+        raise TheoryDoesNotApplyError(f"the plug-in raised an exception: {failure}") from error
 
 
 def check_constant(schedules: Mapping[str, object]) -> None:

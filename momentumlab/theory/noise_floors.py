@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan
-from momentumlab.plugins import is_foreign
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
-from momentumlab.theory.linear_map import TheoryDoesNotApplyError
+from momentumlab.theory.linear_map import TheoryDoesNotApplyError, plugins_may_fail
 from momentumlab.theory.local_model import LocalModel, local_model
 from momentumlab.theory.variances import variances_of
 
@@ -98,16 +97,13 @@ def predicted_noise_floor(plan: Plan, number: int, minimum: CriticalPoint) -> fl
     if noise is None or noise.variance is None or not math.isfinite(noise.variance):
         return None
     try:
-        model = local_model(plan, number, minimum)
-        if not model.map.is_exact:
-            return None
-        loss = _stationary_loss(model, noise.variance) - minimum.loss
+        with plugins_may_fail(type(surface), OPTIMIZERS[plan.trial(number).optimizer]):
+            model = local_model(plan, number, minimum)
+            if not model.map.is_exact:
+                return None
+            loss = _stationary_loss(model, noise.variance) - minimum.loss
     except TheoryDoesNotApplyError:
         return None
-    except Exception:  # theory evaluates points and shapes that the run did not
-        if is_foreign(type(surface)) or is_foreign(OPTIMIZERS[plan.trial(number).optimizer]):
-            return None
-        raise
     return loss if math.isfinite(loss) else None
 
 

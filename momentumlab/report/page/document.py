@@ -35,7 +35,7 @@ from momentumlab.report.page.exploration import (
 from momentumlab.report.page.view import View
 from momentumlab.result import Result, Status
 from momentumlab.search.planes import Plane, planes
-from momentumlab.theory import TheoryDoesNotApplyError, linear_map, measured_rate, rate_plane
+from momentumlab.theory import TheoryDoesNotApplyError, linear_map, measured_rate, plugins_may_fail, rate_plane
 
 MOST_BYTES = 4_900_000
 """The largest page. A page that would be larger gets a coarser grid or fewer iterates."""
@@ -292,16 +292,16 @@ def _measured_rates(result: Result, plane: Plane, view: View) -> NDArray[np.floa
 
 def _theory(result: Result, plane: Plane, payload: Payload) -> dict[str, Any]:
     """Predicted rates, and the dominant eigenvalue of each direction; empty where theory does not apply."""
+    group = result.plan.group_of(plane.trials.start)
     try:
         if any(axis.name.startswith("start") for axis in plane.axes):
             raise TheoryDoesNotApplyError("starts differ from trial to trial")
         if result.plan.dimension > MOST_DIMENSIONS:
             raise TheoryDoesNotApplyError(f"the page predicts rates in up to {MOST_DIMENSIONS} dimensions")
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), plugins_may_fail(group.surface_class, group.optimizer_class):
             said = rate_plane(result.plan, plane.trials.start, plane.trials.stop)
     except TheoryDoesNotApplyError as error:
         return {"noTheory": str(error)}
-    group = result.plan.group_of(plane.trials.start)
     lanes = group.lanes(np.arange(group.size))
     curvatures = list(said.discriminants)
     dominant = []

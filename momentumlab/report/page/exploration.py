@@ -12,7 +12,7 @@ from momentumlab.experiment import Axis, Choice, Experiment
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import make_plan
 from momentumlab.result import Result
-from momentumlab.theory import TheoryDoesNotApplyError, predict
+from momentumlab.theory import TheoryDoesNotApplyError, plugins_may_fail, predict
 
 FEW_VALUES = 8
 """An lr or momentum axis with up to this many values is refined to a grid that contains them."""
@@ -133,7 +133,7 @@ def _stability_limit(experiment: Experiment, choice: Choice) -> float | None:
     if not minima:
         return None
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), plugins_may_fail(type(single.first_surface), OPTIMIZERS[choice.name]):
             limit = predict(make_plan(single), 0, minima[0]).lr_limit
     except TheoryDoesNotApplyError:
         return None
