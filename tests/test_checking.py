@@ -23,7 +23,7 @@ from tests.conftest import Command
 
 VALUE = "x[0] ** 4 / 4 - self.a * x[0] ** 2 / 2 + self.b * x[1] ** 2 / 2"
 GRADIENT = "np.stack([x[0] ** 3 - self.a * x[0], self.b * x[1]])"
-HESSIAN = "np.array([[3 * x[0] ** 2 - self.a, nothing], [nothing, nothing + self.b]])"
+HESSIAN = "np.array([[3 * x[0] ** 2 - self.a, zero], [zero, zero + self.b]])"
 STEP = "v / (np.abs(v) + self.delta)"
 
 
@@ -112,7 +112,7 @@ SURFACE_MISTAKES = [
         "has_the_hessian_of_its_gradient",
         r"not symmetric: \[1, 0\] is 1 and \[0, 1\] is 0",
         HESSIAN,
-        HESSIAN.replace("[nothing, nothing + self.b]", "[nothing + 1, nothing + self.b]"),
+        HESSIAN.replace("[zero, zero + self.b]", "[zero + 1, zero + self.b]"),
     ),
     (
         "gives_the_right_shapes",
@@ -135,8 +135,8 @@ SURFACE_MISTAKES = [
     (
         "has_no_idle_parameter",
         "c has no effect",
-        "    # For people and",
-        '    c: Real = parameter(1.0, doc="nothing")\n    # For people and',
+        "    # Shown by 'momentumlab show' and",
+        '    c: Real = parameter(1.0, doc="nothing")\n    # Shown by 'momentumlab show' and',
     ),
     ("is_finite_in_the_view", r"the value is not finite at", VALUE, f"{VALUE} + 0 * np.log(x[0] + 1.9)"),
     ("knows_its_critical_points", "the gradient there is not zero but 24", "self.a**0.5\n", "self.a**0.5 + 2\n"),
