@@ -135,8 +135,8 @@ SURFACE_MISTAKES = [
     (
         "has_no_idle_parameter",
         "c has no effect",
-        "    # Shown by 'momentumlab show' and",
-        '    c: Real = parameter(1.0, doc="nothing")\n    # Shown by 'momentumlab show' and',
+        "    # Shown by",
+        '    c: Real = parameter(1.0, doc="nothing")\n    # Shown by',
     ),
     ("is_finite_in_the_view", r"the value is not finite at", VALUE, f"{VALUE} + 0 * np.log(x[0] + 1.9)"),
     ("knows_its_critical_points", "the gradient there is not zero but 24", "self.a**0.5\n", "self.a**0.5 + 2\n"),
