@@ -583,7 +583,7 @@ def _unfinished(folder: Path, kind: type[Kind], source: Source | None, overrides
 def execute_comparison(
     comparison: Comparison, how: "Execution", *, out: Path | None = None, resume: Path | None = None
 ) -> ComparisonReport:
-    """Run a comparison and write it into a run folder if there is to be one.
+    """Run a comparison and write it into a run folder if `out` or `resume` is given.
 
     Parameters and errors are those of `execute`.
     """

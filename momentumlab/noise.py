@@ -29,7 +29,7 @@ CACHE_BYTES = 2**28
 class Noise(NamedCall, ABC):
     """A model of gradient errors.
 
-    A new model is one frozen dataclass below the decorator `noise`. It defines what is drawn for each coordinate of
+    A new model is one frozen dataclass, decorated with `noise`. It defines what is drawn for each coordinate of
     each gradient, and how that changes the gradient.
     """
 
@@ -74,7 +74,7 @@ NoiseClass = TypeVar("NoiseClass", bound=type[Noise])
 
 
 def noise(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[NoiseClass], NoiseClass]:
-    """Register the class below as a noise model."""
+    """Register the decorated class as a noise model."""
 
     def register(cls: NoiseClass) -> NoiseClass:
         cls.name = name

@@ -318,7 +318,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class Registry(Mapping[str, type[Entry]]):
     """Classes by name; names are found in any case.
 
-    A decorator such as ``@surface("ravine")`` registers the class below it. The families of the package are imported
+    A decorator such as ``@surface("ravine")`` registers the decorated class. The families of the package are imported
     when one of their names is used (see `declare`), the modules of installed plug-ins when a name is not found or all
     entries are listed.
 

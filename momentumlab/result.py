@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Status(Enum):
-    """How a trial ended, with the sentence that says so."""
+    """The outcome of a trial, with an explanation."""
 
-    MAX_ITERATIONS = (0, "made all its iterations")
-    CONVERGED = (1, "reached a tolerance or the target loss")
-    DIVERGED = (2, "left every bound, or met a number that is not finite")
+    MAX_ITERATIONS = (0, "the maximum number of iterations was reached")
+    CONVERGED = (1, "a tolerance or the target loss was met")
+    DIVERGED = (2, "a position, loss or gradient exceeded its bound or is not finite")
 
     def __init__(self, code: int, message: str) -> None:
         self.code = code

@@ -81,7 +81,7 @@ def test_a_table_that_does_not_fit_at_all_becomes_records() -> None:
 def test_a_rate_that_is_not_as_predicted_is_explained() -> None:
     settings = {"surface": "ravine", "lr": [0.05, 0.11], "start": [0.01, 0.4], "iterations": 60, "optimizer": "sgd"}
     text = "\n".join(printed(momentumlab.run(settings), width=200))
-    assert "rate differs from the prediction for lr = 0.11: the run is too short: the transient lasts about" in text
+    assert "rate differs from the prediction (lr = 0.11): the run is too short: the transient lasts about" in text
 
 
 def test_many_trials_show_the_best_ten_and_count_the_others() -> None:

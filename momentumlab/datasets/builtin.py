@@ -35,7 +35,7 @@ DataSetClass = TypeVar("DataSetClass", bound=type[DataSet])
 
 
 def data_set(name: str) -> Callable[[DataSetClass], DataSetClass]:
-    """Register the class below as a data set."""
+    """Register the decorated class as a data set."""
 
     def register(cls: DataSetClass) -> DataSetClass:
         cls.name = name

@@ -169,13 +169,14 @@ def _remarks(report: Report) -> Iterator[str]:
         yield _remark_on_the_rest(report)
     if replicates > 1:
         yield f"final loss over {replicates:,} replicates: median [quartiles]"
-    trials: dict[str, list[str]] = {}
+    # One remark per reason; trials that share it are named together.
+    trials: dict[tuple[str, str], list[str]] = {}
     for number, reason in report.rate_reasons.items():
         what = "no rate" if report.rates[number].measured is None else "rate differs from the prediction"
-        trials.setdefault(f"{what} for {{}}: {reason}", []).append(report.labels.of(report.result.plan.trial(number)))
-    for remark, names in trials.items():
+        trials.setdefault((what, reason), []).append(report.labels.of(report.result.plan.trial(number)))
+    for (what, reason), names in trials.items():
         others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-        yield remark.format(f"{'; '.join(names[:MAX_NAMED])}{others}")
+        yield f"{what} ({'; '.join(names[:MAX_NAMED])}{others}): {reason}"
     if (
         report.rates
         and (why := underdamped_remark(report.result, {n: report.rates[n] for n in report.shown})) is not None

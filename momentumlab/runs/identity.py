@@ -1,4 +1,4 @@
-"""What a record says of an experiment and its numbers: identity, hash of the final states, plug-ins, data files."""
+"""Identity of an experiment, hash of its final states, and the plug-ins and data files that it used."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Lists of runs: filters, a table for people, rows for programs."""
+"""Lists of runs: filters, a table for the terminal, rows for JSON and CSV."""
 
 import csv
 import fnmatch
@@ -15,7 +15,7 @@ from momentumlab.runs.layout import local_time
 from momentumlab.runs.records import RunFolder
 
 MOST_ROWS = 20
-"""Rows of the table for people, unless another number is requested."""
+"""Default number of rows of the table."""
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

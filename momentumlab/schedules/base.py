@@ -20,7 +20,7 @@ PAGES = 16
 class Schedule(NamedCall, ABC):
     """A value for each iteration of a run.
 
-    A new schedule is one frozen dataclass below the decorator `schedule`. Its fields are declared with
+    A new schedule is one frozen dataclass, decorated with `schedule`. Its fields are declared with
     `momentumlab.registry.parameter`. Time is counted as in PyTorch and optax: ``k`` is the number of completed updates,
     so the first update uses the value at 0 and update number t uses the value at t − 1. (In PyTorch this is the rate
     in force at ``optimizer.step()`` if ``scheduler.step()`` follows it; in optax it is the ``count``.)
@@ -126,7 +126,7 @@ ScheduleClass = TypeVar("ScheduleClass", bound=type[Schedule])
 
 
 def schedule(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[ScheduleClass], ScheduleClass]:
-    """Register the class below as a schedule."""
+    """Register the decorated class as a schedule."""
 
     def register(cls: ScheduleClass) -> ScheduleClass:
         cls.name = name

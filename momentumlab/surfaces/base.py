@@ -273,7 +273,7 @@ SurfaceClass = TypeVar("SurfaceClass", bound=type[Surface])
 
 
 def surface(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[SurfaceClass], SurfaceClass]:
-    """Register the class below as a surface."""
+    """Register the decorated class as a surface."""
 
     def register(cls: SurfaceClass) -> SurfaceClass:
         cls.name = name

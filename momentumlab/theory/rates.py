@@ -250,11 +250,16 @@ def _displaced(result: Result, number: int, minimum: CriticalPoint, expected: _E
 def _why_not_measured(displaced: Array, floor: float) -> str:
     distances = np.sqrt((displaced**2).sum(axis=1))
     usable = len(usable_entries(distances, floor))
+    made = max(usable - 1, 0)  # the first entry is the start
     if usable < FEWEST and not (distances[np.isfinite(distances)][-1:] > floor).any():
-        return f"the minimum is reached within rounding after {usable} iterations, too few for a rate"
+        return f"the minimum is reached within rounding after {_iterations(made)}, too few for a rate"
     if usable < FEWEST:
-        return f"{usable} iterations are too few for a rate"
+        return f"{_iterations(made)} {'is' if made == 1 else 'are'} too few for a rate"
     return "the run is too short: it has not completed enough oscillations"
+
+
+def _iterations(number: int) -> str:
+    return "1 iteration" if number == 1 else f"{number} iterations"
 
 
 def _why_different(
