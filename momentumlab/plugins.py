@@ -296,9 +296,10 @@ def _is_users(frame: FrameType) -> bool:
         for cls in registry.plugins().values()
     ):
         return True
-    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    # Packages may also be in the folder of the user, of the system, or of another environment on the path.
     file = frame.f_code.co_filename
-    return not file.startswith(("<frozen", *(f"{library}{os.sep}" for library in libraries)))
+    standard = {f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")}
+    return not file.startswith(("<frozen", *standard)) and not {"site-packages", "dist-packages"} & {*Path(file).parts}
 
 
 def plugin_error(

@@ -1,5 +1,6 @@
 """Surfaces and optimizers in a user's file: loading, runs, workers and errors."""
 
+import importlib
 import json
 import multiprocessing
 import pickle
@@ -564,3 +565,16 @@ def test_installed_plugins_are_found_and_broken_ones_are_named(command: Command,
     assert "ball" in {entry["name"] for entry in json.loads(listed.stdout)}
     unknown = command("run", "--surface", "gully", "--optimizer", "bal", "--no-plots", **environment)
     assert "unknown optimizer 'bal' (did you mean 'ball'?)" in unknown.stderr
+
+
+@pytest.mark.parametrize(("folder", "is_users"), [("site-packages", False), ("dist-packages", False), ("work", True)])
+def test_an_installed_package_is_not_taken_for_the_users_code(
+    folder: str, is_users: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / folder
+    place.mkdir()
+    (place / f"broken_{folder[:4]}.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(place)
+    with pytest.raises(ZeroDivisionError) as caught:
+        importlib.import_module(f"broken_{folder[:4]}")
+    assert (plugins.raised_at(caught.value) is not None) is is_users
