@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from momentumlab.theory import (
     compromises,
     filter_response,
     heavy_ball_variance,
-    lr_limit,
+    lr_limits,
     measured_rate,
     mode,
     nesterov_variance,
@@ -95,12 +95,29 @@ def test_heavy_ball_shrinks_by_the_root_of_beta_in_its_wedge(beta: float, place:
     assert mode(made("momentum", beta=beta), step, 1.0).regime is Regime.OSCILLATING
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.99])
-def test_the_limits_of_lr_are_the_published_ones(beta: float) -> None:
-    assert lr_limit(made("momentum", beta=beta), [18.0]) == pytest.approx(2 * (1 + beta) / 18, rel=1e-10)
-    nesterov = 2 * (1 + beta) / (1 + 2 * beta) / 18
-    assert lr_limit(made("nesterov", beta=beta), [18.0]) == pytest.approx(nesterov, rel=1e-10)
-    assert lr_limit(made("sgd"), [18.0]) == pytest.approx(2 / 18, rel=1e-10)
+def test_the_limits_of_lr_are_the_published_ones() -> None:
+    """Heavy ball 2 (1 + β) / λ, Nesterov 2 (1 + β) / ((1 + 2β) λ), gradient descent 2 / λ, for many β at once."""
+    betas = np.linspace(0, 0.999, 50)
+    heavy_ball, nesterov = (lr_limits(made(name, beta=betas), [0.125, 18.0]) for name in ("momentum", "nesterov"))
+    assert heavy_ball == pytest.approx(2 * (1 + betas) / 18, rel=1e-12)
+    assert nesterov == pytest.approx(2 * (1 + betas) / (1 + 2 * betas) / 18, rel=1e-12)
+    assert lr_limits(made("sgd"), [18.0]) == pytest.approx([2 / 18], rel=1e-12)
+
+
+def test_without_a_stability_limit_it_is_infinite_and_without_stability_not_a_number() -> None:
+    assert np.isnan(lr_limits(made("momentum", beta=np.array([0.0, 0.9])), [-1.0, 2.0])).all()
+    assert lr_limits(made("newton"), [-1.0, 2.0]) == pytest.approx([2.0], rel=1e-12)
+
+
+def test_the_stability_limit_separates_decaying_from_growing_runs_between_the_cells_of_a_plane() -> None:
+    plan = make_plan(momentumlab.load({"surface": "ravine", "optimizer": "qhm", "lr": [0.1, 2.0], "nu": [0.1, 1.0]}))
+    plane = rate_plane(plan, 0, plan.trials)
+    nus = np.linspace(0.05, 0.95, 7)
+    for nu, limit in zip(nus, lr_limits(replace(plane.optimizer, nu=nus), plane.curvatures), strict=True):
+        lrs = [0.99 * limit, 1.01 * limit]
+        result = momentumlab.run(surface="ravine", optimizer="qhm", nu=float(nu), lr=lrs, iterations=4000)
+        assert result.final_losses[0] < 1e-3
+        assert result.final_losses[1] > 1e3
 
 
 @pytest.mark.parametrize("step", [0.01, 0.1, 0.5, 0.9])
@@ -640,7 +657,7 @@ def test_adam_with_a_large_eps_has_its_predicted_rate(settings_: dict[str, Any])
 def test_the_limit_of_adam_is_that_of_averaged_momentum_with_lr_over_eps(beta1: float) -> None:
     """Where gradients vanish, √v is nothing beside ε: x ← x − (lr/ε) m, stable up to 2 (1 + β₁) / ((1 − β₁) λ)."""
     for eps in (1e-8, 1e-3, 1.0):
-        limit = lr_limit(made("adam", beta1=beta1, eps=eps), [18.0])
+        (limit,) = lr_limits(made("adam", beta1=beta1, eps=eps), [18.0])
         assert limit == pytest.approx(eps * 2 * (1 + beta1) / ((1 - beta1) * 18), rel=1e-5)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import momentumlab
 from momentumlab.result import Result, Status
-from momentumlab.theory import lr_limit
+from momentumlab.theory import lr_limits
 from tests.conftest import ROOT
 from tests.test_theory import made
 
@@ -79,7 +79,7 @@ def test_the_limit_is_between_the_two_learning_rates() -> None:
     assert [status is Status.DIVERGED for status in result.status] == [False, True, False, True]
     assert result.final_losses[[0, 2]].max() < 1e-12
     for beta, (low, high) in ((0.0, (0.110, 0.112)), (0.9, (0.210, 0.212))):
-        assert low < lr_limit(made("momentum", beta=beta), [18.0]) < high
+        assert low < lr_limits(made("momentum", beta=beta), [18.0])[0] < high
 
 
 def test_restarts_end_the_waves() -> None:

@@ -13,7 +13,8 @@ module            content
 `linear_map`      the linear map, computed from the optimizer's own step
 `local_model`     one trial at one point: fixed point, curvatures, linear map
 `modes`           one eigenvector: regime, rate, period, overshoot, growth
-`prediction`      one trial: lr limit, best lr, iterations to the tolerance
+`prediction`      one trial: best lr, iterations to the tolerance
+`lr_limits`       the largest stable lr, exactly and for many settings at once
 `rate_planes`     rates over planes of hyperparameters
 `rate_fits`       the measured rate of a path
 `rates`           the measured rate of each trial beside the predicted one
@@ -34,6 +35,7 @@ from momentumlab.theory.linear_map import (
     plugins_may_fail,
     spectral_radii,
 )
+from momentumlab.theory.lr_limits import lr_limits
 from momentumlab.theory.modes import EQUAL, Mode, Regime, mode
 from momentumlab.theory.noise_floors import (
     NoiseFloor,
@@ -42,7 +44,7 @@ from momentumlab.theory.noise_floors import (
     running_average,
     tail_average,
 )
-from momentumlab.theory.prediction import Prediction, lr_limit, predict
+from momentumlab.theory.prediction import Prediction, predict
 from momentumlab.theory.rate_fits import measured_rate
 from momentumlab.theory.rate_planes import RatePlane, rate_plane
 from momentumlab.theory.rates import (
@@ -80,7 +82,7 @@ __all__ = [
     "filter_response",
     "heavy_ball_variance",
     "linear_map",
-    "lr_limit",
+    "lr_limits",
     "measured_rate",
     "mode",
     "nesterov_variance",

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan
 from momentumlab.registry import Array, Value
 from momentumlab.surfaces import CriticalPoint
-from momentumlab.theory.linear_map import full_map, linear_map, spectral_radii
+from momentumlab.theory.linear_map import linear_map
 from momentumlab.theory.local_model import LocalModel, local_model, optimizer_of
+from momentumlab.theory.lr_limits import largest_radii, lr_limits, lr_range
 from momentumlab.theory.modes import BLOCK, Mode, responses
 
 LONGEST_COUNT = 100_000
@@ -109,7 +110,7 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
         modes=tuple(model.modes[i] for i in order),
         stable=model.is_stable,
         rate=model.rate if curved else 1.0,
-        lr_limit=lr_limit(model.optimizer, curved, period=model.map.period) if curved else math.nan,
+        lr_limit=float(lr_limits(model.optimizer, curved, period=model.map.period)[0]) if curved else math.nan,
         best=best,
         best_rate=best_rate,
         iterations_to_tolerance=_iterations_to_tolerance(plan, number, model),
@@ -123,55 +124,6 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
 # Limits and optima of the hyperparameters
 
 
-def lr_limit(optimizer: Optimizer[Any], curvatures: Sequence[float], *, period: int = 1) -> float:
-    """Return the smallest learning rate at which a method diverges along one of these curvatures.
-
-    Returns
-    -------
-    float
-        Infinite if it diverges at none, NaN if it diverges at every lr, however small.
-    """
-    curvatures = sorted({min(curvatures), max(curvatures)})
-    lowest, highest = _lr_range(optimizer, curvatures)
-    rates = np.geomspace(1e-3 * lowest, 1e3 * highest, 801)
-    for slack in (1e-9, 0.0, 0.0, 0.0, 0.0):  # a grid, then finer ones between its last stable and first unstable lr
-        radii = _radii(optimizer, rates, curvatures, period)
-        unstable = radii > 1 + slack
-        if not unstable.any():
-            return math.inf
-        first = int(unstable.argmax())
-        if first == 0:
-            return math.nan
-        rates = np.linspace(rates[first - 1], rates[first], 201)
-    return float(rates[-1])
-
-
-def _radii(optimizer: Optimizer[Any], lrs: Array, curvatures: Sequence[float], period: int) -> Array:
-    """Return the largest spectral radius over all curvatures, ``(lanes,)``."""
-    radii = np.zeros(len(lrs))
-    for curvature in curvatures:
-        radii = np.maximum(radii, spectral_radii(optimizer, lrs, np.full_like(lrs, curvature), period=period))
-    return radii
-
-
-def _lr_range(optimizer: Optimizer[Any], curvatures: Sequence[float]) -> tuple[float, float]:
-    """Return the smallest and the largest lr at which one step, or the steps in the long run, reach the minimum.
-
-    This is the unit in which the method measures its lr: 1/λ for gradient descent, 1 for Newton's method.
-    """
-    units = []
-    for curvature in curvatures:
-        found = full_map(optimizer, np.ones(1), np.full(1, curvature))
-        matrix = found.steps[0, 0]
-        settling = np.eye(len(matrix) - 1) - matrix[1:, 1:]
-        state = np.linalg.lstsq(settling, matrix[1:, 0], rcond=None)[0]
-        # The velocity at a distance of 1: in the first step, and once the state has settled.
-        for velocity in (1 - matrix[0, 0], 1 - matrix[0, 0] - matrix[0, 1:] @ state):
-            if abs(velocity) > 1e-300 and math.isfinite(velocity):
-                units.append(1 / abs(float(velocity)))
-    return (min(units), max(units)) if units else (1.0, 1.0)
-
-
 def _best(
     name: str, hyperparameters: Mapping[str, Value], lr: float, curvatures: Sequence[float], period: int
 ) -> tuple[dict[str, float], float]:
@@ -180,7 +132,7 @@ def _best(
     most = max(map(abs, curvatures)) or 1.0
     least = max(min(map(abs, curvatures)), 1e-12 * most)
     has_beta = any(parameter.name == "beta" for parameter in OPTIMIZERS[name].parameters())
-    lowest, highest = _lr_range(optimizer_of(name, hyperparameters), curvatures)
+    lowest, highest = (float(each[0]) for each in lr_range(optimizer_of(name, hyperparameters), curvatures))
     lr_low, lr_high = math.log(1e-2 * lowest), math.log(1e1 * highest)
     # The best 1 − β is about 2/√κ, so the range must extend beyond that.
     decay_low, decay_high = math.log(min(1e-4, 0.05 * math.sqrt(least / most))), 0.0
@@ -189,7 +141,7 @@ def _best(
     def evaluate(lrs: Array, betas: Array) -> None:
         nonlocal best, best_rate
         changed: dict[str, Any] = {**hyperparameters, **({"beta": betas} if has_beta else {})}
-        radii = _radii(optimizer_of(name, changed), lrs, curvatures, period)
+        radii = largest_radii(optimizer_of(name, changed), lrs, curvatures, period)
         winner = int(radii.argmin())
         if radii[winner] < best_rate:
             best_rate = float(radii[winner])

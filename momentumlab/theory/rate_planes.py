@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,12 @@ class RatePlane:
 
     Attributes
     ----------
+    optimizer
+        The optimizer in the middle of the plane, with one value per hyperparameter. Replace some of them by arrays to
+        compute curves over the plane, for example
+        ``lr_limits(replace(plane.optimizer, beta=betas), plane.curvatures)``.
+    curvatures
+        The distinct curvatures at the minimum that are not 0, ascending.
     rates
         The rate of each trial over all curvatures that are not 0, ``(trials,)``.
     oscillates
@@ -34,6 +41,8 @@ class RatePlane:
         changes sign smoothly where oscillation begins.
     """
 
+    optimizer: Any
+    curvatures: tuple[float, ...]
     rates: Array
     oscillates: Mapping[float, NDArray[np.bool_]]
     discriminants: Mapping[float, Array]
@@ -84,7 +93,13 @@ def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
         ]
         oscillates[curvature] = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
         discriminants[curvature] = _discriminants(eigenvalues, dominant)
-    return RatePlane(rates=rates, oscillates=oscillates, discriminants=discriminants)
+    return RatePlane(
+        optimizer=one,
+        curvatures=tuple(curvatures),
+        rates=rates,
+        oscillates=oscillates,
+        discriminants=discriminants,
+    )
 
 
 def _discriminants(eigenvalues: NDArray[np.complex128], dominant: NDArray[np.complex128]) -> Array:
