@@ -571,10 +571,11 @@ def test_installed_plugins_are_found_and_broken_ones_are_named(command: Command,
 def test_an_installed_package_is_not_taken_for_the_users_code(
     folder: str, is_users: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / folder
-    place.mkdir()
-    (place / f"broken_{folder[:4]}.py").write_text("1 / 0\n")
-    monkeypatch.syspath_prepend(place)
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / f"broken_{folder[:4]}.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path / folder)
     with pytest.raises(ZeroDivisionError) as caught:
         importlib.import_module(f"broken_{folder[:4]}")
-    assert (plugins.raised_at(caught.value) is not None) is is_users
+    place = plugins.raised_at(caught.value)
+    assert place is not None
+    assert (f"broken_{folder[:4]}.py" in place) is is_users, "otherwise the line of this test"
