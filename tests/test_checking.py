@@ -1,4 +1,4 @@
-"""``momentumlab check``: what is wrong with a surface or an optimizer is found, and said with its likeliest cause."""
+"""``momentumlab check`` reports mistakes in surfaces and optimizers with their most likely cause."""
 
 import json
 import re
@@ -58,35 +58,35 @@ class Checked:
 
 @pytest.mark.parametrize("contract", SURFACE_CONTRACTS, ids=lambda contract: contract.__name__)
 @pytest.mark.parametrize("name", SURFACES)
-def test_every_surface_of_the_catalogue_keeps_its_promises(contract: Callable[[str], None], name: str) -> None:
+def test_every_surface_satisfies_the_contract(contract: Callable[[str], None], name: str) -> None:
     with np.errstate(all="ignore"):
         contract(name)
 
 
 @pytest.mark.parametrize("noun", ["surface", "optimizer"])
-def test_what_new_writes_keeps_all_promises(checked: Checked, noun: str) -> None:
+def test_templates_satisfy_all_contracts(checked: Checked, noun: str) -> None:
     assert checked(noun) == {}
 
 
-GRADIENT_CONTRACT = "has_the_gradient_of_its_value"
+GRADIENT_CONTRACT = "gradient_matches_value"
 SURFACE_MISTAKES = [
     (
         GRADIENT_CONTRACT,
-        "2 times what it should be everywhere, a factor 2 too much",
+        "2 times the expected value everywhere, too large by a factor of 2",
         GRADIENT,
         GRADIENT.replace("self.b * x[1]", "2 * self.b * x[1]"),
     ),
-    (GRADIENT_CONTRACT, "a factor 3 too little", GRADIENT, GRADIENT.replace("self.b * x[1]", "self.b * x[1] / 3")),
+    (GRADIENT_CONTRACT, "too small by a factor of 3", GRADIENT, GRADIENT.replace("self.b * x[1]", "self.b * x[1] / 3")),
     (
         GRADIENT_CONTRACT,
-        "coordinate 0, at .*the sign is turned",
+        "coordinate 0, at .*the sign is reversed",
         GRADIENT,
         GRADIENT.replace("x[0] ** 3 - self.a * x[0]", "self.a * x[0] - x[0] ** 3"),
     ),
     (GRADIENT_CONTRACT, "coordinates [01] and [01] are swapped", GRADIENT, f"{GRADIENT}[::-1]"),
     (
         GRADIENT_CONTRACT,
-        r"coordinate 1, .*: \+0\.5 too much everywhere",
+        r"coordinate 1, .*: off by \+0\.5 everywhere",
         GRADIENT,
         GRADIENT.replace("self.b * x[1]", "self.b * x[1] + 0.5"),
     ),
@@ -103,61 +103,61 @@ SURFACE_MISTAKES = [
         GRADIENT.replace("x[0] ** 3", "x[0] ** 3.00001"),
     ),
     (
-        "has_the_hessian_of_its_gradient",
+        "hessian_matches_gradient",
         "row 0 of the Hessian, coordinate 0",
         HESSIAN,
         HESSIAN.replace("3 * x[0]", "2 * x[0]"),
     ),
     (
-        "has_the_hessian_of_its_gradient",
+        "hessian_matches_gradient",
         r"not symmetric: \[1, 0\] is 1 and \[0, 1\] is 0",
         HESSIAN,
         HESSIAN.replace("[zero, zero + self.b]", "[zero + 1, zero + self.b]"),
     ),
     (
-        "gives_the_right_shapes",
-        r"the value of 1 points .* the shape \(\), not \(1,\); does a sum lack axis=0",
+        "has_correct_shapes",
+        r"the value of 1 points .* has shape \(\); expected \(1,\); does a sum lack axis=0",
         VALUE,
         f"np.sum({VALUE})",
     ),
-    ("gives_the_right_shapes", r"the gradient .* has the shape \(1, 2\), not \(2, 1\)", GRADIENT, f"{GRADIENT}.T"),
-    ("gives_the_right_shapes", "of the type float32, not float64", VALUE, f"({VALUE}).astype(np.float32)"),
+    ("has_correct_shapes", r"the gradient .* has shape \(1, 2\); expected \(2, 1\)", GRADIENT, f"{GRADIENT}.T"),
+    ("has_correct_shapes", "has type float32; expected float64", VALUE, f"({VALUE}).astype(np.float32)"),
     ("is_pure", "gradient changes the points", f"return {GRADIENT}", f"x -= 0.1\n        return {GRADIENT}"),
-    ("is_pure", "value gives two answers", VALUE, f"{VALUE} + np.random.default_rng().normal()"),
-    ("keeps_lanes_apart", "do lanes, the last axis, mix", VALUE, f"{VALUE} + x[0].mean()"),
-    ("keeps_lanes_apart", "rounding only", VALUE, f"{VALUE} + 1e-16 * x.shape[1]"),
+    ("is_pure", "value returns different results", VALUE, f"{VALUE} + np.random.default_rng().normal()"),
+    ("lanes_are_independent", "do lanes, the last axis, mix", VALUE, f"{VALUE} + x[0].mean()"),
+    ("lanes_are_independent", "a difference in rounding", VALUE, f"{VALUE} + 1e-16 * x.shape[1]"),
     (
-        "takes_parameters_that_differ",
-        "a may not be an array.*np.where in place of 'if'",
+        "parameters_may_vary_by_lane",
+        "a must accept an array.*np.where instead of 'if'",
         f"return {VALUE}",
         f"assert True if self.a > 0 else False\n        return {VALUE}",
     ),
     (
-        "has_no_idle_parameter",
+        "every_parameter_has_an_effect",
         "c has no effect",
         "    # Shown by",
         '    c: Real = parameter(1.0, doc="nothing")\n    # Shown by',
     ),
-    ("is_finite_in_the_view", r"the value is not finite at", VALUE, f"{VALUE} + 0 * np.log(x[0] + 1.9)"),
-    ("knows_its_critical_points", "the gradient there is not zero but 24", "self.a**0.5\n", "self.a**0.5 + 2\n"),
-    ("knows_its_critical_points", "the loss there is -0.25, not -0.3", "-(self.a**2) / 4", "-0.3 * self.a**2"),
+    ("is_finite_in_the_window", r"the value is not finite at", VALUE, f"{VALUE} + 0 * np.log(x[0] + 1.9)"),
+    ("critical_points_are_correct", "the gradient there is 24, not zero", "self.a**0.5\n", "self.a**0.5 + 2\n"),
+    ("critical_points_are_correct", "the loss there is -0.25, not -0.3", "-(self.a**2) / 4", "-0.3 * self.a**2"),
     (
-        "knows_its_critical_points",
-        r"the losses around it say that it is a saddle",
+        "critical_points_are_correct",
+        r"by the losses around it, it is a saddle",
         "saddle_point(0.0, 0.0, loss=0.0)",
         "minimum(0.0, 0.0, loss=0.0)",
     ),
-    ("says_all_that_people_need_of_it", "the parameter a has no doc", "the wells are at x = ±√a", ""),
-    ("says_all_that_people_need_of_it", "no docstring", '    """Two wells with a saddle between them."""\n', ""),
-    ("says_all_that_people_need_of_it", r"the start \[0.2, 3.2\] lies outside", "(0.2, 1.2)", "(0.2, 3.2)"),
+    ("is_documented", "the parameter a has no doc", "the wells are at x = ±√a", ""),
+    ("is_documented", "no docstring", '    """Two wells with a saddle between them."""\n', ""),
+    ("is_documented", r"the start \[0.2, 3.2\] lies outside", "(0.2, 1.2)", "(0.2, 3.2)"),
     (
-        "says_all_that_people_need_of_it",
+        "is_documented",
         r"the default of a, 1, is not within its bounds, 0 < a < 1",
         'gt=0, doc="the wells',
         'gt=0, lt=1, doc="the wells',
     ),
     (
-        "gives_the_right_shapes",
+        "has_correct_shapes",
         r"my_wells.py:\d+ in MyWells.value: ZeroDivisionError: division by zero",
         VALUE,
         f"{VALUE} + 1 / 0",
@@ -176,55 +176,55 @@ INIT = "return State(np.zeros_like(x))"
 AVERAGE = "v = self.beta * state.v + (1 - self.beta) * g"
 OPTIMIZER_MISTAKES = [
     (
-        "step_is_pure_and_keeps_shapes",
+        "step_is_pure",
         "step changes its arguments",
         AVERAGE,
         "v = state.v\n        v *= self.beta\n        v += (1 - self.beta) * g",
     ),
     (
-        "step_is_pure_and_keeps_shapes",
+        "step_is_pure",
         r"the velocity must have the shape .*\(3, 5\); it has \(3, 1\)",
         STEP,
         f"({STEP})[:, :1]",
     ),
-    ("step_is_pure_and_keeps_shapes", r"the state must keep its shapes", f"{STEP}, State(v)", f"{STEP}, State(v[0])"),
+    ("step_is_pure", r"the state must keep its shapes", f"{STEP}, State(v)", f"{STEP}, State(v[0])"),
     (
-        "step_is_pure_and_keeps_shapes",
-        "the state must be a NamedTuple; init gives ndarray",
+        "step_is_pure",
+        "the state must be a NamedTuple; init returns ndarray",
         INIT,
         "return np.zeros_like(x)",
     ),
-    ("lanes_come_last_and_never_mix", "differs alone and in a batch", STEP, f"{STEP} + 1e-9 * v.mean()"),
+    ("lanes_are_independent", "is different in a batch", STEP, f"{STEP} + 1e-9 * v.mean()"),
     (
-        "lanes_come_last_and_never_mix",
+        "lanes_are_independent",
         r"the last axis of the state's v must be the 5 lanes; its shape is \(\)",
         INIT,
         "return State(np.float64(0.0))",
     ),
     (
-        "hyperparameters_may_differ_from_lane_to_lane",
-        "beta must accept an array: .*np.where, not if",
+        "hyperparameters_may_vary_by_lane",
+        "beta must accept an array: .*np.where instead of",
         AVERAGE,
         f"v = 0 * g if self.beta > 2 else g\n        {AVERAGE}",
     ),
     (
-        "lanes_can_be_taken_out_and_put_in",
+        "lanes_can_be_replaced",
         "removing lanes changes the others",
         STEP,
         f"{STEP} + 0.1 * np.abs(v).sum(axis=1, keepdims=True)",
     ),
     (
-        "trials_may_begin_at_different_times",
+        "iterations_may_vary_by_lane",
         "step must accept an array for t",
         AVERAGE,
         f"v = g if here.t == 1 else 0 * g\n        {AVERAGE}",
     ),
-    ("every_hyperparameter_changes_the_path", "delta has no effect", "self.delta)", "0.1)"),
-    ("converges_on_an_easy_quadratic", "no learning rate leads to the minimum", STEP, f"-{STEP}"),
-    ("stays_finite_where_there_is_no_gradient", "from", "(np.abs(v) + self.delta)", "(np.abs(v) + 0 * self.delta)"),
-    ("says_all_that_people_need", "hyperparameter beta has no doc", "decay of the average", ""),
+    ("every_hyperparameter_has_an_effect", "delta has no effect", "self.delta)", "0.1)"),
+    ("converges_on_a_quadratic", "no learning rate leads to the minimum", STEP, f"-{STEP}"),
+    ("stays_finite_without_a_gradient", "from", "(np.abs(v) + self.delta)", "(np.abs(v) + 0 * self.delta)"),
+    ("is_documented", "parameter beta has no doc", "decay of the average", ""),
     (
-        "converges_on_an_easy_quadratic",
+        "converges_on_a_quadratic",
         r"my_rule.py:\d+ in MyRule.step: KeyError: 'v'",
         AVERAGE,
         f"raise KeyError('v')\n        {AVERAGE}",
@@ -240,10 +240,10 @@ def test_mistakes_in_an_optimizer_are_found(checked: Checked, contract: str, mes
 
 
 def test_every_contract_can_be_broken() -> None:
-    """A promise that no mistake above breaks would be no test."""
+    """A contract that no mistake above violates would not be tested."""
     broken = {contract for contract, *_ in (*SURFACE_MISTAKES, *OPTIMIZER_MISTAKES)}
     every = {contract.__name__ for contract in (*SURFACE_CONTRACTS, *OPTIMIZER_CONTRACTS)}
-    assert every - broken == {"bounds_are_enforced"}, "that one is kept by configurations, not by the class"
+    assert every - broken == {"bounds_are_enforced"}, "configurations enforce the bounds, not the class"
 
 
 def kinked(x: Array) -> Array:
@@ -251,15 +251,15 @@ def kinked(x: Array) -> Array:
     return value
 
 
-def test_a_kink_is_no_mistake_and_hides_none() -> None:
+def test_points_near_a_kink_are_not_judged() -> None:
     x = np.random.default_rng(1).uniform(-1, 1, size=(2, 40))
     gradient = np.stack([np.sign(x[0]), 2 * x[1]])
     assert disagreement("the gradient", kinked, gradient, x, np.array([2.0, 2.0])) == ""
-    assert "sign is turned" in disagreement("the gradient", kinked, gradient * [[1], [-1]], x, np.array([2.0, 2.0]))
-    assert not complex_steps(kinked, x)[0].any(), "complex steps see nothing of a modulus: so they are not believed"  # type: ignore[index]
+    assert "sign is reversed" in disagreement("the gradient", kinked, gradient * [[1], [-1]], x, np.array([2.0, 2.0]))
+    assert not complex_steps(kinked, x)[0].any(), "complex steps of a modulus are wrong and must not be used"  # type: ignore[index]
 
 
-def test_differences_and_complex_steps_are_those_of_the_closed_form() -> None:
+def test_differences_and_complex_steps_match_the_closed_form() -> None:
     x = np.random.default_rng(2).uniform(-1, 1, size=(2, 30))
 
     def value(x: Array) -> Array:
@@ -271,7 +271,7 @@ def test_differences_and_complex_steps_are_those_of_the_closed_form() -> None:
     np.testing.assert_allclose(complex_steps(value, x), expected, rtol=1e-13, atol=1e-15)  # type: ignore[arg-type]
 
 
-def test_the_command_says_what_is_wrong_and_exits_with_2(command: Command, tmp_path: Path) -> None:
+def test_the_command_reports_problems_and_exits_with_2(command: Command, tmp_path: Path) -> None:
     assert command("new", "--surface-plugin", "my_wells.py", "--optimizer-plugin", "my_rule.py").stdout.split() == [
         "my_wells.py",
         "test_my_wells.py",
@@ -315,12 +315,12 @@ def test_new_writes_plugins_with_tests_that_pass_and_overwrites_nothing(command:
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("ravine.py", "there is a surface 'ravine' already"),
-        ("my-lab.py", "'my-lab' is no name"),
-        ("x1.py", "'x1' is no name"),
+        ("ravine.py", "the name surface 'ravine' is taken"),
+        ("my-lab.py", "'my-lab' is not a valid name"),
+        ("x1.py", "'x1' is not a valid name"),
         ("lab.txt", "its name ends in .py"),
     ],
 )
-def test_names_that_a_plugin_could_not_have_are_refused(file: str, message: str) -> None:
+def test_invalid_plugin_names_are_rejected(file: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         plugin_files("surface", Path(file))

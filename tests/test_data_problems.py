@@ -170,8 +170,8 @@ def test_minima_are_listed_only_if_they_certainly_exist() -> None:
     assert problem("logistic", l2=0.0).critical_points(3) == ()
     assert problem("softmax", l2=0.0).critical_points(15) == ()
     assert problem("mlp").critical_points(32) == ()
-    assert problem("least_squares", l2=0.0).offers(13) == {"hessian", "minimum"}
-    assert problem("mlp").offers(32) == {"hessian"}
+    assert problem("least_squares", l2=0.0).provides(13) == {"hessian", "minimum"}
+    assert problem("mlp").provides(32) == {"hessian"}
 
 
 @every_problem

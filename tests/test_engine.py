@@ -214,7 +214,7 @@ def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 @settings(max_examples=30, deadline=None)
 @given(
     surface=st.sampled_from(sorted(SURFACES)),
-    optimizer=st.sampled_from(sorted(name for name, cls in OPTIMIZERS.items() if not cls.needs)),
+    optimizer=st.sampled_from(sorted(name for name, cls in OPTIMIZERS.items() if not cls.requires)),
     lrs=st.lists(st.floats(1e-4, 1.0), min_size=2, max_size=6),
     order=st.randoms(use_true_random=False),
 )

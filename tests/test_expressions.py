@@ -549,7 +549,7 @@ def test_a_minimum_above_the_rest_of_the_window_is_not_called_the_lowest(text: s
     cls = expression_class(text)
     kinds = [point.kind for point in cls().critical_points(cls.dimension or 0)]
     assert CriticalKind.LOCAL_MINIMUM in kinds or text.startswith("exp")
-    assert "minimum" not in cls().offers(cls.dimension or 0) or text.startswith("exp")
+    assert "minimum" not in cls().provides(cls.dimension or 0) or text.startswith("exp")
 
 
 def test_all_spellings_have_one_canonical_name() -> None:

@@ -37,7 +37,7 @@ sizes = st.floats(-1e300, 1e300) | st.floats(-10, 10)
 @settings(max_examples=60, deadline=None)
 @given(
     surface=st.sampled_from(sorted(name for name, cls in SURFACES.items() if cls().default_dimension == 2)),
-    optimizer=st.sampled_from(sorted(name for name, cls in OPTIMIZERS.items() if not cls.needs)),
+    optimizer=st.sampled_from(sorted(name for name, cls in OPTIMIZERS.items() if not cls.requires)),
     start=st.tuples(sizes, sizes),
     lr=st.floats(0, 1e300) | st.floats(0, 1),
 )

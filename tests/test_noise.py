@@ -39,7 +39,7 @@ SPELLED = [
 
 
 def errors_of(seed: int, replicate: int, iterations: int, kind: str = "gaussian") -> list[list[float]]:
-    """What is drawn for two coordinates, straight from NumPy's generator."""
+    """Return the draws for two coordinates, directly from NumPy's generator."""
     drawn: list[list[float]] = []
     page = 0
     while len(drawn) < iterations:
@@ -71,7 +71,7 @@ def by_hand(spelled: str, seed: int, replicate: int, iterations: int) -> tuple[f
     return x, y
 
 
-# Whose errors are whose
+# Random streams
 
 
 @pytest.mark.parametrize("spelled", SPELLED)
@@ -85,7 +85,7 @@ def test_noisy_trajectories_equal_those_of_a_plain_loop(spelled: str) -> None:
 
 
 def test_trials_of_a_replicate_have_the_same_errors() -> None:
-    """With a gradient of nothing but noise, plain descent adds the errors up."""
+    """If the gradient is only noise, gradient descent sums the errors."""
     flat = {"name": "quadratic", "eigenvalues": [1e-300, 1e-300]}
     result = momentumlab.run(
         surface=flat, optimizer="sgd", lr=[0.5, 1.0], start=[[0.0, 0.0], [1.0, 1.0]], iterations=600,
@@ -102,7 +102,7 @@ SWEPT = {**NOISY, "lr": "linspace(0.01, 0.12, 40)", "tolerance": 2e-6, "iteratio
 
 
 def test_trials_do_not_depend_on_each_other() -> None:
-    """Bit for bit: in a batch whose lanes are filled again, in blocks, in processes, with their paths, and alone."""
+    """Bit for bit: in a batch with refilled lanes, in blocks, in processes, with histories, and in a batch of one."""
     plan = make_plan(momentumlab.load(SWEPT))
     together = engine.run(plan)
     assert len(set(together.iterations.tolist())) > 10
@@ -137,7 +137,7 @@ def test_seeds_and_replicates_differ() -> None:
 
 
 @pytest.mark.parametrize("ages", [5, np.array([5.0, 300.0, 5.0, 1000.0])])
-def test_draws_are_looked_up_by_age_and_replicate(ages: Any) -> None:
+def test_draws_depend_on_iteration_and_replicate(ages: Any) -> None:
     replicates = np.array([1, 0, 2, 1])
     errors = Errors(Gaussian(deviation=1.0), 0, 2, 3)
     found = errors.at(ages, replicates)
@@ -148,17 +148,17 @@ def test_draws_are_looked_up_by_age_and_replicate(ages: Any) -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 300), st.integers(0, 5000))
 def test_errors_do_not_depend_on_pages(dimension: int, age: int) -> None:
-    """What a trial sees depends on the dimension alone, not on how many replicates there are."""
+    """The errors of a trial depend on the dimension but not on the number of replicates."""
     one = Errors(HeavyTailed(scale=1.0), 4, dimension, 1).at(age, np.array([0]))
     two = Errors(HeavyTailed(scale=1.0), 4, dimension, 3).at(age, np.array([0, 2]))
     assert np.array_equal(one[:, 0], two[:, 0])
 
 
-# What theory says
+# Theory
 
 
 @pytest.mark.parametrize(("name", "closed"), [("momentum", heavy_ball_variance), ("nesterov", nesterov_variance)])
-def test_the_stationary_variance_is_the_closed_form(name: str, closed: Any) -> None:
+def test_the_stationary_variance_matches_the_closed_form(name: str, closed: Any) -> None:
     lr, beta, noise = 0.06, 0.8, 0.3
     result = momentumlab.run(
         surface={"name": "quadratic", "eigenvalues": [1.0, 10.0]}, optimizer=name, lr=lr, beta=beta,
@@ -204,17 +204,17 @@ def test_averaged_iterates_are_closer_to_the_minimum() -> None:
         assert max(tail, running) < result.losses[number, 1000:].mean()
 
 
-# What is written, printed and drawn
+# Output
 
 
 @pytest.mark.parametrize("spelled", SPELLED)
-def test_a_noise_reads_back_from_its_text(spelled: str) -> None:
+def test_a_noise_model_can_be_parsed_from_its_text(spelled: str) -> None:
     read = read_noise(spelled)
     assert str(read) == spelled
     assert read_noise(str(read)) == read
 
 
-def test_every_noise_is_tested() -> None:
+def test_every_noise_model_is_tested() -> None:
     assert {spelled.partition("(")[0] for spelled in SPELLED} == set(NOISE_MODELS)
 
 
@@ -245,7 +245,7 @@ def test_the_dumped_experiment_gives_the_same_numbers() -> None:
         ({"noise": "cycle(1, -1)"}, "'replicates' has no effect"),
     ],
 )
-def test_bad_noise_is_refused(change: dict[str, Any], message: str) -> None:
+def test_invalid_noise_is_rejected(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=".*") as caught:
         momentumlab.load({**NOISY, **change})
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""What every optimizer promises. A new optimizer in the catalogue is tested by all of this with nothing to add here."""
+"""Contracts of optimizers. A new optimizer in the registry is tested without changes here."""
 
 import inspect
 import itertools
@@ -18,13 +18,13 @@ from momentumlab.surfaces.base import CriticalPoint, minimum
 from momentumlab.surfaces.quadratics import Ravine
 from momentumlab.testing.optimizers import (
     OPTIMIZER_CONTRACTS,
-    converges_on_an_easy_quadratic,
-    every_hyperparameter_changes_the_path,
-    lanes_come_last_and_never_mix,
+    converges_on_a_quadratic,
+    every_hyperparameter_has_an_effect,
+    iterations_may_vary_by_lane,
+    lanes_are_independent,
     other_values,
-    stays_finite_where_there_is_no_gradient,
-    step_is_pure_and_keeps_shapes,
-    trials_may_begin_at_different_times,
+    stays_finite_without_a_gradient,
+    step_is_pure,
     variants,
 )
 from tests import papers
@@ -40,12 +40,12 @@ def run(name: str, **settings: Any) -> momentumlab.Result:
 
 @every_optimizer
 @pytest.mark.parametrize("contract", OPTIMIZER_CONTRACTS, ids=lambda contract: contract.__name__)
-def test_the_contract_holds(contract: Callable[[str], None], name: str) -> None:
+def test_every_optimizer_satisfies_the_contract(contract: Callable[[str], None], name: str) -> None:
     contract(name)
 
 
 @every_optimizer
-def test_aliases_are_read_and_the_canonical_name_is_kept(name: str) -> None:
+def test_aliases_become_canonical_names(name: str) -> None:
     for declared in OPTIMIZERS[name].parameters():
         for alias in declared.aliases:
             value = 0.25 if declared.gt is None else declared.gt + 0.25
@@ -54,14 +54,14 @@ def test_aliases_are_read_and_the_canonical_name_is_kept(name: str) -> None:
 
 
 @every_optimizer
-def test_stays_where_there_is_no_gradient(name: str) -> None:
+def test_points_do_not_move_without_a_gradient(name: str) -> None:
     initial = [p.name for p in OPTIMIZERS[name].parameters() if p.name == "initial_accumulator_value"]
     result = run(name, start=[0.0, 0.0], iterations=5, **dict.fromkeys(initial, 0.0))
     assert result.final_points.tolist() == [[0, 0]]
 
 
-def test_defaults_are_those_of_the_source() -> None:
-    """As the signatures of torch.optim 2.13 and optax 0.2.8, or the papers, have them."""
+def test_defaults_match_the_source() -> None:
+    """Defaults of torch.optim 2.13, optax 0.2.8 or the papers."""
     defaults: dict[str, dict[str, Any]] = {
         "sgd": {"lr": 1e-3, "weight_decay": 0.0},
         "momentum": {"lr": 1e-3, "dampening": 0.0, "weight_decay": 0.0},
@@ -73,7 +73,7 @@ def test_defaults_are_those_of_the_source() -> None:
         "adamax": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
         "nadam": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "momentum_decay": 4e-3, "weight_decay": 0.0},
         "radam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
-        # Not of PyTorch: the defaults of optax, or those that the papers recommend.
+        # Not in PyTorch: the defaults of optax, or those that the papers recommend.
         "lion": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3},
         "adabelief": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16, "eps_root": 1e-16},
         "yogi": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-3, "initial_accumulator_value": 1e-6},
@@ -91,7 +91,7 @@ def test_defaults_are_those_of_the_source() -> None:
         assert {key: declared[key] for key in expected} == expected
 
 
-def test_defaults_of_the_other_dialect_are_those_of_optax() -> None:
+def test_defaults_of_the_optax_dialect_match_optax() -> None:
     def first(name: str) -> dict[str, Any]:
         return (
             momentumlab.load({"surface": "ravine", "optimizer": {"name": name, "dialect": "optax"}}).optimizers[0].first
@@ -106,7 +106,7 @@ def test_defaults_of_the_other_dialect_are_those_of_optax() -> None:
         run("rmsprop", dialect="torch")
 
 
-# Independent oracles: the papers' own sequences with Python floats
+# Independent references: the sequences of the papers with Python floats
 
 
 def himmelblau(x: list[float]) -> float:
@@ -123,7 +123,7 @@ WRITTEN_OUT = [name for name in OPTIMIZERS if hasattr(papers, name)]
 
 @pytest.mark.parametrize("name", WRITTEN_OUT)
 @pytest.mark.parametrize("lr", [0.001, 0.01])
-def test_the_path_is_that_of_the_paper(name: str, lr: float) -> None:
+def test_paths_match_the_paper(name: str, lr: float) -> None:
     written = getattr(papers, name)
     accepted = set(inspect.signature(written).parameters)
     moved = {p.name: other_values(p)[-1] for p in OPTIMIZERS[name].parameters() if p.name in accepted - {"lr"}}
@@ -139,13 +139,13 @@ def test_the_path_is_that_of_the_paper(name: str, lr: float) -> None:
         np.testing.assert_allclose(result.positions[0], expected, rtol=1e-9, atol=1e-12)
 
 
-def test_every_optimizer_has_an_oracle_in_a_library_or_in_a_paper() -> None:
+def test_every_optimizer_has_an_independent_reference() -> None:
     recorded = {case.optimizer for case in CASES}
     assert set(OPTIMIZERS) - recorded - set(WRITTEN_OUT) == {"newton"}
 
 
 class Lifted(Ravine):
-    """The ravine, three higher."""
+    """The ravine plus 3."""
 
     def value(self, x: Array) -> Array:
         return super().value(x) + 3.0
@@ -154,7 +154,7 @@ class Lifted(Ravine):
         return (minimum(0.0, 0.0, loss=3.0),)
 
 
-def test_polyaks_step_counts_from_the_loss_of_the_minimum() -> None:
+def test_polyak_step_uses_the_loss_of_the_minimum() -> None:
     x = np.array([[-2.4, 0.0], [0.2, 0.0]])
     velocities = []
     for surface in (Ravine(), Lifted()):
@@ -164,7 +164,7 @@ def test_polyaks_step_counts_from_the_loss_of_the_minimum() -> None:
     assert velocities[0][:, 1].tolist() == [0, 0]
 
 
-def test_newton_solves_a_quadratic_at_once() -> None:
+def test_newton_solves_a_quadratic_in_one_step() -> None:
     surface = {"name": "quadratic", "eigenvalues": [0.5, 3.0, 20.0], "rotation": 20.0}
     result = momentumlab.run({"surface": surface, "optimizer": "newton", "start": [1, 2, 3], "iterations": 1})
     assert np.abs(result.final_points).max() < 1e-14
@@ -174,7 +174,7 @@ def test_newton_solves_a_quadratic_at_once() -> None:
     assert flat.final_points[0] == pytest.approx([5.0, 0.0])  # the shortest step where H is singular
 
 
-def test_methods_that_need_more_than_a_gradient_say_so() -> None:
+def test_missing_requirements_are_reported() -> None:
     with pytest.raises(
         momentumlab.ConfigError, match="polyak_step needs a known global minimum, which saddle does not"
     ):
@@ -185,13 +185,13 @@ def test_methods_that_need_more_than_a_gradient_say_so() -> None:
 
 
 def rate(result: momentumlab.Result, first: int, last: int) -> float:
-    """The factor per iteration by which the distance to the origin falls."""
+    """Return the factor per iteration by which the distance to the origin decreases."""
     distances = np.linalg.norm(result.positions[0], axis=1)
     return float((distances[last] / distances[first]) ** (1 / (last - first)))
 
 
 @pytest.mark.parametrize("kappa", [10.0, 144.0, 1000.0])
-def test_asymptotic_rates_are_the_published_ones(kappa: float) -> None:
+def test_asymptotic_rates_match_the_published_ones(kappa: float) -> None:
     mu, high = 1.0, kappa
     root = np.sqrt(kappa)
     surface = {"name": "quadratic", "eigenvalues": [mu, high]}
@@ -219,7 +219,7 @@ def test_asymptotic_rates_are_the_published_ones(kappa: float) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(kappa=st.floats(2, 1e4), steps=st.integers(1, 60), angle=st.floats(0, 90))
-def test_accelerated_methods_keep_their_worst_case_bounds(kappa: float, steps: int, angle: float) -> None:
+def test_accelerated_methods_satisfy_their_worst_case_bounds(kappa: float, steps: int, angle: float) -> None:
     surface = {"name": "quadratic", "eigenvalues": [1.0, kappa, np.sqrt(kappa)], "rotation": angle}
     start = [1.0, -2.0, 0.5]
     radius = dot(start, start)
@@ -266,7 +266,7 @@ def test_momentum_and_nesterov_without_beta_are_gradient_descent(lr: float) -> N
 
 @settings_of_runs
 @given(lr=st.floats(1e-4, 0.1), beta=st.floats(0, 0.99))
-def test_heavy_ball_in_closed_form(lr: float, beta: float) -> None:
+def test_heavy_ball_satisfies_its_recurrence(lr: float, beta: float) -> None:
     """On λ x²/2 the point obeys x₊ = (1 + β − lr λ) x − β x₋, a linear recurrence (Polyak 1964)."""
     x = run("momentum", lr=lr, beta=beta).positions[0]
     curvature = np.array([1 / 8, 18])
@@ -297,7 +297,7 @@ def test_identities_between_methods(lr: float, beta: float) -> None:
 
 @settings_of_runs
 @given(scale=st.floats(1e-3, 1e3))
-def test_adaptive_methods_do_not_see_the_scale_of_the_loss(scale: float) -> None:
+def test_adaptive_methods_are_invariant_to_the_scale_of_the_loss(scale: float) -> None:
     for name in ("adagrad", "rmsprop", "adam"):
         plain = run(name, eps=1e-300)
         scaled = run(name, eps=1e-300, **{"surface.a": scale / 16, "surface.b": 9 * scale})
@@ -342,12 +342,12 @@ class Broken(Optimizer[Memory]):
 
 
 FAULTS = {
-    step_is_pure_and_keeps_shapes: "impure",
-    lanes_come_last_and_never_mix: "mixing",
-    trials_may_begin_at_different_times: "clock",
-    every_hyperparameter_changes_the_path: "idle",
-    converges_on_an_easy_quadratic: "diverging",
-    stays_finite_where_there_is_no_gradient: "not finite",
+    step_is_pure: "impure",
+    lanes_are_independent: "mixing",
+    iterations_may_vary_by_lane: "clock",
+    every_hyperparameter_has_an_effect: "idle",
+    converges_on_a_quadratic: "diverging",
+    stays_finite_without_a_gradient: "not finite",
 }
 
 

@@ -304,7 +304,7 @@ def test_where_theory_does_not_apply_it_says_so(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("surface", ["ravine", "himmelblau", "saddle"])
 def test_every_optimizer_gets_a_clear_answer(name: str, surface: str) -> None:
-    if OPTIMIZERS[name].needs and surface == "saddle":
+    if OPTIMIZERS[name].requires and surface == "saddle":
         return
     plan = make_plan(momentumlab.load(surface=surface, optimizer=name, lr=0.01))
     for _, said in predictions(plan, 0):

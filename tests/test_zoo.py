@@ -1,4 +1,4 @@
-"""The zoo: every counterexample shows what its paragraph says."""
+"""The zoo: every counterexample shows what docs/zoo.md states."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,7 @@ def zoo(name: str, **overrides: object) -> Result:
     return momentumlab.run(ZOO / f"{name}.yaml", **overrides)  # type: ignore[arg-type]
 
 
-def test_every_animal_has_its_paragraph_and_its_figure() -> None:
+def test_every_example_is_documented_with_a_figure() -> None:
     page = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
     for config in ZOO.glob("*.yaml"):
         assert f"configs/zoo/{config.name}" in page
@@ -27,7 +27,7 @@ def test_every_animal_has_its_paragraph_and_its_figure() -> None:
         assert (ROOT / "docs" / "images" / f"zoo_{config.stem}.png").exists()
 
 
-def test_the_heavy_ball_goes_round_on_a_strongly_convex_function() -> None:
+def test_heavy_ball_enters_a_limit_cycle_on_a_strongly_convex_function() -> None:
     """The cycle of Lessard, Recht and Packard, {792, −2208, 2592} / 1225."""
     result = zoo("heavy_ball_cycle", iterations=400)
     cycle = np.sort(np.array([-2208, 792, 2592]) / 1225)
@@ -36,8 +36,8 @@ def test_the_heavy_ball_goes_round_on_a_strongly_convex_function() -> None:
         assert np.sort(result.positions[number, -3:, 0]) == pytest.approx(cycle, abs=1e-9)
 
 
-def test_the_best_heavy_ball_first_goes_off_as_the_root_of_kappa() -> None:
-    """In the steep direction the root is double, and |x| grows as k √β^k: at its peak to √κ / e."""
+def test_transient_growth_is_proportional_to_the_root_of_kappa() -> None:
+    """In the steep direction the eigenvalue is double, and |x| grows as k √β^k, up to √κ / e."""
     peaks = []
     for kappa in (1e2, 1e4, 1e6):
         root = math.sqrt(kappa)
@@ -54,7 +54,7 @@ def test_the_best_heavy_ball_first_goes_off_as_the_root_of_kappa() -> None:
     assert np.abs(shipped.positions[1]).max() == 1.0
 
 
-def test_descent_from_the_ridge_never_leaves_it() -> None:
+def test_descent_from_the_ridge_stays_on_it() -> None:
     result = zoo("saddle_axis")
     assert (result.positions[[0, 2], :, 1] == 0).all()
     assert np.abs(result.final_points[[0, 2], 0]).max() < 1e-2
@@ -62,19 +62,19 @@ def test_descent_from_the_ridge_never_leaves_it() -> None:
     assert 0 < left[1] < left[0]
 
 
-def test_adam_walks_uphill_and_amsgrad_does_not() -> None:
+def test_adam_moves_uphill_and_amsgrad_does_not() -> None:
     adam, amsgrad = zoo("adam_uphill", iterations=3000).positions[:, ::3, 0]
     assert (np.diff(adam)[10:] > 0).all()
     assert (np.diff(amsgrad)[10:] < 0).all()
 
 
-def test_too_much_momentum_only_swings_for_longer() -> None:
+def test_too_much_momentum_oscillates_longer() -> None:
     losses = zoo("beta_too_high").final_losses
     assert (np.diff(losses) > 0).all()
     assert losses[-1] > 0.1
 
 
-def test_the_limit_is_between_the_two_learning_rates() -> None:
+def test_the_stability_limit_lies_between_the_two_learning_rates() -> None:
     result = zoo("stability_limit", iterations=4000)
     assert [status is Status.DIVERGED for status in result.status] == [False, True, False, True]
     assert result.final_losses[[0, 2]].max() < 1e-12
@@ -82,7 +82,7 @@ def test_the_limit_is_between_the_two_learning_rates() -> None:
         assert low < lr_limits(made("momentum", beta=beta), [18.0])[0] < high
 
 
-def test_restarts_end_the_waves() -> None:
+def test_restarts_remove_the_oscillation() -> None:
     plain, restarted = zoo("restart").losses
     assert (np.diff(plain) > 0).sum() > 50
     assert (np.diff(restarted[:100]) <= 0).all()
@@ -90,18 +90,18 @@ def test_restarts_end_the_waves() -> None:
     assert plain[-1] > 1e-12
 
 
-def test_a_ball_with_little_friction_leaves_the_cubic() -> None:
+def test_high_momentum_escapes_the_local_minimum() -> None:
     result = zoo("cubic_escape")
     assert [status is Status.DIVERGED for status in result.status] == [False, False, True]
     assert result.final_points[:2] == pytest.approx(np.array([[1.0, 0.0]] * 2), abs=0.05)
-    rolled = result.path(2)[:, 0]
-    assert rolled[0] > 0
-    assert rolled[-1] < -1e15
+    x = result.path(2)[:, 0]
+    assert x[0] > 0
+    assert x[-1] < -1e15
     assert result.final_losses[2] < -1e30
 
 
 @pytest.mark.parametrize("config", sorted(ZOO.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_animal_says_where_it_comes_from(config: Path) -> None:
+def test_every_example_begins_with_a_comment(config: Path) -> None:
     _, first, second, *_ = config.read_text(encoding="utf-8").splitlines()
     assert first.startswith("# ")
     assert second.startswith(("# ", "surface"))

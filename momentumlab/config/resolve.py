@@ -200,8 +200,8 @@ class _Resolver:
     def check_requirements(self, surface: Surface, dimension: int) -> None:
         """Refuse optimizers that need more of a surface than it offers."""
         for component in self.components:
-            required = OPTIMIZERS[component.name].needs  # `offers` may search for a minimum: ask only if it is needed
-            for each in sorted(required - surface.offers(dimension)) if required else ():
+            required = OPTIMIZERS[component.name].requires
+            for each in sorted(required - surface.provides(dimension)) if required else ():  # may search for a minimum
                 message = f"{component.name} needs {REQUIRED_PROPERTIES[each]}, which {surface.name} does not have"
                 self.problems.append(component.node.problem(message))
 

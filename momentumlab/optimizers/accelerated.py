@@ -1,7 +1,7 @@
 """Accelerated methods: momentum that varies with the iteration, is tuned to the condition number, or restarts.
 
-All show the point at which the gradient is taken. With x₊ − x = −lr·w between the sequence x that the papers analyse,
-each is a filter of the gradient: w is the velocity of x, and the shown point runs ahead of x by some part of it.
+The iterate is the point at which the gradient is evaluated. The papers analyse a second, hidden sequence with the
+velocity w; the iterate runs ahead of it by a part of that velocity.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from momentumlab.surfaces.base import sum_coordinates
 
 SCHEMES = ("function", "gradient")
 
-AT_ONE_LR = "its hidden sequences take steps of one lr"
-OF_ONE_METHOD = "the coefficients of the method follow from one value"
+CONSTANT_STEPS = "its hidden sequences use the same lr in every step"
+CONSTANT_COEFFICIENTS = "the coefficients of the method follow from a single value"
 
 
 class Lookahead(NamedTuple):
-    """The state of a method with a sequence θ: how far ahead the shown point is, and θ, ``(lanes,)``."""
+    """The state of a method with a sequence θ: by how much the iterate is ahead, and θ, ``(lanes,)``."""
 
     z: Array
     theta: Array
@@ -52,8 +52,8 @@ def _kappa() -> Real:
         100.0,
         gt=1,
         aliases=("condition_number",),
-        constant=OF_ONE_METHOD,
-        doc="the condition number L/μ it is tuned to",
+        constant=CONSTANT_COEFFICIENTS,
+        doc="condition number L/μ for which the method is tuned",
     )
     return value
 
@@ -64,10 +64,10 @@ class NesterovConvex(Optimizer[Lookahead]):
     """Nesterov's method for convex functions: its momentum grows towards 1 as (θ − 1)/θ₊, about (t − 1)/(t + 2).
 
     With lr = 1/L the loss of the hidden sequence y is at most 2 L R²/(t + 1)² above the minimum (Beck & Teboulle), R
-    being the distance of the start from it. Shown is x, where gradients are taken.
+    being the distance of the start from it. The iterate is x, where gradients are evaluated.
     """
 
-    constant_lr = AT_ONE_LR
+    constant_lr = CONSTANT_STEPS
     equation = "y₊ = x − lr·g,  x₊ = y₊ + (θ − 1)/θ₊ (y₊ − y),  θ₊ = (1 + √(1 + 4θ²))/2,  θ₀ = 1"
     source = (
         "Nesterov (1983), Doklady 27; as FISTA without the proximal step, Beck & Teboulle (2009), SIAM J. Imaging 2"
@@ -86,18 +86,20 @@ class NesterovConvex(Optimizer[Lookahead]):
 @optimizer("ogm", lr=1e-3, aliases=("optimized_gradient",))
 @dataclass(frozen=True, kw_only=True)
 class OGM(Optimizer[Lookahead]):
-    """The optimized gradient method: Nesterov's with one more term.
+    """The optimized gradient method: Nesterov's method with one more term.
 
-    With lr = 1/L and the number of iterations N known beforehand (``horizon``), the loss after N iterations is at most
-    L R²/(2 θ_N²) above the minimum, θ_N being the last one with its 8: in many dimensions no first-order method has a
-    better worst case.
+    With lr = 1/L and a known number of iterations N (``horizon``), the loss after N iterations is at most L R²/(2 θ_N²)
+    above the minimum, where θ_N uses the factor 8. In many dimensions, no first-order method has a better worst case.
     """
 
     horizon: Real = parameter(
-        0.0, ge=0, constant=OF_ONE_METHOD, doc="the number of iterations N; its last step is longer. 0: not known"
+        0.0,
+        ge=0,
+        constant=CONSTANT_COEFFICIENTS,
+        doc="number of iterations N, of which the last is longer; 0: not known",
     )
 
-    constant_lr = AT_ONE_LR
+    constant_lr = CONSTANT_STEPS
     equation = (
         "y₊ = x − lr·g,  x₊ = y₊ + (θ − 1)/θ₊ (y₊ − y) + θ/θ₊ (y₊ − x),  θ₊ = (1 + √(1 + 4θ²))/2 (8 instead of 4 at N)"
     )
@@ -116,14 +118,14 @@ class OGM(Optimizer[Lookahead]):
 @optimizer("triple_momentum", lr=1e-3, aliases=("tmm",))
 @dataclass(frozen=True, kw_only=True)
 class TripleMomentum(Optimizer[Inertia]):
-    """The triple momentum method: on all smooth strongly convex functions, distances fall by 1 − 1/√κ per iteration.
+    """The triple momentum method: rate 1 − 1/√κ on all smooth strongly convex functions.
 
-    Made for lr = (1 + ρ)/L with ρ = 1 − 1/√κ.
+    Designed for lr = (1 + ρ)/L with ρ = 1 − 1/√κ.
     """
 
     kappa: Real = _kappa()
 
-    constant_lr = AT_ONE_LR
+    constant_lr = CONSTANT_STEPS
     equation = (
         "ξ₊ = (1 + β) ξ − β ξ₋ − lr·g,  x₊ = (1 + γ) ξ₊ − γ ξ,  β = ρ²/(2 − ρ),  γ = ρ²/((1 + ρ)(2 − ρ)),  ρ = 1 − 1/√κ"
     )
@@ -145,16 +147,20 @@ class TripleMomentum(Optimizer[Inertia]):
 class RobustMomentum(Optimizer[Inertia]):
     """The robust momentum method: trades the rate ρ for robustness against errors of the gradient.
 
-    ρ = 1 − 1/√κ is the triple momentum method, ρ = 1 − 1/κ is gradient descent at 1/L, and both ends are the bounds of
-    what makes sense. ``caution`` moves from the one (0) to the other (1). Made for lr = κ(1 − ρ)²(1 + ρ)/L.
+    ``caution`` interpolates between the triple momentum method, ρ = 1 − 1/√κ (0), and gradient descent with lr = 1/L,
+    ρ = 1 − 1/κ (1). Designed for lr = κ(1 − ρ)²(1 + ρ)/L.
     """
 
     kappa: Real = _kappa()
     caution: Real = parameter(
-        0.5, ge=0, le=1, constant=OF_ONE_METHOD, doc="where ρ lies between 1 − 1/√κ (0, fastest) and 1 − 1/κ (1)"
+        0.5,
+        ge=0,
+        le=1,
+        constant=CONSTANT_COEFFICIENTS,
+        doc="position of ρ between 1 − 1/√κ (0, fastest) and 1 − 1/κ (1)",
     )
 
-    constant_lr = AT_ONE_LR
+    constant_lr = CONSTANT_STEPS
     equation = "ξ₊ = ξ + β (ξ − ξ₋) − lr·g,  x₊ = ξ₊ + γ (ξ₊ − ξ),  β = κρ³/(κ − 1),  γ = ρ³/((κ − 1)(1 − ρ)²(1 + ρ))"
     source = "Cyrus, Hu, Van Scoy & Lessard (2018), arXiv 1710.04753, equations 2 and 3"
 
@@ -163,7 +169,7 @@ class RobustMomentum(Optimizer[Inertia]):
 
     def step(self, state: Inertia, g: Array, here: Here) -> tuple[Array, Inertia]:
         kappa = self.kappa
-        gap = (1 - self.caution) / np.sqrt(kappa) + self.caution / kappa  # 1 − ρ, without its cancellation
+        gap = (1 - self.caution) / np.sqrt(kappa) + self.caution / kappa  # 1 − ρ, without cancellation
         rho = 1 - gap
         cube = rho * rho * rho
         beta = kappa * cube / (kappa - 1)
@@ -177,8 +183,8 @@ class RobustMomentum(Optimizer[Inertia]):
 class MomentumRestart(Optimizer[Restarting]):
     """Heavy ball that resets its velocity when it points uphill.
 
-    ``function``: when the loss has grown. ``gradient``: when the gradient points along the last displacement,
-    g·(x − x₋) > 0, which needs no loss and on convex functions is never seen later.
+    Scheme ``function`` restarts when the loss has increased, ``gradient`` when the gradient points along the last
+    displacement, g·(x − x₋) > 0. The latter does not use the loss, and on convex functions it is never later.
     """
 
     beta: Real = momentum_parameter()
@@ -201,15 +207,15 @@ class MomentumRestart(Optimizer[Restarting]):
 class NesterovRestart(Optimizer[RestartingLookahead]):
     """Nesterov's method for convex functions, restarted when its momentum points uphill.
 
-    It attains the rate of strongly convex functions without knowing μ. ``gradient`` restarts when the gradient points
-    along the displacement of the hidden sequence, g·(y₊ − y) > 0; ``function`` when the loss at the shown points has
-    grown (the paper uses the hidden sequence, whose loss is not evaluated here). The step that restarts is the first of
-    the new sequence.
+    It attains the rate for strongly convex functions without knowing μ. Scheme ``gradient`` restarts when the gradient
+    points along the displacement of the hidden sequence, g·(y₊ − y) > 0, ``function`` when the loss at the iterates has
+    increased (the paper uses the loss of the hidden sequence, which is not evaluated here). The step that restarts is
+    the first one of the new sequence.
     """
 
     scheme: str = parameter("gradient", choices=SCHEMES, doc="condition for a restart")
 
-    constant_lr = AT_ONE_LR
+    constant_lr = CONSTANT_STEPS
     equation = "as nesterov_convex, with θ ← 1 and y₊ − y ← 0 on restart"
     source = "O'Donoghue & Candès (2015), arXiv 1204.3982, algorithm 1 and section 3.2"
 
@@ -231,5 +237,5 @@ class NesterovRestart(Optimizer[RestartingLookahead]):
 
 
 def following(theta: Array, factor: int = 4) -> Array:
-    """The next θ of Nesterov's sequence, (1 + √(1 + 4θ²))/2."""
+    """Return the next θ of Nesterov's sequence, (1 + √(1 + 4θ²))/2."""
     return (1 + np.sqrt(1 + factor * theta * theta)) / 2

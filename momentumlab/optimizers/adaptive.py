@@ -1,4 +1,4 @@
-"""The adaptive family: each coordinate is scaled by the size, or the sign, of its past gradients."""
+"""The adaptive family: each coordinate is scaled by the size, or the signs, of its past gradients."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -50,7 +50,8 @@ class Signs(NamedTuple):
 class Adagrad(Optimizer[SquaredGradients]):
     """AdaGrad: steps shrink with the root of the sum of all squared gradients.
 
-    PyTorch adds ε to the root, optax inside it, and begins with a sum above zero, which shortens the first steps.
+    PyTorch adds ε to the root. optax adds it inside the root and starts with a positive sum, which shortens the first
+    steps.
     """
 
     initial_accumulator_value: Real = parameter(
@@ -80,7 +81,7 @@ class Adagrad(Optimizer[SquaredGradients]):
 @optimizer("rmsprop", lr=1e-2)
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Optimizer[Averages]):
-    """RMSprop: steps are divided by the root of a running average of squared gradients.
+    """RMSprop: steps are divided by the root of a moving average of squared gradients.
 
     The average starts at zero without bias correction, so the first steps are longer by the factor 1/√(1 − α).
     ``centered`` subtracts the squared average of gradients, an estimate of their variance; ``beta`` adds momentum.
@@ -88,7 +89,7 @@ class RMSprop(Optimizer[Averages]):
 
     alpha: Real = parameter(0.99, ge=0, lt=1, optax=0.9, doc="decay of the averages")
     eps: Real = parameter(1e-8, gt=0, doc="keeps the division finite")
-    beta: Real = parameter(0.0, ge=0, lt=1, aliases=("momentum",), doc="share of the velocity that is kept")
+    beta: Real = parameter(0.0, ge=0, lt=1, aliases=("momentum",), doc="fraction of the velocity that is kept")
     centered: bool = parameter(False, doc="divide by the standard deviation of the gradients")
     weight_decay: Real = weight_decay_parameter()
     dialect: str = dialect_parameter("pytorch divides by √h + ε, optax by √(h + ε)")
@@ -111,7 +112,7 @@ class RMSprop(Optimizer[Averages]):
         m, spread = state.m, h
         if self.centered:
             m = self.alpha * state.m + (1 - self.alpha) * g
-            spread = np.maximum(h - m * m, 0.0)  # rounding may leave less than nothing of a constant gradient
+            spread = np.maximum(h - m * m, 0.0)  # rounding can make it negative for a constant gradient
         root = np.sqrt(spread) + self.eps if self.dialect == "pytorch" else np.sqrt(spread + self.eps)
         v = g / root if is_off(self.beta) else self.beta * state.v + g / root
         return v, Averages(h, m, v)
@@ -122,11 +123,11 @@ class RMSprop(Optimizer[Averages]):
 class Adadelta(Optimizer[Updates]):
     """AdaDelta: RMSprop times the root of the average of its squared updates.
 
-    So the step has the unit of x, and lr = 1 is meant to fit everything; ε sets the size of the first steps.
+    The step therefore has the unit of x, and lr = 1 is meant for all problems; ε sets the size of the first steps.
     """
 
     rho: Real = parameter(0.9, ge=0, lt=1, doc="decay of the averages")
-    eps: Real = parameter(1e-6, gt=0, doc="keeps the division finite and the first steps above zero")
+    eps: Real = parameter(1e-6, gt=0, doc="keeps the division finite and the first steps nonzero")
     weight_decay: Real = weight_decay_parameter()
 
     equation = "h ← ρ h + (1 − ρ) g²,  Δ = √(u + ε)/√(h + ε)·g,  u ← ρ u + (1 − ρ) Δ²,  x ← x − lr·Δ"
@@ -145,11 +146,11 @@ class Adadelta(Optimizer[Updates]):
 @optimizer("rprop", lr=1e-2)
 @dataclass(frozen=True, kw_only=True)
 class Rprop(Optimizer[Signs]):
-    """Resilient propagation without backtracking (iRprop−): only the signs of the gradient matter.
+    """Resilient propagation without backtracking (iRprop−): only the sign of each partial derivative matters.
 
-    The step of a coordinate grows while its gradient keeps its sign and shrinks when the sign changes. Steps begin with
-    lr. After a change of sign the coordinate pauses for one iteration, as in PyTorch. (optax.rprop 0.2.8 moves by the
-    step of the previous iteration and is a different method.) With lr = 0 nothing moves.
+    The step of a coordinate grows while its gradient keeps its sign and shrinks when the sign changes. The first step
+    is lr. After a change of sign the coordinate pauses for one iteration, as in PyTorch. (optax.rprop 0.2.8 moves by
+    the step of the previous iteration and is a different method.) With lr = 0 the point does not move.
     """
 
     eta_minus: Real = parameter(0.5, gt=0, lt=1, doc="factor of a step after a change of sign")

@@ -1,4 +1,4 @@
-"""The optimizer interface: a filter that maps a stream of gradients to a stream of velocities."""
+"""The base class of optimizers, which map gradients to velocities."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,18 +13,18 @@ State = TypeVar("State", bound=tuple[object, ...])
 
 
 class Here(NamedTuple):
-    """The point and the iteration of a gradient. Most methods use only the gradient.
+    """The point and the iteration at which a gradient was evaluated. Most methods use only the gradient.
 
     Attributes
     ----------
     x
         The current point, ``(dim, lanes)``.
     t
-        The number of this iteration, from 1; ``(lanes,)`` if trials began at different times.
+        The number of this iteration, from 1; ``(lanes,)`` if trials started at different times.
     loss
         The loss at ``x``, ``(lanes,)``.
     lr
-        The learning rate that the engine is about to apply, ``(lanes,)``; not to be kept in the state.
+        The learning rate that the engine is about to apply, ``(lanes,)``. Do not keep it in the state.
     surface
         The surface, with its Hessian and minima.
     """
@@ -37,14 +37,14 @@ class Here(NamedTuple):
 
 
 class Optimizer(ABC, Generic[State]):
-    """A rule from gradients to velocities. The engine, and only the engine, applies ``x ← x − lr · velocity``.
+    """A rule that maps gradients to velocities. Only the engine applies ``x ← x − lr · velocity``.
 
-    *Velocity* therefore means the same for every optimizer: minus the displacement per unit of lr.
+    The velocity of every optimizer is therefore minus the displacement per unit of lr.
 
-    A new optimizer is one frozen dataclass decorated with `optimizer`, with ``init`` and ``step``. Its
-    hyperparameters are declared with `momentumlab.registry.parameter`; inside the methods each is a number or has
-    shape ``(lanes,)``, and broadcasts against ``(dim, lanes)`` as it is. The learning rate is not among them.
-    Both methods are pure, and lanes never mix.
+    A new optimizer is a frozen dataclass with the decorator `optimizer` and the methods ``init`` and ``step``, which
+    are pure and keep lanes independent. Hyperparameters other than the learning rate are declared with
+    `momentumlab.registry.parameter`; inside the methods each is a number or has shape ``(lanes,)`` and broadcasts
+    against ``(dim, lanes)``.
 
     Attributes
     ----------
@@ -53,11 +53,12 @@ class Optimizer(ABC, Generic[State]):
     source
         The paper, and the library that computes the same path.
     default_lr
-        The default learning rate: that of PyTorch, else of the paper, else of gradient descent.
+        Default learning rate: that of PyTorch if it has the method, else that of the paper, else that of gradient
+        descent.
     constant_lr
         Why the learning rate must be constant during a run; empty if it may follow a schedule.
-    needs
-        What a surface must provide besides its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
+    requires
+        What the surface must provide besides its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
     """
 
     name: ClassVar[str]
@@ -65,7 +66,7 @@ class Optimizer(ABC, Generic[State]):
     source: ClassVar[str]
     default_lr: ClassVar[float]
     constant_lr: ClassVar[str] = ""
-    needs: ClassVar[frozenset[str]] = frozenset()
+    requires: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def init(self, x: Array) -> State:
@@ -73,7 +74,7 @@ class Optimizer(ABC, Generic[State]):
 
     @abstractmethod
     def step(self, state: State, g: Array, here: Here) -> tuple[Array, State]:
-        """Compute one iteration.
+        """Return the velocity and the next state.
 
         Parameters
         ----------
@@ -92,7 +93,7 @@ class Optimizer(ABC, Generic[State]):
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """The learning rate, followed by the hyperparameters that the class declares."""
+        """Return the learning rate, followed by the hyperparameters that the class declares."""
         aliases, constant = ("learning_rate",), cls.constant_lr
         lr = Parameter(name="lr", default=cls.default_lr, ge=0, aliases=aliases, constant=constant, doc="learning rate")
         return (lr, *parameters_of(cls))
@@ -124,21 +125,21 @@ def optimizer(name: str, *, lr: float, aliases: tuple[str, ...] = ()) -> Callabl
 
 
 def momentum_parameter(
-    default: float = 0.9, name: str = "momentum", doc: str = "share of the velocity that is kept"
+    default: float = 0.9, name: str = "momentum", doc: str = "fraction of the velocity that is kept"
 ) -> Any:
-    """β of the momentum family."""
+    """Declare β of the momentum family."""
     return parameter(default, ge=0, lt=1, aliases=(name,), doc=doc)
 
 
 def weight_decay_parameter(
     default: float = 0.0, optax: float | None = None, doc: str = "L2 regularisation: adds weight_decay · x to g"
 ) -> Any:
-    """Weight decay, by default as a part of the gradient."""
+    """Declare weight decay, by default as a part of the gradient."""
     return parameter(default, ge=0, optax=optax, doc=doc)
 
 
 def dialect_parameter(doc: str) -> Any:
-    """The variant of PyTorch or of optax."""
+    """Declare the choice between the variants of PyTorch and optax."""
     return parameter("pytorch", choices=("pytorch", "optax"), doc=doc)
 
 

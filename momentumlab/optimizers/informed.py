@@ -1,4 +1,4 @@
-"""Reference methods that use more than the gradient: the loss of the minimum, or the Hessian."""
+"""Reference methods that use the loss of the minimum or the Hessian."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from momentumlab.surfaces.base import sum_coordinates
 class PolyakStep(Optimizer[Stateless]):
     """Gradient descent with Polyak's step size, which requires the loss f* of the minimum.
 
-    If the loss were a cone, the step would end at the minimum. lr multiplies it. (In optax.polyak_sgd 0.2.8 ``scaling``
-    divides it; the two agree at 1.)
+    If the loss were a cone, a step with lr = 1 would end at the minimum; lr multiplies it. (In optax.polyak_sgd 0.2.8
+    ``scaling`` divides it; the two agree at 1.)
     """
 
     max_step: Real = parameter(0.0, ge=0, optax=1.0, doc="largest step size; 0: no limit")
     dialect: str = dialect_parameter("optax limits the step size to 1 by default, and stops at |g|² ≤ 2⁻⁵²")
 
-    needs = frozenset({"minimum"})
+    requires = frozenset({"minimum"})
     equation = "x ← x − lr·(f(x) − f*)/|g|²·g"
     source = "Polyak (1987), Introduction to Optimization, section 5.3; in its dialect agrees with optax.polyak_sgd"
 
@@ -43,10 +43,10 @@ class PolyakStep(Optimizer[Stateless]):
 class Newton(Optimizer[Stateless]):
     """Newton's method: a step to the critical point of the local quadratic, whatever its kind.
 
-    If the Hessian is singular, the shortest such step. Minima, saddles and maxima attract it alike.
+    If the Hessian is singular, the step is the shortest one. Minima, saddles and maxima attract the iterates alike.
     """
 
-    needs = frozenset({"hessian"})
+    requires = frozenset({"hessian"})
     equation = "x ← x − lr·H⁻¹ g"
     source = "elementary; the pseudo-inverse where H is singular"
 

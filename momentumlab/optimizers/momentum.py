@@ -1,4 +1,4 @@
-"""The momentum family: linear filters of the gradient (and the sign of one)."""
+"""The momentum family: linear filters of the gradient, and the sign of such a filter."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -97,8 +97,8 @@ class Momentum(_OneBuffer):
 class Nesterov(_OneBuffer):
     """Nesterov's accelerated gradient: momentum with the gradient at the look-ahead point.
 
-    Written in the look-ahead variable, as in PyTorch and optax: the point shown is the one where the gradient is taken.
-    Its velocity is g + β v with the updated v; the update of v uses the old v.
+    Written in the look-ahead variable, as in PyTorch and optax: the iterate is the point where the gradient is
+    evaluated. Its velocity is g + β v with the updated v; the update of v uses the old v.
     """
 
     beta: Real = momentum_parameter()
@@ -179,7 +179,7 @@ class AggMo(Optimizer[Velocities]):
 class Signum(_OneBuffer):
     """Sign momentum: every coordinate moves by lr against the sign of its averaged gradient.
 
-    β = 0 is sign descent. With a constant lr it ends in a cycle of about that size.
+    β = 0 is sign descent. With a constant lr the iterates end in a limit cycle of about that size.
     """
 
     beta: Real = momentum_parameter(doc="decay of the average")

@@ -1,7 +1,7 @@
 """Schedule-free methods: an average of the iterates replaces a decaying learning rate.
 
-There are three sequences: z takes plain steps, x is the average of all z, and y = β x + (1 − β) z is the shown point,
-where the gradient is taken. All begin at the start. The state holds their displacements per unit of lr. The velocity is
+There are three sequences: z takes plain steps, x is the average of all z, and y = β x + (1 − β) z is the iterate, where
+the gradient is evaluated. All begin at the start. The state holds their displacements per unit of lr. The velocity is
 the displacement of y, which requires a constant lr.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from momentumlab.optimizers.base import Here, Optimizer, decayed, optimizer, per_lane, weight_decay_parameter
 from momentumlab.registry import Array, Real, parameter
 
-NO_SCHEDULE = "its average of the iterates replaces a schedule and weights all iterates equally"
-ONE_MEAN = "y is a mean of x and z with one weight"
+AVERAGES = "its average of the iterates replaces a schedule and weights all iterates equally"
+FIXED_WEIGHT = "y is a mean of x and z with a fixed weight"
 
 
 class Sequences(NamedTuple):
@@ -44,10 +44,11 @@ def _averaged(z: Array, x: Array, step: Array, beta: Real, t: Array | int) -> tu
 @optimizer("schedule_free_sgd", lr=1.0)
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeSGD(Optimizer[Sequences]):
-    """Schedule-free gradient descent: averaging instead of a decaying lr, without a fixed number of iterations.
+    """Schedule-free gradient descent: averaging instead of a decaying lr, without a predetermined number of iterations.
 
-    β = 0 is gradient descent without averaging; as β approaches 1, the gradient is taken at the average. The shown
-    point is y, where gradients are taken; the output of the method is the average x, which is not always better than y.
+    β = 0 is gradient descent without averaging; as β approaches 1, the gradient is evaluated at the average.
+    The iterate is y, where gradients are evaluated; the output of the method is the average x, which is not always
+    better than y.
     """
 
     beta: Real = parameter(
@@ -55,12 +56,12 @@ class ScheduleFreeSGD(Optimizer[Sequences]):
         ge=0,
         lt=1,
         aliases=("b1", "beta1", "momentum"),
-        constant=ONE_MEAN,
+        constant=FIXED_WEIGHT,
         doc="weight of the average in y",
     )
     weight_decay: Real = weight_decay_parameter()
 
-    constant_lr = NO_SCHEDULE
+    constant_lr = AVERAGES
     equation = "z ← z − lr·g(y),  x ← (1 − 1/t) x + z/t,  y = β x + (1 − β) z"
     source = "Defazio et al. (2024), arXiv 2405.15682; agrees with optax.contrib.schedule_free_sgd"
 
@@ -78,15 +79,15 @@ class ScheduleFreeSGD(Optimizer[Sequences]):
 class ScheduleFreeAdamW(Optimizer[ScaledSequences]):
     """Schedule-free AdamW: averaging replaces Adam's first moment.
 
-    The shown point is y, where gradients are taken; the output of the method is the average x.
+    The iterate is y, where gradients are evaluated; the output of the method is the average x.
     """
 
-    beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), constant=ONE_MEAN, doc="weight of the average in y")
+    beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), constant=FIXED_WEIGHT, doc="weight of the average in y")
     beta2: Real = parameter(0.999, ge=0, lt=1, aliases=("b2",), doc="decay of the average of squared gradients")
     eps: Real = parameter(1e-8, gt=0, doc="keeps the division finite; added to the corrected root")
     weight_decay: Real = weight_decay_parameter(doc="decoupled: adds weight_decay · y to the step of z")
 
-    constant_lr = NO_SCHEDULE
+    constant_lr = AVERAGES
     equation = (
         "v ← β₂ v + (1 − β₂) g²,  z ← z − lr·(g/(√v̂ + ε) + weight_decay·y),  x ← (1 − 1/t) x + z/t,  "
         "y = β₁ x + (1 − β₁) z"

@@ -212,12 +212,12 @@ class Surface(ABC):
         """Return the view window, an interval per coordinate."""
         return tuple(self.view[i % len(self.view)] for i in range(dim))
 
-    def offers(self, dim: int) -> frozenset[str]:
-        """Return what it provides beyond its gradient, in the terms of an optimizer's ``needs``."""
+    def provides(self, dim: int) -> frozenset[str]:
+        """Return what the surface provides besides its gradient, in the terms of `Optimizer.requires`."""
         has_hessian = type(self).hessian is not Surface.hessian
         has_minimum = any(point.kind.is_lowest for point in self.critical_points(dim))
-        offered = {"hessian": has_hessian, "minimum": has_minimum}
-        return frozenset(name for name, offer in offered.items() if offer)
+        provided = {"hessian": has_hessian, "minimum": has_minimum}
+        return frozenset(name for name, is_provided in provided.items() if is_provided)
 
     def minima(self, dim: int) -> tuple[CriticalPoint, ...]:
         """Return the known minima, global ones first."""

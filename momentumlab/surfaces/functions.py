@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -104,9 +105,9 @@ class FunctionSurface(Surface):
     @property
     def notes(self) -> tuple[str, ...]:
         """How the functions are called and differentiated."""
-        notes = (
-            [] if self.given_gradient is not None else [f"{self.name}: the gradient is computed by {self.derivative}"]
-        )
+        notes = []
+        if self.given_gradient is None:
+            notes.append(f"{self.name}: the gradient is computed by {self.derivative}")
         functions = {"the function": self.loss, "the gradient": self.given_gradient}
         for noun, each in functions.items():
             if each is not None and not each.is_vectorized:
@@ -119,19 +120,12 @@ class FunctionSurface(Surface):
     def gradient(self, x: Array) -> Array:
         if self.given_gradient is not None:
             return self.given_gradient.gradients(x)
-        differentiate = _complex_step if self.derivative == "complex step" else _central_differences
-        return differentiate(self.loss, x)
+        differentiate = complex_step if self.derivative == "complex step" else central_differences
+        return differentiate(self.loss.losses, x)
 
     def hessian(self, x: Array) -> Array:
         """Return the Hessian by central differences of the gradient."""
-        columns = []
-        for i in range(len(x)):
-            step = SECOND_DIFFERENCE[self.derivative] * np.maximum(np.abs(x[i]), 1.0)
-            above, below = x.copy(), x.copy()
-            above[i] += step
-            below[i] -= step
-            columns.append((self.gradient(above) - self.gradient(below)) / (above[i] - below[i]))
-        hessian = np.stack(columns, axis=1)
+        hessian = central_differences(self.gradient, x, SECOND_DIFFERENCE[self.derivative])
         return (hessian + hessian.transpose(1, 0, 2)) / 2
 
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
@@ -210,13 +204,16 @@ def from_function(
     first = np.array(start, dtype=np.float64)
     probes = low + np.random.default_rng(SEED).uniform(size=(PROBES + (dim == PROBES), dim)) * (high - low)
     probes = np.vstack([first, probes]).T
-    loss = _batched(function, probes, ())
-    given_gradient = None if gradient is None else _batched(gradient, probes, (dim,), argument="gradient")
-    with np.errstate(all="ignore"):
-        lowest = None if minimum is None else np.array(minimum, dtype=np.float64)
-        known = None if lowest is None else float(loss.losses(lowest[:, np.newaxis])[0])
-    word = re.sub(r"\W", "_", name or str(getattr(function, "__name__", ""))).strip("_") or "function"
-    word = _free_name("function" if word == "lambda" or not word[0].isalpha() or VARIABLE.search(word) else word)
+    loss = _batched(function, probes, (), "surface")
+    given_gradient = None if gradient is None else _batched(gradient, probes, (dim,), "gradient")
+    given_minimum = None
+    if minimum is not None:
+        lowest = np.array(minimum, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            known = float(loss.losses(lowest[:, np.newaxis])[0])
+        kind = CriticalKind.GLOBAL_MINIMUM
+        given_minimum = CriticalPoint(kind=kind, point=tuple(lowest.tolist()), loss=known)
+    word = _free_name(function, name)
     cls = dataclasses.make_dataclass(
         "FunctionOf" + word.title().replace("_", ""),
         [],
@@ -233,9 +230,7 @@ def from_function(
             "loss": loss,
             "given_gradient": given_gradient,
             "derivative": "given" if gradient is not None else _derivative(loss, probes),
-            "given_minimum": None
-            if lowest is None or known is None
-            else CriticalPoint(kind=CriticalKind.GLOBAL_MINIMUM, point=tuple(lowest.tolist()), loss=known),
+            "given_minimum": given_minimum,
         },
         frozen=True,
         kw_only=True,
@@ -249,26 +244,26 @@ def _refused(argument: str, message: str) -> ConfigError:
     return ConfigError([Problem(place=f"argument {argument}", message=message)])
 
 
-def _free_name(word: str) -> str:
-    """Return the word, or the word with a number if it is taken: earlier results keep their own function."""
-    number, name = 1, word
-    while name in SURFACES:
-        number += 1
-        name = f"{word}_{number}"
-    return name
+def _free_name(function: Function, name: str | None) -> str:
+    """Return a valid name for the surface that no other has: earlier results keep their own function."""
+    word = re.sub(r"\W", "_", name or str(getattr(function, "__name__", ""))).strip("_") or "function"
+    if word == "lambda" or not word[0].isalpha() or VARIABLE.search(word):
+        word = "function"
+    numbered = (f"{word}_{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([word], numbered) if each not in SURFACES)
 
 
-def _batched(function: Function, probes: Array, shape: tuple[int, ...], *, argument: str = "surface") -> BatchFunction:
+def _batched(function: Function, probes: Array, shape: tuple[int, ...], argument: str) -> BatchFunction:
     """Return a function for batches, after calling it at some points, of which the first one is the start."""
-    at_once = BatchFunction(function=function, is_vectorized=True)
-    call = at_once.losses if shape == () else at_once.gradients
+    vectorized = BatchFunction(function=function, is_vectorized=True)
+    call = vectorized.losses if shape == () else vectorized.gradients
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with contextlib.suppress(Exception):  # a function of one point only can fail in any way
+        with contextlib.suppress(Exception):  # a function of a single point can fail in any way
             # Lanes are independent: calls with different numbers of points must agree in every bit.
             parts = [call(probes[:, :1].copy()), call(probes[:, 1:].copy())]
             if np.array_equal(np.concatenate(parts, axis=-1), call(probes.copy()), equal_nan=True):
-                return at_once
+                return vectorized
         first = np.asarray(function(probes[:, 0].copy()))
     if first.shape != shape or first.dtype.kind not in "biuf":
         wanted = "a number" if shape == () else f"an array of shape {shape}"
@@ -282,32 +277,33 @@ def _derivative(loss: BatchFunction, probes: Array) -> str:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            differences = _central_differences(loss, probes)
-            exact = _complex_step(loss, probes)
-        except Exception:
+            differences = central_differences(loss.losses, probes)
+            exact = complex_step(loss.losses, probes)
+        except Exception:  # the function does not support complex numbers
             return "central differences"
-    scale = np.abs(differences).max(axis=0) + 1e-9 * np.abs(loss.losses(probes))
+        scale = np.abs(differences).max(axis=0) + 1e-9 * np.abs(loss.losses(probes))
     is_known = np.isfinite(differences).all(axis=0)
     agrees = np.abs(exact - differences) <= 1e-5 * scale
     return "complex step" if agrees[:, is_known].all() and is_known.any() else "central differences"
 
 
-def _complex_step(loss: BatchFunction, x: Array) -> Array:
-    """Differentiate by complex steps (Squire & Trapp 1998, SIAM Review 40)."""
+def complex_step(value: Callable[[Array], Array], x: Array) -> Array:
+    """Differentiate a function by complex steps (Squire & Trapp 1998, SIAM Review 40): ``(dim, lanes)``."""
     gradient = np.empty_like(x)
     for i in range(len(x)):
         stepped: Any = x.astype(np.complex128)
         stepped[i] += 1j * COMPLEX_STEP
-        gradient[i] = loss.losses(stepped).imag / COMPLEX_STEP
+        gradient[i] = value(stepped).imag / COMPLEX_STEP
     return gradient
 
 
-def _central_differences(loss: BatchFunction, x: Array) -> Array:
-    gradient = np.empty_like(x)
+def central_differences(values: Callable[[Array], Array], x: Array, relative_step: float = FIRST_DIFFERENCE) -> Array:
+    """Differentiate a function by central differences; the derivatives by each coordinate come first."""
+    columns = []
     for i in range(len(x)):
-        step = FIRST_DIFFERENCE * np.maximum(np.abs(x[i]), 1.0)
+        step = relative_step * np.maximum(np.abs(x[i]), 1.0)
         above, below = x.copy(), x.copy()
         above[i] += step
         below[i] -= step
-        gradient[i] = (loss.losses(above) - loss.losses(below)) / (above[i] - below[i])
-    return gradient
+        columns.append((values(above) - values(below)) / (above[i] - below[i]))
+    return np.stack(columns)

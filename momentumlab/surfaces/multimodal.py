@@ -110,8 +110,8 @@ class Ackley(Surface):
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
         return (minimum(*(0.0,) * dim),)
 
-    def offers(self, dim: int) -> frozenset[str]:
-        return super().offers(dim) - {"hessian"}
+    def provides(self, dim: int) -> frozenset[str]:
+        return super().provides(dim) - {"hessian"}
 
 
 @surface("griewank")

@@ -1,26 +1,21 @@
-"""The contracts of surfaces and optimizers, as functions for your test suite or that of this package.
+"""Contracts of surfaces and optimizers: functions for a test suite, called by ``momentumlab check`` as well.
 
-With pytest::
-
-    import my_lab  # registers my_optimizer
-    import pytest
-    from momentumlab.testing import OPTIMIZER_CONTRACTS
+Each contract takes the name of a registered class and raises `AssertionError` with the problem if the class violates
+it::
 
     @pytest.mark.parametrize("contract", OPTIMIZER_CONTRACTS)
     def test_my_optimizer(contract):
         contract("my_optimizer")
 
-Each raises `AssertionError` where the promise is broken. ``momentumlab check`` calls them all.
-
-=============  ====================================================
-module         part
-=============  ====================================================
-`surfaces`     the contracts of surfaces
-`derivatives`  gradients against differences, and what differs
-`optimizers`   the contracts of optimizers
-`checking`     all contracts of an entry, one finding each
-`templates`    files to start from
-=============  ====================================================
+=============  ========================================================
+module         content
+=============  ========================================================
+`surfaces`     contracts of surfaces
+`optimizers`   contracts of optimizers
+`derivatives`  comparison of gradients with differences, and diagnosis
+`checking`     all contracts of a class, with one finding each
+`templates`    templates of plug-ins
+=============  ========================================================
 """
 
 from momentumlab.testing.checking import Finding, check

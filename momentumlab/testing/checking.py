@@ -1,4 +1,4 @@
-"""Check an entry of a registry against all contracts, with one finding each."""
+"""Check registered classes against all contracts of their kind."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,18 +22,18 @@ CONTRACTS: dict[str, tuple[Callable[[str], None], ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The outcome of one contract for one entry.
+    """The outcome of one contract.
 
     Attributes
     ----------
     noun, name
-        The entry: ``surface``, ``valley``.
+        The class that was checked: ``surface``, ``valley``.
     contract
-        The name of the function that was called, in ``momentumlab.testing``.
+        Name of the contract, a function in ``momentumlab.testing``.
     promise
         The contract in one sentence.
     problem
-        What is wrong; ``None`` if nothing is.
+        What is wrong; ``None`` if the contract holds.
     """
 
     noun: str
@@ -48,10 +48,8 @@ class Finding:
         return self.problem is None
 
 
-def check(*what: str | os.PathLike[str] | type | object) -> "list[Finding]":
-    """Test surfaces and optimizers against every contract of their kind.
-
-    ``[each for each in check("my_lab.py") if not each.has_passed]``
+def check(*what: str | os.PathLike[str] | type | object) -> list[Finding]:
+    """Check surfaces and optimizers against every contract of their kind.
 
     Parameters
     ----------
@@ -61,7 +59,7 @@ def check(*what: str | os.PathLike[str] | type | object) -> "list[Finding]":
     Returns
     -------
     findings
-        One for each contract; its ``problem`` says what is wrong.
+        One per contract; ``problem`` is ``None`` if it holds.
 
     Raises
     ------
@@ -73,7 +71,7 @@ def check(*what: str | os.PathLike[str] | type | object) -> "list[Finding]":
 
 
 def entries_of(what: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the kind and name of everything to check, and notes on what is not checked.
+    """Return the noun and name of every class to check, and notes on what is not checked.
 
     Parameters
     ----------
@@ -89,54 +87,52 @@ def entries_of(what: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
     problems: list[Problem] = []
     notes: list[str] = []
     for word in what:
-        if word.endswith(".py") or Path(word).is_file():
-            try:
+        try:
+            if word.endswith(".py") or Path(word).is_file():
                 added = load_plugin(word).entries
-            except ConfigError as error:
-                problems += error.problems
-                continue
-            others = [f"{noun} {name}" for noun, name in added if noun not in CONTRACTS]
-            if others:
-                notes.append(f"{word}: only surfaces and optimizers are checked, not {', '.join(others)}")
-            entries += [entry for entry in added if entry[0] in CONTRACTS]
-            continue
-        named: list[tuple[str, str]] = []
-        for registry in (SURFACES, OPTIMIZERS):
-            try:
-                named.append((registry.noun, registry.canonical(word)))
-            except UnknownNameError:
-                continue
-            except ConfigError as error:
-                problems += error.problems
-                break
-        else:
-            if not named:
-                message = "is not a file, a surface or an optimizer; see 'momentumlab list surfaces'"
-                problems.append(Problem(place=word, message=message))
-        entries += named
+                found = [entry for entry in added if entry[0] in CONTRACTS]
+                if others := ", ".join(f"{noun} {name}" for noun, name in added if noun not in CONTRACTS):
+                    notes.append(f"{word}: only surfaces and optimizers are checked, not {others}")
+            else:
+                found = list(_named(word))
+                if not found:
+                    message = "is not a file, a surface or an optimizer; see 'momentumlab list surfaces'"
+                    problems.append(Problem(place=word, message=message))
+            entries += found
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
     return list(dict.fromkeys(entries)), notes
 
 
+def _named(word: str) -> Iterator[tuple[str, str]]:
+    for registry in (SURFACES, OPTIMIZERS):
+        try:
+            yield registry.noun, registry.canonical(word)
+        except UnknownNameError:
+            continue
+
+
 def check_entry(noun: str, name: str) -> Iterator[Finding]:
-    """Check an entry against every contract of its registry, one after the other.
+    """Check a registered class against every contract of its kind, one after the other.
 
     Parameters
     ----------
     noun
         ``surface`` or ``optimizer``.
     name
-        The name under which it is registered.
+        The registered name.
     """
     for contract in CONTRACTS[noun]:
-        promise = " ".join((contract.__doc__ or "").replace("``", "").split("\n\n")[0].split())
+        promise = (contract.__doc__ or "").replace("``", "")
         yield Finding(
-            noun=noun, name=name, contract=contract.__name__, promise=promise, problem=_problem(contract, name)
+            noun=noun, name=name, contract=contract.__name__, promise=promise, problem=problem_of(contract, name)
         )
 
 
-def _problem(contract: Callable[[str], None], name: str) -> str | None:
+def problem_of(contract: Callable[[str], None], name: str) -> str | None:
+    """Return how a registered class violates a contract; ``None`` if it does not."""
     try:
         with np.errstate(all="ignore"):
             contract(name)
@@ -144,7 +140,5 @@ def _problem(contract: Callable[[str], None], name: str) -> str | None:
         return str(error)
     except Exception as error:
         where = raised_at(error)
-        if where is None:
-            return f"its result cannot be used: {described(error)}"
-        return f"{where}: {described(error)}"
+        return f"{where}: {described(error)}" if where else f"its result cannot be used: {described(error)}"
     return None

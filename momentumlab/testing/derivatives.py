@@ -1,24 +1,23 @@
-"""Checks of derivatives by finite and complex steps, and a diagnosis of differences."""
+"""Comparison of stated derivatives with numerical ones, and a diagnosis of differences."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from momentumlab.registry import Array
+from momentumlab.surfaces.functions import complex_step
 
 STEP = 2e-3
-"""The step of a sixth-order central difference, as a share of the view: its error is about 1e-12 of a smooth value."""
-
-COMPLEX_STEP = 1e-30
+"""Step of sixth-order central differences relative to the width of the window; their error is about 1e-12."""
 
 DIGITS = 1e-6
-"""The accuracy of central differences, as a share of the gradient at the point."""
+"""Tolerance for central differences, relative to the gradient at the point."""
 
 FINE_DIGITS = 1e-9
-"""The accuracy of complex steps, which do not suffer from cancellation."""
+"""Tolerance for complex steps, which do not suffer from cancellation."""
 
 CONSTANT = 1e-4
-"""Ratios that differ by at most this count as the same factor."""
+"""Relative spread of ratios, or of differences, that counts as constant."""
 
 
 def disagreement(
@@ -29,34 +28,33 @@ def disagreement(
     widths: Array,
     judge: str = "the values say",
 ) -> str:
-    """Return what is wrong with a gradient; nothing if it is the derivative of the value.
-
-    The reference is the complex-step derivative if the function accepts complex points and the result agrees with
-    central differences; otherwise central differences. Points where differences with two step sizes disagree, as near
-    a kink, are ignored.
+    """Return a description of the error if a stated gradient is not the derivative of a function, else an empty string.
 
     Parameters
     ----------
     what
         Name of the gradient in the message.
     value
-        ``(dim, lanes) -> (lanes,)``
+        The function, ``(dim, lanes) -> (lanes,)``.
     stated
-        The gradient in question, ``(dim, lanes)``.
+        The stated gradient, ``(dim, lanes)``.
     x
         The points, ``(dim, lanes)``.
     widths
-        The scale of each coordinate, ``(dim,)``.
+        Scale of each coordinate, ``(dim,)``.
     judge
         Phrase of the message that introduces the reference.
     """
+    # Differences with two step sizes: points where they disagree, as near a kink, are not judged.
     coarse, fine = central(value, x, STEP * widths), central(value, x, STEP / 2 * widths)
     size = np.abs(fine).max(axis=0) + np.abs(stated).max(axis=0)
     rounding = 1e-13 * np.abs(value(x)) / (STEP * widths[:, np.newaxis])
     doubt = np.abs(fine - coarse)
     reliable = (doubt <= 1e-4 * size + 10 * rounding).all(axis=0)
     if not reliable.any():
-        return f"{what} cannot be judged: the value is not smooth anywhere in the view, as far as differences tell"
+        return f"{what} cannot be checked: finite differences do not converge anywhere in the window"
+    # Complex steps are a better reference where the function supports complex points. A function that drops the
+    # imaginary part, as a modulus does, returns a wrong derivative: then they disagree with the differences.
     allowed = DIGITS * size + 100 * rounding + 10 * doubt
     expected, by = fine, f"by central differences, {judge}"
     exact = complex_steps(value, x)
@@ -65,41 +63,36 @@ def disagreement(
     wrong = (~(np.abs(stated - expected) <= allowed)) & reliable
     if not wrong.any():
         return ""
-    i, lane = _worst(np.where(wrong, np.abs(stated - expected) / (size + 1e-300), -1.0))
-    used = np.flatnonzero(reliable)
+    # Report the worst coordinate and point, with the most likely mistake.
+    badness = np.where(wrong, np.abs(stated - expected) / (size + 1e-300), -1.0)
+    i, lane = map(int, np.unravel_index(int(np.argmax(badness)), badness.shape))
     found = f"{what}, coordinate {i}, at {tuple(x[:, lane].round(4).tolist())} is {stated[i, lane]:.8g}"
-    return f"{found}; {by} {expected[i, lane]:.8g}{_cause(stated[:, used], expected[:, used], i)}"
-
-
-def _worst(badness: Array) -> tuple[int, int]:
-    i, lane = np.unravel_index(int(np.argmax(badness)), badness.shape)
-    return int(i), int(lane)
+    return f"{found}; {by} {expected[i, lane]:.8g}{_cause(stated[:, reliable], expected[:, reliable], i)}"
 
 
 def _cause(stated: Array, expected: Array, i: int) -> str:
-    """Return the most likely mistake, from how the coordinate differs at all points."""
+    """Return the most likely mistake in a coordinate, given its values at all points."""
     own, right = stated[i], expected[i]
-    large = np.abs(right) > 1e-3 * np.abs(right).max()
     if not own.any():
         return ": it is zero everywhere, a term forgotten?"
     for j in range(len(stated)):
-        if j != i and _alike(stated[j], right) and _alike(own, expected[j]):
+        if j != i and _equal(stated[j], right) and _equal(own, expected[j]):
             return f": coordinates {i} and {j} are swapped"
+    large = np.abs(right) > 1e-3 * np.abs(right).max()
     ratios = own[large] / right[large]
     if large.any() and np.ptp(ratios) <= CONSTANT * np.abs(ratios).max():
         ratio = float(np.median(ratios))
         if abs(ratio + 1) <= CONSTANT:
-            return ": the sign is turned"
-        side = "much" if abs(ratio) > 1 else "little"
-        factor = ratio if abs(ratio) > 1 else 1 / ratio
-        return f": {ratio:.6g} times what it should be everywhere, a factor {factor:.6g} too {side}?"
+            return ": the sign is reversed"
+        factor, excess = (ratio, "large") if abs(ratio) > 1 else (1 / ratio, "small")
+        return f": {ratio:.6g} times the expected value everywhere, too {excess} by a factor of {factor:.6g}?"
     differences = own - right
     if np.ptp(differences) <= CONSTANT * np.abs(differences).max():
-        return f": {float(np.median(differences)):+.6g} too much everywhere, a constant term wrong?"
+        return f": off by {float(np.median(differences)):+.6g} everywhere, a constant term wrong?"
     return ""
 
 
-def _alike(one: Array, other: Array) -> bool:
+def _equal(one: Array, other: Array) -> bool:
     return bool(np.allclose(one, other, rtol=CONSTANT, atol=CONSTANT * float(np.abs(other).max(initial=0.0))))
 
 
@@ -108,27 +101,20 @@ def central(value: Callable[[Array], Array], x: Array, steps: Array) -> Array:
     rows = []
     for i, step in enumerate(steps):
         total = np.zeros(x.shape[1])
-        for reach, weight in ((1, 45.0), (2, -9.0), (3, 1.0)):
+        for distance, weight in ((1, 45.0), (2, -9.0), (3, 1.0)):
             ahead, behind = x.copy(), x.copy()
-            ahead[i] += reach * step
-            behind[i] -= reach * step
+            ahead[i] += distance * step
+            behind[i] -= distance * step
             total = total + weight * (value(ahead) - value(behind))
         rows.append(total / (60 * step))
     return np.stack(rows)
 
 
 def complex_steps(value: Callable[[Array], Array], x: Array) -> Array | None:
-    """Return the gradient by complex steps, ``(dim, lanes)``; ``None`` if the function rejects complex points."""
-    rows = []
-    for i in range(len(x)):
-        point = x.astype(np.complex128)
-        point[i] += 1j * COMPLEX_STEP
-        try:
-            with np.errstate(all="ignore"):
-                result = np.asarray(value(point))  # type: ignore[arg-type]
-        except Exception:  # whatever a function that is not meant for it does
-            return None
-        if result.dtype != np.complex128 or not np.isfinite(result).all():
-            return None
-        rows.append(result.imag / COMPLEX_STEP)
-    return np.stack(rows)
+    """Return the gradient by complex steps, ``(dim, lanes)``; ``None`` if the function does not support them."""
+    try:
+        with np.errstate(all="ignore"):
+            gradient = complex_step(value, x)
+    except Exception:  # a function that was not written for complex points can fail in any way
+        return None
+    return gradient if np.isfinite(gradient).all() else None

@@ -1,6 +1,5 @@
-"""The contracts of surfaces. Each function raises `AssertionError` with the problem if its contract is broken."""
+"""Contracts of surfaces."""
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,102 +8,86 @@ import numpy as np
 from momentumlab.registry import Array, Parameter
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface
 from momentumlab.testing.derivatives import disagreement
-from momentumlab.testing.words import assert_texts, assert_titled
+from momentumlab.testing.documentation import assert_documented
 
 SEED = 20261120
-
-SEVERAL = (1, 2, 7)
-"""Numbers of lanes; a single lane hides wrong axes."""
 
 POINTS = 40
 FEW_POINTS = 4
 
 MOST_ROWS = 10
-"""The number of rows of a large Hessian that are compared with differences of gradients."""
+"""Number of rows of a large Hessian that are compared with differences of gradients."""
 
 NEAR_ZERO = 1e-8
-"""A gradient below this share of the typical one in the view is zero; losses must agree to this share."""
+"""Tolerance for gradients and losses at critical points, relative to typical values in the window."""
 
 AROUND = 1e-3
-"""The distance at which the kind of a critical point is tested, as a share of the width of the view."""
+"""Distance at which the kind of a critical point is tested, relative to the width of the window."""
 
 
-def says_all_that_people_need_of_it(name: str) -> None:
-    """It has a title, a source, a consistent view and start, and a description of every parameter."""
+def is_documented(name: str) -> None:
+    """It has a title, a source, a consistent window and start, and a description of every parameter."""
     cls = SURFACES[name]
-    assert_titled(cls)
-    assert_texts(cls, "formula", "latex", "source")
+    assert_documented(cls, "formula", "latex", "source")
     for parameter in cls.parameters():
-        assert parameter.doc, f"the parameter {parameter.name} has no doc"
         if isinstance(parameter.default, float):
-            assert is_within(parameter, parameter.default), (
+            assert parameter.allows(parameter.default), (
                 f"the default of {parameter.name}, {parameter.default:g}, is not within its bounds, {parameter.bounds}"
             )
     surface = cls()
     for dim in dimensions_of(surface):
         window, start = np.array(surface.window(dim), dtype=np.float64), np.array(surface.default_start(dim))
-        assert window.shape == (dim, 2), f"the view has the shape {window.shape}, not an interval per coordinate: {dim}"
+        assert window.shape == (dim, 2), f"the window has shape {window.shape}; expected {(dim, 2)}"
         assert start.shape == (dim,), f"the start has {start.size} coordinates, not {dim}"
-        assert (window[:, 0] < window[:, 1]).all(), "an interval of the view is not (low, high)"
-        assert np.isfinite(window).all(), "the view is not finite"
+        assert (window[:, 0] < window[:, 1]).all(), "an interval of the window is not (low, high)"
+        assert np.isfinite(window).all(), "the window is not finite"
         inside = (window[:, 0] <= start) & (start <= window[:, 1])
-        assert inside.all(), f"the start {start.tolist()} lies outside the view"
+        assert inside.all(), f"the start {start.tolist()} lies outside the window"
 
 
-def gives_the_right_shapes(name: str) -> None:
-    """Value and gradient have the shapes (lanes,) and (dim, lanes), in float64, for one lane and for several."""
+def has_correct_shapes(name: str) -> None:
+    """Value and gradient have the shapes (lanes,) and (dim, lanes) and the type float64, for one and several lanes."""
     for surface, dim in variants_of(name):
-        for lanes in SEVERAL:
+        for lanes in (1, 2, 7):  # a single lane hides wrong axes
             x = points_in(surface, dim, lanes)
-            wanted = {"value": (lanes,), "gradient": (dim, lanes), "hessian": (dim, dim, lanes)}
-            for method, shape in wanted.items():
-                if method == "hessian" and not has_hessian(surface):
-                    continue
-                found = getattr(surface, method)(x)
-                kind = f"of {lanes} points of {dim} coordinates"
-                hint = "; does a sum lack axis=0?" if np.ndim(found) < len(shape) else ""
-                assert np.shape(found) == shape, (
-                    f"the {method} {kind} has the shape {np.shape(found)}, not {shape}{hint}"
-                )
-                dtype = np.asarray(found).dtype
-                assert dtype == np.float64, f"the {method} {kind} is of the type {dtype}, not float64"
+            shapes = {"value": (lanes,), "gradient": (dim, lanes), "hessian": (dim, dim, lanes)}
+            for method in methods_of(surface):
+                found, shape = np.asarray(getattr(surface, method)(x)), shapes[method]
+                what = f"the {method} of {lanes} points with {dim} coordinates"
+                hint = "; does a sum lack axis=0?" if found.ndim < len(shape) else ""
+                assert found.shape == shape, f"{what} has shape {found.shape}; expected {shape}{hint}"
+                assert found.dtype == np.float64, f"{what} has type {found.dtype}; expected float64"
 
 
-def has_the_gradient_of_its_value(name: str) -> None:
+def gradient_matches_value(name: str) -> None:
     """The gradient is the derivative of the value."""
     for surface, dim in variants_of(name):
         x = points_in(surface, dim)
-        wrong = disagreement("the gradient", surface.value, surface.gradient(x), x, widths_of(surface, dim))
-        assert not wrong, wrong
+        problem = disagreement("the gradient", surface.value, surface.gradient(x), x, widths_of(surface, dim))
+        assert not problem, problem
 
 
-def has_the_hessian_of_its_gradient(name: str) -> None:
-    """The Hessian, if it has one, is the derivative of the gradient, and symmetric."""
+def hessian_matches_gradient(name: str) -> None:
+    """The Hessian, if there is one, is the derivative of the gradient, and symmetric."""
     for surface, dim in variants_of(name):
-        if not has_hessian(surface):
+        if "hessian" not in methods_of(surface):
             return
         x = points_in(surface, dim, POINTS if surface.is_formula else FEW_POINTS)
-        hessian = surface.hessian(x)
-        for i in range(dim):
-            for j in range(i):
-                one, other = hessian[i, j], hessian[j, i]
-                worst = np.argmax(np.abs(one - other))
-                size = np.abs(hessian[:, :, worst]).max()
-                assert abs(one[worst] - other[worst]) <= 1e-12 * size, (
-                    f"the Hessian is not symmetric: [{i}, {j}] is {one[worst]:g} and [{j}, {i}] is {other[worst]:g} "
-                    f"at {tuple(x[:, worst].round(4).tolist())}"
-                )
-        some = np.random.default_rng(SEED).permutation(dim)[:MOST_ROWS].tolist()
-        for i in sorted(some):
-            slope = functools.partial(_component, surface, i)
-            widths = widths_of(surface, dim)
-            wrong = disagreement(f"row {i} of the Hessian", slope, hessian[i], x, widths, "the gradient says")
-            assert not wrong, wrong
+        hessian, widths = surface.hessian(x), widths_of(surface, dim)
+        asymmetry = np.abs(hessian - hessian.transpose(1, 0, 2))
+        if (asymmetry > 1e-12 * np.abs(hessian).max(axis=(0, 1))).any():
+            j, i, lane = np.unravel_index(int(asymmetry.argmax()), asymmetry.shape)
+            raise AssertionError(
+                f"the Hessian is not symmetric: [{i}, {j}] is {hessian[i, j, lane]:g} and [{j}, {i}] is "
+                f"{hessian[j, i, lane]:g} at {tuple(x[:, lane].round(4).tolist())}"
+            )
+        for i in sorted(np.random.default_rng(SEED).permutation(dim)[:MOST_ROWS].tolist()):
 
+            def component(x: Array, surface: Surface = surface, i: int = i) -> Array:
+                return np.asarray(surface.gradient(x)[i])
 
-def _component(surface: Surface, i: int, x: Array) -> Array:
-    component: Array = surface.gradient(x)[i]
-    return component
+            problem = disagreement(f"row {i} of the Hessian", component, hessian[i], x, widths, "the gradient says")
+            assert not problem, problem
 
 
 def is_pure(name: str) -> None:
@@ -114,11 +97,11 @@ def is_pure(name: str) -> None:
         before = x.copy()
         for method in methods_of(surface):
             first, second = (np.array(getattr(surface, method)(x)) for _ in range(2))
-            assert x.tobytes() == before.tobytes(), f"{method} changes the points that it is given"
-            assert first.tobytes() == second.tobytes(), f"{method} gives two answers for the same points"
+            assert x.tobytes() == before.tobytes(), f"{method} changes the points passed to it"
+            assert first.tobytes() == second.tobytes(), f"{method} returns different results for the same points"
 
 
-def keeps_lanes_apart(name: str) -> None:
+def lanes_are_independent(name: str) -> None:
     """The result at a point does not depend on the other lanes, bit for bit."""
     for surface, dim in variants_of(name):
         x = points_in(surface, dim, 37)
@@ -129,32 +112,31 @@ def keeps_lanes_apart(name: str) -> None:
                 assert_same(method, alone[..., 0], together[..., lane])
 
 
-def takes_parameters_that_differ(name: str) -> None:
+def parameters_may_vary_by_lane(name: str) -> None:
     """Each numeric parameter may be an array with a value per lane."""
     cls = SURFACES[name]
-    dim = cls().default_dimension
+    x = points_in(cls(), cls().default_dimension, 3)
     for parameter in cls.parameters():
         if parameter.shared:
             continue
         values = np.array([parameter.default, another(parameter), parameter.default])
         try:
             together = cls(**{parameter.name: values})
-            x = points_in(cls(), dim, 3)
             for method in methods_of(together):
-                of_all = getattr(together, method)(x)
+                results = getattr(together, method)(x)
                 for lane in range(3):
                     alone = cls(**{parameter.name: values[lane : lane + 1]})
-                    of_one = getattr(alone, method)(np.ascontiguousarray(x[:, lane : lane + 1]))
-                    assert_same(f"{method}, with an array for {parameter.name},", of_one[..., 0], of_all[..., lane])
+                    result = getattr(alone, method)(np.ascontiguousarray(x[:, lane : lane + 1]))
+                    assert_same(f"{method}, with an array for {parameter.name},", result[..., 0], results[..., lane])
         except (ValueError, TypeError) as error:
-            hint = "np.where in place of 'if', or parameter(…, shared=True)"
-            raise AssertionError(f"{parameter.name} may not be an array: {error}; {hint}") from error
+            remedy = "use np.where instead of 'if', or parameter(…, shared=True)"
+            raise AssertionError(f"{parameter.name} must accept an array: {error}; {remedy}") from error
 
 
-def has_no_idle_parameter(name: str) -> None:
-    """Every parameter of a formula changes the value; surfaces on data also have parameters for reading data."""
+def every_parameter_has_an_effect(name: str) -> None:
+    """Every parameter of a formula changes the value."""
     cls = SURFACES[name]
-    if not cls.is_formula:
+    if not cls.is_formula:  # surfaces on data also have parameters for reading the data
         return
     x = points_in(cls(), cls().default_dimension)
     for parameter in cls.parameters():
@@ -162,8 +144,8 @@ def has_no_idle_parameter(name: str) -> None:
         assert changed.value(x).tobytes() != cls().value(x).tobytes(), f"{parameter.name} has no effect"
 
 
-def is_finite_in_the_view(name: str) -> None:
-    """Value and gradient are finite everywhere in the view."""
+def is_finite_in_the_window(name: str) -> None:
+    """Value and gradient are finite everywhere in the window."""
     for surface, dim in variants_of(name):
         low, high = np.array(surface.window(dim)).T
         corners = np.stack([low, high, (low + high) / 2], axis=1)
@@ -174,8 +156,8 @@ def is_finite_in_the_view(name: str) -> None:
             assert not bad.any(), f"the {method} is not finite at {tuple(where)}"
 
 
-def knows_its_critical_points(name: str) -> None:
-    """Its critical points have zero gradient, the stated loss and kind, and no loss is below a global minimum."""
+def critical_points_are_correct(name: str) -> None:
+    """Critical points have zero gradient, the stated loss and kind, and no loss is below a global minimum."""
     for surface, dim in variants_of(name):
         x = points_in(surface, dim, 2000)
         values = surface.value(x)
@@ -185,18 +167,19 @@ def knows_its_critical_points(name: str) -> None:
             assert len(stated.point) == dim, f"{what} has {len(stated.point)} coordinates, not {dim}"
             point = np.array(stated.point, dtype=np.float64)[:, np.newaxis]
             slope, loss = float(np.abs(surface.gradient(point)).max()), float(surface.value(point)[0])
-            assert slope <= NEAR_ZERO * max(usual, 1.0), f"{what}: the gradient there is not zero but {slope:.3g}"
+            assert slope <= NEAR_ZERO * max(usual, 1.0), f"{what}: the gradient there is {slope:.3g}, not zero"
             allowed = NEAR_ZERO * max(height, abs(loss))
             assert abs(loss - stated.loss) <= allowed, f"{what}: the loss there is {loss:.10g}, not {stated.loss:.10g}"
-            _check_kind(surface, stated, what)
+            _assert_kind(surface, stated, what)
             if stated.kind is CriticalKind.GLOBAL_MINIMUM:
                 lowest = int(values.argmin())
                 assert values[lowest] >= stated.loss - allowed, (
-                    f"{what}: {tuple(x[:, lowest].round(4).tolist())} lies lower: {values[lowest]:.6g}"
+                    f"{what}: the loss is lower at {tuple(x[:, lowest].round(4).tolist())}: {values[lowest]:.6g}"
                 )
 
 
-def _check_kind(surface: Surface, stated: CriticalPoint, what: str) -> None:
+def _assert_kind(surface: Surface, stated: CriticalPoint, what: str) -> None:
+    """Check the kind of a critical point by the losses at random points close to it."""
     directions = np.random.default_rng(SEED).normal(size=(len(stated.point), 500))
     directions /= np.sqrt((directions**2).sum(axis=0))
     steps = AROUND * widths_of(surface, len(stated.point))[:, np.newaxis] * directions
@@ -204,45 +187,39 @@ def _check_kind(surface: Surface, stated: CriticalPoint, what: str) -> None:
     losses = surface.value(point + steps) - surface.value(point)
     rounding = 64 * np.spacing(max(1.0, abs(stated.loss)))
     rises, falls = bool((losses > rounding).any()), bool((losses < -rounding).any())
-    if not (rises or falls):  # too flat to tell
+    if not (rises or falls):  # too flat to decide
         return
     found = "a saddle" if rises and falls else "a minimum" if rises else "a maximum"
-    wanted = {CriticalKind.SADDLE: "a saddle", CriticalKind.MAXIMUM: "a maximum"}.get(stated.kind, "a minimum")
-    assert found == wanted, f"{what}: the losses around it say that it is {found}"
+    expected = {CriticalKind.SADDLE: "a saddle", CriticalKind.MAXIMUM: "a maximum"}.get(stated.kind, "a minimum")
+    assert found == expected, f"{what}: by the losses around it, it is {found}"
 
 
 SURFACE_CONTRACTS: tuple[Callable[[str], None], ...] = (
-    says_all_that_people_need_of_it,
-    gives_the_right_shapes,
-    has_the_gradient_of_its_value,
-    has_the_hessian_of_its_gradient,
+    is_documented,
+    has_correct_shapes,
+    gradient_matches_value,
+    hessian_matches_gradient,
     is_pure,
-    keeps_lanes_apart,
-    takes_parameters_that_differ,
-    has_no_idle_parameter,
-    is_finite_in_the_view,
-    knows_its_critical_points,
+    lanes_are_independent,
+    parameters_may_vary_by_lane,
+    every_parameter_has_an_effect,
+    is_finite_in_the_window,
+    critical_points_are_correct,
 )
 
 
 def variants_of(name: str) -> Iterator[tuple[Surface, int]]:
-    """Return the surface with its defaults in several dimensions, if it has several, and with other parameter values.
-
-    Yields
-    ------
-    surface, dim
-        And the number of coordinates in which it is to be looked at.
-    """
+    """Yield a surface and a dimension: the defaults in several dimensions, then other parameter values."""
     cls = SURFACES[name]
     surface = cls()
     yield from ((surface, dim) for dim in dimensions_of(surface))
-    moved = {p.name: another(p) for p in cls.parameters() if isinstance(p.default, float) and not p.shared}
-    if moved:
-        yield cls(**moved), surface.default_dimension
+    changed = {p.name: another(p) for p in cls.parameters() if isinstance(p.default, float) and not p.shared}
+    if changed:
+        yield cls(**changed), surface.default_dimension
 
 
 def dimensions_of(surface: Surface) -> list[int]:
-    """Return the dimensions in which it is tested."""
+    """Return the dimensions in which a surface is tested."""
     if surface.required_dimension is not None:
         return [surface.required_dimension]
     return sorted({surface.default_dimension, surface.least_dimension, max(5, surface.least_dimension)})
@@ -258,56 +235,37 @@ def another(parameter: Parameter) -> Any:
     if isinstance(default, tuple):
         return tuple(2 * value for value in default)
     candidates = [1.7 * default, default + 0.7, default / 1.7, default - 0.7]
-    return next(value for value in candidates if value != default and is_within(parameter, value))
-
-
-def is_within(parameter: Parameter, value: float) -> bool:
-    """Return whether a number is within the declared bounds."""
-    return bool(
-        (parameter.gt is None or value > parameter.gt)
-        and (parameter.ge is None or value >= parameter.ge)
-        and (parameter.lt is None or value < parameter.lt)
-        and (parameter.le is None or value <= parameter.le)
-    )
+    return next(value for value in candidates if value != default and parameter.allows(value))
 
 
 def points_in(surface: Surface, dim: int, count: int = POINTS) -> Array:
-    """Return reproducible random points in the view, ``(dim, count)``."""
+    """Return reproducible random points in the window, ``(dim, count)``."""
     low, high = np.array(surface.window(dim), dtype=np.float64).T
     points = np.random.default_rng(SEED).uniform(low, high, size=(count, dim))
     return np.ascontiguousarray(points.T)
 
 
 def widths_of(surface: Surface, dim: int) -> Array:
-    """Return the width of the view along each coordinate, ``(dim,)``."""
+    """Return the width of the window along each coordinate, ``(dim,)``."""
     low, high = np.array(surface.window(dim), dtype=np.float64).T
-    widths: Array = high - low
-    return widths
-
-
-def has_hessian(surface: Surface) -> bool:
-    """Return whether the class has a Hessian."""
-    return type(surface).hessian is not Surface.hessian
+    return np.asarray(high - low)
 
 
 def methods_of(surface: Surface) -> list[str]:
-    """Return its functions of points."""
-    return ["value", "gradient", *(["hessian"] if has_hessian(surface) else [])]
+    """Return the names of the functions of points that a surface defines."""
+    has_hessian = type(surface).hessian is not Surface.hessian
+    return ["value", "gradient", "hessian"] if has_hessian else ["value", "gradient"]
 
 
 def assert_same(what: str, alone: Array, together: Array) -> None:
-    """Check that two results are identical bit for bit, and name the most likely cause if they are not."""
+    """Check that two results are identical bit for bit, and give the most likely cause if they are not."""
     if np.array_equal(alone, together, equal_nan=True):
         return
-    near = np.allclose(alone, together, rtol=1e-12, atol=1e-300)
-    cause = (
-        "rounding only: NumPy's sums over coordinates and BLAS round differently for other numbers of lanes; "
-        "see momentumlab.surfaces.base.sum_coordinates"
-        if near
-        else "do lanes, the last axis, mix?"
-    )
-    raise AssertionError(f"{what} is {_short(alone)} for a single point and {_short(together)} in a batch: {cause}")
-
-
-def _short(value: Array) -> str:
-    return np.array2string(np.asarray(value), precision=17, threshold=4)
+    cause = "do lanes, the last axis, mix?"
+    if np.allclose(alone, together, rtol=1e-12, atol=1e-300):
+        cause = (
+            "a difference in rounding, because NumPy's sums and BLAS round differently for other numbers of lanes; "
+            "use momentumlab.surfaces.base.sum_coordinates"
+        )
+    one, other = (np.array2string(np.asarray(value), precision=17, threshold=4) for value in (alone, together))
+    raise AssertionError(f"{what} is {one} for a single point and {other} in a batch: {cause}")

@@ -1,4 +1,4 @@
-"""Templates: a surface or an optimizer that fulfils all contracts, and its tests."""
+"""Templates of plug-ins that satisfy all contracts, with their tests."""
 
 import re
 from pathlib import Path
@@ -34,9 +34,9 @@ def plugin_files(noun: str, path: Path) -> dict[Path, str]:
     if path.suffix != ".py":
         problem = "a plug-in is a Python file: its name ends in .py"
     elif re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is None or VARIABLE.search(name):
-        problem = f"'{name}' is no name for a {noun}: letters, digits and _, a letter first, and no variable such as x1"
+        problem = f"'{name}' is not a valid name for a {noun}: use letters, digits and _, a letter first, unlike x1"
     elif name in catalogue:
-        problem = f"there is a {noun} '{name}' already: choose another name for the file"
+        problem = f"the name {noun} '{name}' is taken: choose another name for the file"
     if problem:
         raise ConfigError([Problem(place=str(path), message=problem)])
     words = {"FILE": path.name, "NAME": name, "CLASS": "".join(map(str.capitalize, name.split("_")))}

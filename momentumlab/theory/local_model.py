@@ -266,7 +266,7 @@ def local_model(plan: Plan, number: int, point: CriticalPoint) -> LocalModel:
     """
     trial, surface = plan.trial(number), plan.surface_of(number)
     check_constant(plan.group_of(number).schedules)
-    if "hessian" not in surface.offers(plan.dimension):
+    if "hessian" not in surface.provides(plan.dimension):
         raise TheoryDoesNotApplyError(f"the surface {surface.name} has no Hessian")
     hyperparameters = dict(trial.hyperparameters)
     lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
@@ -347,7 +347,7 @@ def decay_of(optimizer: Optimizer[Any], lr: float) -> float:
     TheoryDoesNotApplyError
         If a method that is not linear decays the point apart from the gradient.
     """
-    if optimizer.needs:
+    if optimizer.requires:
         return 0.0
     found = full_map(optimizer, np.array([lr]), np.zeros(1))
     if not found.is_exact:

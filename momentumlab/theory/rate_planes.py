@@ -58,7 +58,7 @@ def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
     """
     surface = plan.experiment.first_surface
     minima = surface.minima(plan.dimension)
-    if len(minima) != 1 or "hessian" not in surface.offers(plan.dimension):
+    if len(minima) != 1 or "hessian" not in surface.provides(plan.dimension):
         raise TheoryDoesNotApplyError(f"{surface.name} does not have exactly one known minimum with a Hessian")
     if plan.experiment.surface.combinations > 1:
         raise TheoryDoesNotApplyError("the surface differs from trial to trial")

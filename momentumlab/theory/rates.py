@@ -177,7 +177,7 @@ def _expectations_of_group(
     result: Result, group: Group, numbers: list[int], minima: Mapping[int, CriticalPoint]
 ) -> dict[int, _Expected]:
     plan = result.plan
-    if "hessian" not in plan.surface_of(numbers[0]).offers(plan.dimension):
+    if "hessian" not in plan.surface_of(numbers[0]).provides(plan.dimension):
         raise TheoryDoesNotApplyError("the surface has no Hessian")
     check_constant(group.schedules)
     lanes = group.lanes(np.array(numbers) - group.first)

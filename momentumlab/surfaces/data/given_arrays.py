@@ -1,23 +1,32 @@
 """Models for arrays in memory, such as ``momentumlab.logistic(X, y)``."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from momentumlab.datasets.in_memory import TARGET, add_arrays
+from momentumlab.errors import ConfigError, Problem
 from momentumlab.surfaces.data.base import DataSurface
 from momentumlab.surfaces.data.linear import LeastSquares, Logistic, Softmax
 from momentumlab.surfaces.data.network import MultilayerPerceptron
 
 
+class DataSettings(TypedDict, total=False):
+    """Settings of a model; see the parameters of `least_squares`."""
+
+    l2: float
+    standardise: bool
+    intercept: bool
+    batch_size: int
+
+
+class NetworkSettings(DataSettings, total=False):
+    """Settings of a neural network."""
+
+    hidden: int
+
+
 def least_squares(
-    features: Any,
-    targets: Any,
-    *,
-    l2: float = 0.0,
-    names: Sequence[str] | None = None,
-    standardise: bool = True,
-    intercept: bool = True,
-    batch_size: int = 0,
+    features: Any, targets: Any, *, names: Sequence[str] | None = None, **settings: Unpack[DataSettings]
 ) -> DataSurface:
     """Return half the mean squared error of a linear regression as a surface.
 
@@ -27,87 +36,56 @@ def least_squares(
         The features, ``(rows, features)``.
     targets
         The target of each row, ``(rows,)``: a number here, a class in the classification models.
-    l2
-        L2 penalty: adds l2/2 |w|² to the loss, intercept included.
     names
         Names of the features; by default those of a DataFrame, or ``x1``, ``x2``, ….
-    standardise
-        Whether each feature is scaled to mean 0 and variance 1.
-    intercept
-        Whether a feature that is 1 everywhere is added.
+    l2
+        L2 penalty: adds l2/2 |w|² to the loss, intercept included. By default 0, in `logistic` and `softmax` 0.001.
+    standardise, intercept
+        Whether to scale each feature to mean 0 and variance 1, and to add a constant feature of 1; by default both.
     batch_size
-        Rows of a mini-batch; 0 for the exact gradient.
+        Rows of a mini-batch; 0, the default, for the exact gradient.
 
     Raises
     ------
     ConfigError
-        If the shapes do not match, or a value is missing or not finite.
+        If the shapes do not match, a value is missing or not finite, or a setting is invalid.
     """
-    return _surface(LeastSquares, features, targets, names, standardise, intercept, batch_size, l2=l2)
+    return _surface(LeastSquares, features, targets, names, settings)
 
 
 def logistic(
-    features: Any,
-    targets: Any,
-    *,
-    l2: float = 1e-3,
-    names: Sequence[str] | None = None,
-    standardise: bool = True,
-    intercept: bool = True,
-    batch_size: int = 0,
+    features: Any, targets: Any, *, names: Sequence[str] | None = None, **settings: Unpack[DataSettings]
 ) -> DataSurface:
-    """Return the loss of a logistic regression with two classes; see `least_squares` for the parameters."""
-    return _surface(Logistic, features, targets, names, standardise, intercept, batch_size, l2=l2)
+    """Return the loss of a logistic regression with two classes; parameters as in `least_squares`."""
+    return _surface(Logistic, features, targets, names, settings)
 
 
 def softmax(
-    features: Any,
-    targets: Any,
-    *,
-    l2: float = 1e-3,
-    names: Sequence[str] | None = None,
-    standardise: bool = True,
-    intercept: bool = True,
-    batch_size: int = 0,
+    features: Any, targets: Any, *, names: Sequence[str] | None = None, **settings: Unpack[DataSettings]
 ) -> DataSurface:
     """Return the loss of a logistic regression with any number of classes; parameters as in `least_squares`."""
-    return _surface(Softmax, features, targets, names, standardise, intercept, batch_size, l2=l2)
+    return _surface(Softmax, features, targets, names, settings)
 
 
 def mlp(
-    features: Any,
-    targets: Any,
-    *,
-    hidden: int = 6,
-    l2: float = 0.0,
-    names: Sequence[str] | None = None,
-    standardise: bool = True,
-    intercept: bool = True,
-    batch_size: int = 0,
+    features: Any, targets: Any, *, names: Sequence[str] | None = None, **settings: Unpack[NetworkSettings]
 ) -> DataSurface:
-    """Return the loss of a classifier with one hidden layer of ``hidden`` units; others as in `least_squares`."""
-    return _surface(
-        MultilayerPerceptron, features, targets, names, standardise, intercept, batch_size, l2=l2, hidden=float(hidden)
-    )
+    """Return the loss of a classifier with one hidden layer of ``hidden`` units (6); others as in `least_squares`."""
+    return _surface(MultilayerPerceptron, features, targets, names, settings)
 
 
 def _surface(
-    cls: type[DataSurface],
-    features: Any,
-    targets: Any,
-    names: Sequence[str] | None,
-    standardise: bool,
-    intercept: bool,
-    batch_size: int,
-    **parameters: Any,
+    cls: type[DataSurface], features: Any, targets: Any, names: Sequence[str] | None, settings: Any
 ) -> DataSurface:
-    surface = cls(
-        data=add_arrays(features, targets, names),
-        target=TARGET,
-        standardise=standardise,
-        intercept=intercept,
-        batch_size=float(batch_size),
-        **parameters,
-    )
+    values = {}
+    for parameter in cls.parameters():
+        if parameter.name in settings:
+            try:
+                values[parameter.name] = parameter.checked(settings[parameter.name])
+            except ValueError as error:
+                raise ConfigError([Problem(place=f"argument {parameter.name}", message=str(error))]) from None
+    if unknown := sorted(settings.keys() - values.keys()):
+        raise TypeError(f"{cls.name}() got an unexpected keyword argument '{unknown[0]}'")
+    surface = cls(data=add_arrays(features, targets, names), target=TARGET, **values)
     _ = surface.design  # reports classes that do not fit the model here, not in the middle of a run
     return surface

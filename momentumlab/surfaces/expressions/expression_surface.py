@@ -145,7 +145,7 @@ class ExpressionSurface(Surface):
         chosen: list[float] = starts[:, int(np.argmax(usable))].tolist()
         return tuple(chosen)
 
-    def offers(self, dim: int) -> frozenset[str]:
+    def provides(self, dim: int) -> frozenset[str]:
         """Return ``hessian``, and ``minimum`` if one was found and no parameter can change it."""
         has_minimum = not self.given and any(point.kind.is_lowest for point in self.critical_points(dim))
         return frozenset({"hessian", "minimum"} if has_minimum else {"hessian"})
