@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import momentumlab
 from momentumlab.report.page import PageTooLargeError, page
 from momentumlab.report.page.document import MOST_BYTES
 from momentumlab.report.page.encoding import MISSING, Payload, quantise
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Command
 
 CONFIGS = ["ravine_beta_sweep", "optimizer_comparison", "parabola", "noisy_ravine", "my_function"]
 
@@ -76,7 +77,7 @@ def test_every_number_of_the_page_is_the_engines(config: str) -> None:
     for own in header["blocks"]:
         shape = [len(axis["values"]) for axis in own["axes"]]
         repeats = len(own["starts"]) * own["replicates"]
-        arrays = {name: array(value) for name, value in own["arrays"].items() if isinstance(value, dict)}
+        arrays = {name: array(value) for name, value in own.items() if isinstance(value, dict)}
         for _ in range(3):
             index = [int(rng.integers(size)) for size in shape]
             trial = (int(np.ravel_multi_index(index, shape)) if shape else 0) * repeats
@@ -123,9 +124,9 @@ def test_many_dimensions_are_drawn_in_two_principal_directions() -> None:
     header, array = decoded(page(experiment).html)
     (own,) = header["blocks"]
     trial = int(np.ravel_multi_index(own["current"], [len(axis["values"]) for axis in own["axes"]]))
-    assert array(own["arrays"]["finalLoss"])[trial] == momentumlab.run(experiment).final_losses[0]
+    assert array(own["finalLoss"])[trial] == momentumlab.run(experiment).final_losses[0]
     assert "principal direction" in header["names"][0]
-    assert array(own["arrays"]["positions"]).shape[2] == 2
+    assert array(own["positions"]).shape[2] == 2
 
 
 def test_equal_experiments_give_equal_bytes() -> None:
@@ -144,9 +145,31 @@ def test_the_settings_of_the_experiment_are_on_the_page() -> None:
 def test_theory_on_the_page_is_that_of_predict() -> None:
     header, array = decoded(built("ravine_beta_sweep", iterations=20))
     (own,) = header["blocks"]
-    rates = array(own["arrays"]["predictedRate"])
+    rates = array(own["predictedRate"])
     trial = int(np.ravel_multi_index(own["current"], [len(axis["values"]) for axis in own["axes"]]))
     assert rates[trial] == pytest.approx(0.9875, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "limit"),
+    [("momentum", lambda beta: 2 * (1 + beta)), ("nesterov", lambda beta: 2 * (1 + beta) / (1 + 2 * beta))],
+)
+def test_the_stability_line_is_exact(optimizer: str, limit: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+    """The closed forms are those of heavy ball and of Nesterov's method for the largest curvature λ, times λ."""
+    experiment = momentumlab.load(surface="ravine", optimizer=optimizer, lr=0.05, beta=[0, 0.5, 0.9], iterations=5)
+    header, array = decoded(page(experiment).html)
+    (own,) = header["blocks"]
+    lr, beta = (np.array(axis["places"]) for axis in own["axes"])
+    assert [axis["scale"] for axis in own["axes"]] == ["log", "linear"]
+    along_lr, along_beta = array(own["crossings"]).reshape(2, len(lr), len(beta))
+    column, row = np.nonzero(np.isfinite(along_lr))
+    assert len(row) == len(beta)  # the map holds the limits of all momenta
+    share = along_lr[column, row]
+    found = 10 ** (lr[column] + share * (lr[column + 1] - lr[column]))
+    np.testing.assert_allclose(found, limit(beta[row]) / 18, rtol=1e-6)
+    column, row = np.nonzero(np.isfinite(along_beta))
+    found = beta[row] + along_beta[column, row] * (beta[row + 1] - beta[row])
+    np.testing.assert_allclose(limit(found) / 18, 10 ** lr[column], rtol=1e-6)
 
 
 def test_foreign_text_cannot_leave_the_data(tmp_path: Path) -> None:
@@ -258,6 +281,43 @@ def test_arrow_keys_on_the_map_and_sliders_select_settings_and_the_address_keeps
     assert status(browser) != chosen
     opened(browser, ravine, fragment)
     assert status(browser) == chosen
+
+
+COPIED: list[dict[str, Any]] = [
+    {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": [0, 0.9], "tolerance": 1e-9},
+    {"surface": "x**4/4 - x**2 + y**2/3", "optimizer": "adam", "start": [0.3, -1], "settings": {"eps": 1e-7}},
+    {
+        "surface": "ravine",
+        "optimizer": "sgd",
+        "noise": "relative(0.1)",
+        "replicates": 3,
+        "seed": 5,
+        "start": "grid(2,2)",
+    },
+    {"surface": "nesterov_worst_case", "optimizer": "nesterov", "start": [1, 2, 3, 4, 5]},
+    {"surface": "himmelblau", "optimizer": "momentum", "lr": "cosine(0.01, 0.001)", "beta": [0.5, 0.9]},
+    {"surface": "ravine", "optimizer": "momentum", "settings": {"surface.a": [0.05, 0.1], "dampening": 0.1}},
+]
+
+
+@pytest.mark.parametrize("settings", COPIED, ids=lambda settings: settings["surface"])
+def test_the_copied_command_gives_the_numbers_of_the_page(
+    browser: Any, settings: dict[str, Any], tmp_path: Path, command: Command
+) -> None:
+    path = tmp_path / "page.html"
+    momentumlab.explore(**settings, iterations=20, save=path)
+    opened(browser, path)
+    browser.execute_script(
+        "document.querySelectorAll('#axes input').forEach((slider) => { slider.value = "
+        "Math.floor(slider.max / 2); slider.dispatchEvent(new Event('input')); })"
+    )
+    wait(lambda: frames(browser) > 1)
+    shown = browser.find_element("id", "command").text
+    losses = browser.execute_script("return momentumlab.finalLosses()")
+    program, *words = shlex.split(shown)
+    done = command(*words, "--no-plots", "--format", "json")
+    assert (program, done.returncode) == ("momentumlab", 0), done.stderr
+    assert [trial["final_loss"] for trial in json.loads(done.stdout)["trials"]] == losses
 
 
 def test_a_click_on_the_map_selects_its_cell(browser: Any, ravine: Path) -> None:

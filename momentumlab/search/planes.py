@@ -240,7 +240,7 @@ def planes(result: Result) -> list[Plane]:
     found: list[Plane] = []
     first = 0
     for name, choice in zip(method_names(experiment), experiment.optimizers, strict=True):
-        axes = [*_parameter_axes(experiment, choice), *start_axes]
+        axes = [*parameter_axes(experiment, choice), *start_axes]
         cells = experiment.surface.combinations * choice.combinations
         starts = experiment.replicates if start_axes else experiment.repeats
         if start_axes or experiment.surface.combinations > 1:  # the cells start at different losses
@@ -318,7 +318,7 @@ def is_mapped(experiment: Experiment) -> bool:
     return any(choice.combinations > 1 for choice in choices) or bool(_start_axes(experiment))
 
 
-def _parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
+def parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
     """Return the axes of parameters in the order of the plan: first those that the lanes of a group share."""
     named = [
         *(

@@ -1,19 +1,24 @@
 """The two coordinates in which the page draws trajectories, and the ground below them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from momentumlab.experiment import build_surface
+from momentumlab.experiment import Experiment, build_surface
 from momentumlab.registry import Array
 from momentumlab.report.figures.contours import Projection, contours, coordinate_plane, path_window, principal_plane
 from momentumlab.report.page.encoding import MISSING, Payload
-from momentumlab.report.page.exploration import Exploration
 from momentumlab.result import Result, Status
+from momentumlab.surfaces import Surface
+from momentumlab.surfaces.base import Intervals
 
 BEYOND_WINDOW = 1.5
 """Positions are resolved up to this multiple of the window beyond each of its sides."""
+
+PADDING = 0.08
 
 SAMPLED_TRIALS = 200
 
@@ -26,43 +31,44 @@ SHADES = 30_000
 CURVE_POINTS = 400
 
 
+@dataclass(frozen=True, kw_only=True)
 class View:
-    """Two coordinates in which all trajectories are drawn: x and y, x and loss, or two principal directions."""
+    """Two coordinates in which all trajectories are drawn: x and y, x and loss, or two principal directions.
 
-    def __init__(self, exploration: Exploration) -> None:
-        result, experiment = exploration.result, exploration.experiment
-        self.experiment = experiment
-        surface, dimension = experiment.first_surface, experiment.dimension
-        paths = _sampled_trajectories(result)
-        axes = experiment.surface.axes
-        combinations = list(product(*(range(len(axis)) for axis in axes.values())))
-        self.surfaces = [
-            build_surface(
-                experiment.surface.name,
-                {name: axis.values[i] for (name, axis), i in zip(axes.items(), indices, strict=True)},
-            )
-            for indices in combinations
-        ]
-        self.critical_points = surface.critical_points(dimension)
-        losses = result.final_losses[np.isfinite(result.final_losses)]
-        known = [point.loss for each in self.surfaces for point in each.minima(dimension)]
-        self.floor = float(min([*known, *(losses.min(keepdims=True).tolist() if len(losses) else [0.0])]))
-        self.plane: Projection | None = None
-        if dimension > 2:
-            best = result.final_points[int(result.ranking()[0])]
-            self.plane = principal_plane(paths, best)
-            flat = [self.plane.project(path) for path in paths]
-            ends = np.concatenate(flat)
-            low, high = ends.min(axis=0), ends.max(axis=0)
-            padding = 0.08 * np.maximum(high - low, 1e-12)
-            self.window = tuple(zip((low - padding).tolist(), (high + padding).tolist(), strict=True))
-        else:
-            self.window = path_window(surface, paths)
+    Attributes
+    ----------
+    surfaces
+        One for each combination of the surface's parameters.
+    plane
+        The plane of the principal directions; ``None`` in one and two dimensions.
+    window
+        The interval of each coordinate.
+    floor
+        The loss above which losses are drawn: the lowest that is known.
+    """
+
+    experiment: Experiment
+    surfaces: Sequence[Surface]
+    plane: Projection | None
+    window: Intervals
+    floor: float
+
+    @property
+    def low(self) -> Array:
+        """The lower ends of the intervals in which positions are resolved."""
         low, high = np.array(self.window).T
-        self.low, self.high = low - BEYOND_WINDOW * (high - low), high + BEYOND_WINDOW * (high - low)
+        lowest: Array = low - BEYOND_WINDOW * (high - low)
+        return lowest
+
+    @property
+    def high(self) -> Array:
+        """The upper ends of these intervals."""
+        low, high = np.array(self.window).T
+        highest: Array = high + BEYOND_WINDOW * (high - low)
+        return highest
 
     def project(self, vectors: Array, *, is_point: bool) -> Array:
-        """Points or displacements ``(…, dim)`` in the coordinates of the view, ``(…, 1 or 2)``."""
+        """Return points or displacements ``(…, dim)`` in the coordinates of the view, ``(…, 1 or 2)``."""
         if self.plane is None:
             return vectors
         origin = self.plane.origin if is_point else 0.0
@@ -70,37 +76,77 @@ class View:
         return projected
 
     def header(self, payload: Payload) -> dict[str, Any]:
-        """Window, contours or curves, and critical points."""
-        dimension = self.experiment.dimension
+        """Return window, contours or curves, and critical points."""
+        dimension, surface = self.experiment.dimension, self.experiment.surface
+        points = [
+            {
+                "at": self.project(np.array(point.point), is_point=True).tolist(),
+                "kind": point.kind.name.lower(),
+                "loss": float(point.loss),
+            }
+            for point in self.surfaces[0].critical_points(dimension)
+            if dimension <= 2 or point.kind.is_minimum
+        ]
         header: dict[str, Any] = {
             "window": [list(ends) for ends in self.window],
             "position": [self.low.tolist(), self.high.tolist()],
             "lossFloor": self.floor,
-            "surfaceShape": [len(axis) for axis in self.experiment.surface.axes.values() if len(axis) > 1],
+            "surfaceShape": [len(axis) for axis in surface.axes.values() if len(axis) > 1],
+            "points": points,
         }
-        points = []
-        for point in self.critical_points:
-            if dimension <= 2 or (self.plane is not None and point.kind.is_minimum):
-                where = self.project(np.array(point.point), is_point=True).tolist()
-                points.append({"at": where, "kind": point.kind.name.lower(), "loss": float(point.loss)})
-        header["points"] = points
         if dimension == 1:
-            (low, high) = self.window[0]
-            grid = np.linspace(low, high, CURVE_POINTS)
+            grid = np.linspace(*self.window[0], CURVE_POINTS)
             with np.errstate(all="ignore"):
                 curves = np.stack([surface.value(grid[np.newaxis]) for surface in self.surfaces])
-            header |= {"names": ["x", "loss"], "curves": payload.add(curves.astype(np.float32))}
-        else:
-            plane = self.plane or coordinate_plane()
-            grounds = contours(self.surfaces, plane, self.window)
-            shades = np.stack([ground.shade for ground in grounds])[:, ::2, ::2]
-            quantised = np.where(np.isfinite(shades), np.rint(np.nan_to_num(shades) * SHADES), MISSING).astype(np.int16)
-            header |= {"names": list(plane.names), "shades": payload.add(quantised, difference_axis=-1)}
-        return header
+            return {**header, "names": ["x", "loss"], "curves": payload.add(curves.astype(np.float32))}
+        plane = self.plane or coordinate_plane()
+        shades = np.stack([ground.shade for ground in contours(self.surfaces, plane, self.window)])[:, ::2, ::2]
+        quantised = np.where(np.isfinite(shades), np.rint(np.nan_to_num(shades) * SHADES), MISSING).astype(np.int16)
+        return {**header, "names": list(plane.names), "shades": payload.add(quantised, difference_axis=-1)}
+
+
+def make_view(result: Result, *, fit: bool = True) -> View:
+    """Choose the coordinates and the window for a result with history.
+
+    Parameters
+    ----------
+    fit
+        Whether the window is fitted to the trajectories; otherwise it is that of the surface and holds the starts.
+    """
+    experiment = result.experiment
+    dimension, axes = experiment.dimension, experiment.surface.axes
+    surfaces = [
+        build_surface(experiment.surface.name, dict(zip(axes, values, strict=True)))
+        for values in product(*(axis.values for axis in axes.values()))
+    ]
+    known = [point.loss for surface in surfaces for point in surface.minima(dimension)]
+    finite = result.final_losses[np.isfinite(result.final_losses)].tolist()
+    trajectories = _sampled_trajectories(result)
+    plane = None
+    if dimension > 2:
+        plane = principal_plane(trajectories, result.final_points[int(result.ranking()[0])])
+        window = _bounds([plane.project(trajectory) for trajectory in trajectories], PADDING)
+    elif fit:
+        window = path_window(surfaces[0], trajectories)
+    else:
+        starts = [trajectory[:1] for trajectory in trajectories]
+        corners = np.array(surfaces[0].window(dimension)).T
+        is_inside = all(((start >= corners[0]) & (start <= corners[1])).all() for start in starts)
+        window = _bounds([corners, *starts], 0.0 if is_inside else PADDING)
+    floor = float(min([*known, *finite], default=0.0))
+    return View(experiment=experiment, surfaces=surfaces, plane=plane, window=window, floor=floor)
+
+
+def _bounds(points: Sequence[Array], padding: float) -> Intervals:
+    """Return intervals that hold all points ``(n, coordinates)``, widened by a share of their lengths."""
+    every = np.concatenate(points)
+    low, high = every.min(axis=0), every.max(axis=0)
+    margin = padding * np.maximum(high - low, 1e-12)
+    return tuple(zip((low - margin).tolist(), (high + margin).tolist(), strict=True))
 
 
 def _sampled_trajectories(result: Result) -> list[Array]:
-    """Trajectories that stay near their start or below it in loss, evenly chosen; all if there are none."""
+    """Return trajectories that stay near their start or below it in loss, evenly chosen; any if there are none."""
     losses = result.losses
     with np.errstate(all="ignore"):
         highest = np.nanmax(losses, axis=1)

@@ -1,0 +1,269 @@
+// Trajectory, velocity and loss on canvases.
+
+let colors = {};
+function readColors() {
+  const styles = getComputedStyle(document.documentElement);
+  for (const name of ["ink", "quiet", "paper", "line", "ground-low", "ground-high", "contour", "own", "a", "b",
+    "gradient", "memory", "theory"]) colors[name] = styles.getPropertyValue(`--${name}`).trim();
+}
+const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+
+// ---- panels -----------------------------------------------------------------------------------------------------
+
+// Prepare a canvas in CSS pixels and return its context with the frame of the plot.
+function frame(id) {
+  const canvas = element(id), ratio = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth, height = canvas.clientHeight;
+  if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
+  if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.font = "12px system-ui, sans-serif";
+  return { context, left: 58, top: 8, right: width - 10, bottom: height - 36 };
+}
+function scales({ left, right, top, bottom }, [xLow, xHigh], [yLow, yHigh]) {
+  return {
+    x: (value) => left + ((value - xLow) / (xHigh - xLow || 1)) * (right - left),
+    y: (value) => bottom - ((value - yLow) / (yHigh - yLow || 1)) * (bottom - top),
+  };
+}
+function niceTicks(low, high, count) {
+  const span = high - low || 1, raw = span / count, power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => span / s <= count) || span;
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * span; i++) ticks.push({ at: i * step, text: short(i * step) });
+  return ticks;
+}
+// Draw a frame with ticks and the names of both axes.
+function drawAxes(panel, { x, y }, xTicks, yTicks, xName, yName) {
+  const { context, left, right, top, bottom } = panel;
+  context.strokeStyle = colors.line; context.fillStyle = colors.ink; context.lineWidth = 1;
+  context.strokeRect(left, top, right - left, bottom - top);
+  context.textAlign = "center"; context.textBaseline = "top";
+  for (const { at, text } of xTicks) context.fillText(text, x(at), bottom + 4);
+  context.textAlign = "right"; context.textBaseline = "middle";
+  for (const { at, text } of yTicks) context.fillText(text, left - 4, y(at), left - 14);
+  context.fillStyle = colors.quiet; context.textAlign = "center"; context.textBaseline = "top";
+  context.fillText(xName, (left + right) / 2, bottom + 20, right - left);
+  context.save(); context.translate(9, (top + bottom) / 2); context.rotate(-Math.PI / 2);
+  context.textBaseline = "middle"; context.fillText(yName, 0, 0, bottom - top);
+  context.restore();
+}
+function clipped({ context, left, right, top, bottom }, draw) {
+  context.save(); context.beginPath(); context.rect(left, top, right - left, bottom - top); context.clip();
+  draw(); context.restore();
+}
+function legend(id, entries) {
+  element(id).replaceChildren(...entries.flatMap(([color, text], i) => {
+    const mark = document.createElement("b"), words = document.createElement("span");
+    mark.className = `c-${color}`; mark.textContent = "━ ";
+    words.textContent = text + (i + 1 < entries.length ? "   " : "");
+    return [mark, words];
+  }));
+}
+
+// ---- curves -----------------------------------------------------------------------------------------------------
+
+// The pinned settings and the selected one.
+function curves() {
+  const pinned = [["a", "A", [7, 4]], ["b", "B", [2, 3]]].filter(([pin]) => state.pins[pin])
+    .map(([pin, name, dash]) => ({ selection: state.pins[pin], color: pin, dash, name }));
+  return [...pinned, { selection: current(), color: "own", dash: [], name: "selected" }];
+}
+// Call draw for every replicate of every curve, the median one last.
+function eachCurve(draw) {
+  for (const curve of curves()) {
+    const own = blocks[curve.selection.block], first = trialOf(curve.selection), main = mainTrial(curve.selection);
+    for (let trial = first; trial < first + own.replicates; trial++) if (trial !== main) draw(own, trial, curve, false);
+    draw(own, main, curve, true);
+  }
+}
+function strokeCurve(context, { color, dash, width = 1.8 }, isMain, count, at) {
+  context.globalAlpha = isMain ? 1 : 0.25; context.strokeStyle = colors[color];
+  context.lineWidth = isMain ? width : 1; context.setLineDash(dash);
+  context.beginPath();
+  for (let entry = 0; entry < count; entry++) context.lineTo(...at(entry));
+  context.stroke();
+  context.globalAlpha = 1; context.setLineDash([]);
+}
+
+// ---- the trajectory ---------------------------------------------------------------------------------------------
+
+// The number of the surface of a selection, if the surface has parameters with several values.
+function surfaceNumber({ block, index }) {
+  return blocks[block].axes.map((axis, i) => (axis.name.startsWith("surface.") ? index[i] : null))
+    .filter((i) => i !== null).reduce((sum, i, axis) => sum * header.surfaceShape[axis] + i, 0);
+}
+
+const ground = { key: null, canvas: null };
+function groundImage(number) {
+  const { shape: [, rows, columns], values } = header.shades;
+  if (ground.values === values && ground.key === `${number} ${colors["ground-low"]}`) return ground.canvas;
+  const low = rgb(colors["ground-low"]), high = rgb(colors["ground-high"]), line = rgb(colors.contour);
+  // Enlarge four times with interpolation, so that contour lines are smooth.
+  const zoom = 4, width = (columns - 1) * zoom + 1, height = (rows - 1) * zoom + 1, bands = 14;
+  const at = (r, c) => values[(number * rows + r) * columns + c];
+  const bandOf = new Int16Array(width * height);
+  for (let j = 0; j < height; j++) {
+    const r = Math.min(Math.floor(j / zoom), rows - 2), v = j / zoom - r;
+    for (let i = 0; i < width; i++) {
+      const c = Math.min(Math.floor(i / zoom), columns - 2), u = i / zoom - c;
+      const corners = [at(r, c), at(r, c + 1), at(r + 1, c), at(r + 1, c + 1)];
+      const shade = (corners[0] * (1 - u) + corners[1] * u) * (1 - v) + (corners[2] * (1 - u) + corners[3] * u) * v;
+      bandOf[j * width + i] = corners.includes(-32768) ? -1 : Math.min(Math.floor((shade / 30000) * bands), bands - 1);
+    }
+  }
+  // A pixel belongs to a contour line if the next one, or the one above, is in another band.
+  const image = new ImageData(width, height);
+  for (let j = 0; j < height; j++) {
+    for (let i = 0; i < width; i++) {
+      const k = j * width + i, band = bandOf[k], pixel = 4 * ((height - 1 - j) * width + i);
+      const isLine = (i + 1 < width && bandOf[k + 1] !== band) || (j + 1 < height && bandOf[k + width] !== band);
+      const share = band / (bands - 1);
+      for (let c = 0; c < 3; c++) image.data[pixel + c] = isLine ? line[c] : low[c] + share * (high[c] - low[c]);
+      image.data[pixel + 3] = band < 0 ? 0 : 255;
+    }
+  }
+  const canvas = document.createElement("canvas");
+  canvas.width = width; canvas.height = height;
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  Object.assign(ground, { values, key: `${number} ${colors["ground-low"]}`, canvas });
+  return canvas;
+}
+
+let pathScales = null;  // for dragging on a live page
+function drawPath() {
+  const panel = frame("path"), { context } = panel, isCurve = header.dimension === 1;
+  const number = surfaceNumber(current());
+  let yRange = header.window[1], curve = null;
+  if (isCurve) {
+    const count = header.curves.shape[1];
+    curve = header.curves.values.slice(number * count, (number + 1) * count);
+    const finite = Array.from(curve).filter(Number.isFinite), low = Math.min(...finite), high = Math.max(...finite);
+    yRange = [low - 0.08 * (high - low), high + 0.05 * (high - low)];
+  } else {
+    context.drawImage(groundImage(number), panel.left, panel.top, panel.right - panel.left, panel.bottom - panel.top);
+  }
+  const { x, y } = scales(panel, header.window[0], yRange);
+  pathScales = { panel, xRange: header.window[0], yRange };
+  drawAxes(panel, { x, y }, niceTicks(...header.window[0], 6), niceTicks(...yRange, 5), ...header.names);
+  const height = (own, trial, entry) => (isCurve
+    ? header.lossFloor + 10 ** logLoss(own, trial, entry) : position(own, trial, entry, 1));
+  const at = (own, trial, entry) => [x(position(own, trial, entry, 0)), y(height(own, trial, entry))];
+  clipped(panel, () => {
+    if (curve) {
+      const [low, high] = header.window[0];
+      context.strokeStyle = colors.quiet; context.lineWidth = 1.5; context.beginPath();
+      curve.forEach((value, i) => context.lineTo(x(low + ((high - low) * i) / (curve.length - 1)), y(value)));
+      context.stroke();
+    }
+    context.fillStyle = colors.ink; context.textAlign = "center"; context.textBaseline = "middle";
+    for (const point of header.points) {
+      const mark = /minimum|lowest/.test(point.kind) ? "★" : point.kind === "saddle" ? "×" : "▲";
+      context.fillText(mark, x(point.at[0]), y(isCurve ? point.loss : point.at[1]));
+    }
+    eachCurve((own, trial, one, isMain) => {
+      const last = Math.min(state.entry, lastEntry(own, trial));
+      strokeCurve(context, one, isMain, last + 1, (entry) => at(own, trial, entry));
+      context.fillStyle = colors[one.color];
+      for (let entry = 0; isMain && entry <= last; entry++) {
+        context.beginPath(); context.arc(...at(own, trial, entry), entry === last ? 4.5 : 1.8, 0, 7); context.fill();
+      }
+    });
+    const trial = mainTrial(current()), own = blocks[current().block];
+    context.strokeStyle = colors.ink; context.lineWidth = 1.5;
+    context.beginPath(); context.arc(...at(own, trial, 0), 6, 0, 7); context.stroke();  // the start
+    if (!isCurve) drawVectors(context, x, y);
+  });
+}
+
+// Draw the next step and its two parts: the step along the exact gradient, and what the optimizer adds to it.
+function drawVectors(context, x, y) {
+  const { block, index } = current(), own = blocks[block], trial = mainTrial(current());
+  const axis = own.axes.findIndex(({ name }) => name === "lr");
+  const lr = axis < 0 ? Number(own.lr) : Number(own.axes[axis].values[index[axis]]);
+  const hasStep = header.stride === 1 && state.entry < lastEntry(own, trial) && Number.isFinite(lr);
+  legend("path-legend", hasStep
+    ? [["gradient", "gradient step"], ["memory", "momentum"], ["own", "their sum: the next step"]] : []);
+  if (!hasStep) return;
+  const from = [0, 1].map((c) => position(own, trial, state.entry, c));
+  const slope = [0, 1].map((c) => -lr * gradient(own, trial, state.entry, c));
+  const step = [0, 1].map((c) => -lr * velocity(own, trial, state.entry + 1, c));
+  const arrow = (start, by, color) => {
+    const [ax, ay, bx, by_] = [x(start[0]), y(start[1]), x(start[0] + by[0]), y(start[1] + by[1])];
+    const length = Math.hypot(bx - ax, by_ - ay);
+    if (!(length > 2)) return;
+    const [ux, uy] = [(bx - ax) / length, (by_ - ay) / length], head = Math.min(9, length / 2);
+    context.strokeStyle = context.fillStyle = colors[color]; context.lineWidth = 2.2;
+    context.beginPath(); context.moveTo(ax, ay); context.lineTo(bx, by_); context.stroke();
+    context.beginPath(); context.moveTo(bx, by_);
+    context.lineTo(bx - head * ux + 0.5 * head * uy, by_ - head * uy - 0.5 * head * ux);
+    context.lineTo(bx - head * ux - 0.5 * head * uy, by_ - head * uy + 0.5 * head * ux); context.fill();
+  };
+  arrow(from, slope, "gradient");
+  arrow([from[0] + slope[0], from[1] + slope[1]], [step[0] - slope[0], step[1] - slope[1]], "memory");
+  arrow(from, step, "own");
+}
+
+// ---- velocity and loss ------------------------------------------------------------------------------------------
+
+const longest = () => Math.max(1, ...curves().map(({ selection }) => blocks[selection.block].iterations[mainTrial(selection)]));
+
+function drawVelocity() {
+  const panel = frame("velocity"), { context } = panel;
+  let size = 0;
+  eachCurve((own, trial, one, isMain) => {
+    for (let entry = 0; isMain && entry <= lastEntry(own, trial); entry++) {
+      for (let c = 0; c < own.coordinates; c++) size = Math.max(size, Math.abs(velocity(own, trial, entry, c)));
+    }
+  });
+  const range = [-1.05 * (size || 1), 1.05 * (size || 1)], { x, y } = scales(panel, [0, longest()], range);
+  drawAxes(panel, { x, y }, niceTicks(0, longest(), 6), niceTicks(...range, 5), "iteration", "velocity");
+  clipped(panel, () => {
+    context.strokeStyle = colors.line; context.beginPath();
+    context.moveTo(panel.left, y(0)); context.lineTo(panel.right, y(0)); context.stroke();
+    eachCurve((own, trial, one, isMain) => {
+      for (let c = 0; c < own.coordinates; c++) {
+        const style = c === 0 ? one : { color: one.color, dash: [2, 2, ...one.dash], width: 1.2 };
+        strokeCurve(context, style, isMain, lastEntry(own, trial) + 1, (entry) =>
+          [x(iterationOf(own, trial, entry)), y(velocity(own, trial, entry, c))]);
+      }
+    });
+    drawCursor(panel, x);
+  });
+  const [first, second] = header.dimension === 2 ? ["x", "y"] : ["1st direction", "2nd direction"];
+  element("velocity-legend").textContent = header.dimension > 1 ? `solid: ${first}; dotted: ${second}` : "";
+}
+
+function drawLoss() {
+  const panel = frame("loss"), { context } = panel;
+  let low = Infinity, high = -Infinity;
+  eachCurve((own, trial) => {
+    for (let entry = 0; entry <= lastEntry(own, trial); entry++) {
+      const value = logLoss(own, trial, entry);
+      if (value > header.logLoss[0] && value < 30) { low = Math.min(low, value); high = Math.max(high, value); }
+    }
+  });
+  if (!(low < high)) { low = low === Infinity ? -1 : low - 1; high = low + 2; }
+  const range = [Math.floor(low), Math.ceil(high)], step = Math.max(1, Math.ceil((range[1] - range[0]) / 6)), ticks = [];
+  for (let value = range[0]; value <= range[1]; value += step) ticks.push({ at: value, text: `1e${value}` });
+  const { x, y } = scales(panel, [0, longest()], range);
+  const name = header.lossFloor === 0 ? "loss" : `loss − ${short(header.lossFloor)}`;
+  drawAxes(panel, { x, y }, niceTicks(0, longest(), 6), ticks, "iteration", name);
+  clipped(panel, () => {
+    eachCurve((own, trial, one, isMain) => strokeCurve(context, one, isMain, lastEntry(own, trial) + 1, (entry) =>
+      [x(iterationOf(own, trial, entry)), y(Math.max(logLoss(own, trial, entry), range[0] - 1))]));
+    drawCursor(panel, x);
+  });
+  legend("loss-legend", curves().length < 2 ? []
+    : curves().map(({ color, name: label, selection }) => [color, `${label}: ${describe(selection)}`]));
+}
+// Mark the current iteration.
+function drawCursor({ context, top, bottom }, x) {
+  const own = blocks[current().block], trial = mainTrial(current());
+  if (state.entry > lastEntry(own, trial)) return;
+  const at = x(iterationOf(own, trial, state.entry));
+  context.strokeStyle = colors.quiet; context.setLineDash([3, 3]);
+  context.beginPath(); context.moveTo(at, top); context.lineTo(at, bottom); context.stroke(); context.setLineDash([]);
+}
