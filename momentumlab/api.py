@@ -24,7 +24,7 @@ from momentumlab.errors import (
     TerminatedSweepError,
     in_python,
 )
-from momentumlab.experiment import TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment, entries_of
+from momentumlab.experiment import SEARCH_PATIENCE, TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment, entries_of
 from momentumlab.keywords import SearchSettings, Settings
 from momentumlab.outcome import Outcome
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
@@ -85,10 +85,12 @@ def _loaded(
     gradient: "LossFunction | None",
     settings: Mapping[str, object] | None,
     overrides: Mapping[str, object],
+    *,
+    patience: int = 1,
 ) -> Experiment:
     source, nodes = _configuration(source, gradient, settings, overrides)
     with in_python():
-        return load_experiment(source, nodes)
+        return load_experiment(source, nodes, patience=patience)
 
 
 @attribute_errors()
@@ -251,7 +253,7 @@ def sweep(
 
     folder = None if resume is None else Path(resume)
     if folder is None:
-        experiment = _loaded(source, gradient, settings, overrides)
+        experiment = _loaded(source, gradient, settings, overrides, patience=SEARCH_PATIENCE)
     else:
         experiment = _unfinished(folder, Experiment, source, {**(settings or {}), **overrides})
     how = Execution(plots=plots, theory=theory, record="none", is_sweep=True, workers=workers, executor=executor)

@@ -191,6 +191,9 @@ class _Batch:
         The value of ``nit`` at which the trial of each lane started; one number as long as all started together.
     next_limit
         The value of ``nit`` at which the next trial reaches its maximum number of iterations.
+    small_changes
+        The number of successive iterations up to now in which the loss of each lane met the tolerance; counted only if
+        the patience is above 1.
     active
         Whether the trial of each lane has not ended; ``idle`` counts the others.
     waiting
@@ -214,6 +217,7 @@ class _Batch:
         self.velocity = np.zeros_like(self.x)
         self.loss = self.surface.value(self.x)
         self.previous_loss = np.full_like(self.loss, np.inf)
+        self.small_changes = np.zeros(len(self.loss), dtype=np.int32)
         self.state = self.optimizer.init(self.x)
         self.active = np.ones(len(self.trials), dtype=bool)
         self.idle = 0
@@ -285,6 +289,7 @@ class _Batch:
         # Copies, since an optimizer may hold references to the losses that it received.
         self.loss, self.previous_loss = self.loss.copy(), self.previous_loss.copy()
         self.loss[free], self.previous_loss[free] = lanes.surface.value(start), np.inf
+        self.small_changes[free] = 0
         self.idle -= len(free)
         self.next_limit = min(self.next_limit, self.nit + self.maxiter)
 
@@ -296,6 +301,7 @@ class _Batch:
         self.replicate = self.replicate[lanes]
         self.x, self.velocity = self.x.take(lanes, axis=1), self.velocity.take(lanes, axis=1)
         self.loss, self.previous_loss = self.loss[lanes], self.previous_loss[lanes]
+        self.small_changes = self.small_changes[lanes]
         self.start_nit = self.start_nit[lanes] if isinstance(self.start_nit, np.ndarray) else self.start_nit
         self.idle = 0
 
@@ -304,7 +310,7 @@ def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status
     """Return the lanes whose trials end now, by status; if several statuses apply, the first one counts."""
     x, loss, active = batch.x, batch.loss, batch.active
     all_bounded = _all_bounded(x, loss, g)
-    converged = _converged(stopping, loss, batch.previous_loss, g) if stopping.can_converge else None
+    converged = _converged(stopping, batch, g) if stopping.can_converge else None
     if converged is not None and batch.idle:
         converged &= active  # an idle lane does not move, so it meets the tolerance
     # In most iterations no trial ends. Three numbers show it, without a mask per status.
@@ -351,16 +357,21 @@ def _bounded(x: Array, loss: Array, g: Array) -> NDArray[np.bool_]:
     return bounded
 
 
-def _converged(stopping: Stopping, loss: Array, previous_loss: Array, g: Array) -> NDArray[np.bool_]:
+def _converged(stopping: Stopping, batch: _Batch, g: Array) -> NDArray[np.bool_]:
     """Return which lanes meet one of the tolerances that are set."""
     tests = []
     if stopping.tolerance is not None:
-        change = loss - previous_loss
-        tests.append(np.abs(change, out=change) <= stopping.tolerance)
+        change = batch.loss - batch.previous_loss
+        is_small = np.abs(change, out=change) <= stopping.tolerance
+        if stopping.patience > 1:
+            batch.small_changes += 1
+            batch.small_changes *= is_small
+            is_small = batch.small_changes >= stopping.patience
+        tests.append(is_small)
     if stopping.gradient_tolerance is not None:
         tests.append(np.sqrt(sum_coordinates(g * g)) <= stopping.gradient_tolerance)
     if stopping.target_loss is not None:
-        tests.append(loss <= stopping.target_loss)
+        tests.append(batch.loss <= stopping.target_loss)
     return functools.reduce(np.logical_or, tests)
 
 

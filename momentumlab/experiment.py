@@ -20,6 +20,13 @@ from momentumlab.surfaces.base import Intervals
 
 DEFAULT_ITERATIONS = 100
 
+SEARCH_PATIENCE = 5
+"""The default patience of sweeps, comparisons and searches.
+
+An oscillating loss changes little at each turning point. The trials that happen to stop there have the fewest
+iterations of all and would be chosen as best; five successive small changes exclude them.
+"""
+
 MAX_VALUES = 1_000_000
 """The maximum number of values of an axis."""
 
@@ -162,7 +169,9 @@ class Stopping:
     iterations
         The maximum number of updates of a trial.
     tolerance
-        Converged when ``|loss − previous loss|`` is at most this.
+        Converged when ``|loss − previous loss|`` is at most this in `patience` successive iterations.
+    patience
+        The number of successive iterations in which the loss must change by at most `tolerance`; 1 without a tolerance.
     gradient_tolerance
         Converged when the Euclidean norm of the gradient is at most this.
     target_loss
@@ -171,6 +180,7 @@ class Stopping:
 
     iterations: int = DEFAULT_ITERATIONS
     tolerance: float | None = None
+    patience: int = 1
     gradient_tolerance: float | None = None
     target_loss: float | None = None
 

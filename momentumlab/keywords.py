@@ -35,6 +35,7 @@ class Settings(TypedDict, total=False):
     start: "Start"
     iterations: int | None
     tolerance: float | None
+    patience: int | None
     gradient_tolerance: float | None
     target_loss: float | None
     noise: "float | str | Noise | None"

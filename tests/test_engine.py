@@ -70,6 +70,28 @@ def test_tolerance_stops_after_the_first_small_change_of_loss() -> None:
     assert result.iterations[0] == len(changes)
 
 
+@pytest.mark.parametrize("patience", [1, 2, 5, 40])
+@pytest.mark.parametrize("beta", [0.0, 0.8, 0.97])
+def test_patience_stops_after_as_many_small_changes_of_loss_in_a_row(patience: int, beta: float) -> None:
+    free = momentumlab.run(RAVINE, beta=beta, iterations=2000)
+    in_a_row = stop = 0
+    for before, after in itertools.pairwise(free.losses[0].tolist()):
+        in_a_row = in_a_row + 1 if abs(after - before) <= 1e-4 else 0
+        stop += 1
+        if in_a_row == patience:
+            break
+    result = momentumlab.run(RAVINE, beta=beta, iterations=2000, tolerance=1e-4, patience=patience)
+    assert (result.iterations[0], result.status) == (stop, (Status.CONVERGED,))
+    assert result.path(0).tobytes() == free.path(0)[: stop + 1].tobytes()
+
+
+@pytest.mark.parametrize("test", [{"gradient_tolerance": 1e-3}, {"target_loss": 1e-3}])
+def test_patience_applies_only_to_the_tolerance(test: dict[str, Any]) -> None:
+    once = momentumlab.run({**RAVINE, **test}, iterations=1000)
+    patient = momentumlab.run({**RAVINE, **test}, iterations=1000, patience=7, tolerance=0.0)
+    assert patient.iterations[0] == once.iterations[0]
+
+
 def test_gradient_tolerance_stops_at_the_first_small_gradient() -> None:
     result = momentumlab.run(RAVINE, gradient_tolerance=1e-3, iterations=1000)
     norms = np.linalg.norm(SURFACES["ravine"]().gradient(result.positions[0].T), axis=0)
@@ -189,8 +211,9 @@ MIXED = {
 }
 
 
-def test_a_batch_equals_its_trials_one_at_a_time() -> None:
-    batch = momentumlab.run(MIXED)
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_batch_equals_its_trials_one_at_a_time(patience: int) -> None:
+    batch = momentumlab.run(MIXED, patience=patience)
     assert set(batch.status) == set(Status), "the batch is meant to end in every status"
     for trial in batch.plan:
         alone = momentumlab.run(
@@ -198,7 +221,8 @@ def test_a_batch_equals_its_trials_one_at_a_time() -> None:
                 **MIXED,
                 "optimizers": [{"name": trial.optimizer, **trial.hyperparameters}],
                 "start": list(trial.start),
-            }
+            },
+            patience=patience,
         )
         assert outcome(alone, 0) == outcome(batch, trial.number)
 

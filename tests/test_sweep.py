@@ -77,19 +77,40 @@ def test_a_sweep_gives_what_the_recorded_run_gives(plane: Result) -> None:
     assert {status.label for status in plane.status} == {"converged", "max_iterations", "diverged"}
 
 
+def test_a_sweep_is_patient_by_default_and_says_so(command: Command, tmp_path: Path) -> None:
+    # At lr 0.1724 one small change of the loss at a turning point ends the trial at 9e-7, after the fewest iterations.
+    settings: dict[str, Any] = {"surface": "himmelblau", "optimizer": "adam", "iterations": 300, "tolerance": 1e-10}
+    sweep = momentumlab.sweep(settings, lr="geomspace(1e-3, 3, 200)")
+    assert sweep.result.experiment.stopping.patience == 5
+    best = sweep.best()
+    assert best["final_loss"] < 1e-8
+    once = momentumlab.sweep(settings, lr="geomspace(1e-3, 3, 200)", patience=1).best()
+    assert once["final_loss"] > 5e-7
+    assert momentumlab.run(settings).experiment.stopping.patience == 1
+    compared = momentumlab.compare({**settings, "lr": [0.1]})
+    assert compared.comparison.experiments[0].stopping.patience == 5
+    words = "sweep --surface himmelblau --optimizer adam --lr geomspace(1e-3,3,20) --tolerance 1e-3 --no-plots"
+    typed = command(*words.split())
+    assert "tolerance met 5 times in a row" in " ".join(typed.stdout.split())
+    written = next(tmp_path.rglob("experiment.yaml")).read_text()
+    assert "\npatience: 5\n" in written
+
+
 @pytest.mark.parametrize("block_trials", [1, 7, 64, 10_000])
 def test_blocks_of_any_size_give_the_same(block_trials: int, plane: Result) -> None:
     assert_same(plane, swept(PLANE, block_trials))
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 5, 33])
+@pytest.mark.parametrize("patience", [1, 4])
+@pytest.mark.parametrize("lanes", [1, 5, 33])
 @pytest.mark.parametrize("idle_share", [0.0, 0.125, 0.9])
 def test_freed_lanes_can_be_filled_at_any_time(
-    lanes: int, idle_share: float, plane: Result, monkeypatch: pytest.MonkeyPatch
+    lanes: int, idle_share: float, patience: int, plane: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plane = plane if patience == 1 else swept({**PLANE, "patience": patience})
     monkeypatch.setattr(engine, "BATCH_BYTES", 16 * lanes)
     monkeypatch.setattr(engine, "IDLE_SHARE", idle_share)
-    assert_same(plane, swept(PLANE))
+    assert_same(plane, swept({**PLANE, "patience": patience}))
 
 
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in ("newton", "polyak_step")])
@@ -317,7 +338,7 @@ SWEEP = ["sweep", "--surface", "ravine", "--optimizer", "momentum", "--lr", "geo
 
 
 def test_run_and_sweep_are_one_road(command: Command, tmp_path: Path) -> None:
-    tables = [command(verb, *SWEEP[1:]).stdout.splitlines() for verb in ("sweep", "run")]
+    tables = [command(verb, *SWEEP[1:], "--patience", "5").stdout.splitlines() for verb in ("sweep", "run")]
     assert tables[0][:-1] == tables[1][:-1]
     folders = [tmp_path / table[-1] for table in tables]
     names = {"experiment.yaml", "summary.csv", "result.json", "run.json", "sweep.npz", "map_iterations.png",

@@ -240,17 +240,15 @@ def test_the_verdict_on_stability_is_that_of_the_engine(name: str) -> None:
     assert not (wrong & ~near).any()
 
 
+@pytest.mark.parametrize("patience", [1, 5])
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-10])
 @pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 0.1}, {"name": "momentum", "lr": 0.05, "beta": 0.9}])
-def test_the_iterations_to_the_tolerance_are_about_those_that_are_made(
-    optimizer: dict[str, Any], tolerance: float
+def test_the_predicted_iterations_to_the_tolerance_are_those_that_are_made(
+    optimizer: dict[str, Any], tolerance: float, patience: int
 ) -> None:
-    iterations = momentumlab.run(
-        surface="ravine", optimizer=optimizer, tolerance=tolerance, iterations=5000
-    ).iterations[0]
-    expected = predicted(optimizer=optimizer, tolerance=tolerance).iterations_to_tolerance
-    assert expected is not None
-    assert iterations == pytest.approx(expected, rel=0.35)
+    settings_: dict[str, Any] = {"optimizer": optimizer, "tolerance": tolerance, "patience": patience}
+    iterations = momentumlab.run(settings_, surface="ravine", iterations=5000).iterations[0]
+    assert predicted(**settings_).iterations_to_tolerance == iterations
 
 
 def test_a_plane_has_the_rates_of_its_trials() -> None:

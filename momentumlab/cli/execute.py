@@ -73,6 +73,7 @@ def sweep(options: Options) -> None:
     refuse_beside_quiet(options.quiet, options.output)
     refuse_beside_resume(options)
     from momentumlab.api import Execution
+    from momentumlab.experiment import SEARCH_PATIENCE
 
     if options.record == "all":
         message = "a sweep keeps no trajectories or the best: none or best:N; use 'momentumlab run' to keep all"
@@ -86,7 +87,10 @@ def sweep(options: Options) -> None:
         workers=options.workers,
         command_line=typed(),
     )
-    loaded = load_experiments(options) if options.resume is None else load_resumed(options, options.resume, "sweep")
+    if options.resume is None:
+        loaded = load_experiments(options, patience=SEARCH_PATIENCE)
+    else:
+        loaded = load_resumed(options, options.resume, "sweep")
     execute_all(loaded, how, options)
 
 

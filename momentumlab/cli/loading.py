@@ -90,9 +90,12 @@ def flags_of(options: Options) -> dict[str, str | None]:
     return flags
 
 
-def load_experiments(options: Options) -> "list[Experiment | Comparison]":
+def load_experiments(options: Options, *, patience: int = 1) -> "list[Experiment | Comparison]":
     """Load the experiments of ``run``, ``sweep`` and ``predict``: files, or one that the options describe."""
     from momentumlab.config import load_either
+
+    def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Experiment | Comparison":
+        return load_either(source, nodes, patience=patience)
 
     flags = flags_of(options)
     spelled = {} if options.starts is None else {"start": "--starts"}
@@ -100,7 +103,7 @@ def load_experiments(options: Options) -> "list[Experiment | Comparison]":
     if not options.configs and not (flags["surface"] or flags["optimizer"]):
         raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
     name = joined_words(flags["surface"], flags["optimizer"])
-    return load_all(options.configs, nodes, load_either, options.max_trials, default_name=name)
+    return load_all(options.configs, nodes, load, options.max_trials, default_name=name)
 
 
 def load_searches(
@@ -139,7 +142,7 @@ def load_resumed(options: Options, resume: Path, command: str) -> "list[Experime
     from momentumlab.config import load_either, to_dict
     from momentumlab.config.load import read_text
     from momentumlab.config.requirements import check_same
-    from momentumlab.experiment import Comparison
+    from momentumlab.experiment import SEARCH_PATIENCE, Comparison
     from momentumlab.runs.write import ended_by_plugin, read_partial
 
     written = resume / "experiment.yaml"
@@ -150,9 +153,13 @@ def load_resumed(options: Options, resume: Path, command: str) -> "list[Experime
         own_command = "compare" if isinstance(kept, Comparison) else "sweep"
         message = f"{resume} is continued by 'momentumlab {own_command} --resume'"
         raise ConfigError([Problem(place="--resume", message=message)])
+
+    def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Experiment | Comparison":
+        return load_either(source, nodes, patience=SEARCH_PATIENCE)
+
     own: Path | dict[str, Any] = written if written.is_file() else to_dict(kept)  # a killed run may not have one
     nodes = search_overrides(options)
-    for asked in load_all(options.configs or [own], nodes, load_either, options.max_trials, default_name=""):
+    for asked in load_all(options.configs or [own], nodes, load, options.max_trials, default_name=""):
         theirs = to_dict(asked)
         differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]
         if differing:

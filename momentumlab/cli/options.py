@@ -296,6 +296,15 @@ class Options:
     tolerance: Annotated[
         str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the loss changes by at most T.")
     ] = None
+    patience: Annotated[
+        str | None,
+        SETTING,
+        option(
+            STOPPING,
+            metavar="N",
+            help="Iterations in a row for which the tolerance must hold [1; 5 in sweep, compare and tune].",
+        ),
+    ] = None
     gradient_tolerance: Annotated[
         str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the gradient norm is at most T.")
     ] = None

@@ -166,9 +166,9 @@ def _schedule_problem(owner: str, parameter: Parameter, schedule: Schedule, stop
         iteration, value = outside
         return f"the schedule {schedule} reaches {value:.6g} at iteration {iteration}, outside {parameter.bounds}"
     first = schedule.value(np.zeros(1), stopping.iterations)[0]
-    if parameter.name == "lr" and first == 0 and stopping.tolerance is not None:
+    if parameter.name == "lr" and first == 0 and stopping.tolerance is not None and stopping.patience == 1:
         return (
             f"the schedule {schedule} begins with 0: the first iteration changes nothing and meets the tolerance; "
-            "begin above 0, as in warmup(10, 0.1, start=0.001), or set another convergence criterion"
+            "begin above 0, as in warmup(10, 0.1, start=0.001), or set 'patience' to more than 1"
         )
     return ""

@@ -56,6 +56,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
         "start": _starts(experiment),
         "iterations": stopping.iterations,
         "tolerance": stopping.tolerance,
+        **({} if stopping.tolerance is None else {"patience": stopping.patience}),
         "gradient_tolerance": stopping.gradient_tolerance,
         "target_loss": stopping.target_loss,
         **({"noise": str(experiment.noise)} if experiment.noise else {}),

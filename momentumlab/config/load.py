@@ -18,7 +18,7 @@ from momentumlab.experiment import Comparison, Experiment
 Source = str | os.PathLike[str] | Mapping[str, object] | Experiment | Comparison
 
 
-def load_experiment(source: Source, settings: Iterable[ConfigNode] = ()) -> Experiment:
+def load_experiment(source: Source, settings: Iterable[ConfigNode] = (), *, patience: int = 1) -> Experiment:
     """Read, override and check an experiment.
 
     Parameters
@@ -27,13 +27,15 @@ def load_experiment(source: Source, settings: Iterable[ConfigNode] = ()) -> Expe
         The path of a YAML file, a mapping of the same shape, or an experiment.
     settings
         The overrides; see `settings_from_text` and `momentumlab.config.overrides.override`.
+    patience
+        The patience of the tolerance if none is set.
 
     Raises
     ------
     ConfigError
         With every problem.
     """
-    loaded = load_either(source, settings)
+    loaded = load_either(source, settings, patience=patience)
     if isinstance(loaded, Comparison):
         message = "this is a comparison of optimizers, not a single experiment: use 'compare'"
         raise ConfigError([Problem(place=_place(source), message=message)])
@@ -56,11 +58,11 @@ def load_comparison(
         return resolve_comparison(root, default_name=name)
 
 
-def load_either(source: Source, settings: Iterable[ConfigNode] = ()) -> Experiment | Comparison:
+def load_either(source: Source, settings: Iterable[ConfigNode] = (), *, patience: int = 1) -> Experiment | Comparison:
     """Read, override and check an experiment or a comparison; see `load_experiment`."""
     root, name, requirements = _tree(source, settings)
     with _naming_plugins(requirements):
-        return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name)
+        return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name, patience=patience)
 
 
 def load_text(text: str, place: str) -> Experiment | Comparison:

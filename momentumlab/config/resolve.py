@@ -34,7 +34,7 @@ from momentumlab.surfaces import SURFACES, Surface
 REQUIRED_PROPERTIES = {"minimum": "a known global minimum", "hessian": "a Hessian"}
 
 
-def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -> Experiment:
+def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: int | None = None) -> Experiment:
     """Check and complete a configuration.
 
     Parameters
@@ -43,6 +43,8 @@ def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -
         The whole configuration.
     default_name
         The experiment's name if the configuration sets none.
+    patience
+        The patience of the tolerance if the configuration sets none.
     budget
         In a comparison, the maximum number of trials of the first search for the ``tuned`` hyperparameters of an
         optimizer. A learning rate that is not set is then tuned.
@@ -55,7 +57,7 @@ def resolve(root: ConfigNode, default_name: str, *, budget: int | None = None) -
     if not isinstance(root.value, dict):
         found = "empty" if root.value is None else spelled(root.plain())
         raise ConfigError([root.problem(f"an experiment is a mapping such as 'surface: ravine', but this is {found}")])
-    resolver = _Resolver(root, budget)
+    resolver = _Resolver(root, patience, budget)
     # Each part is resolved even if another one is invalid, so one attempt reports all problems. What involves several
     # parts is checked at the end, if they are valid.
     surface = resolver.surface()
@@ -106,13 +108,16 @@ class _Component:
 class _Resolver:
     """Collects problems instead of stopping at the first; a part that has problems becomes ``None``."""
 
-    def __init__(self, root: ConfigNode, budget: int | None) -> None:
+    def __init__(self, root: ConfigNode, patience: int, budget: int | None) -> None:
         self.root = root
         self.budget = budget
         self.tree: dict[str, ConfigNode] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems: list[Problem] = []
         self.components: list[_Component] = []
         self.settings = read_settings(SETTINGS, self.tree, self.problems)
+        # Without a tolerance the patience affects nothing: then it is 1, so that equal experiments are equal.
+        has_tolerance = self.settings["tolerance"] is not None
+        self.settings["patience"] = (self.settings["patience"] or patience) if has_tolerance else 1
         self.stopping = Stopping(**{name: self.settings[name] for name in STOPPING})
         self.reader = AxisReader(self.stopping, self.problems)
 

@@ -9,7 +9,7 @@ from momentumlab.config.settings import COMPARING, COMPARISON_SETTINGS, COMPONEN
 from momentumlab.config.values import is_tuned
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.experiment import DEFAULT_OPTIMIZERS, Axis, Comparison, Experiment, Objective
+from momentumlab.experiment import DEFAULT_OPTIMIZERS, SEARCH_PATIENCE, Axis, Comparison, Experiment, Objective
 
 DEFAULT_SURFACE = "ravine"
 
@@ -57,7 +57,8 @@ def resolve_comparison(root: ConfigNode, default_name: str) -> Comparison:
     for surface in _surfaces(tree, root, problems):
         single = replace(root, value={**tree, "surface": surface})
         try:
-            for experiment in _with_single_surfaces(resolve(single, default_name, budget=coarse)):
+            resolved = resolve(single, default_name, patience=SEARCH_PATIENCE, budget=coarse)
+            for experiment in _with_single_surfaces(resolved):
                 if experiment.surface in (other.surface for other in experiments):
                     problems.append(surface.problem("this surface is listed twice with the same settings"))
                 experiments.append(experiment)

@@ -31,6 +31,13 @@ SETTINGS = _by_name(
         doc="Maximum number of updates of a trial.",
     ),
     Parameter(name="tolerance", ge=0, doc="Converged when the loss changes by at most this."),
+    Parameter(
+        name="patience",
+        kind=ValueKind.COUNT,
+        ge=1,
+        le=MAX_ITERATIONS,
+        doc="Successive iterations for which 'tolerance' must hold; by default 1, or 5 in sweep, compare and tune.",
+    ),
     Parameter(name="gradient_tolerance", ge=0, doc="Converged when the norm of the gradient is at most this."),
     Parameter(name="target_loss", doc="Converged when the loss is at most this."),
     Parameter(

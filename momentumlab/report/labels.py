@@ -144,9 +144,10 @@ def repeats(experiment: Experiment) -> str:
 
 def setup(plan: Plan) -> str:
     """Return surface, starts and iteration limit: ``ravine, from (-2, 0.4), at most 1,000 iterations``."""
-    trial = plan.trial(0)
+    trial, stopping = plan.trial(0), plan.stopping
     starts = repeats(plan.experiment) or f"from {exact_point(trial.start)}"
-    return f"{Labels(plan.experiment).surface(trial)}, {starts}, at most {plan.stopping.iterations:,} iterations"
+    patience = f", tolerance met {stopping.patience} times in a row" if stopping.patience > 1 else ""
+    return f"{Labels(plan.experiment).surface(trial)}, {starts}, at most {stopping.iterations:,} iterations{patience}"
 
 
 def axis_name(name: str) -> str:

@@ -141,6 +141,7 @@ def _settings(result: Result, number: int) -> dict[str, Any]:
         **({"seed": experiment.seed} if noise or experiment.is_random else {}),
         "at most": stopping.iterations,
         "tolerance": stopping.tolerance,
+        "patience": stopping.patience,
         "gradient_tolerance": stopping.gradient_tolerance,
         "target_loss": stopping.target_loss,
     }

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan
@@ -236,7 +237,7 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
         slopes = np.zeros(len(every))
     base = float(model.surface.value(fixed)[0])
 
-    previous, count = math.nan, 0
+    previous, count, small_changes = math.nan, 0, 0
     for block in _displacements(model, along):
         met = np.zeros(len(block), dtype=bool)
         with np.errstate(all="ignore"):
@@ -244,7 +245,10 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
             losses = base + heights
             if stopping.tolerance is not None:
                 # Differences of heights: the loss itself may be so large that they are lost in rounding.
-                met |= np.abs(np.diff(heights, prepend=previous)) <= stopping.tolerance
+                is_small = np.abs(np.diff(heights, prepend=previous)) <= stopping.tolerance
+                lengths = _run_lengths(is_small, small_changes)
+                met |= lengths >= stopping.patience
+                small_changes = int(lengths[-1])
             if stopping.gradient_tolerance is not None:
                 met |= np.sqrt(((slopes + every * block) ** 2).sum(axis=1)) <= stopping.gradient_tolerance
             if stopping.target_loss is not None:
@@ -255,6 +259,13 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
         if not np.isfinite(heights[-1]) or count > LONGEST_COUNT:
             break
     return _extrapolated(stopping, model, previous, base, count) if model.is_stable else math.inf
+
+
+def _run_lengths(is_small: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
+    """Return how many successive entries up to each one are true, with ``before`` true ones in front of the first."""
+    places = np.arange(1, len(is_small) + 1)
+    lengths: NDArray[np.int64] = places - np.maximum.accumulate(np.where(is_small, -before, places))
+    return lengths
 
 
 def _displacements(model: LocalModel, along: Array) -> Iterator[Array]:
@@ -278,4 +289,5 @@ def _extrapolated(stopping: Any, model: LocalModel, height: float, base: float, 
     wanted = max(heights)
     if wanted <= 0 or height <= 0:
         return math.inf
-    return count + max(0.0, math.log(wanted / height) / (2 * math.log(rate)))
+    further = max(0.0, math.log(wanted / height) / (2 * math.log(rate)))
+    return count + further + int(stopping.patience) - 1

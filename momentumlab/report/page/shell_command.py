@@ -26,6 +26,7 @@ def shell_command(experiment: Experiment, choice: Choice) -> str:
     words += ["--iterations", str(stopping.iterations)]
     for option, bound in (
         ("--tolerance", stopping.tolerance),
+        ("--patience", stopping.patience if stopping.patience > 1 else None),
         ("--gradient-tolerance", stopping.gradient_tolerance),
         ("--target-loss", stopping.target_loss),
     ):
