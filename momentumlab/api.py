@@ -147,6 +147,7 @@ def run(
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
     theory: bool = False,
+    page: bool = False,
     record: str = "auto",
     workers: int = 0,
     executor: "Executor | None" = None,
@@ -168,6 +169,8 @@ def run(
         Whether to draw the figures into the run folder.
     theory
         Whether the figures show predictions.
+    page
+        Whether to write the interactive page into the run folder.
     record
         Which trajectories are recorded: ``"all"``, ``"none"``, or with ``"auto"`` all if there are at most
         `MOST_RECORDED` trials or no axis for a map.
@@ -195,6 +198,7 @@ def run(
     how = Execution(
         plots=plots,
         theory=theory,
+        page=page,
         record=record,
         workers=workers,
         executor=executor,
@@ -209,6 +213,7 @@ def sweep(
     out: str | os.PathLike[str] | None = None,
     plots: bool = True,
     theory: bool = False,
+    page: bool = False,
     workers: int = 0,
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
@@ -229,6 +234,8 @@ def sweep(
         Whether to draw the figures into the run folder.
     theory
         Whether the maps show predictions.
+    page
+        Whether to write the interactive page into the run folder.
     workers
         The number of worker processes; 0 for one per core if the work takes long enough.
     executor
@@ -256,7 +263,9 @@ def sweep(
         experiment = _loaded(source, gradient, settings, overrides, patience=SEARCH_PATIENCE)
     else:
         experiment = _unfinished(folder, Experiment, source, {**(settings or {}), **overrides})
-    how = Execution(plots=plots, theory=theory, record="none", is_sweep=True, workers=workers, executor=executor)
+    how = Execution(
+        plots=plots, theory=theory, page=page, record="none", is_sweep=True, workers=workers, executor=executor
+    )
     plan = make_plan(experiment, max_trials=max_trials if folder is None else experiment.trials)
     return Sweep.of(execute(plan, how, out=None if out is None else Path(out), resume=folder).result)
 
@@ -277,6 +286,8 @@ class Execution:
         Whether CSV and JSON of a sweep have all trials, not only the best.
     theory
         Whether curves and maps show predictions.
+    page
+        Whether to write the interactive page into the run folder.
     workers
         The number of worker processes; 0 for one per core if the work takes long enough.
     executor
@@ -294,6 +305,7 @@ class Execution:
     is_sweep: bool = False
     all_rows: bool = False
     theory: bool = False
+    page: bool = False
     workers: int = 0
     executor: "Executor | None" = None
     on_block: "OnBlock | None" = None
@@ -364,7 +376,9 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
     if resume is None and how.keeps_all(plan):
         result = _run_recorded(plan, how)
         report = report_of(result if out is None else replace(result, notes=_notes(result)))
-        return report if out is None else store.write_run(report, out, provenance(), plots=how.plots, theory=how.theory)
+        if out is None:
+            return report
+        return store.write_run(report, out, provenance(), plots=how.plots, theory=how.theory, with_page=how.page)
     return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
 
 
@@ -427,7 +441,9 @@ def _sweep(
             report = report_of(result, recorded=recorded, all_rows=how.all_rows)
             if folder is None:
                 return report
-            return store.write_sweep(report, folder, provenance(), plots=how.plots, theory=how.theory)
+            return store.write_sweep(
+                report, folder, provenance(), plots=how.plots, theory=how.theory, with_page=how.page
+            )
 
 
 @contextmanager

@@ -15,8 +15,11 @@ from momentumlab.plan import Plan, Trial
 from momentumlab.registry import Array, Value
 
 if TYPE_CHECKING:
+    import os
+
     from matplotlib.figure import Figure
 
+    from momentumlab.report.page import Page
     from momentumlab.surfaces.base import Intervals
 
 
@@ -227,6 +230,12 @@ class Result:
         from momentumlab.report.figures import training_figure
 
         return training_figure(report_of(self))
+
+    def save_page(self, path: "str | os.PathLike[str]") -> "Page":
+        """Write the interactive page of this experiment as one HTML file, and return it; see `momentumlab.explore`."""
+        from momentumlab.api import explore
+
+        return explore(self.experiment, save=path)
 
     def __repr__(self) -> str:
         counts = Counter(status.label for status in self.status)

@@ -48,7 +48,7 @@ ROOMS = [
 ]
 
 # A result's figures and its notebook table are methods for the convenience of notebooks.
-LAZY_EXCEPTIONS = {("result", "report"), ("search", "report")}
+LAZY_EXCEPTIONS = {("result", "report"), ("search", "report"), ("result", "api")}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -76,6 +76,7 @@ def test_imports_run_one_way() -> None:
 # The only imports that close a circle; all of them are made when a function is called.
 CLOSING_IMPORTS = {
     ("momentumlab.result", "momentumlab.report"),  # the aliases for notebooks
+    ("momentumlab.result", "momentumlab.api"),  # save_page
     ("momentumlab.search.comparison", "momentumlab.report"),
     ("momentumlab.surfaces.base", "momentumlab.surfaces.expressions"),  # SURFACES["x**2 + y**2"]
     ("momentumlab.datasets.data_table", "momentumlab.datasets.npz_files"),  # a file that turns out to be an archive

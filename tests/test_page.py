@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 import momentumlab
-from momentumlab.report.page import PageTooLargeError, page
+from momentumlab.report.page import PageTooLargeError, document, page
 from momentumlab.report.page.document import MOST_BYTES
 from momentumlab.report.page.encoding import MISSING, Payload, quantise
 from tests.conftest import ROOT, Command
@@ -70,7 +70,8 @@ def test_quantisation_is_within_half_a_step_and_marks_missing_values() -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_every_number_of_the_page_is_the_engines(config: str) -> None:
+def test_every_number_of_the_page_is_the_engines(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "DETAILS", document.DETAILS[4:])  # a coarse grid is enough
     text = built(config, iterations=60)
     header, array = decoded(text)
     rng = np.random.default_rng(1)
@@ -172,6 +173,62 @@ def test_the_stability_line_is_exact(optimizer: str, limit: Callable[[NDArray[An
     np.testing.assert_allclose(limit(found) / 18, 10 ** lr[column], rtol=1e-6)
 
 
+@pytest.mark.parametrize("command_name", ["run", "sweep"])
+def test_a_run_folder_can_contain_a_page(command_name: str, command: Command, tmp_path: Path) -> None:
+    settings = ["--surface", "ravine", "--optimizer", "sgd", "--lr", "0.05,0.1", "--iterations", "5"]
+    done = command(command_name, *settings, "--page", "--no-plots", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / done.stdout.strip()
+    assert decoded((folder / "page.html").read_text())[0]["blocks"][0]["name"] == "sgd"
+    assert "page.html" in json.loads((folder / "run.json").read_text())["files"]
+
+
+def test_results_save_their_page(tmp_path: Path) -> None:
+    experiment = momentumlab.load(surface="ravine", optimizer="sgd", lr=[0.05, 0.1], iterations=5)
+    compared = momentumlab.compare(surface="ravine", optimizers=["sgd", "momentum"], iterations=5, budget=4)
+    for result in (momentumlab.run(experiment), momentumlab.sweep(experiment), compared.results[0]):
+        saved = result.save_page(tmp_path / "page.html")
+        assert (tmp_path / "page.html").read_text() == saved.html
+
+
+def test_a_run_whose_page_is_too_large_is_complete_and_says_so(tmp_path: Path) -> None:
+    result = momentumlab.run(
+        surface="ravine",
+        optimizer="sgd",
+        start="grid(300, 300)",
+        iterations=300,
+        record="none",
+        plots=False,
+        page=True,
+        out=tmp_path,
+    )
+    assert any("no interactive page" in note and "shorten the axes" in note for note in result.notes)
+    assert result.run_folder is not None
+    assert not (result.run_folder / "page.html").exists()
+
+
+LARGE: list[dict[str, Any]] = [
+    {"optimizer": "momentum", "lr": "geomspace(1e-3, 0.2, 300)", "beta": "linspace(0, 0.99, 250)", "iterations": 400},
+    {"optimizer": "adam", "lr": "geomspace(1e-3, 1, 60)", "beta1": "linspace(0, 0.9, 9)", "beta2": [0.9, 0.99]},
+    {"optimizer": "momentum", "lr": 0.05, "beta": [0, 0.9], "noise": 0.1, "replicates": 20, "iterations": 200},
+    {"optimizer": "sgd", "lr": [0.01, 0.02], "iterations": 100_000},
+]
+
+
+@pytest.mark.parametrize("settings", LARGE, ids=["long axes", "three axes", "replicates", "many iterations"])
+def test_large_experiments_are_thinned_to_fit_and_the_page_says_so(settings: dict[str, Any]) -> None:
+    text = page(momentumlab.load(surface="ravine", **settings)).html
+    assert len(text.encode()) <= MOST_BYTES
+    header, _ = decoded(text)
+    (own,) = header["blocks"]
+    assert all(2 <= len(axis["values"]) <= 100 for axis in own["axes"])
+    notes = "\n".join(header["notes"])
+    for axis in own["axes"]:
+        asked = momentumlab.load(surface="ravine", **settings).optimizers[0].axes[axis["name"]]
+        assert len(asked) == len(axis["values"]) or f"{own['name'].split()[0]}, {axis['name']}: " in notes
+    assert (header["stride"] > 1) == ("iterate" in notes)
+
+
 def test_foreign_text_cannot_leave_the_data(tmp_path: Path) -> None:
     name = "</script><script>alert(1)</script>"
     text = page(momentumlab.load(surface="ravine", optimizer="sgd", iterations=5, name=name)).html
@@ -181,8 +238,7 @@ def test_foreign_text_cannot_leave_the_data(tmp_path: Path) -> None:
     assert not re.search(r"(src|href)\s*=", text.split("<script type")[0])
 
 
-def test_a_page_stays_within_its_limit_or_is_refused() -> None:
-    assert len(built("optimizer_comparison").encode()) <= MOST_BYTES
+def test_an_experiment_that_fits_on_no_page_is_refused() -> None:
     with pytest.raises(PageTooLargeError, match="shorten the axes"):
         page(momentumlab.load(surface="ravine", optimizer="sgd", start="grid(300, 300)", iterations=300))
 

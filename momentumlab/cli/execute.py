@@ -49,6 +49,7 @@ def run(options: Options) -> None:
     how = Execution(
         plots=not options.no_plots,
         theory=options.theory,
+        page=options.page,
         record="all" if options.steps else options.record,
         history_bytes=options.max_history,
         workers=options.workers,
@@ -84,6 +85,7 @@ def sweep(options: Options) -> None:
         is_sweep=True,
         all_rows=options.all_rows,
         theory=options.theory,
+        page=options.page,
         workers=options.workers,
         command_line=typed(),
     )

@@ -341,6 +341,9 @@ class Options:
     ] = 2**30
     no_plots: Annotated[bool, EXECUTED, option(RECORDING, "--no-plots", help="Draw no figures.")] = False
     theory: Annotated[Theory, Only("run", "sweep")] = False
+    page: Annotated[
+        bool, Only("run", "sweep"), option(RECORDING, "--page", help="Also write an interactive page, page.html.")
+    ] = False
 
     skip_existing: Annotated[
         bool,

@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -143,7 +143,15 @@ def prepare(out: Path) -> None:
 # Complete run folders
 
 
-def write_run(report: Report, out: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False) -> Report:
+def write_run(
+    report: Report,
+    out: Path,
+    provenance: Provenance,
+    *,
+    plots: bool = True,
+    theory: bool = False,
+    with_page: bool = False,
+) -> Report:
     """Write a run into a new run folder.
 
     Parameters
@@ -158,6 +166,8 @@ def write_run(report: Report, out: Path, provenance: Provenance, *, plots: bool 
         Whether to draw the figures.
     theory
         Whether the figures show predictions.
+    with_page
+        Whether to write the interactive page; if the experiment does not fit on a page, a note says so.
 
     Returns
     -------
@@ -173,11 +183,17 @@ def write_run(report: Report, out: Path, provenance: Provenance, *, plots: bool 
         folder = make_folder(out, report.experiment.name, provenance.started)
     with output_errors(folder), only_one(folder):
         _write_partial(folder, RUN, report.experiment, provenance.started)
-        return _write_report(RUN, report, folder, provenance, plots=plots, theory=theory)
+        return _write_report(RUN, report, folder, provenance, plots=plots, theory=theory, with_page=with_page)
 
 
 def write_sweep(
-    report: Report, folder: Path, provenance: Provenance, *, plots: bool = True, theory: bool = False
+    report: Report,
+    folder: Path,
+    provenance: Provenance,
+    *,
+    plots: bool = True,
+    theory: bool = False,
+    with_page: bool = False,
 ) -> Report:
     """Complete the run folder of a sweep that `begin_run` created; other parameters are those of `write_run`.
 
@@ -187,19 +203,28 @@ def write_sweep(
         If a file cannot be written; the sweep can then be resumed.
     """
     with output_errors(folder):
-        return _write_report(SWEEP, report, folder, provenance, plots=plots, theory=theory)
+        return _write_report(SWEEP, report, folder, provenance, plots=plots, theory=theory, with_page=with_page)
 
 
 def _write_report(
-    kind: str, report: Report, folder: Path, provenance: Provenance, *, plots: bool, theory: bool
+    kind: str, report: Report, folder: Path, provenance: Provenance, *, plots: bool, theory: bool, with_page: bool
 ) -> Report:
+    pages: Files = {}
+    if with_page:
+        from momentumlab.report.page import PageTooLargeError, page
+
+        try:
+            pages["page.html"] = page(report.experiment).html
+        except PageTooLargeError as error:
+            notes = (*report.notes, f"no interactive page: {error}")
+            report = replace(report, result=replace(report.result, notes=notes))
     report, experiment, result = report.written_to(folder), report.experiment, report.result
     document: dict[str, Any] = {
         "settings": to_dict(experiment),
         "provenance": provenance.as_dict(),
         "notes": list(report.notes),
     }
-    files: Files = {"experiment.yaml": to_yaml(experiment), "summary.csv": csv_text([report])}
+    files: Files = {"experiment.yaml": to_yaml(experiment), "summary.csv": csv_text([report]), **pages}
     if kind == RUN:
         recorded, drawings = [result], run_drawings
         document = json_document(report, **document)

@@ -15,7 +15,11 @@ from momentumlab.result import STATUS_OF_CODE, Result
 from momentumlab.search.planes import Plane, array_prefixes, planes
 
 if TYPE_CHECKING:
+    import os
+
     from matplotlib.figure import Figure
+
+    from momentumlab.report.page import Page
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -125,6 +129,10 @@ class Sweep:
             if name in figures:
                 return figures[name]()
         raise MomentumLabError("a map needs an axis: give a parameter several values, such as lr=[0.01, 0.1]")
+
+    def save_page(self, path: "str | os.PathLike[str]") -> "Page":
+        """Write the interactive page of the experiment as one HTML file, and return it; see `momentumlab.explore`."""
+        return self.result.save_page(path)
 
     def to_xarray(self) -> Any:
         """Return an `xarray.Dataset` with final_loss, iterations, status and final_point over the axes.

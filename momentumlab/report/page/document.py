@@ -21,7 +21,7 @@ from momentumlab.plan import make_plan
 from momentumlab.report.labels import Labels
 from momentumlab.report.page.blocks import LOG_LOSS, describe_block, encode_theory, final_states, trajectories
 from momentumlab.report.page.encoding import Payload
-from momentumlab.report.page.exploration import FEW_VALUES, MOMENTUM_NAMES, Block, Exploration, blocks, explore
+from momentumlab.report.page.exploration import FEW_VALUES, MOMENTUM_NAMES, Block, Detail, Exploration, blocks, explore
 from momentumlab.report.page.map_theory import map_theory
 from momentumlab.report.page.view import make_view
 from momentumlab.result import Result, Status
@@ -30,11 +30,20 @@ from momentumlab.theory import TheoryDoesNotApplyError
 MOST_BYTES = 4_900_000
 """The largest page. A page that would be larger gets a coarser grid or fewer iterates."""
 
-GRIDS = ((64, 48), (48, 36), (36, 28), (24, 20), (16, 12), (10, 8), (6, 5), (0, 0))
-"""The numbers of learning rates and of momentum values, finest first."""
-
-MOST_ENTRIES = 301
-"""The most iterates of a trajectory on the page; longer ones are thinned out."""
+DETAILS = tuple(
+    Detail(lr_values=lr, momentum_values=momentum, axis_values=values, entries=entries)
+    for lr, momentum, values, entries in (
+        (64, 48, 100, 301),
+        (48, 36, 100, 301),
+        (36, 28, 64, 301),
+        (24, 20, 48, 201),
+        (16, 12, 32, 151),
+        (10, 8, 24, 101),
+        (6, 5, 16, 101),
+        (0, 0, 8, 101),
+    )
+)
+"""How much a page shows, the most first: the first that fits is taken."""
 
 MOST_NUMBERS = 40_000_000
 """The most numbers in the trajectories of one page, before encoding."""
@@ -92,43 +101,47 @@ def page(experiment: Experiment) -> Page:
     if experiment.replicates > MOST_REPLICATES:
         notes.append(f"The first {MOST_REPLICATES} of {experiment.replicates} replicates are shown.")
         experiment = replace(experiment, replicates=MOST_REPLICATES)
-    for lr_values, momentum_values in GRIDS:
-        is_coarsest = (lr_values, momentum_values) == GRIDS[-1]
-        numbers, size, operations = _cost(experiment, lr_values, momentum_values)
-        if not is_coarsest and (size > MOST_BYTES or operations > MOST_OPERATIONS or numbers > MOST_NUMBERS):
+    for detail in DETAILS:
+        numbers, size, operations = _cost(experiment, detail)
+        is_coarsest = detail is DETAILS[-1]
+        if numbers > MOST_NUMBERS or (not is_coarsest and (size > MOST_BYTES or operations > MOST_OPERATIONS)):
             continue
-        if numbers > MOST_NUMBERS:
-            break
-        exploration = explore(experiment, lr_values=lr_values, momentum_values=momentum_values)
+        exploration = explore(experiment, detail)
         result = engine.run(make_plan(exploration.experiment), history_bytes=HISTORY_BYTES)
         payload = Payload()
-        header = _header(exploration, result, payload, notes)
+        header = _header(exploration, result, payload, detail.entries, notes)
         text = fill_template(header, payload.text(), PROGRAM)
         if len(text.encode()) <= MOST_BYTES:
             return Page(html=text)
     raise PageTooLargeError(f"{experiment.trials:,} trials are too many for one page; shorten the axes")
 
 
-def _cost(experiment: Experiment, lr_values: int, momentum_values: int) -> tuple[float, float, float]:
+def _cost(experiment: Experiment, detail: Detail) -> tuple[float, float, float]:
     """Estimate the numbers in all trajectories, the bytes of the page, and the operations."""
-    settings = 0
-    for choice in experiment.optimizers:
-        own = {name: len(axis) for name, axis in choice.axes.items()}
-        refined = {"lr": lr_values, next((name for name in MOMENTUM_NAMES if name in own), ""): momentum_values}
-        settings += math.prod(n + refined.get(name, 0) if n <= FEW_VALUES else n for name, n in own.items())
-    trials = settings * experiment.surface.combinations * experiment.repeats
+
+    def length(name: str, values: int) -> int:
+        grid = {"lr": detail.lr_values} | dict.fromkeys(MOMENTUM_NAMES, detail.momentum_values)
+        return values + grid.get(name, 0) if values <= FEW_VALUES else min(values, detail.axis_values)
+
+    settings = sum(
+        math.prod(length(name, len(axis)) for name, axis in choice.axes.items()) for choice in experiment.optimizers
+    )
+    surfaces = math.prod(min(len(axis), detail.axis_values) for axis in experiment.surface.axes.values())
+    trials = settings * surfaces * experiment.repeats
     iterations, dimension = experiment.stopping.iterations, experiment.dimension
-    entries = min(iterations + 1, MOST_ENTRIES)
+    entries = min(iterations + 1, detail.entries)
     size = trials * entries * (3 * min(dimension, 2) + 1) * (NOISY_BYTES if experiment.is_random else SMOOTH_BYTES)
     work = max(experiment.first_surface.work, 20 * dimension)
     return trials * entries * (2 * dimension + 1), size, trials * iterations * work
 
 
-def _header(exploration: Exploration, result: Result, payload: Payload, notes: Sequence[str]) -> dict[str, Any]:
+def _header(
+    exploration: Exploration, result: Result, payload: Payload, most_entries: int, notes: Sequence[str]
+) -> dict[str, Any]:
     """Return everything but the arrays, which are added to the payload."""
     assert result.history is not None
     experiment, view = exploration.experiment, make_view(result)
-    stride = result.history.stride * -(-len(result.history.losses[0]) // MOST_ENTRIES)
+    stride = result.history.stride * -(-len(result.history.losses[0]) // most_entries)
     own = []
     for block, current in zip(blocks(experiment), exploration.current, strict=True):
         trials = slice(block.first, block.first + block.trials)

@@ -18,9 +18,6 @@ from momentumlab.theory.local_model import local_model
 FEW_VALUES = 8
 """An lr or momentum axis with up to this many values is refined to a grid that contains them."""
 
-MOST_VALUES = 100
-"""Longer axes are thinned out."""
-
 MOMENTUM_NAMES = ("beta", "beta1")
 
 LR_RANGE = 200.0
@@ -33,6 +30,26 @@ HIGHEST_MOMENTUM = 0.99
 
 MOST_DIMENSIONS = 20
 """Theory is applied in up to this many dimensions: a page must not wait for large eigenvalue problems."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detail:
+    """How much of an experiment a page shows.
+
+    Attributes
+    ----------
+    lr_values, momentum_values
+        The size of the grid over the learning rate and the momentum of each optimizer.
+    axis_values
+        Longer axes are thinned out.
+    entries
+        Trajectories with more iterates are thinned out.
+    """
+
+    lr_values: int
+    momentum_values: int
+    axis_values: int
+    entries: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +95,25 @@ class Block:
     trials: int
 
 
-def explore(experiment: Experiment, *, lr_values: int, momentum_values: int, pinned: int = 0) -> Exploration:
+def explore(experiment: Experiment, detail: Detail, *, pinned: int = 0) -> Exploration:
     """Refine the axes of an experiment.
 
     Parameters
     ----------
     experiment
-        Axes with more than `FEW_VALUES` values are not refined; those with more than `MOST_VALUES` are thinned out.
-    lr_values, momentum_values
-        The size of the grid over the learning rate and the momentum of each optimizer.
+        Axes with more than `FEW_VALUES` values are not refined.
+    detail
+        The size of the grid, and the length to which axes are thinned out.
     pinned
         How many of the optimizers, the last ones, are left as they are.
     """
     own = experiment.optimizers
     refined = own[: len(own) - pinned]
-    choices = (
-        tuple(_refined(experiment, choice, lr_values, momentum_values) for choice in refined) + own[len(refined) :]
+    choices = tuple(_refined(experiment, choice, detail) for choice in refined) + own[len(refined) :]
+    surface = replace(
+        experiment.surface,
+        axes={name: _thinned(axis, detail.axis_values) for name, axis in experiment.surface.axes.items()},
     )
-    surface = replace(experiment.surface, axes={name: _thinned(axis) for name, axis in experiment.surface.axes.items()})
     notes = [
         f"{choice.name}, {name}: {_count(len(before))}; the page shows {len(after)} of them."
         if len(after) < len(before)
@@ -130,21 +148,21 @@ def _count(values: int) -> str:
     return "the value" if values == 1 else f"{values} values"
 
 
-def _refined(experiment: Experiment, choice: Choice, lr_values: int, momentum_values: int) -> Choice:
+def _refined(experiment: Experiment, choice: Choice, detail: Detail) -> Choice:
     """Return an optimizer with a grid over its learning rate and its momentum."""
-    axes = {name: _thinned(axis) for name, axis in choice.axes.items()}
-    axes["lr"] = _with_grid(axes["lr"], _learning_rates(experiment, choice, lr_values))
+    axes = {name: _thinned(axis, detail.axis_values) for name, axis in choice.axes.items()}
+    axes["lr"] = _with_grid(axes["lr"], _learning_rates(experiment, choice, detail.lr_values))
     momentum = next((name for name in MOMENTUM_NAMES if name in axes), None)
     if momentum is not None:
-        axes[momentum] = _with_grid(axes[momentum], np.linspace(0.0, HIGHEST_MOMENTUM, momentum_values).tolist())
+        axes[momentum] = _with_grid(axes[momentum], np.linspace(0.0, HIGHEST_MOMENTUM, detail.momentum_values).tolist())
     return replace(choice, axes=axes)
 
 
-def _thinned(axis: Axis) -> Axis:
-    """Return at most `MOST_VALUES` values of an axis, its ends included."""
-    if len(axis) <= MOST_VALUES:
+def _thinned(axis: Axis, most: int) -> Axis:
+    """Return a limited number of values of an axis, its ends included."""
+    if len(axis) <= most:
         return axis
-    indices = np.linspace(0, len(axis) - 1, MOST_VALUES).round().astype(int)
+    indices = np.linspace(0, len(axis) - 1, most).round().astype(int)
     return Axis(values=tuple(axis.values[i] for i in indices.tolist()))
 
 
