@@ -32,7 +32,7 @@ from momentumlab.plugins import attribute_errors, loaded_plugins, python_entries
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import Result
 from momentumlab.runs import write as store
-from momentumlab.runs.layout import PARTIAL, only_one
+from momentumlab.runs.layout import PARTIAL
 from momentumlab.search.planes import best_trials, is_mapped, planes
 from momentumlab.surfaces import Surface
 
@@ -385,7 +385,8 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
 def _notes(result: "Result | ComparisonResult") -> tuple[str, ...]:
     """Return the notes of a result that is written, which name what its run folder does not contain."""
     experiment = result.experiment if isinstance(result, Result) else result.comparison
-    names = [f"{noun} {name}" for noun, name, _ in python_entries(dict.fromkeys(entries_of(experiment)))]
+    entries = [entry for entry in dict.fromkeys(entries_of(experiment)) if entry[0] != "data"]  # which is copied
+    names = [f"{noun} {name}" for noun, name, _ in python_entries(entries)]
     if not names:
         return result.notes
     missing = f"not in the run folder: {', '.join(names)}; only a Python program that defines them can repeat this run"
@@ -457,7 +458,7 @@ def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: "E
     killed = "a worker process was killed, possibly for lack of memory"
     remedy = "" if folder is None else _how_to_resume(experiment, folder, how)
     try:
-        with stopping.unwinding(), nullcontext() if folder is None else only_one(folder):
+        with stopping.unwinding(), nullcontext() if folder is None else store.working_on(folder):
             yield
     except KeyboardInterrupt as stop:
         if folder is None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 import momentumlab
+from momentumlab.config import load_either
+from momentumlab.runs import write as store
 from momentumlab.runs.find import complete_run
 from momentumlab.runs.layout import only_one
 from momentumlab.runs.records import RunStatus, list_runs
@@ -110,8 +113,8 @@ def test_clean_removes_the_others_if_one_folder_contains_a_foreign_file(tmp_path
     shutil.copytree(kept, partial)
     record = json.loads((partial / "run.json").read_text())
     (partial / "run.json").unlink()
-    process = {"host": "elsewhere", "pid": 1}
-    (partial / "partial.json").write_text(json.dumps({**record, "process": process, "files": [*record["files"]]}))
+    own = {"process": {"host": "elsewhere", "pid": 1}, "experiment_sha256": "", "files": [*record["files"]]}
+    (partial / "partial.json").write_text(json.dumps({**record, **own}))
     (partial / "loss_annotated.png").write_text("mine")
     assert sorted(states(tmp_path)) == ["complete", *["interrupted"] * 4]
     printed = typed("runs", "clean", "--out", tmp_path, "--yes", code=1)
@@ -163,9 +166,36 @@ def test_without_locks_the_process_decides_whether_a_run_is_running(
     assert states(tmp_path / "runs") == ["interrupted"]
 
 
+def test_without_locks_a_resumed_sweep_is_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    experiment = momentumlab.load({**RAVINE, "lr": "linspace(0.01, 0.1, 7)"})
+    folder = store.begin_run(experiment, tmp_path, datetime.now(), 4)
+    partial = json.loads((folder / "partial.json").read_text())
+    with subprocess.Popen(["true"]) as ended:  # the process that was interrupted
+        partial["process"]["pid"] = ended.pid
+    (folder / "partial.json").write_text(json.dumps(partial))
+    assert states(tmp_path) == ["interrupted"]
+    with store.working_on(folder):
+        assert states(tmp_path) == ["running"]
+
+
 def test_a_lock_that_another_process_holds_is_respected(tmp_path: Path) -> None:
     with only_one(tmp_path), pytest.raises(momentumlab.MomentumLabError, match="another process"), only_one(tmp_path):
         raise AssertionError
+
+
+@pytest.mark.parametrize(("settings", "command"), [({}, "sweep"), ({"objective": "final_loss"}, "compare")])
+def test_the_message_about_an_unfinished_run_names_the_command_that_completes_it(
+    settings: dict[str, Any], command: str, tmp_path: Path
+) -> None:
+    experiment = load_either({**RAVINE, "lr": [0.05, 0.1], **settings})
+    folder = store.begin_run(experiment, tmp_path, datetime.now(), 4)
+    remedy = f"momentumlab {command} --resume {folder}"
+    assert typed("runs", "show", folder, code=1) == f"error: {folder}: is not finished; continue with: {remedy}\n"
+    (row,) = json.loads(typed("runs", "--out", tmp_path, "--format", "json"))
+    assert f"'{remedy}'" in row["problem"]
+    assert run(["runs", "clean", "--out", str(tmp_path), "--yes"])
+    assert run([*remedy.split()[1:], "--no-plots", "--quiet"]) == f"{folder}\n"
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF])
@@ -235,10 +265,6 @@ def run(arguments: list[str]) -> str:
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A complete run and an unfinished sweep."""
-    from datetime import datetime
-
-    from momentumlab.runs import write as store
-
     out = tmp_path_factory.mktemp("templates")
     complete = folder_of(momentumlab.run(RAVINE, out=out, plots=False, name="complete"))
     experiment = momentumlab.load(surface="ravine", optimizer="momentum", lr="linspace(0.01, 0.1, 7)", name="half")
@@ -337,7 +363,7 @@ def test_an_impossible_time_zone_breaks_no_command(zone: str, tmp_path: Path) ->
     assert "damaged" in finished("runs")
 
 
-# Plug-ins and data files
+# Plug-ins
 
 GULLY = ["--surface", "gully", "--optimizer", "ball", "--lr", "stairs(0.05)", "--iterations", "3", "--quiet"]
 
@@ -402,33 +428,6 @@ def test_a_plugin_that_cannot_be_loaded_is_named_and_the_folder_is_not_called_da
 def test_a_plugin_option_exists_in_every_command(command: Command, tmp_path: Path) -> None:
     for words in (*(["runs", name] for name in (*COMMANDS, "rm", "clean")), ["schema"]):
         assert "--plugin" in command(*words, "--help").stdout, words
-
-
-@pytest.mark.parametrize("fault", ["missing", "changed", "a FIFO"])
-def test_stored_numbers_are_shown_without_the_data_file(fault: str, command: Command, tmp_path: Path) -> None:
-    data = tmp_path / "t.csv"
-    data.write_text("x,y\n1,2\n2,3\n3,4.5\n")
-    (tmp_path / "fit.yaml").write_text(
-        "surface: {name: least_squares, data: t.csv, target: y}\noptimizer: sgd\nlr: 0.1\niterations: 5\n"
-    )
-    folder = tmp_path / command("run", "fit.yaml", "--no-plots", "--quiet").stdout.strip()
-    printed = command("runs", "show", "latest", "--format", "json").stdout
-    data.unlink()
-    if fault == "changed":
-        data.write_text("a,b\n1,2\n")
-    elif fault == "a FIFO":
-        os.mkfifo(data)
-    assert '"complete"' in command("runs", "--format", "json").stdout
-    for form in ("table", "json", "csv"):
-        done = command("runs", "show", "latest", "--format", form)
-        assert done.returncode == 0, done.stderr
-        assert f"data file {data} {'has changed' if fault == 'changed' else 'is missing'}" in done.stderr
-        assert form != "json" or json.loads(done.stdout) == json.loads(printed)
-    done = command("runs", "rerun", "latest")
-    assert done.returncode == 1
-    assert str(data) in done.stderr
-    assert "damaged" not in done.stderr
-    assert folder.exists()
 
 
 # Python

@@ -465,7 +465,7 @@ def test_other_folders_are_not_listed(tmp_path: Path) -> None:
 
 
 def test_control_characters_in_names_are_escaped() -> None:
-    run = RunFolder(path=Path("a\x1b[2Jb"), name="", when=NOW, status=RunStatus.COMPLETE)
+    run = RunFolder(path=Path("a\x1b[2Jb"), when=NOW, status=RunStatus.COMPLETE)
     lines = ["".join(text for text, _ in line) for line in listing.table([run]).rendered(80)]
     assert "a\\x1b[2Jb" in "".join(lines)
     assert "\x1b" not in "".join(lines)

@@ -17,6 +17,7 @@ import momentumlab
 from momentumlab.config import load_experiment
 from momentumlab.errors import OutputError
 from momentumlab.runs import write as store
+from momentumlab.runs.layout import file_name
 from tests.test_runs import folder_of
 
 SETTINGS = {
@@ -84,7 +85,7 @@ def test_runs_of_the_same_second_get_separate_folders(tmp_path: Path) -> None:
 
 @given(st.text(min_size=1, max_size=100))
 def test_folder_names_are_safe_on_every_file_system(name: str) -> None:
-    safe = store.file_name(name)
+    safe = file_name(name)
     assert safe
     assert len(safe.encode()) <= 101
     assert not set(safe) & set('/\\:*?"<>|\0 ')

@@ -157,9 +157,8 @@ def load_resumed(options: Options, resume: Path, command: str) -> "list[Experime
     def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Experiment | Comparison":
         return load_either(source, nodes, patience=SEARCH_PATIENCE)
 
-    own: Path | dict[str, Any] = written if written.is_file() else to_dict(kept)  # a killed run may not have one
     nodes = search_overrides(options)
-    for asked in load_all(options.configs or [own], nodes, load, options.max_trials, default_name=""):
+    for asked in load_all(options.configs or [to_dict(kept)], nodes, load, options.max_trials, default_name=""):
         theirs = to_dict(asked)
         differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]
         if differing:

@@ -28,6 +28,7 @@ from momentumlab.cli.streams import complain, print_notes, reported, show
 from momentumlab.errors import ConfigError, OutputError, Problem, printable
 
 if TYPE_CHECKING:
+    from momentumlab.runs.read import LoadedRun
     from momentumlab.runs.records import RunFolder
 
 LOOK, REPEAT, TIDY = "Inspect", "Repeat and export", "Remove"
@@ -110,6 +111,15 @@ def list_runs(
                 print(f"the newest {len(printed)} of {len(chosen):,} runs; --limit 0 lists all")
 
 
+def load_noting(run: "RunFolder") -> "LoadedRun":
+    """Read a run folder, and note which data files are missing or have changed."""
+    from momentumlab.runs.read import load_run
+
+    loaded = load_run(run)
+    print_notes(loaded.changed_data)
+    return loaded
+
+
 @command(runs_app, "show", group=LOOK, examples=("momentumlab runs show latest --format csv",))
 def show_run(
     run: OneRun,
@@ -126,11 +136,11 @@ def show_run(
         refuse_beside_quiet(quiet, output, "--steps and --format")
     with reported():
         from momentumlab.runs.find import find
-        from momentumlab.runs.read import MissingInputError, load_run
+        from momentumlab.runs.inputs import MissingInputError
 
         (found,) = find([run], out)
         try:
-            loaded = load_run(found)
+            loaded = load_noting(found)
         except MissingInputError as error:
             if steps:
                 raise
@@ -163,11 +173,10 @@ def compare_runs(
         from momentumlab.runs import compare as comparing
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
-        from momentumlab.runs.read import load_run
 
         if figure is not None and figure.suffix != ".png":
             raise ConfigError([Problem(place=f"--figure {figure}", message="write a name that ends in .png")])
-        loaded = [load_run(run) for run in find(runs, out)]
+        loaded = [load_noting(run) for run in find(runs, out)]
         together = comparing.side_by_side(loaded)
         drawn = {} if figure is None else comparing.joined_drawings(together, figure.name.removesuffix(".png"))
         if output is Format.JSON:
@@ -208,11 +217,10 @@ def plot_run(
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
         from momentumlab.runs.plot import drawings, png_texts, view_of
-        from momentumlab.runs.read import load_run
 
         window = None if view is None else view_of(view)
         (found,) = find([run], out)
-        loaded = load_run(found)
+        loaded = load_noting(found)
         names = only.replace(",", " ").split() if only else []
         chosen = drawings(loaded, only=names, theory=theory, view=window)
         texts = png_texts(
@@ -269,14 +277,13 @@ def export_run(
         from momentumlab.runs import export
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
-        from momentumlab.runs.read import load_run
 
         if to is not None and to.suffix not in (".csv", ".parquet"):
             raise ConfigError([Problem(place=f"--to {to}", message="write a name that ends in .csv or .parquet")])
         if to is not None and to.suffix == ".parquet":
             export.check_parquet()
         (found,) = find([run], out)
-        loaded = load_run(found)
+        loaded = load_noting(found)
         if loaded.is_sweep:
             print_notes(["a sweep does not record histories: the table has one row per trial, its final state"])
         if to is None:

@@ -65,8 +65,17 @@ def load_either(source: Source, settings: Iterable[ConfigNode] = (), *, patience
         return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name, patience=patience)
 
 
-def load_text(text: str, place: str) -> Experiment | Comparison:
-    """Check the text of a configuration; ``place`` names its origin in messages.
+def load_text(text: str, place: str, *, folder: Path | None = None) -> Experiment | Comparison:
+    """Check the text of a configuration.
+
+    Parameters
+    ----------
+    text
+        The configuration.
+    place
+        Its origin in messages.
+    folder
+        The folder to which paths of data files are relative; by default the current one.
 
     Raises
     ------
@@ -75,7 +84,7 @@ def load_text(text: str, place: str) -> Experiment | Comparison:
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise ConfigError([Problem(place=place, message=f"the experiment is larger than {MAX_BYTES:,} bytes")])
-    root = parse_yaml(text, place)
+    root = parse_yaml(text, place, folder=folder)
     with _naming_plugins(read_requirements(text, place)):
         return resolve_comparison(root, "experiment") if is_comparison(root) else resolve(root, "experiment")
 

@@ -7,7 +7,8 @@ module      content
 `records`   state of a run folder, without opening its data
 `find`      runs by path, prefix or ``latest``, and by what they computed
 `listing`   lists of runs
-`identity`  what a record says of an experiment and its numbers
+`inputs`    plug-ins and data that a run used: recorded, copied, found again
+`identity`  identity of an experiment, hash of its numbers, versions
 `write`     run folders of results, sweeps and comparisons
 `arrays`    ``.npz`` files, checked before anything is allocated
 `read`      run folders as results

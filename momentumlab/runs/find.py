@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from momentumlab.errors import ConfigError, Problem
-from momentumlab.runs.layout import LATEST, DamageError
+from momentumlab.runs.layout import LATEST, DamageError, named, reason_of
 from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_record, read_run
-
-MOST_NAMED = 5
-"""Number of run folders that a message about an ambiguous prefix names."""
 
 
 def find(texts: Sequence[str], out: Path) -> list[RunFolder]:
@@ -57,16 +54,14 @@ def _find_one(text: str, out: Path) -> RunFolder:
     except FileNotFoundError:
         raise _problem(text, f"there is no such run folder, and no folder {folder}") from None
     except OSError as error:
-        raise _problem(text, (error.strerror or str(error)).lower()) from None
+        raise _problem(text, reason_of(error)) from None
     runs = [run for run in (read_run(folder / name) for name in names if name != LATEST) if run is not None]
     if len(runs) == 1:
         return runs[0]
     if not runs:
         message = f"no run folder in {folder} has a name with this prefix; 'momentumlab runs --out {folder}' lists them"
         raise _problem(text, message)
-    listed = ", ".join(run.path.name for run in runs[:MOST_NAMED])
-    more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
-    raise _problem(text, f"is a prefix of several names: {listed}{more}; write more of one")
+    raise _problem(text, f"is a prefix of several names: {named([run.path.name for run in runs])}; write more of one")
 
 
 def _problem(text: str, message: str) -> ConfigError:
@@ -83,7 +78,7 @@ def _latest(out: Path) -> RunFolder:
                 return run
         run = next((run for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)
     except OSError as error:
-        raise _problem(LATEST, f"{out}: {(error.strerror or str(error)).lower()}") from None
+        raise _problem(LATEST, f"{out}: {reason_of(error)}") from None
     if run is None:
         raise _problem(LATEST, f"there is no complete run folder in {out}")
     return run

@@ -1,105 +1,65 @@
-"""Identity of an experiment, hash of its final states, and the plug-ins and data files that it used."""
+"""Identity of an experiment, hash of its final states, and the versions on which the numbers depend."""
 
-import dataclasses
 import hashlib
-import json
-import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from momentumlab import __version__
-from momentumlab.experiment import Axis, Comparison, Experiment
-from momentumlab.plugins import loaded_plugins
+from momentumlab.experiment import Choice, Comparison, Experiment
 from momentumlab.result import Result, Status
-from momentumlab.runs.layout import FORMAT, DamageError, local_time, open_regular
-from momentumlab.surfaces import SURFACES
+from momentumlab.runs.inputs import AnyExperiment, DataFile, data_files, plugin_files, with_data
+from momentumlab.runs.layout import FORMAT, local_time
 
 VERSIONS = ("momentumlab", "numpy", "python", "platform")
 """What the last bits of the numbers may depend on."""
-
-_WITHOUT = {Experiment: ("name",), Comparison: ("name",), Axis: ("spelling",)}
-"""Fields that do not affect any number."""
 
 
 def identity(experiment: Experiment | Comparison) -> str:
     """Return a hash of everything that determines the numbers, as 64 hexadecimal digits.
 
-    It is the SHA-256 of the resolved experiment, field by field with every default, of the versions of momentumlab and
-    of the format of run folders, and of the content of data files and loaded plug-ins. The name of the experiment and
-    the spelling of its axes do not count: ``arange(0, 1, 0.5)`` equals ``[0, 0.5]``.
+    It is the SHA-256 of the resolved experiment with every default, of the versions of momentumlab and of the format of
+    run folders, and of the content of data files and loaded plug-ins. The name of the experiment, the paths of data
+    files and the spelling of axes do not count: ``arange(0, 1, 0.5)`` equals ``[0, 0.5]``.
     """
-    digest = hashlib.sha256(f"momentumlab {__version__}, format {FORMAT}\n".encode())
-    for piece in _pieces(experiment):
-        digest.update(piece.encode())
-    inputs = [each["sha256"] for each in [*plugins(), *data_files(experiment)]]
-    for sha256 in sorted(inputs):
-        digest.update(sha256.encode())
-    return digest.hexdigest()
+    experiment = with_data(experiment, {each.file: each.sha256 for each in data_files(experiment)})
+    plugins = sorted(each["sha256"] for each in plugin_files())
+    # The representation of a dataclass has all of its fields, those of later versions included.
+    text = f"momentumlab {__version__}, format {FORMAT}\n{_nameless(experiment)!r}\n{plugins}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plugins() -> list[dict[str, Any]]:
-    """Return the loaded plug-ins as records have them: file, SHA-256 and the names that each adds."""
-    return [
-        {"file": str(each.path), "sha256": each.sha256, "entries": [list(entry) for entry in each.entries]}
-        for each in loaded_plugins()
-    ]
+def _nameless(experiment: AnyExperiment) -> AnyExperiment:
+    """Return an experiment without its name and the spelling of its axes."""
+    if isinstance(experiment, Comparison):
+        return replace(experiment, name="", experiments=tuple(_nameless(each) for each in experiment.experiments))
+
+    def plain(choice: Choice) -> Choice:
+        return replace(choice, axes={name: replace(axis, spelling=None) for name, axis in choice.axes.items()})
+
+    optimizers = tuple(map(plain, experiment.optimizers))
+    return replace(experiment, name="", surface=plain(experiment.surface), optimizers=optimizers)
 
 
-def data_files(experiment: Experiment | Comparison) -> list[dict[str, str]]:
-    """Return the data files of an experiment that can be read, each with its SHA-256."""
-    found: dict[str, str] = {}
-    experiments = experiment.experiments if isinstance(experiment, Comparison) else (experiment,)
-    for surface in (each.surface for each in experiments):
-        for parameter in SURFACES[surface.name].parameters():
-            for value in surface.axes[parameter.name].values if parameter.is_path else ():
-                sha256 = sha256_of(Path(str(value)))
-                if sha256 is not None:
-                    found[str(value)] = sha256
-    return [{"file": file, "sha256": sha256} for file, sha256 in found.items()]
-
-
-def sha256_of(path: Path) -> str | None:
-    """Return the SHA-256 of a regular file; None if it cannot be read."""
-    try:
-        with os.fdopen(open_regular(path.resolve()), "rb") as file:
-            found = hashlib.sha256()
-            while chunk := file.read(2**20):
-                found.update(chunk)
-            return found.hexdigest()
-    except (OSError, RuntimeError, ValueError, DamageError):
-        return None
-
-
-def summary(kind: str, experiment: Experiment | Comparison, *, started: datetime, trials: int) -> dict[str, Any]:
-    """Return what the records of complete and unfinished run folders have in common.
-
-    Parameters
-    ----------
-    kind
-        Kind of run folder; see `momentumlab.runs.layout`.
-    experiment
-        What is run.
-    started
-        Start of the run.
-    trials
-        Number of trials.
-    """
+def summary(
+    kind: str, experiment: Experiment | Comparison, data: Sequence[DataFile], *, started: datetime
+) -> dict[str, Any]:
+    """Return what the records of complete and unfinished run folders have in common."""
     experiments = experiment.experiments if isinstance(experiment, Comparison) else (experiment,)
     return {
         "format": FORMAT,
         "kind": kind,
         "name": experiment.name,
         "started": local_time(started).isoformat(timespec="milliseconds"),
-        "trials": trials,
+        "trials": experiment.trials,
         "optimizers": list(dict.fromkeys(choice.name for each in experiments for choice in each.optimizers)),
         "surfaces": list(dict.fromkeys(each.surface.name for each in experiments)),
-        "plugins": plugins(),
+        "plugins": plugin_files(),
+        "data": [each.as_dict() for each in data],
     }
 
 
@@ -131,33 +91,7 @@ def current_versions() -> dict[str, str]:
     }
 
 
-def _pieces(value: Any) -> Iterator[str]:
-    """Yield a value as unambiguous text. New fields of dataclasses take part without being named here."""
-    if isinstance(value, Enum):
-        yield f"{type(value).__name__}.{value.name};"
-    elif dataclasses.is_dataclass(value):
-        yield f"{type(value).__name__}("
-        for field in dataclasses.fields(value):
-            if field.name not in _WITHOUT.get(type(value), ()):
-                yield f"{field.name}="
-                yield from _pieces(getattr(value, field.name))
-        yield ")"
-    elif isinstance(value, Mapping):
-        yield "{"
-        for key in sorted(value, key=repr):
-            yield f"{key!r}:"
-            yield from _pieces(value[key])
-        yield "}"
-    elif isinstance(value, tuple) and value and all(type(item) is float for item in value):
-        yield f"floats {json.dumps(value)};"
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype.str}{value.shape} {value.tobytes().hex()};"
-    elif isinstance(value, (tuple, list)):
-        yield f"{type(value).__name__}{len(value)}["
-        for item in value:
-            yield from _pieces(item)
-        yield "]"
-    elif value is None or isinstance(value, (bool, int, float, str)):
-        yield f"{type(value).__name__} {json.dumps(value)};"
-    else:
-        raise TypeError(f"{type(value).__name__} has no identity")
+def changed_versions(then: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the versions then and now, where they differ."""
+    now = current_versions()
+    return {name: (str(then.get(name)), now[name]) for name in VERSIONS if then.get(name) != now[name]}

@@ -7,6 +7,7 @@ This module imports nothing heavy.
 
 import errno
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ FORMAT = 3
 RECORD = "run.json"
 RESULT = "result.json"
 PARTIAL = "partial.json"
+EXPERIMENT = "experiment.yaml"
 LOCK = ".lock"
 BLOCKS = "blocks"
 LATEST = "latest"
@@ -36,9 +38,14 @@ LARGEST_RECORD = 20_000_000
 
 UNFINISHED = ".part"
 
+NAME_BYTES = 100
+"""Bytes of a name in the name of a file or folder."""
+
+MOST_NAMED = 5
+"""Number of files or folders that a message names."""
+
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-BUSY = {errno.EWOULDBLOCK, errno.EAGAIN}
-UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
+_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
 """Answers of file systems that cannot sync a directory."""
 
 
@@ -54,10 +61,27 @@ def local_time(moment: datetime) -> datetime:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def reason_of(error: OSError) -> str:
+    """Return the reason of an operating-system error as the end of a message."""
+    return (error.strerror or str(error)).lower()
+
+
+def named(names: list[str]) -> str:
+    """Return the first names of a list, and the number of the others."""
+    rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + rest
+
+
+def file_name(name: str) -> str:
+    """Return a name for files on every file system: letters, digits and ``._-``, at most `NAME_BYTES` bytes."""
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "experiment"
+    return safe.encode()[:NAME_BYTES].decode(errors="ignore")
+
+
 # Writing
 
 
-def write(path: Path, content: str | Callable[[BinaryIO], object], *, is_synced: bool = False) -> None:
+def write(path: Path, content: str | bytes | Callable[[BinaryIO], object], *, is_synced: bool = False) -> None:
     """Write a file under a temporary name and rename it when it is complete.
 
     Parameters
@@ -65,7 +89,7 @@ def write(path: Path, content: str | Callable[[BinaryIO], object], *, is_synced:
     path
         Destination; an existing file is replaced.
     content
-        The text, or a function that writes into an open file.
+        The content, or a function that writes it into an open file.
     is_synced
         Whether to wait for the disk before renaming.
 
@@ -78,10 +102,10 @@ def write(path: Path, content: str | Callable[[BinaryIO], object], *, is_synced:
     stopping.unfinished.add(temporary)
     try:
         with temporary.open("wb") as file:
-            if isinstance(content, str):
-                file.write(content.encode())
-            else:
+            if callable(content):
                 content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
         if is_synced:
             sync(temporary)
         temporary.replace(path)
@@ -110,7 +134,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in UNSUPPORTED:
+        if error.errno not in _UNSUPPORTED:
             raise
     finally:
         os.close(descriptor)
@@ -129,8 +153,8 @@ def output_errors(path: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, FileExistsError) and error.errno is not None:
             reason = "there is a file in the way"
-        named = str(getattr(error, "filename", None) or path)
-        place = str(path) if named.endswith(UNFINISHED) else named
+        place = str(getattr(error, "filename", None) or path)
+        place = str(path) if place.endswith(UNFINISHED) else place
         raise OutputError(f"{place}: {reason[:1].lower()}{reason[1:]}") from error
 
 
@@ -159,9 +183,8 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     except FileNotFoundError:
         reason = "is missing"
     except OSError as error:
-        what = "it is a symbolic link" if error.errno == errno.ELOOP else (error.strerror or str(error)).lower()
-        reason = f"cannot be opened: {what}"
-    raise DamageError(f"{os.path.basename(path)} {reason}")  # noqa: PTH119
+        reason = f"cannot be opened: {'it is a symbolic link' if error.errno == errno.ELOOP else reason_of(error)}"
+    raise DamageError(f"{os.path.basename(path)} {reason}")  # noqa: PTH119 — a Path for each file of a list takes long
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -179,10 +202,37 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
             raise DamageError(f"{os.path.basename(path)} is larger than {limit:,} bytes")  # noqa: PTH119
         return os.read(descriptor, size)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DamageError(f"{os.path.basename(path)} cannot be read: {reason}") from None  # noqa: PTH119
+        raise DamageError(f"{os.path.basename(path)} cannot be read: {reason_of(error)}") from None  # noqa: PTH119
     finally:
         os.close(descriptor)
+
+
+def sizes_in(folder: str | os.PathLike[str]) -> tuple[int, dict[str, int | None]]:
+    """Return the bytes of all files in a run folder, and the size of each entry.
+
+    The size of anything but a regular file is None; only the folder of blocks counts towards the total.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    total = 0
+    sizes: dict[str, int | None] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # renamed or removed since the folder was read
+                continue
+            is_file = stat.S_ISREG(status.st_mode)
+            sizes[entry.name] = status.st_size if is_file else None
+            if is_file:
+                total += status.st_size
+            elif entry.name == BLOCKS and stat.S_ISDIR(status.st_mode):
+                with suppress(OSError):
+                    total += sizes_in(entry.path)[0]
+    return total, sizes
 
 
 # The lock
@@ -233,11 +283,8 @@ def _is_busy(descriptor: int, *, exclusive: bool) -> bool | None:
     except ImportError:
         return None
     except OSError as error:  # such as ENOSYS on Lustre without -o flock
-        return True if error.errno in BUSY else None
+        return True if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN) else None
     return False
-
-
-# The link to the latest run
 
 
 def point_latest(folder: Path) -> None:
@@ -253,32 +300,3 @@ def point_latest(folder: Path) -> None:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(folder.name, target_is_directory=True)
         temporary.replace(link)
-
-
-def sizes_in(folder: str | os.PathLike[str]) -> tuple[int, dict[str, int | None]]:
-    """Return the bytes of all files in a run folder, and the size of each entry.
-
-    The size of anything but a regular file is None; only the folder of blocks counts towards the total.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be read.
-    """
-    total = 0
-    sizes: dict[str, int | None] = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:  # renamed or removed since the folder was read
-                continue
-            if stat.S_ISREG(status.st_mode):
-                total += status.st_size
-                sizes[entry.name] = status.st_size
-                continue
-            sizes[entry.name] = None
-            if entry.name == BLOCKS and stat.S_ISDIR(status.st_mode):
-                with suppress(OSError):
-                    total += sizes_in(entry.path)[0]
-    return total, sizes

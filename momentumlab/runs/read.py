@@ -2,7 +2,6 @@
 
 import functools
 import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,19 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.config import load_text
-from momentumlab.config.requirements import python_problems
 from momentumlab.errors import ConfigError, OutputError, in_python
 from momentumlab.experiment import Choice, Comparison, Experiment
 from momentumlab.plan import Plan, make_plan
-from momentumlab.plugins import load_plugin, loaded_plugins
 from momentumlab.report.figure_files import file_suffixes
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import History, Result, Status
 from momentumlab.runs.arrays import ArrayType, read_arrays
 from momentumlab.runs.find import find
-from momentumlab.runs.identity import digest, sha256_of
-from momentumlab.runs.layout import COMPARISON, RESULT, SWEEP, DamageError, read_bytes
+from momentumlab.runs.identity import digest
+from momentumlab.runs.inputs import changed_data, load_plugins_of, read_experiment
+from momentumlab.runs.layout import COMPARISON, EXPERIMENT, RESULT, SWEEP, DamageError, reason_of
 from momentumlab.runs.records import Check, RunFolder, RunStatus, read_json
 from momentumlab.search import ComparisonResult
 from momentumlab.search.comparison import judged
@@ -38,19 +35,12 @@ CODES = {status.label: status.code for status in Status}
 LARGEST_RESULT = 2**26
 """Bytes of the largest ``result.json`` that is read."""
 
-LARGEST_EXPERIMENT = 2**20
-"""Bytes of the largest ``experiment.yaml`` that is read."""
-
 _RESULT: dict[str, Check] = {
     "trials": lambda value: isinstance(value, list),
     "notes": lambda value: isinstance(value, list) and all(isinstance(note, str) for note in value),
     "provenance": lambda value: isinstance(value, dict),
 }
 """Keys of ``result.json`` that are read, each with a check of its value."""
-
-
-class MissingInputError(OutputError):
-    """A plug-in or data file that a run used is missing or has changed; the stored numbers can still be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +56,7 @@ class LoadedRun:
     results
         All trials; of a comparison, the trials of the chosen settings, one result per surface.
     recorded
-        Of a sweep, the trials whose history was kept, if any.
+        The trials of a sweep whose history was kept, if any.
     comparison
         The whole comparison, if it is one.
     provenance
@@ -100,6 +90,11 @@ class LoadedRun:
         """Whether the folder holds a map instead of the history of all trials."""
         return self.kind == SWEEP
 
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """Which data files are missing or have changed since the run; their copies are used."""
+        return changed_data(self.run.record)
+
 
 def open_run(path: str | os.PathLike[str]) -> Result | Sweep | ComparisonResult:
     """Read what a run folder holds: what `run`, `sweep`, `compare` or `tune` returned.
@@ -125,10 +120,7 @@ def open_run(path: str | os.PathLike[str]) -> Result | Sweep | ComparisonResult:
 
 
 def load_run(run: RunFolder) -> LoadedRun:
-    """Read a whole run folder.
-
-    The plug-ins that the run used are loaded from their recorded paths while their content is unchanged, but only if
-    the folder was written on this machine and not copied: code must not run because somebody sent a folder.
+    """Read a whole run folder, and load the plug-ins that the run used; see `load_plugins_of`.
 
     Raises
     ------
@@ -138,11 +130,11 @@ def load_run(run: RunFolder) -> LoadedRun:
         If the folder is not complete, or its content is damaged.
     """
     with _damage_reported(run):
-        experiment = _read_experiment(run, "experiment.yaml")
+        experiment = _read_experiment(run, EXPERIMENT)
         document = read_json(f"{run.path / RESULT}", _RESULT, LARGEST_RESULT)
         kind, provenance = run.record["kind"], document["provenance"]
         if isinstance(experiment, Comparison) != (kind == COMPARISON):
-            raise DamageError(f"experiment.yaml is not that of a {kind}")
+            raise DamageError(f"{EXPERIMENT} is not that of a {kind}")
 
         recorded: Result | None = None
         comparison: ComparisonResult | None = None
@@ -166,6 +158,10 @@ def load_run(run: RunFolder) -> LoadedRun:
     )
 
 
+def _read_experiment(run: RunFolder, name: str) -> Experiment | Comparison:
+    return read_experiment(run.path, name, run.record, missing=load_plugins_of(run.path, run.record))
+
+
 def stored_document(run: RunFolder) -> dict[str, Any]:
     """Return what a complete run printed as JSON, which needs neither its plug-ins nor its data files.
 
@@ -183,7 +179,7 @@ def stored_document(run: RunFolder) -> dict[str, Any]:
 def _damage_reported(run: RunFolder) -> Iterator[None]:
     """Refuse a folder that is not complete, and turn everything that cannot be read into an `OutputError`."""
     if run.is_resumable:
-        raise OutputError(f"{run.path}: is not finished; continue with: momentumlab sweep --resume {run.path}")
+        raise OutputError(f"{run.path}: is not finished; continue with: {run.resume_command}")
     if run.status is not RunStatus.COMPLETE:
         raise OutputError(f"{run.path}: is {run.status.label}: {run.problem}")
     try:
@@ -191,62 +187,7 @@ def _damage_reported(run: RunFolder) -> Iterator[None]:
     except (DamageError, ConfigError) as error:
         raise OutputError(f"{run.path}: is damaged: {error}") from None
     except OSError as error:
-        raise OutputError(f"{run.path}: {(error.strerror or str(error)).lower()}") from None
-
-
-# Plug-ins and data files
-
-
-def _read_experiment(run: RunFolder, name: str) -> Experiment | Comparison:
-    missing = _load_plugins(run)
-    text = ""
-    try:
-        text = read_bytes(run.path / name, LARGEST_EXPERIMENT).decode()
-        return load_text(text, str(run.path / name))
-    except UnicodeDecodeError:
-        raise DamageError(f"{name} is not UTF-8") from None
-    except ConfigError:
-        for data in run.record["data"]:
-            found = sha256_of(Path(data["file"]))
-            if found != data["sha256"]:
-                missing.append(f"data file {data['file']} {'is missing' if found is None else 'has changed'}")
-        missing += [problem.message for problem in python_problems(text, name)]
-        if not missing:
-            raise
-        raise MissingInputError("\n".join(f"{run.path}: {each}" for each in missing)) from None
-
-
-def _load_plugins(run: RunFolder) -> list[str]:
-    """Load the plug-ins that a run used, and return why others cannot be loaded.
-
-    A plug-in that was given by ``--plugin`` takes the place of a recorded one that has the same names.
-    """
-    # A copy of a folder has another inode: only folders that this user wrote on this machine are trusted.
-    status = run.path.stat()
-    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-    was_written_here = is_own and run.record["origin"] == {"host": platform.node(), "inode": status.st_ino}
-    problems = []
-    for recorded in run.record["plugins"]:
-        file, sha256, entries = recorded["file"], recorded["sha256"], recorded.get("entries")
-        names = {tuple(entry) for entry in entries} if isinstance(entries, list) else set()
-        given = {entry for plugin in loaded_plugins() for entry in plugin.entries}
-        if sha256 in {plugin.sha256 for plugin in loaded_plugins()} or (names and names <= given):
-            continue
-        found = sha256_of(Path(file)) if Path(file).is_absolute() else None
-        if found is None:
-            problem = "is missing; give it with --plugin FILE"
-        elif found != sha256:
-            problem = "has changed since the run; give it, or its old version, with --plugin FILE"
-        elif not was_written_here:
-            problem = "is not loaded automatically, because the run folder was copied; give it with --plugin FILE"
-        else:
-            try:
-                load_plugin(file, sha256=sha256)
-                continue
-            except ConfigError as error:
-                problem = f"cannot be loaded: {error}"
-        problems.append(f"plug-in {file} {problem}")
-    return problems
+        raise OutputError(f"{run.path}: {reason_of(error)}") from None
 
 
 # The content of each kind of folder

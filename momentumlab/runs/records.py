@@ -11,8 +11,8 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from momentumlab.errors import OutputError, printable
 from momentumlab.runs.layout import (
     COMPARISON,
+    EXPERIMENT,
     FORMAT,
     LARGEST_RECORD,
     LOCK,
@@ -33,6 +34,7 @@ from momentumlab.runs.layout import (
     is_locked,
     local_time,
     read_bytes,
+    reason_of,
     sizes_in,
 )
 
@@ -41,9 +43,6 @@ DATA = (".yaml", ".csv", ".npz", ".json")
 
 QUIET_SECONDS = 600
 """Without a lock, an unfinished folder of another machine counts as running if it changed within this time."""
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_NOT_IN_FILE_NAMES = re.compile("[/\\\\\0\ud800-\udfff]")
 
 
 class RunStatus(Enum):
@@ -67,45 +66,64 @@ class RunFolder:
     ----------
     path
         The folder.
-    name
-        Name of the experiment.
     when
         Start of the run, with its time zone.
     status
         State of the folder.
-    trials
-        Number of trials, if it is known.
-    best_loss
-        Lowest final loss of the trials that did not diverge.
     size
         Bytes of all files.
-    optimizers, surfaces
-        Names of what was run.
     problem
         Why the run is not complete.
-    is_resumable
-        Whether an interrupted run can be resumed.
     record
         Content of `RECORD` or `PARTIAL`; empty if it cannot be understood.
     """
 
     path: Path
-    name: str
     when: datetime
     status: RunStatus
-    trials: int | None = None
-    best_loss: float | None = None
     size: int = 0
-    optimizers: tuple[str, ...] = ()
-    surfaces: tuple[str, ...] = ()
     problem: str | None = None
-    is_resumable: bool = False
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return str(self.record["name"]) if self.record else self.path.name.split("-", 2)[-1]
+
+    @property
+    def trials(self) -> int | None:
+        """Number of trials; None if it is not known."""
+        return self.record.get("trials")
+
+    @property
+    def best_loss(self) -> float | None:
+        """Lowest final loss of the trials that did not diverge; None if there is none."""
+        return self.record.get("best_loss")
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """Names of the optimizers."""
+        return tuple(self.record.get("optimizers", ()))
+
+    @property
+    def surfaces(self) -> tuple[str, ...]:
+        """Names of the surfaces."""
+        return tuple(self.record.get("surfaces", ()))
 
     @property
     def files(self) -> tuple[str, ...]:
         """Names of the files that the run wrote."""
         return tuple(self.record.get("files", ()))
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the run was interrupted and can be resumed."""
+        return self.status is RunStatus.INTERRUPTED and self.record.get("block_trials") is not None
+
+    @property
+    def resume_command(self) -> str:
+        """The command that completes an interrupted sweep or comparison."""
+        return f"momentumlab {'sweep' if self.record['kind'] == SWEEP else 'compare'} --resume {self.path}"
 
 
 def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
@@ -129,7 +147,7 @@ def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OutputError(f"{os.fspath(out)}: {(error.strerror or str(error)).lower()}") from error
+        raise OutputError(f"{os.fspath(out)}: {reason_of(error)}") from error
     parent = Path(out)
     found = [run for run in (read_run(parent / name) for name in names) if run is not None]
     return sorted(found, key=lambda run: (run.when.timestamp(), run.path.name), reverse=True)
@@ -153,45 +171,37 @@ def read_run(path: Path) -> RunFolder | None:
             status = RunStatus.RUNNING if _is_running(path, record) else RunStatus.INTERRUPTED
         elif all(name == LOCK or name.endswith(UNFINISHED) for name in sizes):  # the first moment of a process
             status = RunStatus.RUNNING if is_locked(path) else RunStatus.INTERRUPTED
-        elif sizes.keys() & {RESULT, "experiment.yaml"}:
+        elif sizes.keys() & {RESULT, EXPERIMENT}:
             problem = f"{RECORD} is missing"
         else:
             return None
     except DamageError as error:
         problem = str(error)
-    if not record and _time_in_name(path.name) is None:
-        return None
 
-    is_resumable = status is RunStatus.INTERRUPTED and record.get("block_trials") is not None
+    if record:
+        when = local_time(datetime.fromisoformat(record["started"]))
+    elif (found := _time_in_name(path.name)) is not None:
+        when = found
+    else:
+        return None
     if problem is None and status is not RunStatus.COMPLETE:
-        remedy = "; 'momentumlab sweep --resume' computes what is missing" if is_resumable else ""
-        problem = status.message + remedy
-    return RunFolder(
-        path=path,
-        name=record["name"] if record else path.name.split("-", 2)[-1],
-        when=local_time(datetime.fromisoformat(record["started"])) if record else _time_of(path),
-        status=status,
-        trials=record.get("trials"),
-        best_loss=record.get("best_loss"),
-        size=size,
-        optimizers=tuple(record.get("optimizers", ())),
-        surfaces=tuple(record.get("surfaces", ())),
-        problem=problem,
-        is_resumable=is_resumable,
-        record=record,
-    )
+        problem = status.message
+    run = RunFolder(path=path, when=when, status=status, size=size, problem=problem, record=record)
+    if run.is_resumable:
+        return replace(run, problem=f"{problem}; '{run.resume_command}' computes what is missing")
+    return run
 
 
 def _changed_file(expected: Mapping[str, int], sizes: Mapping[str, int | None]) -> str | None:
     """Return which file is not as the record describes it; figures may be missing or drawn again."""
     for name, expected_size in expected.items():
         size = sizes.get(name)
-        if size != expected_size and name.endswith(DATA):
-            if name not in sizes:
-                return f"{name} is missing"
-            return f"{name} " + (
-                "is not a regular file" if size is None else f"has {size:,} bytes instead of {expected_size:,}"
-            )
+        if size == expected_size or not name.endswith(DATA):
+            continue
+        if name not in sizes:
+            return f"{name} is missing"
+        reason = "is not a regular file" if size is None else f"has {size:,} bytes instead of {expected_size:,}"
+        return f"{name} {reason}"
     return None
 
 
@@ -202,21 +212,13 @@ def _time_in_name(name: str) -> datetime | None:
         moment = datetime.strptime(match[1], "%Y%m%d-%H%M%S") if match else None
     except ValueError:  # such as the 32nd of a month
         return None
-    return moment if moment is not None and moment.year >= 1970 else None
-
-
-def _time_of(path: Path) -> datetime:
-    """Return the start in the name of a folder, or the time of its last change."""
-    try:
-        return local_time(_time_in_name(path.name) or datetime.fromtimestamp(path.lstat().st_mtime, UTC))
-    except (OSError, ValueError, OverflowError):
-        return datetime.fromtimestamp(0, UTC)
+    return local_time(moment) if moment is not None and moment.year >= 1970 else None
 
 
 def _is_running(path: Path, record: Mapping[str, Any]) -> bool:
     """Return whether a process is writing a folder.
 
-    The lock tells. On a file system without locks, the process that the folder names must be alive, or, if it runs on
+    The lock decides. On a file system without locks, the process that the folder names must be alive, or, if it runs on
     another machine, the folder must have changed within `QUIET_SECONDS`.
     """
     is_held = is_locked(path)
@@ -234,9 +236,12 @@ def _is_running(path: Path, record: Mapping[str, Any]) -> bool:
     return True
 
 
-# Checks of the records. They come from disk, so every value is checked before it is used.
+# Records come from the disk and possibly from somebody else, so every value is checked before it is used.
 
 Check = Callable[[Any], bool]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_IN_FILE_NAMES = re.compile("[/\\\\\0\ud800-\udfff]")
 
 
 def _is_count(value: object) -> bool:
@@ -264,7 +269,8 @@ def _is_time(value: Any) -> bool:
 def _is_input(value: Any) -> bool:
     """Check a file on which the numbers depend: a plug-in or a data file."""
     has_file = isinstance(value, dict) and isinstance(value.get("file"), str) and "\0" not in value["file"]
-    return has_file and _is_text(value.get("sha256"))
+    copy = value.get("copy") if has_file else None
+    return has_file and _is_text(value.get("sha256")) and (copy is None or (_is_text(copy) and _are_file_names([copy])))
 
 
 def _is_process(value: Any) -> bool:
@@ -289,22 +295,32 @@ _COMMON: dict[str, Check] = {
     "optimizers": _are(_is_text),
     "surfaces": _are(_is_text),
     "plugins": _are(_is_input),
+    "data": _are(_is_input),
 }
 _RECORD: dict[str, Check] = _COMMON | {
     "identity": _is_text,
     "recorded": _is_count,
     "strides": _are(lambda value: _is_count(value) and value > 0),
     "digest": _is_text,
-    "data": _are(_is_input),
     "origin": lambda value: isinstance(value, dict),
     "files": lambda value: isinstance(value, dict) and _are_file_names(value) and all(map(_is_count, value.values())),
 }
 _PARTIAL: dict[str, Check] = _COMMON | {
     "process": _is_process,
     "files": lambda value: _are(_is_text)(value) and _are_file_names(value),
+    "experiment_sha256": _is_text,
     "block_trials": lambda value: value is None or (_is_count(value) and value > 0),
-    "experiment": lambda value: value is None or isinstance(value, dict),
 }
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a complete run folder; errors are those of `read_json`."""
+    return read_json(f"{folder}{os.sep}{RECORD}", _RECORD, LARGEST_RECORD)
+
+
+def read_partial_record(folder: Path) -> dict[str, Any]:
+    """Return the record of an unfinished run folder; errors are those of `read_json`."""
+    return read_json(f"{folder}{os.sep}{PARTIAL}", _PARTIAL, LARGEST_RECORD)
 
 
 def read_json(path: str, checks: Mapping[str, Check], limit: int) -> dict[str, Any]:
@@ -338,25 +354,3 @@ def read_json(path: str, checks: Mapping[str, Check], limit: int) -> dict[str, A
         if not check(record.get(key)):
             raise DamageError(f"{name}: '{key}' is {'invalid' if key in record else 'missing'}")
     return record
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record of a complete run folder.
-
-    Raises
-    ------
-    DamageError
-        If it cannot be understood.
-    """
-    return read_json(f"{folder}{os.sep}{RECORD}", _RECORD, LARGEST_RECORD)
-
-
-def read_partial_record(folder: Path) -> dict[str, Any]:
-    """Return the record of an unfinished run folder.
-
-    Raises
-    ------
-    DamageError
-        If it cannot be understood.
-    """
-    return read_json(f"{folder}{os.sep}{PARTIAL}", _PARTIAL, LARGEST_RECORD)

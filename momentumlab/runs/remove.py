@@ -6,11 +6,19 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from momentumlab.errors import OutputError
-from momentumlab.runs.layout import BLOCKS, LATEST, LOCK, PARTIAL, RECORD, UNFINISHED, only_one, point_latest
+from momentumlab.runs.layout import (
+    BLOCKS,
+    LATEST,
+    LOCK,
+    PARTIAL,
+    RECORD,
+    UNFINISHED,
+    named,
+    only_one,
+    point_latest,
+    reason_of,
+)
 from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_run
-
-MOST_NAMED = 5
-"""Number of foreign files that a message names."""
 
 
 def _own_files(run: RunFolder) -> list[Path]:
@@ -57,13 +65,13 @@ def obstacle(run: RunFolder) -> str | None:
             inside = (inside - {blocks}) | set(blocks.iterdir())
         foreign = sorted(str(path.relative_to(run.path)) for path in inside.difference(_own_files(run)))
     except OSError as error:
-        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return f"cannot be read: {reason_of(error)}"
     if not foreign:
         return None
-    named = ", ".join(foreign[:MOST_NAMED]) + (f" and {len(foreign) - MOST_NAMED} more" if foreign[MOST_NAMED:] else "")
     if not run.record and run.status is RunStatus.DAMAGED:
-        return f"has no readable record of its files ({run.problem}); remove it yourself if you do not need {named}"
-    return f"contains files that momentumlab did not write ({named}); move or remove them first"
+        files = named(foreign)
+        return f"has no readable record of its files ({run.problem}); remove it yourself if you do not need {files}"
+    return f"contains files that momentumlab did not write ({named(foreign)}); move or remove them first"
 
 
 def remove_run(run: RunFolder) -> None:
@@ -90,7 +98,7 @@ def remove_run(run: RunFolder) -> None:
             (run.path / LOCK).unlink(missing_ok=True)
             run.path.rmdir()
     except OSError as error:
-        raise OutputError(f"{run.path}: cannot be removed: {(error.strerror or str(error)).lower()}") from error
+        raise OutputError(f"{run.path}: cannot be removed: {reason_of(error)}") from error
 
 
 def update_latest(runs: Sequence[RunFolder]) -> None:

@@ -1,7 +1,7 @@
 """Comparison of a repeated run with its stored numbers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from momentumlab.errors import printable
 from momentumlab.registry import Array
 from momentumlab.result import Result
-from momentumlab.runs.identity import VERSIONS, current_versions, digest
+from momentumlab.runs.identity import changed_versions, digest
 from momentumlab.runs.read import LoadedRun
 
 ROUNDING = 1e-9
@@ -73,6 +73,8 @@ class Repetition:
         Quantities that differ; empty if none does, or if the stored numbers are not available.
     changed_ends
         Number of trials with another status or number of iterations.
+    changed_data
+        Data files that are missing or have changed since the run, whose copies were used.
     versions
         Versions then and now, where they differ.
     results
@@ -82,6 +84,7 @@ class Repetition:
     verdict: Verdict
     differences: tuple[Difference, ...] = ()
     changed_ends: int = 0
+    changed_data: Sequence[str] = ()
     versions: Mapping[str, tuple[str, str]]
     results: tuple[Result, ...]
 
@@ -91,6 +94,7 @@ class Repetition:
             "verdict": self.verdict.label,
             "differences": [vars(each) for each in self.differences],
             "changed_ends": self.changed_ends,
+            "changed_data": list(self.changed_data),
             "versions": {name: {"then": then, "now": now} for name, (then, now) in self.versions.items()},
         }
 
@@ -107,6 +111,7 @@ class Repetition:
             yield f"{self.changed_ends:,} {noun} ended with another status or number of iterations"
         if self.verdict is Verdict.DIFFERENT and not self.differences:
             yield "the size of the difference is unknown without the numbers of the run folder"
+        yield from map(printable, self.changed_data)
         for name, (then, now) in self.versions.items():
             yield f"{name} was {printable(then)} and is {now}"
         if not self.versions and self.verdict is not Verdict.IDENTICAL:
@@ -115,35 +120,34 @@ class Repetition:
 
 def compare_with_folder(stored: LoadedRun, repeated: Sequence[Result]) -> Repetition:
     """Compare a repetition with the numbers in a run folder."""
-    versions = _changed_versions(stored.provenance)
+    different = Repetition(
+        verdict=Verdict.DIFFERENT,
+        changed_data=stored.changed_data,
+        versions=changed_versions(stored.provenance),
+        results=tuple(repeated),
+    )
     pairs = list(zip(stored.results, repeated, strict=True))
     if any(old.trials != new.trials for old, new in pairs):  # a search has chosen other settings
-        return Repetition(verdict=Verdict.DIFFERENT, versions=versions, results=tuple(repeated))
+        return different
     if all(_are_identical(old, new) for old, new in pairs):
-        return Repetition(verdict=Verdict.IDENTICAL, versions=versions, results=tuple(repeated))
+        return replace(different, verdict=Verdict.IDENTICAL)
     have_histories = all(old.history is not None and new.history is not None for old, new in pairs)
     quantities = HISTORIES if have_histories else FINAL_STATES
     found = [_largest_difference(name, [(of(old), of(new)) for old, new in pairs]) for name, of in quantities.items()]
     ends = sum(int(((o.status_codes != n.status_codes) | (o.iterations != n.iterations)).sum()) for o, n in pairs)
     is_close = ends == 0 and all(each.relative <= ROUNDING for each in found)
-    return Repetition(
+    return replace(
+        different,
         verdict=Verdict.ROUNDING if is_close else Verdict.DIFFERENT,
         differences=tuple(each for each in found if each.absolute > 0 or each.relative > 0),
         changed_ends=ends,
-        versions=versions,
-        results=tuple(repeated),
     )
 
 
 def compare_with_png(summary: Mapping[str, Any], repeated: Sequence[Result]) -> Repetition:
     """Compare the final states of a repetition with the hash that a PNG carries."""
     verdict = Verdict.IDENTICAL if digest(repeated) == summary["digest"] else Verdict.DIFFERENT
-    return Repetition(verdict=verdict, versions=_changed_versions(summary), results=tuple(repeated))
-
-
-def _changed_versions(then: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    now = current_versions()
-    return {name: (str(then.get(name)), now[name]) for name in VERSIONS if then.get(name) != now[name]}
+    return Repetition(verdict=verdict, versions=changed_versions(summary), results=tuple(repeated))
 
 
 def _are_identical(old: Result, new: Result) -> bool:

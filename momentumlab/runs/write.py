@@ -5,42 +5,37 @@ file is written, and each file is written under a temporary name and then rename
 `RECORD` lists them with their sizes and makes the folder complete.
 """
 
-import functools
+import hashlib
 import json
 import os
 import platform
-import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from momentumlab.config import load_comparison, load_experiment
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.errors import ConfigError, OutputError, PluginWarning
 from momentumlab.experiment import Comparison, Experiment
 from momentumlab.outcome import Outcome
 from momentumlab.plugins import described, raised_at
 from momentumlab.report.data import csv_text, json_document
-from momentumlab.report.figure_files import (
-    Drawings,
-    comparison_drawings,
-    file_suffixes,
-    run_drawings,
-    sweep_drawings,
-)
+from momentumlab.report.figure_files import Drawings, comparison_drawings, file_suffixes, run_drawings, sweep_drawings
 from momentumlab.report.reports import ComparisonReport, Report
 from momentumlab.result import Result, Status
 from momentumlab.runs import identity, layout
 from momentumlab.runs.arrays import read_arrays
+from momentumlab.runs.inputs import data_files, plugin_files, read_experiment, sha256_of, with_copies
 from momentumlab.runs.layout import (
     BLOCKS,
     COMPARISON,
+    EXPERIMENT,
     FORMAT,
     LOCK,
     PARTIAL,
@@ -49,6 +44,7 @@ from momentumlab.runs.layout import (
     RUN,
     SWEEP,
     DamageError,
+    file_name,
     local_time,
     only_one,
     output_errors,
@@ -61,8 +57,8 @@ from momentumlab.search.planes import arrays
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAME_BYTES = 100
-"""Bytes of an experiment's name in the name of its run folder."""
+RESUMING = ("process", "block_trials", "experiment_sha256", "plugin_error")
+"""Keys of `PARTIAL` that a complete folder does not need."""
 
 BLOCK_ARRAYS: dict[str, type[np.generic]] = {
     "points": np.float64,
@@ -85,7 +81,7 @@ class Provenance:
 
     def as_dict(self) -> dict[str, object]:
         """Return the entry of ``result.json``."""
-        plugins = [{"file": each["file"], "sha256": each["sha256"]} for each in identity.plugins()]
+        plugins = [{"file": each["file"], "sha256": each["sha256"]} for each in plugin_files()]
         return {
             **identity.current_versions(),
             "command_line": self.command_line,
@@ -93,37 +89,6 @@ class Provenance:
             "seconds": round(self.seconds, 6),
             **({"plugins": plugins} if plugins else {}),
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """What a complete run folder holds.
-
-    Attributes
-    ----------
-    kind
-        Kind of run folder; see `momentumlab.runs.layout`.
-    experiment
-        What was run.
-    results
-        All trials: one result, or one per surface of a comparison.
-    recorded
-        Results whose history is stored.
-    files
-        Texts and arrays.
-    drawings
-        Functions that draw the figures.
-    document
-        Content of ``result.json``.
-    """
-
-    kind: str
-    experiment: Experiment | Comparison
-    results: Sequence[Result]
-    recorded: Sequence[Result]
-    files: Files
-    drawings: Drawings
-    document: Mapping[str, Any]
 
 
 def prepare(out: Path) -> None:
@@ -181,9 +146,16 @@ def write_run(
     """
     with output_errors(out):
         folder = make_folder(out, report.experiment.name, provenance.started)
+    report = report.written_to(folder)
     with output_errors(folder), only_one(folder):
-        _write_partial(folder, RUN, report.experiment, provenance.started)
-        return _write_report(RUN, report, folder, provenance, plots=plots, theory=theory, with_page=with_page)
+        _begin(folder, RUN, report.experiment, provenance.started)
+        report, pages = _with_page(report) if with_page else (report, {})
+        histories = {"trajectories.npz": _histories(report.result)}
+        files: Files = {"summary.csv": csv_text([report]), **pages, **histories}
+        document = json_document(report, **_origin(report.experiment, provenance, report.notes))
+        drawings = run_drawings(report, theory=theory) if plots else {}
+        _complete(folder, RUN, report.experiment, [report.result], [report.result], files, document, drawings)
+    return report
 
 
 def write_sweep(
@@ -202,48 +174,21 @@ def write_sweep(
     OutputError
         If a file cannot be written; the sweep can then be resumed.
     """
+    report = report.written_to(folder)
+    recorded = [] if report.recorded is None else [report.recorded.result]
     with output_errors(folder):
-        return _write_report(SWEEP, report, folder, provenance, plots=plots, theory=theory, with_page=with_page)
-
-
-def _write_report(
-    kind: str, report: Report, folder: Path, provenance: Provenance, *, plots: bool, theory: bool, with_page: bool
-) -> Report:
-    pages: Files = {}
-    if with_page:
-        from momentumlab.report.page import PageTooLargeError, page
-
-        try:
-            pages["page.html"] = page(report.experiment).html
-        except PageTooLargeError as error:
-            notes = (*report.notes, f"no interactive page: {error}")
-            report = replace(report, result=replace(report.result, notes=notes))
-    report, experiment, result = report.written_to(folder), report.experiment, report.result
-    document: dict[str, Any] = {
-        "settings": to_dict(experiment),
-        "provenance": provenance.as_dict(),
-        "notes": list(report.notes),
-    }
-    files: Files = {"experiment.yaml": to_yaml(experiment), "summary.csv": csv_text([report]), **pages}
-    if kind == RUN:
-        recorded, drawings = [result], run_drawings
-        document = json_document(report, **document)
-    else:
-        recorded, drawings = [] if report.recorded is None else [report.recorded.result], sweep_drawings
-        document = json_document(report, numbers=report.best, **document, trials_in_all=result.trials)
-        files["sweep.npz"] = arrays(report.planes)
-    if recorded:
-        files["trajectories.npz"] = _histories(recorded[0])
-    content = Content(
-        kind=kind,
-        experiment=experiment,
-        results=[result],
-        recorded=recorded,
-        files=files,
-        drawings=drawings(report, theory=theory) if plots else {},
-        document=document,
-    )
-    _complete(folder, content, provenance)
+        report, pages = _with_page(report) if with_page else (report, {})
+        files: Files = {"summary.csv": csv_text([report]), **pages, "sweep.npz": arrays(report.planes)}
+        if report.recorded is not None:
+            files["trajectories.npz"] = _histories(report.recorded.result)
+        document = json_document(
+            report,
+            numbers=report.best,
+            **_origin(report.experiment, provenance, report.notes),
+            trials_in_all=report.result.trials,
+        )
+        drawings = sweep_drawings(report, theory=theory) if plots else {}
+        _complete(folder, SWEEP, report.experiment, [report.result], recorded, files, document, drawings)
     return report
 
 
@@ -256,74 +201,101 @@ def write_comparison(
     """
     from momentumlab.report import comparison_data
 
-    report, comparison, results = report.written_to(folder), report.result.comparison, report.result.results
+    report = report.written_to(folder)
+    comparison, results = report.result.comparison, report.result.results
     with output_errors(folder):
         files: Files = {
-            "experiment.yaml": to_yaml(comparison),
             "ranking.csv": comparison_data.ranking_csv_text([report]),
             "tuning.csv": comparison_data.tuning_csv_text(report.result),
             "summary.csv": csv_text(report.reports),
             "search.npz": comparison_data.search_arrays(report.result),
         }
+        data = data_files(comparison)
         suffixes = file_suffixes([result.experiment.surface.name for result in results])
         for suffix, result in zip(suffixes, results, strict=True):
-            files[f"best{suffix}.yaml"] = to_yaml(result.experiment)
+            files[f"best{suffix}.yaml"] = to_yaml(with_copies(result.experiment, data))
             files[f"trajectories{suffix}.npz"] = _histories(result)
-        content = Content(
-            kind=COMPARISON,
-            experiment=comparison,
-            results=results,
-            recorded=results,
-            files=files,
-            drawings=comparison_drawings(report) if plots else {},
-            document=comparison_data.json_document(
-                report, settings=to_dict(comparison), provenance=provenance.as_dict(), notes=list(report.notes)
-            ),
-        )
-        _complete(folder, content, provenance)
+        document = comparison_data.json_document(report, **_origin(comparison, provenance, report.notes))
+        drawings = comparison_drawings(report) if plots else {}
+        _complete(folder, COMPARISON, comparison, results, results, files, document, drawings)
     return report
+
+
+def _with_page(report: Report) -> tuple[Report, Files]:
+    """Return the interactive page of a run; if it would be too large, the report with a note instead."""
+    from momentumlab.report.page import PageTooLargeError, page
+
+    try:
+        return report, {"page.html": page(report.experiment).html}
+    except PageTooLargeError as error:
+        notes = (*report.notes, f"no interactive page: {error}")
+        return replace(report, result=replace(report.result, notes=notes)), {}
 
 
 def _histories(result: Result) -> dict[str, Any]:
     return {name: getattr(result, name) for name in ("positions", "velocities", "losses", "iterations")}
 
 
-def _complete(folder: Path, content: Content, provenance: Provenance) -> None:
-    """Write all files and, when they are on the disk, the record that makes the folder complete."""
+def _origin(experiment: Experiment | Comparison, provenance: Provenance, notes: Sequence[str]) -> dict[str, Any]:
+    """Return what ``result.json`` has beyond the output of the command."""
+    return {"settings": to_dict(experiment), "provenance": provenance.as_dict(), "notes": list(notes)}
+
+
+def _complete(
+    folder: Path,
+    kind: str,
+    experiment: Experiment | Comparison,
+    results: Sequence[Result],
+    recorded: Sequence[Result],
+    files: Files,
+    document: Mapping[str, Any],
+    drawings: Drawings,
+) -> None:
+    """Write all files and, when they are on the disk, the record that makes the folder complete.
+
+    Parameters
+    ----------
+    folder, kind, experiment
+        The run folder.
+    results
+        All trials: one result, or one per surface of a comparison.
+    recorded
+        Results whose histories are stored.
+    files
+        Texts, and arrays of ``.npz`` files.
+    document
+        Content of `RESULT`.
+    drawings
+        Functions that draw the figures.
+    """
     # A folder is removed only if `PARTIAL` or the record names all of its files, whenever the process is killed.
-    partial = read_partial_record(folder)
-    names = {*partial["files"], *content.files, *(f"{name}.png" for name in content.drawings), RESULT}
-    _write_json(folder / PARTIAL, {**partial, "files": sorted(names)})
-    for name, file in content.files.items():
-        layout.write(folder / name, file if isinstance(file, str) else functools.partial(_save_arrays, file))
-    versions = provenance.as_dict()
-    texts = png_texts(content.experiment, content.results, folder=folder.name, kind=content.kind, provenance=versions)
-    _draw(folder, content.drawings, texts)
-    _write_json(folder / RESULT, {"format": FORMAT, **content.document})
+    unfinished = read_partial_record(folder)
+    names = {*unfinished["files"], *files, *(f"{name}.png" for name in drawings), RESULT}
+    _write_json(folder / PARTIAL, {**unfinished, "files": sorted(names)})
+    for name, file in files.items():
+        layout.write(folder / name, file if isinstance(file, str) else partial(_save_arrays, file))
+    versions: dict[str, Any] = document["provenance"]
+    texts = png_texts(experiment, results, folder=folder.name, kind=kind, provenance=versions)
+    _draw(folder, drawings, texts)
+    _write_json(folder / RESULT, {"format": FORMAT, **document})
 
     for path in unfinished_files(folder, names):  # of processes that were killed
         path.unlink()
     _, sizes = layout.sizes_in(folder)
-    files = {name: size for name in sorted(names) if (size := sizes.get(name)) is not None}
-    for name in files:  # one wait for all files is shorter than a wait after each of them
+    written = {name: size for name in sorted(names) if (size := sizes.get(name)) is not None}
+    for name in written:  # one wait for all files is shorter than a wait after each of them
         layout.sync(folder / name)
     layout.sync(folder)
-    experiment, results, recorded = content.experiment, content.results, content.recorded
     record = {
-        **identity.summary(
-            content.kind,
-            experiment,
-            started=provenance.started,
-            trials=sum(result.trials for result in results),
-        ),
+        **{key: value for key, value in unfinished.items() if key not in RESUMING},
+        "trials": sum(result.trials for result in results),
         "identity": identity.identity(experiment),
         "best_loss": identity.best_loss(results),
         "recorded": sum(result.trials for result in recorded),
         "strides": [result.history.stride for result in recorded if result.history is not None],
         "digest": identity.digest(results),
-        "data": identity.data_files(experiment),
         "origin": {"host": platform.node(), "inode": folder.stat().st_ino},
-        "files": files,
+        "files": written,
     }
     _write_json(folder / RECORD, record, is_synced=True)
     layout.sync(folder)
@@ -354,10 +326,22 @@ def make_folder(out: Path, name: str, when: datetime) -> Path:
             return folder
 
 
-def file_name(name: str) -> str:
-    """Return a name for files on every file system: letters, digits and ``._-``, at most `NAME_BYTES` bytes."""
-    safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "experiment"
-    return safe.encode()[:NAME_BYTES].decode(errors="ignore")
+def _begin(folder: Path, kind: str, experiment: Experiment | Comparison, started: datetime, **resume: object) -> None:
+    """Mark a folder as unfinished, and write the experiment and its data; ``resume`` is needed to complete it later."""
+    data = data_files(experiment)
+    text = to_yaml(with_copies(experiment, data))
+    unfinished = {
+        **identity.summary(kind, experiment, data, started=started),
+        "process": {"host": platform.node(), "pid": os.getpid()},
+        "experiment_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "files": [EXPERIMENT, *(each.copy for each in data if each.copy is not None)],
+        **resume,
+    }
+    _write_json(folder / PARTIAL, unfinished)
+    for each in data:
+        if each.copy is not None and each.content is not None:
+            layout.write(folder / each.copy, each.content)
+    layout.write(folder / EXPERIMENT, text)
 
 
 # Unfinished sweeps and comparisons
@@ -383,22 +367,27 @@ def begin_run(experiment: Experiment | Comparison, out: Path, started: datetime,
         folder = make_folder(out, experiment.name, started)
     with output_errors(folder):
         kind = COMPARISON if isinstance(experiment, Comparison) else SWEEP
-        _write_partial(folder, kind, experiment, started, block_trials=block_trials, experiment=to_dict(experiment))
-        layout.write(folder / "experiment.yaml", to_yaml(experiment))
+        _begin(folder, kind, experiment, started, block_trials=block_trials)
         (folder / BLOCKS).mkdir()
     return folder
 
 
-def _write_partial(folder: Path, kind: str, what: Experiment | Comparison, started: datetime, **resume: object) -> None:
-    """Mark a folder as unfinished; ``resume`` is what is needed to complete it later."""
-    partial = {
-        **identity.summary(kind, what, started=started, trials=what.trials),
-        "complete": False,
-        "process": {"host": platform.node(), "pid": os.getpid()},
-        "files": ["experiment.yaml"],
-        **resume,
-    }
-    _write_json(folder / PARTIAL, partial)
+@contextmanager
+def working_on(folder: Path) -> Iterator[None]:
+    """Hold the lock of an unfinished run folder, and name this process in it for file systems without locks.
+
+    Raises
+    ------
+    OutputError
+        If another process holds the lock.
+    """
+    with only_one(folder):
+        process = {"host": platform.node(), "pid": os.getpid()}
+        with suppress(DamageError), output_errors(folder):
+            unfinished = read_partial_record(folder)
+            if unfinished["process"] != process:
+                _write_json(folder / PARTIAL, {**unfinished, "process": process})
+        yield
 
 
 def read_partial(folder: Path) -> Partial:
@@ -418,18 +407,19 @@ def read_partial(folder: Path) -> Partial:
     if not os.path.lexists(folder / PARTIAL):
         raise OutputError(f"{folder}: is not the folder of an unfinished sweep")
     try:
-        partial = read_partial_record(folder)
-        if partial["kind"] == RUN:
+        unfinished = read_partial_record(folder)
+        if unfinished["kind"] == RUN:
             raise OutputError(f"{folder}: is not an unfinished sweep but an interrupted run; run it again")
-        block_trials, settings = partial.get("block_trials"), partial.get("experiment")
+        block_trials = unfinished.get("block_trials")
         if block_trials is None or block_trials > LARGEST_BLOCK:
-            raise DamageError(f"block_trials is not an integer from 1 to {LARGEST_BLOCK}")
-        if settings is None:
-            raise DamageError("it has no experiment")
-        experiment = load_experiment(settings) if partial["kind"] == SWEEP else load_comparison(settings)
-    except (DamageError, ConfigError, RecursionError) as error:
-        reason = "; ".join(str(error).splitlines()) or "it is nested too deeply"
-        raise OutputError(f"{folder / PARTIAL}: cannot be read ({reason})") from error
+            raise DamageError(f"{PARTIAL}: block_trials is not an integer from 1 to {LARGEST_BLOCK}")
+        if sha256_of(folder / EXPERIMENT) != unfinished.get("experiment_sha256"):
+            raise DamageError(f"{EXPERIMENT} has changed since the run began: its blocks would be those of another one")
+        experiment = read_experiment(folder, EXPERIMENT, unfinished)
+        if isinstance(experiment, Comparison) != (unfinished["kind"] == COMPARISON):
+            raise DamageError(f"{EXPERIMENT} is not that of a {unfinished['kind']}")
+    except (DamageError, ConfigError) as error:
+        raise OutputError(f"{folder}: cannot be resumed ({'; '.join(str(error).splitlines())})") from error
     return Partial(experiment=experiment, block_trials=block_trials)
 
 
@@ -473,7 +463,7 @@ def save_block(folder: Path, outcome: Outcome, offset: int = 0) -> None:
     with output_errors(folder):
         (folder / BLOCKS).mkdir(exist_ok=True)
         content = {name: getattr(outcome, name) for name in BLOCK_ARRAYS}
-        layout.write(folder / BLOCKS / f"{offset + outcome.first}.npz", functools.partial(_save_arrays, content))
+        layout.write(folder / BLOCKS / f"{offset + outcome.first}.npz", partial(_save_arrays, content))
 
 
 def read_blocks(folder: Path, experiment: Experiment, block_trials: int, offset: int = 0) -> dict[int, Outcome]:
@@ -529,7 +519,7 @@ def write_file(path: Path, content: str | Callable[[BinaryIO], object]) -> None:
 
 def write_figure(path: Path, figure: "Figure") -> None:
     """Write one figure as PNG; errors are those of `write_file`."""
-    write_file(path, functools.partial(save_figure, figure))
+    write_file(path, partial(save_figure, figure))
 
 
 def write_figures(
@@ -600,7 +590,7 @@ def _draw(
             continue
         for kind in kinds:
             paths.append(folder / f"{name}.{kind}")
-            layout.write(paths[-1], functools.partial(save_figure, figure, texts=texts, kind=kind, dpi=dpi))
+            layout.write(paths[-1], partial(save_figure, figure, texts=texts, kind=kind, dpi=dpi))
     return paths
 
 
