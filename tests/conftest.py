@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.zygote import write_client
+from tests.zygote import write_clients
 
 if TYPE_CHECKING:
     from momentumlab.result import Result
@@ -33,14 +33,14 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def programs() -> Iterator[Path]:
-    """A folder with a ``momentumlab`` that starts at once; see `tests.zygote`."""
+    """A folder with a ``momentumlab`` and a ``python`` that start at once; see `tests.zygote`."""
     real = Path(sys.executable).with_name("momentumlab")
     if not hasattr(socket, "AF_UNIX") or not hasattr(os, "fork"):
         yield real.parent
         return
     with tempfile.TemporaryDirectory(prefix="lab") as folder:
         address = f"{folder}/socket"
-        write_client(Path(folder) / "momentumlab", address)
+        write_clients(Path(folder), address)
         process = subprocess.Popen([sys.executable, Path(__file__).with_name("zygote.py"), address])
         try:
             while not Path(address).exists() and process.poll() is None:

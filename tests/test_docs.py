@@ -58,8 +58,8 @@ def test_configurations_run(block: str, clone: Path, command: Command) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_programs_run(block: str, clone: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", block], cwd=clone, capture_output=True, text=True, check=False)
+def test_programs_run(block: str, clone: Path, programs: Path) -> None:
+    done = subprocess.run([programs / "python", "-c", block], cwd=clone, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

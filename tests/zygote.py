@@ -1,10 +1,12 @@
-"""The command without its start-up: a process that has imported everything forks for each command that is asked for.
+"""Processes without their start-up: a server that has imported the package forks for each process that is requested.
 
-Hundreds of tests call ``momentumlab`` as people do; most of their time would be Python importing NumPy and matplotlib
-anew. The program that stands in for the command hands its arguments, folder, environment and streams to a fork of this
-process, and ends as that ends. What depends on how a process begins, or on signals, is tested with the real command.
+Hundreds of tests call ``momentumlab`` as users do, or run a Python program of the documentation; most of their time
+would be Python importing NumPy and matplotlib. Two small clients stand in for ``momentumlab`` and ``python``: each passes
+its arguments, folder, environment and streams to a fork of the server and exits with its exit code. What depends on the
+start of a process, or on signals, is tested with the real command.
 """
 
+import gc
 import io
 import json
 import os
@@ -12,6 +14,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 CLIENT = """#!{python} -IS
@@ -24,14 +27,15 @@ sys.exit(int(server.recv(16) or 1))
 """
 
 
-def write_client(path: Path, address: str) -> None:
-    """The program that stands in for the command."""
-    path.write_text(CLIENT.format(python=sys.executable, address=address))
-    path.chmod(0o755)
+def write_clients(folder: Path, address: str) -> None:
+    """Write the programs that stand in for ``momentumlab`` and ``python``."""
+    for name in ("momentumlab", "python"):
+        (folder / name).write_text(CLIENT.format(python=sys.executable, address=address))
+        (folder / name).chmod(0o755)
 
 
 def serve(address: str) -> None:
-    """Import what commands need, and then fork for each of them, until somebody ends this process."""
+    """Import what commands need, then fork for each request until the process is killed."""
     import matplotlib.backends.backend_agg
     import rich.console
     import sympy
@@ -43,10 +47,11 @@ def serve(address: str) -> None:
     import momentumlab.report.result_table
 
     assert all((matplotlib, rich, sympy, yaml, momentumlab))
+    gc.freeze()  # or the first collection in a fork would copy the pages of every object
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
     server.listen(16)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for these children but the programs that asked
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the clients wait for the forks, this process does not
     while True:
         connection, _ = server.accept()
         if os.fork() == 0:
@@ -62,16 +67,14 @@ def _answer(connection: socket.socket) -> None:
         message += connection.recv(2**20)
     code = 1
     try:
-        code = _called(json.loads(message), descriptors)
+        code = _run(json.loads(message), descriptors)
     finally:
         connection.send(str(code).encode())
         os._exit(code)
 
 
-def _called(request: dict[str, Any], descriptors: list[int]) -> int:
-    """Run the command in this process as if it had been started so; its exit code."""
-    from momentumlab.__main__ import main
-
+def _run(request: dict[str, Any], descriptors: list[int]) -> int:
+    """Run the requested program in this process and return its exit code."""
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
@@ -87,7 +90,12 @@ def _called(request: dict[str, Any], descriptors: list[int]) -> int:
         for number in (1, 2)
     )
     try:
-        main()
+        if Path(sys.argv[0]).name == "python":
+            _run_program(sys.argv[2])
+        else:
+            from momentumlab.__main__ import main
+
+            main()
         code: Any = 0
     except SystemExit as end:
         code = end.code
@@ -98,6 +106,20 @@ def _called(request: dict[str, Any], descriptors: list[int]) -> int:
     return 0 if code is None else code if isinstance(code, int) else 1
 
 
+def _run_program(text: str) -> None:
+    """Run a program as ``python -c`` does."""
+    sys.argv = ["-c", *sys.argv[3:]]
+    sys.path.insert(0, "")
+    sys.modules["__main__"] = module = ModuleType("__main__")
+    try:
+        exec(text, vars(module))
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
 if __name__ == "__main__":
-    sys.path.pop(0)  # the folder of the tests is none from which commands import
+    sys.path.pop(0)  # commands do not import from the folder of the tests
     serve(sys.argv[1])
