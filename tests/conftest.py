@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from momentumlab.result import Result
     from momentumlab.search import ComparisonResult
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does; two test processes occupy two cores
+
 settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.load_profile("seeded")  # what passed once passes again; tests/fuzz looks for what is new
 

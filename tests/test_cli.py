@@ -115,16 +115,6 @@ def test_a_terminal_without_greek_letters_is_served_too(command: Command) -> Non
     assert "?" in done.stdout
 
 
-def test_an_output_that_cannot_be_printed_is_exit_1(tmp_path: Path) -> None:
-    momentumlab = Path(sys.executable).with_name("momentumlab")
-    for redirection, code in (("> /dev/full", 1), (">&-", 0)):
-        script = f"{momentumlab} run {RAVINE} --no-plots {redirection}"
-        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
-        assert done.returncode == code
-        assert "Traceback" not in done.stderr
-        assert len(done.stderr.splitlines()) == code
-
-
 def test_json_is_as_documented_to_the_letter(command: Command, tmp_path: Path) -> None:
     done = command("run", RAVINE, "--no-plots", "--format", "json")
     assert done.stderr == ""
@@ -225,13 +215,10 @@ def test_overrides_reach_the_experiment(command: Command, tmp_path: Path) -> Non
     assert "tolerance: 0.001" in resolved
 
 
-def test_a_shell_loop_over_beta(command: Command, tmp_path: Path) -> None:
-    script = (
-        f"for b in 0 0.5 0.9; do {Path(sys.executable).with_name('momentumlab')} run {RAVINE} --beta $b "
-        "--no-plots --quiet || exit 1; done"
-    )
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
-    folders = done.stdout.splitlines()
+def test_a_loop_over_beta_makes_a_folder_for_each(command: Command, tmp_path: Path) -> None:
+    folders = [
+        command("run", RAVINE, "--beta", beta, "--no-plots", "--quiet").stdout.strip() for beta in ("0", "0.5", "0.9")
+    ]
     assert len(set(folders)) == 3
     betas = [
         json.loads((tmp_path / f / "result.json").read_text())["trials"][0]["hyperparameters"]["beta"] for f in folders
@@ -337,12 +324,6 @@ def test_interruption_is_exit_130(command: Command, tmp_path: Path) -> None:
     assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
 
 
-def test_a_closed_pipe_ends_quietly(command: Command, tmp_path: Path) -> None:
-    script = f"{Path(sys.executable).with_name('momentumlab')} run {RAVINE} --no-plots --steps --beta 0.5 | head -1"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
-    assert done.stderr == ""
-
-
 def test_list_names_the_whole_catalogue(command: Command) -> None:
     for noun, catalogue in (("surfaces", SURFACES), ("optimizers", OPTIMIZERS)):
         lines = command("list", noun).stdout.splitlines()[1:]
@@ -437,7 +418,8 @@ def test_new_writes_a_configuration_that_runs_and_never_overwrites(command: Comm
 
 
 def test_notes_go_to_stderr(command: Command) -> None:
-    done = command("run", RAVINE, "--no-plots", "--iterations", "100000000", "--tolerance", "1e-10", "--format", "json")
+    stopping = ["--iterations", "100000", "--tolerance", "1e-10", "--max-history", "0.001"]
+    done = command("run", RAVINE, "--no-plots", *stopping, "--format", "json")
     assert "every 12th iterate and the last are kept" in done.stderr
     assert strict_json(done.stdout)["trials"][0]["status"] == "converged"
 

@@ -18,7 +18,7 @@ FAR_OUT: dict[str, dict[str, Any]] = {
     "flat": {"surface": {"name": "quadratic", "eigenvalues": [0.0]}, "optimizer": "sgd", "start": 1.0},
     "flat 2-D": {"surface": {"name": "quadratic", "eigenvalues": [0.0, 0.0]}, "optimizer": "sgd"},
     "huge lr": {"surface": "himmelblau", "optimizers": ["sgd", "adam", "rprop"], "lr": [1e300, 0.0]},
-    "many dimensions": {"surface": "rosenbrock", "optimizer": "adam", "start": "random(1, dimension=1500)"},
+    "many dimensions": {"surface": "rosenbrock", "optimizer": "adam", "start": "random(1, dimension=500)"},
     "one huge eigenvalue": {"surface": {"name": "quadratic", "eigenvalues": [1e-300, 1e300]}, "optimizer": "adam"},
 }
 
@@ -34,7 +34,7 @@ def test_extreme_numbers_give_a_complete_run_folder(experiment: dict[str, Any], 
 sizes = st.floats(-1e300, 1e300) | st.floats(-10, 10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     surface=st.sampled_from(sorted(name for name, cls in SURFACES.items() if cls().default_dimension == 2)),
     optimizer=st.sampled_from(sorted(name for name, cls in OPTIMIZERS.items() if not cls.requires)),

@@ -20,7 +20,7 @@ import pytest
 from momentumlab import stopping
 from momentumlab.config import load_either
 from momentumlab.runs.layout import LOCK, PARTIAL, RECORD
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Command
 from tests.fuzz.judge import run_in_process
 from tests.test_cli import ALL_FILES, RAVINE
 
@@ -103,7 +103,7 @@ class Reader(threading.Thread):
         return self.found
 
 
-@pytest.mark.parametrize("moments", [8, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("moments", [5, pytest.param(50, marks=pytest.mark.long)])
 def test_kill_9_at_any_moment_leaves_no_half_file_and_no_folder_that_claims_to_be_complete(
     moments: int, tmp_path: Path
 ) -> None:
@@ -143,7 +143,7 @@ def test_kill_9_at_any_moment_leaves_no_half_file_and_no_folder_that_claims_to_b
     assert {file.name for file in (tmp_path / printed.strip()).iterdir()} == ALL_FILES
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(64, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [5, pytest.param(64, marks=pytest.mark.long)])
 def test_processes_that_start_together_get_separate_folders(count: int, tmp_path: Path) -> None:
     processes = [begin("run", RAVINE, "--no-plots", "--quiet", cwd=tmp_path) for _ in range(count)]
     done = [process.communicate() for process in processes]
@@ -161,7 +161,7 @@ def test_processes_that_start_together_get_separate_folders(count: int, tmp_path
 
 @ON_LINUX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("moments", [5, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("moments", [3, pytest.param(40, marks=pytest.mark.long)])
 def test_a_signal_at_any_moment_is_one_line_and_the_right_exit_code(
     moments: int, number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -286,19 +286,17 @@ def test_a_folder_that_is_removed_in_mid_run_is_one_line(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["a folder with spaces", "Ordner-ü-実験-🎢", "x" * 200, "deep/" * 20 + "end"])
-def test_output_folders_may_have_any_name(name: str, tmp_path: Path) -> None:
-    done = finished(
-        "run", RAVINE, "--no-plots", "--quiet", "--out", name, cwd=tmp_path, variables={"PYTHONIOENCODING": "utf-8"}
-    )
+def test_output_folders_may_have_any_name(name: str, command: Command, tmp_path: Path) -> None:
+    done = command("run", RAVINE, "--no-plots", "--quiet", "--out", name)
     assert (done.returncode, done.stderr) == (0, "")
     assert is_complete(tmp_path / done.stdout.strip())
     assert (tmp_path / done.stdout.strip()).parent == tmp_path / name
 
 
-def test_a_runs_folder_may_be_a_symlink(tmp_path: Path) -> None:
+def test_a_runs_folder_may_be_a_symlink(command: Command, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "runs").symlink_to("elsewhere", target_is_directory=True)
-    done = finished("run", RAVINE, "--no-plots", "--quiet", cwd=tmp_path)
+    done = command("run", RAVINE, "--no-plots", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     (folder,) = (tmp_path / "elsewhere").glob("[0-9]*")
     assert is_complete(folder)
@@ -342,9 +340,9 @@ SHELL = {
 }  # fmt: skip
 
 
-def in_shell(script: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+def in_shell(script: str, cwd: Path, momentumlab: str | Path = MOMENTUMLAB) -> "subprocess.CompletedProcess[str]":
     """Run a script whose exit code is that of the first command of a pipe that fails, not that of its last."""
-    program = f"set -o pipefail; {script.format(MOMENTUMLAB, config=RAVINE)}"
+    program = f"set -o pipefail; {script.format(momentumlab, config=RAVINE)}"
     return subprocess.run(["bash", "-c", program], cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -364,11 +362,14 @@ def test_closed_pipes_and_full_devices(script: str, code: int, errors: str, tmp_
     "reader", ["head -1", "true", "sh -c 'exec <&-; sleep 1'"], ids=["one line", "nothing", "closed, but alive"]
 )
 @pytest.mark.parametrize("options", ["", "--quiet", "--format json", "--format csv", "--steps"])
-def test_all_configurations_run_although_nobody_reads_the_results(reader: str, options: str, tmp_path: Path) -> None:
-    done = in_shell(f"{{}} run {{config}} {{config}} {{config}} {{config}} --no-plots {options} | {reader}", tmp_path)
+def test_all_configurations_run_although_nobody_reads_the_results(
+    reader: str, options: str, tmp_path: Path, programs: Path
+) -> None:
+    script = f"{{}} run {{config}} {{config}} {{config}} --no-plots {options} | {reader}"
+    done = in_shell(script, tmp_path, programs / "momentumlab")
     assert (done.returncode, done.stderr) == (0, "")
     folders = list(tmp_path.glob("runs/[0-9]*"))
-    assert len(folders) == 4
+    assert len(folders) == 3
     assert all(is_complete(folder) for folder in folders)
 
 
@@ -431,8 +432,10 @@ NOT_UTF8 = "$'caf\\xe9'"
         (f"list surfaces --plugin {NOT_UTF8}.py", 2),
     ],
 )
-def test_a_path_or_argument_that_is_not_utf_8_works_or_is_named(arguments: str, code: int, tmp_path: Path) -> None:
-    script = f"set -o pipefail; {MOMENTUMLAB} {arguments.format(config=RAVINE)}"
+def test_a_path_or_argument_that_is_not_utf_8_works_or_is_named(
+    arguments: str, code: int, tmp_path: Path, programs: Path
+) -> None:
+    script = f"{programs / 'momentumlab'} {arguments.format(config=RAVINE)}"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == code, done.stderr
     if code == 0:
@@ -445,15 +448,15 @@ def test_a_path_or_argument_that_is_not_utf_8_works_or_is_named(arguments: str, 
 
 @ON_LINUX
 @pytest.mark.parametrize("size", ["inf", "nan", "-1", "0", "1e400", "much"])
-def test_a_history_of_impossible_size_is_refused(size: str, tmp_path: Path) -> None:
-    done = finished("run", RAVINE, f"--max-history={size}", cwd=tmp_path)
+def test_a_history_of_impossible_size_is_refused(size: str, command: Command) -> None:
+    done = command("run", RAVINE, f"--max-history={size}")
     message = f"--max-history: '{size}' is not a finite number of GiB of at least 0.001\n"
     assert (done.returncode, done.stderr) == (2, message)
 
 
 @pytest.mark.parametrize("noise", ["gaussian(1e200)", "heavy_tailed(1e200)", "relative(1e200)"])
-def test_noise_beyond_all_bounds_is_a_divergence(noise: str, tmp_path: Path) -> None:
-    done = finished("run", RAVINE, "--no-plots", "--noise", noise, cwd=tmp_path)
+def test_noise_beyond_all_bounds_is_a_divergence(noise: str, command: Command) -> None:
+    done = command("run", RAVINE, "--no-plots", "--noise", noise)
     assert (done.returncode, done.stderr) == (0, "")
     assert "diverged" in done.stdout
 
@@ -546,7 +549,7 @@ raise Broken
     ],
     ids=lambda arguments: " ".join(map(ascii, arguments)).replace(str(RAVINE), "FILE"),
 )
-def test_foreign_text_in_errors_is_escaped(arguments: list[str | Path], tmp_path: Path) -> None:
+def test_foreign_text_in_errors_is_escaped(arguments: list[str | Path], command: Command, tmp_path: Path) -> None:
     (tmp_path / "key.yaml").write_text('surface: ravine\noptimizer: sgd\n"\\e[31mkey": 1\n')
     (tmp_path / "value.yaml").write_text('surface: ravine\noptimizer: "\\e[31mvalue"\n')
     (tmp_path / "table.csv").write_text("x,y\n1,\x1b[31m\n2,0\n")
@@ -555,7 +558,7 @@ def test_foreign_text_in_errors_is_escaped(arguments: list[str | Path], tmp_path
     )
     (tmp_path / "raises.py").write_text(PLUGIN)
     (tmp_path / "wrong\x1b[31m.py").write_text("def")
-    done = finished(*arguments, cwd=tmp_path)
+    done = command(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert all(line.isprintable() for line in done.stderr.splitlines()), ascii(done.stderr)

@@ -365,7 +365,18 @@ def test_an_impossible_time_zone_breaks_no_command(zone: str, tmp_path: Path) ->
 
 # Plug-ins
 
-GULLY = ["--surface", "gully", "--optimizer", "ball", "--lr", "stairs(0.05)", "--iterations", "3", "--quiet"]
+GULLY = [
+    "--surface",
+    "gully",
+    "--optimizer",
+    "ball",
+    "--lr",
+    "stairs(0.05)",
+    "--iterations",
+    "3",
+    "--no-plots",
+    "--quiet",
+]
 
 
 @pytest.fixture

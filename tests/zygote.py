@@ -1,9 +1,9 @@
 """Processes without their start-up: a server that has imported the package forks for each process that is requested.
 
 Hundreds of tests call ``momentumlab`` as users do, or run a Python program of the documentation; most of their time
-would be Python importing NumPy and matplotlib. Two small clients stand in for ``momentumlab`` and ``python``: each passes
-its arguments, folder, environment and streams to a fork of the server and exits with its exit code. What depends on the
-start of a process, or on signals, is tested with the real command.
+would be Python importing NumPy and matplotlib. Two small clients stand in for ``momentumlab`` and ``python``: each
+passes its arguments, folder, environment and streams to a fork of the server and exits with its exit code. What depends
+on the start of a process, or on signals, is tested with the real command.
 """
 
 import gc
