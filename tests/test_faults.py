@@ -340,9 +340,9 @@ SHELL = {
 }  # fmt: skip
 
 
-def in_shell(script: str, cwd: Path, momentumlab: str | Path = MOMENTUMLAB) -> "subprocess.CompletedProcess[str]":
+def in_shell(script: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """Run a script whose exit code is that of the first command of a pipe that fails, not that of its last."""
-    program = f"set -o pipefail; {script.format(momentumlab, config=RAVINE)}"
+    program = f"set -o pipefail; {script.format(MOMENTUMLAB, config=RAVINE)}"
     return subprocess.run(["bash", "-c", program], cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -359,14 +359,14 @@ def test_closed_pipes_and_full_devices(script: str, code: int, errors: str, tmp_
 
 @ON_LINUX
 @pytest.mark.parametrize(
-    "reader", ["head -1", "true", "sh -c 'exec <&-; sleep 1'"], ids=["one line", "nothing", "closed, but alive"]
+    ("options", "reader"),
+    [
+        *(("", reader) for reader in ("head -1", "true", "sh -c 'exec <&-; sleep 1'")),
+        *((options, "true") for options in ("--quiet", "--format json", "--format csv", "--steps")),
+    ],
 )
-@pytest.mark.parametrize("options", ["", "--quiet", "--format json", "--format csv", "--steps"])
-def test_all_configurations_run_although_nobody_reads_the_results(
-    reader: str, options: str, tmp_path: Path, programs: Path
-) -> None:
-    script = f"{{}} run {{config}} {{config}} {{config}} --no-plots {options} | {reader}"
-    done = in_shell(script, tmp_path, programs / "momentumlab")
+def test_all_configurations_run_although_nobody_reads_the_results(reader: str, options: str, tmp_path: Path) -> None:
+    done = in_shell(f"{{}} run {{config}} {{config}} {{config}} --no-plots {options} | {reader}", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     folders = list(tmp_path.glob("runs/[0-9]*"))
     assert len(folders) == 3
