@@ -24,6 +24,9 @@ LONGEST_PAGE = 256
 CACHE_BYTES = 2**28
 """The memory for errors that are kept."""
 
+STREAM = 1
+"""The purpose of the random streams of errors; see `random_stream`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(NamedCall, ABC):
@@ -177,6 +180,15 @@ class Cycle(Noise):
         return False
 
 
+def random_stream(seed: int, replicate: int, number: int, purpose: int) -> np.random.Generator:
+    """Return the random stream of a replicate for one purpose.
+
+    The purpose is a positive number. NumPy ignores trailing zeros of a seed: without the purpose, the first stream of
+    replicate 0 would be that of ``default_rng(seed)``, which draws data sets and random starts.
+    """
+    return np.random.default_rng([seed, replicate, number, purpose])
+
+
 class Errors:
     """The draws of every replicate and iteration, made page by page when they are needed.
 
@@ -201,7 +213,7 @@ class Errors:
     def _draw(self, number: int) -> Array:
         iterations = np.arange(number * self.length, (number + 1) * self.length)
         pages = [
-            self.noise.draws(np.random.default_rng([self.seed, replicate, number]), iterations, self.dimension)
+            self.noise.draws(random_stream(self.seed, replicate, number, STREAM), iterations, self.dimension)
             for replicate in range(self.replicates)
         ]
         return np.stack(pages, axis=2)

@@ -20,6 +20,8 @@ from momentumlab.plan import make_plan
 from momentumlab.report import report_of
 from momentumlab.report.result_table import result_table
 from momentumlab.search.planes import arrays, planes
+from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces.data.base import _order as batch_order
 from momentumlab.theory import compromises, heavy_ball_variance, nesterov_variance, noise_floor
 from tests.conftest import Command
 from tests.test_figures import assert_text_is_clear, told
@@ -43,7 +45,7 @@ def errors_of(seed: int, replicate: int, iterations: int, kind: str = "gaussian"
     drawn: list[list[float]] = []
     page = 0
     while len(drawn) < iterations:
-        rng = np.random.default_rng([seed, replicate, page])
+        rng = np.random.default_rng([seed, replicate, page, 1])
         size = (LONGEST_PAGE, 2)
         drawn += (rng.standard_t(3.0, size) if kind == "heavy_tailed" else rng.standard_normal(size)).tolist()
         page += 1
@@ -96,6 +98,19 @@ def test_trials_of_a_replicate_have_the_same_errors() -> None:
         total = np.sum(errors_of(3, trial.replicate, 600), axis=0)
         expected = np.array(trial.start) - float(trial.hyperparameters["lr"]) * total  # type: ignore[arg-type]
         assert result.final_points[trial.number] == pytest.approx(expected, abs=1e-11)
+
+
+def test_errors_batches_data_and_starts_have_independent_streams() -> None:
+    """At equal seeds; NumPy ignores trailing zeros of a seed, so [0, 0, 0] and 0 are the same stream."""
+    errors = Errors(Gaussian(deviation=1.0), 0, 2, 1)
+    drawn = np.array([errors.at(age, np.array([0]))[:, 0] for age in range(200)]).ravel()
+    moons = {noise: SURFACES["logistic"](data=f"two_moons(200, noise={noise})", standardise=False).design.features
+             for noise in (0, 1)}  # fmt: skip
+    perturbation = (moons[1] - moons[0])[:, :2].T.ravel()
+    starts = np.random.default_rng(0)
+    assert not np.allclose(drawn, starts.standard_normal(400))
+    assert abs(np.corrcoef(drawn, perturbation)[0, 1]) < 0.2
+    assert not np.array_equal(batch_order(200, 0, 0, 0), np.random.default_rng(0).permutation(200))
 
 
 SWEPT = {**NOISY, "lr": "linspace(0.01, 0.12, 40)", "tolerance": 2e-6, "iterations": 700, "replicates": 5}

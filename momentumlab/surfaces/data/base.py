@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from momentumlab.datasets.builtin import BUILT_IN
 from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
 from momentumlab.errors import ConfigError, Problem
+from momentumlab.noise import random_stream
 from momentumlab.registry import Array, ValueKind, parameter
 from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
 
@@ -24,6 +25,9 @@ PANEL_BYTES = 2**21
 
 WIDEST = 1e3
 """Largest default half-width of the view window."""
+
+STREAM = 2
+"""The purpose of the random streams of mini-batches; see `random_stream`."""
 
 NO_CURVATURE = 2000
 """Largest dimension in which the minimum is computed: each step solves a linear system of this size."""
@@ -237,7 +241,7 @@ class DataSurface(Surface):
 @functools.lru_cache(maxsize=64)
 def _order(rows: int, seed: int, replicate: int, epoch: int) -> NDArray[np.int32]:
     """Return the order of the rows in an epoch of a replicate."""
-    return np.random.default_rng([seed, replicate, epoch]).permutation(rows).astype(np.int32)
+    return random_stream(seed, replicate, epoch, STREAM).permutation(rows).astype(np.int32)
 
 
 def whole(name: str, value: Any, most: float) -> int:
