@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab import plugins
-from momentumlab.errors import PluginError
 from momentumlab.experiment import Experiment, Stopping
 from momentumlab.lanes import put_lanes, take_lanes
 from momentumlab.noise import Errors
@@ -24,7 +23,9 @@ from momentumlab.plan import Group, Plan
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.schedules.base import TabulatedSchedule
+from momentumlab.surfaces import Surface
 from momentumlab.surfaces.base import sum_coordinates
+from momentumlab.user_code import check_user_code
 
 POSITION_BOUND = 1e16
 """A trial with a larger coordinate has diverged: float64 cannot resolve steps of 1 there."""
@@ -116,9 +117,7 @@ def _run_group(group: Group, first: int, last: int, width: int, experiment: Expe
     batch: _Batch | None = None
     try:
         batch = _Batch(group, first, last, width, experiment)
-        # NumPy would broadcast an array of a wrong shape, and the trials would get the numbers of other lanes.
-        if any(map(plugins.is_foreign, classes)):
-            _check_shapes(batch)
+        check_user_code(batch.surface, batch.optimizer, batch.x, batch.lr)
         _iterate(batch, experiment.stopping, outcome)
     except BaseException as error:
 
@@ -144,7 +143,7 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome) -> None:
         if batch.idle and batch.idle > idle_share * len(batch.active):
             batch.refill()
 
-        g = batch.gradient()
+        g = batch.gradient(batch.x)
         if recorder is not None:
             recorder.record(batch.nit, batch.trials, batch.x, batch.velocity, batch.loss)
 
@@ -168,12 +167,11 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome) -> None:
         if batch.schedules:
             batch.set_scheduled()
         if batch.noise is not None:
-            g = batch.noise.disturbed(g, batch.errors.at(batch.nit - batch.start_nit, batch.replicate))
+            g = batch.with_errors(g)
 
         # Velocity, update, loss at the new point. Idle lanes have lr = 0 and do not move. Every array is new: an
         # optimizer may keep a reference to what it received.
-        here = Here(batch.x, batch.nit + 1 - batch.start_nit, batch.loss, batch.lr, batch.surface)
-        velocity, batch.state = batch.optimizer.step(batch.state, g, here)
+        velocity, batch.state = batch.optimizer.step(batch.state, g, batch.here())
         x = batch.x - batch.lr * velocity
         loss = batch.surface.value(x)
         batch.x, batch.velocity, batch.previous_loss, batch.loss = x, velocity, batch.loss, loss
@@ -242,11 +240,26 @@ class _Batch:
             self.next_limit = self.start_nit[self.active & ~at_limit].min(initial=math.inf) + self.maxiter
         return at_limit
 
-    def gradient(self) -> Array:
-        """Return the gradient at the current points, or its estimate from a mini-batch."""
+    def gradient(self, x: Array) -> Array:
+        """Return the gradient without errors, or its estimate from the mini-batch of this iteration."""
         if self.is_sampled:
-            return self.surface.sampled_gradient(self.x, self.nit - self.start_nit, self.replicate, self.seed)
-        return self.surface.gradient(self.x)
+            return self.surface.sampled_gradient(x, self.nit - self.start_nit, self.replicate, self.seed)
+        return self.surface.gradient(x)
+
+    def with_errors(self, g: Array) -> Array:
+        """Return a gradient with the errors of this iteration."""
+        assert self.noise is not None
+        return self.noise.disturbed(g, self.errors.at(self.nit - self.start_nit, self.replicate))
+
+    def here(self) -> Here:
+        """Return what the optimizer may know about this iteration."""
+        surface, oracle = self.surface, self.surface.gradient
+        if self.noise is not None or self.is_sampled:
+            surface = cast(Surface, _WithoutExactGradient(surface))
+            oracle = self.gradient if self.noise is None else lambda x: self.with_errors(self.gradient(x))
+        if self.optimizer.gradients_per_step == 1:
+            oracle = _refuse_gradient
+        return Here(self.x, self.nit + 1 - self.start_nit, self.loss, self.lr, surface, oracle)
 
     def set_scheduled(self) -> None:
         """Set every hyperparameter that follows a schedule to its value in this iteration."""
@@ -304,6 +317,25 @@ class _Batch:
         self.small_changes = self.small_changes[lanes]
         self.start_nit = self.start_nit[lanes] if isinstance(self.start_nit, np.ndarray) else self.start_nit
         self.idle = 0
+
+
+class _WithoutExactGradient:
+    """A surface as an optimizer sees it if gradients are random."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("gradient", "sampled_gradient"):
+            raise RuntimeError(
+                f"here.surface.{name} gives the optimizer a gradient without the errors of this iteration: "
+                "call here.gradient(x)"
+            )
+        return getattr(self._surface, name)
+
+
+def _refuse_gradient(x: Array) -> Array:
+    raise RuntimeError("here.gradient(x) is an additional gradient evaluation: set gradients_per_step = 2 in the class")
 
 
 def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status, NDArray[np.intp]]]:
@@ -373,30 +405,6 @@ def _converged(stopping: Stopping, batch: _Batch, g: Array) -> NDArray[np.bool_]
     if stopping.target_loss is not None:
         tests.append(batch.loss <= stopping.target_loss)
     return functools.reduce(np.logical_or, tests)
-
-
-def _check_shapes(batch: _Batch) -> None:
-    """Refuse results of a user's code that NumPy would broadcast to lanes they do not belong to.
-
-    Raises
-    ------
-    PluginError
-        If the value, the gradient or the step has a wrong shape.
-    """
-    g = batch.surface.gradient(batch.x)
-    here = Here(batch.x, 1, batch.loss, batch.lr, batch.surface)
-    _require_shape(batch.loss, batch.x.shape[1:], "(lanes,)", type(batch.surface).value)
-    _require_shape(g, batch.x.shape, "(dim, lanes)", type(batch.surface).gradient)
-    step = batch.optimizer.step(batch.state, g, here)
-    if not (isinstance(step, tuple) and len(step) == 2):
-        raise PluginError(f"{plugins.defined_at(type(batch.optimizer).step)}: returns no pair (velocity, state)")
-    _require_shape(step[0], batch.x.shape, "(dim, lanes)", type(batch.optimizer).step, "a velocity of ")
-
-
-def _require_shape(array: Any, shape: tuple[int, ...], meaning: str, function: Any, what: str = "") -> None:
-    if np.shape(array) != shape:
-        message = f"returns {what}shape {np.shape(array)}, expected {meaning} = {shape}"
-        raise PluginError(f"{plugins.defined_at(function)}: {message}")
 
 
 def _describe_place(group: Group, trials: NDArray[np.int64], iterations: Array | int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.experiment import Experiment
+from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan, Trial
 from momentumlab.registry import Array, Value
 
@@ -115,9 +116,19 @@ class Result:
 
     @property
     def gradient_evaluations(self) -> NDArray[np.int32]:
-        """Gradients that the method needed: one per update, and the last if that is looked at; ``(trials,)``."""
-        evaluations: NDArray[np.int32] = self.iterations + (self.plan.stopping.gradient_tolerance is not None)
-        return evaluations
+        """Gradient evaluations, ``(trials,)``; see `Optimizer.gradients_per_step`.
+
+        A gradient tolerance takes one more, at the last point.
+        """
+        evaluations: NDArray[np.int32] = self.iterations * self.gradients_per_step
+        return evaluations + (self.plan.stopping.gradient_tolerance is not None)
+
+    @property
+    def gradients_per_step(self) -> NDArray[np.int32]:
+        """Gradient evaluations per iteration, ``(trials,)``."""
+        groups = self.plan.groups
+        counts = np.array([group.optimizer_class.gradients_per_step for group in groups], dtype=np.int32)
+        return np.repeat(counts, [group.size for group in groups])
 
     @property
     def status(self) -> tuple[Status, ...]:
@@ -177,9 +188,9 @@ class Result:
             yield self._row(trial, used, with_surface_parameters=experiment.surface.combinations > 1)
 
     def _row(self, trial: Trial, hyperparameters: dict[str, Value], *, with_surface_parameters: bool) -> dict[str, Any]:
-        number = trial.number
+        number, iterations = trial.number, int(self.iterations[trial.number])
+        evaluations = iterations * OPTIMIZERS[trial.optimizer].gradients_per_step
         parameters = {"surface_parameters": dict(trial.surface_parameters)} if with_surface_parameters else {}
-        extra = self.plan.stopping.gradient_tolerance is not None
         return {
             "surface": trial.surface,
             **parameters,
@@ -187,8 +198,8 @@ class Result:
             "hyperparameters": hyperparameters,
             "start": list(trial.start),
             "replicate": trial.replicate,
-            "iterations": int(self.iterations[number]),
-            "gradient_evaluations": int(self.iterations[number]) + extra,
+            "iterations": iterations,
+            "gradient_evaluations": evaluations + (self.plan.stopping.gradient_tolerance is not None),
             "final_point": self.final_points[number].tolist(),
             "final_loss": float(self.final_losses[number]),
             "status": self.status_of(number).label,

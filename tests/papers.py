@@ -234,3 +234,26 @@ def polyak_step(gradient: Gradient, loss: Loss, x: Vector, lr: float) -> Path:
         yield x
         g = gradient(x)
         x = along(x, -lr * loss(x) / dot(g, g), g)
+
+
+def extragradient(gradient: Gradient, loss: Loss, x: Vector, lr: float) -> Path:
+    """Korpelevich (1976): x̄ = x − α ∇f(x), x₊ = x − α ∇f(x̄)."""
+    while True:
+        yield x
+        x = along(x, -lr, gradient(along(x, -lr, gradient(x))))
+
+
+def sam(gradient: Gradient, loss: Loss, x: Vector, lr: float, rho: float, beta: float, weight_decay: float) -> Path:
+    """As the usual PyTorch loop: first_step climbs to w + e(w), second_step returns to w and calls torch.optim.SGD."""
+    buffer: Vector | None = None
+    while True:
+        yield x
+        grad = gradient(x)
+        grad_norm = math.sqrt(dot(grad, grad))
+        e_w = [g * (rho / grad_norm) for g in grad]
+        w = [p + e for p, e in zip(x, e_w, strict=True)]  # first_step
+        grad = gradient(w)
+        w = x  # second_step
+        d_p = [g + weight_decay * p for g, p in zip(grad, w, strict=True)]
+        buffer = d_p if buffer is None else [b * beta + d for b, d in zip(buffer, d_p, strict=True)]
+        x = [p - lr * b for p, b in zip(w, buffer, strict=True)]

@@ -29,6 +29,7 @@ ROOMS = [
     "optimizers",
     "keywords",
     "plugins",
+    "user_code",
     "conventions",
     "experiment",
     "plan",

@@ -224,6 +224,18 @@ OPTIMIZER_MISTAKES = [
     ("stays_finite_without_a_gradient", "from", "(np.abs(v) + self.delta)", "(np.abs(v) + 0 * self.delta)"),
     ("is_documented", "parameter beta has no doc", "decay of the average", ""),
     (
+        "gradients_are_counted",
+        "step calls here.gradient 1 times: set gradients_per_step = 2",
+        AVERAGE,
+        AVERAGE.replace("* g", "* here.gradient(here.x - here.lr * g)"),
+    ),
+    (
+        "gradients_are_counted",
+        r"my_rule.py:\d+ in MyRule.step: .*here.surface.gradient .*call here.gradient\(x\)",
+        AVERAGE,
+        AVERAGE.replace("* g", "* here.surface.gradient(here.x)"),
+    ),
+    (
         "converges_on_a_quadratic",
         r"my_rule.py:\d+ in MyRule.step: KeyError: 'v'",
         AVERAGE,
@@ -284,7 +296,7 @@ def test_the_command_reports_problems_and_exits_with_2(command: Command, tmp_pat
         "surface my_wells",
         "optimizer momentum",
         "surface rosenbrock",
-        "all 30 contracts kept",
+        "all 31 contracts kept",
     ]
     path = tmp_path / "my_wells.py"
     path.write_text(path.read_text().replace("self.b * x[1]]", "2 * self.b * x[1]]"))

@@ -20,8 +20,8 @@ from momentumlab.plan import make_plan
 from momentumlab.report import report_of
 from momentumlab.report.result_table import result_table
 from momentumlab.search.planes import arrays, planes
-from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.data.base import _order as batch_order
+from momentumlab.surfaces.data.linear import Logistic
 from momentumlab.theory import compromises, heavy_ball_variance, nesterov_variance, noise_floor
 from tests.conftest import Command
 from tests.test_figures import assert_text_is_clear, told
@@ -104,9 +104,8 @@ def test_errors_batches_data_and_starts_have_independent_streams() -> None:
     """At equal seeds; NumPy ignores trailing zeros of a seed, so [0, 0, 0] and 0 are the same stream."""
     errors = Errors(Gaussian(deviation=1.0), 0, 2, 1)
     drawn = np.array([errors.at(age, np.array([0]))[:, 0] for age in range(200)]).ravel()
-    moons = {noise: SURFACES["logistic"](data=f"two_moons(200, noise={noise})", standardise=False).design.features
-             for noise in (0, 1)}  # fmt: skip
-    perturbation = (moons[1] - moons[0])[:, :2].T.ravel()
+    exact, moons = (Logistic(data=f"two_moons(200, noise={noise})", standardise=False).design for noise in (0, 1))
+    perturbation = (moons.features - exact.features)[:, :2].T.ravel()
     starts = np.random.default_rng(0)
     assert not np.allclose(drawn, starts.standard_normal(400))
     assert abs(np.corrcoef(drawn, perturbation)[0, 1]) < 0.2

@@ -371,12 +371,23 @@ def test_a_plugin_cannot_end_the_program(command: Command, lab: Path, kind: str,
             "return v[:, :1], State(v)",
             "Ball.step: returns a velocity of shape (2, 1), expected (dim, lanes) = (2, 2)",
         ),
-        ("return v, State(v)", "return v", "Ball.step: returns no pair (velocity, state)"),
+        ("return v, State(v)", "return v", "Ball.step: does not return a pair (velocity, state)"),
         (
             "return v, State(v)",
-            "return (v if here.t == 1 else np.zeros(7)), State(v)",
+            "return (v if here.t < 3 else np.zeros(7)), State(v)",
             "my_lab.py in Gully and ",
         ),
+        (
+            "return v, State(v)",
+            "return v + g.mean(), State(v)",
+            "Ball.step: the result of a trial differs alone and in",
+        ),
+        (
+            "return np.stack([0.125 * x[0], 2 * self.b * x[1]])",
+            "return x - x.mean()",
+            "Gully.gradient: the result of a trial differs alone and in a batch; do lanes, the last axis, mix?",
+        ),
+        ("v = self.beta * state.v + g", "v = g; g += state.v", "changes its arguments; look for += or out="),
     ],
 )
 @pytest.mark.parametrize("record", ["all", "none"])

@@ -10,6 +10,7 @@ module           optimizers
 `adam`           adam, adamw, adamax, nadam, radam, adabelief, yogi, qhadam, lion,
                  adan
 `schedule_free`  schedule_free_sgd, schedule_free_adamw
+`extrapolation`  extragradient, sam
 `informed`       polyak_step, newton
 `base`           the base class; the registry `OPTIMIZERS`
 ===============  =================================================================
@@ -33,6 +34,7 @@ FAMILIES = {
     "adaptive": ("adagrad", "rmsprop", "adadelta", "rprop"),
     "adam": ("adam", "adamw", "adamax", "nadam", "radam", "adabelief", "yogi", "qhadam", "lion", "adan"),
     "schedule_free": ("schedule_free_sgd", "schedule_free_adamw"),
+    "extrapolation": ("extragradient", "korpelevich", "sam", "sharpness_aware"),
     "informed": ("polyak_step", "polyak_sgd", "newton"),
 }  # fmt: skip
 

@@ -26,7 +26,9 @@ class Here(NamedTuple):
     lr
         The learning rate that the engine is about to apply, ``(lanes,)``. Do not keep it in the state.
     surface
-        The surface, with its Hessian and minima.
+        The surface, with its Hessian and minima. If gradients are random, its exact gradient is not available.
+    oracle
+        The source of `gradient`; by default the exact gradient of the surface.
     """
 
     x: Array
@@ -34,6 +36,19 @@ class Here(NamedTuple):
     loss: Array
     lr: Array
     surface: Surface
+    oracle: Callable[[Array], Array] | None = None
+
+    def gradient(self, x: Array) -> Array:
+        """Return the gradient at other points, with the noise or the mini-batch of this iteration's gradient.
+
+        The optimizer declares the number of its gradients; see `Optimizer.gradients_per_step`.
+
+        Parameters
+        ----------
+        x
+            The points, ``(dim, lanes)``.
+        """
+        return self.surface.gradient(x) if self.oracle is None else self.oracle(x)
 
 
 class Optimizer(ABC, Generic[State]):
@@ -57,6 +72,8 @@ class Optimizer(ABC, Generic[State]):
         descent.
     constant_lr
         Why the learning rate must be constant during a run; empty if it may follow a schedule.
+    gradients_per_step
+        Gradient evaluations per iteration: 1, and one more for each call of ``here.gradient``.
     requires
         What the surface must provide besides its gradient: ``"minimum"`` (a known lowest loss) or ``"hessian"``.
     """
@@ -66,6 +83,7 @@ class Optimizer(ABC, Generic[State]):
     source: ClassVar[str]
     default_lr: ClassVar[float]
     constant_lr: ClassVar[str] = ""
+    gradients_per_step: ClassVar[int] = 1
     requires: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod

@@ -311,7 +311,8 @@ def judged(
     if comparison.objective is Objective.ITERATIONS:
         shape = (len(chosen), len(targets))
         losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
-        evaluations = yardstick.results(losses, result.iterations.reshape(shape), codes)
+        per_step = result.gradients_per_step.reshape(shape)
+        evaluations = yardstick.results(losses, result.iterations.reshape(shape), codes) * per_step
     else:
         evaluations = _evaluations_to_target(result, targets)
     return Match(
@@ -342,9 +343,10 @@ def _evaluations_to_target(result: Result, targets: Array) -> Array:
     """Return the gradient evaluations until each trial first reached the target, ``(optimizers, starts)``."""
     with np.errstate(invalid="ignore"):
         reached = result.losses <= np.tile(targets, result.trials // len(targets))[:, np.newaxis]
-    evaluations = np.full(result.trials, np.inf)
+    evaluations: Array = np.full(result.trials, np.inf)
     for number in np.flatnonzero(reached.any(axis=1)).tolist():
         evaluations[number] = result.recorded(number)[reached[number].argmax()]
+    evaluations *= result.gradients_per_step
     return evaluations.reshape(-1, len(targets))
 
 

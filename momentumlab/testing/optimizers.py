@@ -179,6 +179,24 @@ def stays_finite_without_a_gradient(name: str) -> None:
         assert (still.positions == still.positions[:, :1]).all(), f"a constant gradient, with lr = 0 ({variant})"
 
 
+def gradients_are_counted(name: str) -> None:
+    """It calls ``here.gradient`` as often as it declares, and no other source of gradients."""
+    x, g = np.random.default_rng(SEED).normal(size=(2, 3, 5))
+    for variant in variants(name):
+        optimizer, here = OPTIMIZERS[name](**variant), place(x, 1)
+        calls: list[Array] = []
+
+        def oracle(y: Array, calls: list[Array] = calls, here: Here = here) -> Array:
+            calls.append(y)
+            return here.surface.gradient(y)
+
+        optimizer.step(optimizer.init(x), g, here._replace(oracle=oracle))
+        assert len(calls) + 1 == optimizer.gradients_per_step, (
+            f"step calls here.gradient {len(calls)} times: set gradients_per_step = {len(calls) + 1} in the class"
+        )
+        short_run(name, **variant, noise=0.1)  # raises an error if the optimizer asks the surface for its gradient
+
+
 def is_documented(name: str) -> None:
     """It has a title, an equation, a source, and a description of every hyperparameter."""
     assert_documented(OPTIMIZERS[name], "equation", "source")
@@ -194,6 +212,7 @@ OPTIMIZER_CONTRACTS: tuple[Callable[[str], None], ...] = (
     bounds_are_enforced,
     converges_on_a_quadratic,
     stays_finite_without_a_gradient,
+    gradients_are_counted,
     is_documented,
 )
 

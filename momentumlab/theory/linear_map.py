@@ -233,9 +233,9 @@ def _map_at_scale(
     for t in times:
 
         def stepped(x: Array, state: Any, push: float, t: int | Array = t) -> tuple[Array, Any]:
-            here = Here(x, t, surface.value(x), lr, surface)
+            here = Here(x, t, surface.value(x), lr, surface, lambda y: surface.gradient(y) + push)
             with np.errstate(all="ignore"):
-                velocity, following = optimizer.step(state, surface.gradient(x) + push, here)
+                velocity, following = optimizer.step(state, here.gradient(x), here)
             return x - lr * velocity, following
 
         _, base = stepped(np.zeros((1, lanes)), rest, 0.0)

@@ -68,7 +68,7 @@ def comparison_loss_figure(report: ComparisonReport, surface: int) -> DisplayFig
     title, remark = report.headline(surface), _drawn_remark(report.result)
     if match.starts == 1:
         selection = Selection(trials=shown, title=title, remark=remark)
-        return loss_figure(report.reports[surface], selection, "gradient evaluations")
+        return loss_figure(report.reports[surface], selection, _abscissa(match))
     yardstick = match.yardstick
     above = not math.isnan(yardstick.known)
     start = float(np.max(yardstick.heights(yardstick.start_losses)))
@@ -92,9 +92,14 @@ def comparison_loss_figure(report: ComparisonReport, surface: int) -> DisplayFig
         elif highest - lowest > WIDE:
             style.symmetric_log_scale(panel)
         panel.set_ylabel("loss above the known minimum" if above else "loss")
-        panel.set_xlabel("gradient evaluations")
+        panel.set_xlabel(_abscissa(match))
         head.draw(figure)
     return figure
+
+
+def _abscissa(match: Match) -> str:
+    """Return what the iterations of all optimizers are; the two differ for methods with several gradients per step."""
+    return "gradient evaluations" if (match.result.gradients_per_step == 1).all() else "iterations"
 
 
 def sensitivity_figure(report: ComparisonReport) -> DisplayFigure:

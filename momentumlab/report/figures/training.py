@@ -55,7 +55,8 @@ def training_figure(report: Report) -> DisplayFigure:
         for one in shown:
             recorded = result.recorded(one.number)
             entries = np.unique(np.linspace(0, len(recorded) - 1, MAX_POINTS).round().astype(int))
-            abscissas = recorded[entries] / (models[one.number].batches if by_epochs else 1)
+            per_step = result.gradients_per_step[one.number]
+            abscissas = recorded[entries] * per_step / (models[one.number].batches if by_epochs else 1)
             losses = np.clip(np.nan_to_num(result.losses[one.number, entries], nan=MAX_LOSS), 0, MAX_LOSS)
             panels[0].plot(abscissas, losses, **one.line)
             if is_classifier:

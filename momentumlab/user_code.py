@@ -1,0 +1,94 @@
+"""Checks of a user's surfaces and optimizers before their first iteration, which prevent wrong numbers.
+
+NumPy broadcasts an array of a wrong shape, and a sum over the wrong axis mixes trials; neither raises an exception. All
+other contracts are checked only by ``momentumlab check``.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from momentumlab import plugins
+from momentumlab.errors import PluginError
+from momentumlab.lanes import take_lanes
+from momentumlab.optimizers import Here, Optimizer
+from momentumlab.registry import Array
+from momentumlab.surfaces import Surface
+
+LANES = 3
+
+SPREAD = 1e-3
+"""Distance of the points of neighbouring lanes, relative to the width of the window."""
+
+TOLERANCE = 1e-6
+"""Relative difference above which lanes are mixed; smaller ones can be differences in rounding."""
+
+_CHECKED: set[type] = set()
+"""Classes that have passed all checks in this process."""
+
+
+def check_user_code(surface: Surface, optimizer: Optimizer[Any], x: Array, lr: Array) -> None:
+    """Check the shapes of results and the independence of lanes for classes that are not part of this package.
+
+    Parameters
+    ----------
+    surface, optimizer
+        With the parameters of all lanes.
+    x
+        The starts, ``(dim, lanes)``.
+    lr
+        Learning rates, ``(lanes,)``.
+
+    Raises
+    ------
+    PluginError
+        With the place of the class.
+    """
+    if {cls for cls in (type(surface), type(optimizer)) if plugins.is_foreign(cls)} <= _CHECKED:
+        return
+    # A few lanes are enough. Trials often begin at the same point, where a sum over lanes would be hard to see.
+    lanes = np.arange(min(LANES, x.shape[1]))
+    window = np.array(surface.window(len(x)), dtype=np.float64)
+    points = x[:, lanes] + SPREAD * np.ptp(window, axis=1)[:, np.newaxis] * lanes
+    together = _results(take_lanes(surface, lanes), take_lanes(optimizer, lanes), points, lr[lanes])
+    if len(lanes) == 1:
+        return
+    again = _results(take_lanes(surface, lanes), take_lanes(optimizer, lanes), points, lr[lanes])
+    for lane in lanes[:, np.newaxis]:
+        alone = _results(take_lanes(surface, lane), take_lanes(optimizer, lane), points[:, lane].copy(), lr[lane])
+        for place, result in together.items():
+            # A function that draws random numbers of its own has no reproducible result to compare with.
+            is_random = not np.array_equal(result, again[place], equal_nan=True)
+            one, other = alone[place][..., 0], result[..., lane[0]]
+            if not is_random and not np.allclose(one, other, rtol=TOLERANCE, atol=0, equal_nan=True):
+                message = "the result of a trial differs alone and in a batch; do lanes, the last axis, mix?"
+                raise PluginError(f"{place}: {message}")
+    _CHECKED.update((type(surface), type(optimizer)))
+
+
+def _results(surface: Surface, optimizer: Optimizer[Any], x: Array, lr: Array) -> dict[str, Array]:
+    """Return value, gradient and two velocities, by the place of the method; check the shapes of all."""
+    value, gradient, step = type(surface).value, type(surface).gradient, type(optimizer).step
+    loss = _of_shape(surface.value(x), x.shape[1:], "(lanes,)", value)
+    g = _of_shape(surface.gradient(x), x.shape, "(dim, lanes)", gradient)
+    state = optimizer.init(x)
+    arguments = (x.tobytes(), g.tobytes())
+    results = {plugins.defined_at(value): loss, plugins.defined_at(gradient): g}
+    velocities = []
+    for t in (1, 2):
+        here = Here(x, t, loss, lr, surface)
+        returned = optimizer.step(state, g, here)
+        if not (isinstance(returned, tuple) and len(returned) == 2):
+            raise PluginError(f"{plugins.defined_at(step)}: does not return a pair (velocity, state)")
+        velocity, state = returned
+        velocities.append(_of_shape(velocity, x.shape, "(dim, lanes)", step, "a velocity of "))
+    if (x.tobytes(), g.tobytes()) != arguments:
+        raise PluginError(f"{plugins.defined_at(step)}: changes its arguments; look for += or out=")
+    return {**results, plugins.defined_at(step): np.stack(velocities)}
+
+
+def _of_shape(array: Any, shape: tuple[int, ...], meaning: str, method: Any, what: str = "") -> Array:
+    if np.shape(array) != shape:
+        message = f"returns {what}shape {np.shape(array)}, expected {meaning} = {shape}"
+        raise PluginError(f"{plugins.defined_at(method)}: {message}")
+    return np.asarray(array)
