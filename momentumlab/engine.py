@@ -116,8 +116,8 @@ def _run_group(group: Group, first: int, last: int, width: int, experiment: Expe
     classes = (group.surface_class, group.optimizer_class)
     batch: _Batch | None = None
     try:
+        check_user_code(group, first, last)
         batch = _Batch(group, first, last, width, experiment)
-        check_user_code(batch.surface, batch.optimizer, batch.x, batch.lr)
         _iterate(batch, experiment.stopping, outcome)
     except BaseException as error:
 

@@ -254,15 +254,15 @@ def parameter(
     doc
         Its meaning in a line.
     kind
-        The type of its value; by default that of ``default``.
+        The type of its value; by default that of ``default``. An integer is a count only if the field is annotated with
+        ``int``: hyperparameters such as ``parameter(2, ge=0)`` are numbers.
     shared, required, **declared
         See `Parameter`.
     """
-    kind = kind or KIND_OF_TYPE.get(type(default), ValueKind.NUMBER)
     metadata = {
         "doc": doc,
         "kind": kind,
-        "shared": shared or kind is not ValueKind.NUMBER,
+        "shared": shared,
         "required": required or default is None,
         **declared,
     }
@@ -276,15 +276,17 @@ def parameter(
 
 def parameters_of(cls: type) -> tuple[Parameter, ...]:
     """Return the parameters that a class declares, in the order of their declaration."""
-    return tuple(
-        Parameter(
-            name=field.name,
-            default=None if field.default is dataclasses.MISSING else field.default,
-            **field.metadata["parameter"],
-        )
-        for field in dataclasses.fields(cls)
-        if "parameter" in field.metadata
-    )
+    return tuple(_declared(field) for field in dataclasses.fields(cls) if "parameter" in field.metadata)
+
+
+def _declared(field: dataclasses.Field[Any]) -> Parameter:
+    metadata = dict(field.metadata["parameter"])
+    default = None if field.default is dataclasses.MISSING else field.default
+    if type(default) is int and metadata["kind"] is None and field.type not in (int, "int"):
+        default = float(default)
+    metadata["kind"] = metadata["kind"] or KIND_OF_TYPE.get(type(default), ValueKind.NUMBER)
+    metadata["shared"] = metadata["shared"] or metadata["kind"] is not ValueKind.NUMBER
+    return Parameter(name=field.name, default=default, **metadata)
 
 
 def spelled(value: object) -> str:

@@ -12,6 +12,7 @@ from momentumlab import plugins
 from momentumlab.errors import PluginError
 from momentumlab.lanes import take_lanes
 from momentumlab.optimizers import Here, Optimizer
+from momentumlab.plan import Group
 from momentumlab.registry import Array
 from momentumlab.surfaces import Surface
 
@@ -27,35 +28,36 @@ _CHECKED: set[type] = set()
 """Classes that have passed all checks in this process."""
 
 
-def check_user_code(surface: Surface, optimizer: Optimizer[Any], x: Array, lr: Array) -> None:
+def check_user_code(group: Group, first: int, last: int) -> None:
     """Check the shapes of results and the independence of lanes for classes that are not part of this package.
 
     Parameters
     ----------
-    surface, optimizer
-        With the parameters of all lanes.
-    x
-        The starts, ``(dim, lanes)``.
-    lr
-        Learning rates, ``(lanes,)``.
+    group
+        The trials that use the classes.
+    first, last
+        The number of the first trial to be run, and of the last one plus 1.
 
     Raises
     ------
     PluginError
         With the place of the class.
     """
-    if {cls for cls in (type(surface), type(optimizer)) if plugins.is_foreign(cls)} <= _CHECKED:
+    classes = {group.surface_class, group.optimizer_class}
+    if {cls for cls in classes if plugins.is_foreign(cls)} <= _CHECKED:
         return
     # A few lanes are enough. Trials often begin at the same point, where a sum over lanes would be hard to see.
-    lanes = np.arange(min(LANES, x.shape[1]))
-    window = np.array(surface.window(len(x)), dtype=np.float64)
-    points = x[:, lanes] + SPREAD * np.ptp(window, axis=1)[:, np.newaxis] * lanes
-    together = _results(take_lanes(surface, lanes), take_lanes(optimizer, lanes), points, lr[lanes])
+    batch = group.lanes(np.arange(first, min(first + LANES, last)) - group.first)
+    lanes = np.arange(len(batch.lr))
+    window = np.array(batch.surface.window(len(batch.start)), dtype=np.float64)
+    points = batch.start + SPREAD * np.ptp(window, axis=1)[:, np.newaxis] * lanes
+    together = _results(batch.surface, batch.optimizer, points, batch.lr)
     if len(lanes) == 1:
         return
-    again = _results(take_lanes(surface, lanes), take_lanes(optimizer, lanes), points, lr[lanes])
+    again = _results(batch.surface, batch.optimizer, points, batch.lr)
     for lane in lanes[:, np.newaxis]:
-        alone = _results(take_lanes(surface, lane), take_lanes(optimizer, lane), points[:, lane].copy(), lr[lane])
+        surface, optimizer = take_lanes(batch.surface, lane), take_lanes(batch.optimizer, lane)
+        alone = _results(surface, optimizer, np.ascontiguousarray(points[:, lane]), batch.lr[lane])
         for place, result in together.items():
             # A function that draws random numbers of its own has no reproducible result to compare with.
             is_random = not np.array_equal(result, again[place], equal_nan=True)
@@ -63,7 +65,7 @@ def check_user_code(surface: Surface, optimizer: Optimizer[Any], x: Array, lr: A
             if not is_random and not np.allclose(one, other, rtol=TOLERANCE, atol=0, equal_nan=True):
                 message = "the result of a trial differs alone and in a batch; do lanes, the last axis, mix?"
                 raise PluginError(f"{place}: {message}")
-    _CHECKED.update((type(surface), type(optimizer)))
+    _CHECKED.update(classes)
 
 
 def _results(surface: Surface, optimizer: Optimizer[Any], x: Array, lr: Array) -> dict[str, Array]:

@@ -399,6 +399,14 @@ def test_a_plugin_that_breaks_a_contract_is_named(load: Load, old: str, new: str
     assert "my_lab.py" in str(caught.value)
 
 
+def test_an_integer_default_declares_a_number(load: Load) -> None:
+    load(LAB.replace("beta: float = parameter(0.9, ge=0, lt=1", "beta: float = parameter(0, ge=0, lt=1"))
+    result = momentumlab.run(RUN, beta=[0.0, 0.5, 0.9])
+    assert [trial.hyperparameters["beta"] for trial in result.plan] == [0.0, 0.5, 0.9]
+    assert type(momentumlab.run(RUN).plan.trial(0).hyperparameters["beta"]) is float
+    assert len(result.plan.groups) == 1  # trials with different numbers are advanced together
+
+
 def test_an_exception_in_the_package_is_not_a_plugin_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ravine, "gradient", {}.__getitem__)
     with pytest.raises(TypeError, match="unhashable"):
