@@ -99,7 +99,8 @@ def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = No
             while begin < end:
                 # Recorded trials are an exception: those of a batch start together and end with it, because an entry
                 # of the history is then written as one slice, at the same iteration for all lanes.
-                stop = end if outcome.recorder is None else min(begin + width, end)
+                starts_together = outcome.recorder is not None or group.optimizer_class.starts_together
+                stop = min(begin + width, end) if starts_together else end
                 _run_group(group, begin, stop, width, plan.experiment, outcome)
                 begin = stop
     return outcome
@@ -172,7 +173,7 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome) -> None:
         # Velocity, update, loss at the new point. Idle lanes have lr = 0 and do not move. Every array is new: an
         # optimizer may keep a reference to what it received.
         velocity, batch.state = batch.optimizer.step(batch.state, g, batch.here())
-        x = batch.x - batch.lr * velocity
+        x = batch.state.x if batch.optimizer.sets_point else batch.x - batch.lr * velocity
         loss = batch.surface.value(x)
         batch.x, batch.velocity, batch.previous_loss, batch.loss = x, velocity, batch.loss, loss
         batch.nit += 1

@@ -190,8 +190,8 @@ def _report_usage(error: Any) -> int:
 
 def _unknown_option(option: str, context: Any) -> str:
     """What to say of an option that the command does not have, but another may."""
-    if option == "--debug":
-        return "--debug: goes before the command: momentumlab --debug …"
+    if option in ("--debug", "--allow-import"):
+        return f"{option}: goes before the command: momentumlab {option} …"
     root = context.find_root().command
     others = getattr(root, "commands", {})
     owners = [name for name, each in others.items() if any(option in parameter.opts for parameter in each.params)]
@@ -243,7 +243,14 @@ def common(
     debug: Annotated[
         bool, typer.Option("--debug", help=f"Show the traceback of an internal error (or set {DEBUG}=1).")
     ] = False,
+    allow_import: Annotated[
+        bool, typer.Option("--allow-import", help="Let optimizers named package.module:Class import that module.")
+    ] = False,
 ) -> None:
     """Accept the options that precede the command."""
     if debug:
         os.environ[DEBUG] = "1"
+    if allow_import:
+        from momentumlab.optimizers.adapters import ALLOW_IMPORT
+
+        os.environ[ALLOW_IMPORT] = "1"

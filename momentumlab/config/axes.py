@@ -157,10 +157,10 @@ def _schedule_problem(owner: str, parameter: Parameter, schedule: Schedule, stop
     schedule, stopping
         The schedule, and the criteria that limit its length.
     """
-    if owner not in OPTIMIZERS or parameter.shared:
-        return f"{parameter.name} of {owner} cannot follow a schedule: only hyperparameters of optimizers can"
     if parameter.constant:
         return f"{parameter.name} of {owner} cannot follow a schedule: {parameter.constant}"
+    if owner not in OPTIMIZERS or parameter.shared:
+        return f"{parameter.name} of {owner} cannot follow a schedule: only hyperparameters of optimizers can"
     outside = schedule.first_outside(stopping.iterations, parameter.allows)
     if outside is not None:
         iteration, value = outside

@@ -41,7 +41,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
         first = experiment.experiments[0]
         return {
             **to_dict(first),
-            "surface": [_choice(each.surface) for each in experiment.experiments],
+            "surface": [_choice(each.surface, spelled(each.surface.name)) for each in experiment.experiments],
             "start": _common_starts(experiment),
             "objective": experiment.objective.label,
             "budget": experiment.budget,
@@ -51,8 +51,8 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
     stopping = experiment.stopping
     return {
         "name": experiment.name,
-        "surface": _choice(experiment.surface),
-        "optimizers": [_choice(optimizer) for optimizer in experiment.optimizers],
+        "surface": _choice(experiment.surface, spelled(experiment.surface.name)),
+        "optimizers": [_choice(optimizer, {"name": optimizer.name}) for optimizer in experiment.optimizers],
         "start": _starts(experiment),
         "iterations": stopping.iterations,
         "tolerance": stopping.tolerance,
@@ -64,8 +64,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
     }
 
 
-def _choice(choice: Choice) -> Any:
-    named = spelled(choice.name)
+def _choice(choice: Choice, named: dict[str, Any]) -> Any:
     if not choice.axes and named.keys() == {"name"}:
         return choice.name
     return {**named, **{key: _axis(axis) for key, axis in choice.axes.items()}}

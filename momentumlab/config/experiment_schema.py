@@ -164,7 +164,14 @@ def _choice(registry: Registry[Any], shared: _Definitions) -> Schema:
         if pairs := _synonyms(parameters):
             entry["allOf"] = [_not_both(*pair) for pair in pairs]
     expressions = [{"$ref": "#/definitions/expression"}, {"$ref": "#/definitions/expressed"}]
-    return {"anyOf": [{"enum": _every_word(registry)}, *entries, *(expressions if registry is SURFACES else [])]}
+    others = expressions if registry is SURFACES else _of_libraries() if registry is OPTIMIZERS else []
+    return {"anyOf": [{"enum": _every_word(registry)}, *entries, *others]}
+
+
+def _of_libraries() -> list[Schema]:
+    """Optimizers of other libraries, whose hyperparameters only the library knows."""
+    name = {"type": "string", "pattern": r"^[\w.]+:\w+$"}
+    return [name, {"type": "object", "properties": {"name": name}, "required": ["name"]}]
 
 
 def _expression() -> Schema:

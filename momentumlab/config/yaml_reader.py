@@ -6,7 +6,7 @@ false, null, nan and inf; everything else is a word, including ``no`` and ``0x10
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from momentumlab.calls import CallError, NamedCall, read_scalar
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError, Problem, UnknownNameError
 from momentumlab.optimizers.base import OPTIMIZERS, Optimizer
 from momentumlab.registry import Registry
 from momentumlab.surfaces.base import SURFACES, Surface
@@ -308,6 +308,8 @@ def node_of(value: object, place: str, path: str = "", depth: int = 0) -> Config
         value = _described(value, place)
     if isinstance(value, type) and issubclass(value, (Surface, Optimizer)):
         value = getattr(value, "name", value.__name__)
+    elif callable(value) and path.startswith("optimizer"):
+        value = _library_optimizer(value, place)
     if isinstance(value, NamedCall):
         return ConfigNode(value=value, place=place, path=path, key_place=place)
     if depth > MAX_DEPTH:
@@ -321,6 +323,16 @@ def node_of(value: object, place: str, path: str = "", depth: int = 0) -> Config
         items = [node_of(item, place, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
         return ConfigNode(value=items, place=place, path=path, key_place=place)
     return ConfigNode(value=value, place=place, path=path, key_place=place)
+
+
+def _library_optimizer(factory: Callable[..., Any], place: str) -> str:
+    """The name of an optimizer that is given as a class or a function of another library."""
+    from momentumlab.optimizers.adapters import adapted_object
+
+    try:
+        return adapted_object(factory).name
+    except UnknownNameError as error:
+        raise ConfigError([Problem(place=place, message=str(error))]) from None
 
 
 def _described(instance: Surface | Optimizer[Any], place: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from momentumlab.errors import UnknownNameError
 from momentumlab.registry import Array, Parameter, Real, Registry, parameter, parameters_of
 from momentumlab.surfaces import Surface
 
@@ -86,6 +87,19 @@ class Optimizer(ABC, Generic[State]):
     gradients_per_step: ClassVar[int] = 1
     requires: ClassVar[frozenset[str]] = frozenset()
 
+    starts_together: ClassVar[bool] = False
+    """All trials of a batch must be in the same iteration: a library counts the steps of all lanes together."""
+
+    @property
+    def sets_point(self) -> bool:
+        """Whether the new point is ``state.x``, as another library rounded it, instead of ``x − lr · velocity``."""
+        return False
+
+    @property
+    def execution(self) -> str:
+        """How the steps of another library are computed; empty for optimizers of this package and of plug-ins."""
+        return ""
+
     @abstractmethod
     def init(self, x: Array) -> State:
         """Return the initial state: a ``NamedTuple`` of arrays whose last axis is the lanes."""
@@ -121,9 +135,30 @@ class Stateless(NamedTuple):
     """The state of an optimizer without memory."""
 
 
-OPTIMIZERS: Registry[Optimizer[Any]] = Registry(
-    "optimizer", required=("equation", "source"), group="momentumlab.optimizers"
-)
+class OptimizerRegistry(Registry[Optimizer[Any]]):
+    """Registry of optimizers. Keys are names, or ``library:name`` for optimizers of other libraries."""
+
+    def canonical(self, name: str) -> str:
+        """Return the canonical name of a name or an alias; see `adapters.adapted` for the errors of libraries."""
+        return self[name].name if ":" in name else super().canonical(name)
+
+    def __getitem__(self, name: str) -> type[Optimizer[Any]]:
+        if ":" in name:
+            from momentumlab.optimizers.adapters import adapted
+
+            return adapted(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        if isinstance(name, str) and ":" in name:
+            try:
+                return self[name] is not None
+            except UnknownNameError:
+                return False
+        return super().__contains__(name)
+
+
+OPTIMIZERS = OptimizerRegistry("optimizer", required=("equation", "source"), group="momentumlab.optimizers")
 
 OptimizerClass = TypeVar("OptimizerClass", bound=type[Optimizer[Any]])
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from momentumlab.experiment import method_names
 from momentumlab.report.labels import axis_name, exact, point, repeats
+from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import ComparisonReport
 from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, rate_columns, setting_cell
 from momentumlab.report.table import Column, Kind, Table
@@ -38,6 +39,7 @@ def _surface_table(report: ComparisonReport, surface: int) -> Table:
         remarks.append("no optimizer reached the target: allow more iterations")
     if match.starts > 1:
         remarks.append(f"values over {repeats(match.experiment)}: median [quartiles]")
+    remarks.extend(library_remarks(match.experiment))
     return Table(
         title=f"{result.comparison.name}: {report.headline(surface)}",
         lines=list(searched_lines(report, match)),

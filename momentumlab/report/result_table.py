@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from momentumlab.experiment import Setting
 from momentumlab.report.final_state import FinalState
 from momentumlab.report.labels import axis_name, exact, exact_point, point
+from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import BEST_TABLE_ROWS, MAX_TABLE_ROWS, Report
 from momentumlab.report.steps import steps_of
 from momentumlab.report.table import Column, Kind, Table
@@ -177,6 +178,7 @@ def _remarks(report: Report) -> Iterator[str]:
     for (what, reason), names in trials.items():
         others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         yield f"{what} ({'; '.join(names[:MAX_NAMED])}{others}): {reason}"
+    yield from library_remarks(report.experiment)
     if (
         report.rates
         and (why := underdamped_remark(report.result, {n: report.rates[n] for n in report.shown})) is not None

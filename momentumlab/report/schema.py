@@ -68,7 +68,11 @@ def result_schema() -> Schema:
                     "command_line": {"type": ["string", "null"]},
                     "started": {"type": "string", "format": "date-time"},
                     "seconds": _described("Computing time.", {"type": "number", "minimum": 0}),
-                }
+                },
+                {
+                    "libraries": _described("Versions of other libraries by name.", ANY_OBJECT),
+                    "plugins": _described("File and SHA-256 of each plug-in.", {"type": "array", "items": ANY_OBJECT}),
+                },
             ),
             "hyperparameters": {
                 "description": "Values by name; a schedule is its call.",

@@ -7,6 +7,7 @@ import numpy as np
 
 from momentumlab.experiment import Setting
 from momentumlab.report.labels import axis_name, exact, exact_point, point, setup
+from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import Report
 from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES
 from momentumlab.report.table import Column, Kind, Table
@@ -69,6 +70,7 @@ def _remarks(plane: Plane) -> Iterator[str]:
         shares = [f"{exact_point(minimum.point)} {np.mean(basins == i):.1%}" for i, minimum in enumerate(minima)]
         yield f"minima reached: {', '.join(shares)}"
     reach = [_reach(plane, *each) for each in plane.reach() if not each[0].name.startswith("start ")]
+    yield from library_remarks(plane.result.experiment)
     if reach:
         worse = "iterations" if plane.by_iterations else "loss above the minimum"
         yield f"{worse} at most {MUCH_WORSE:g} times that of the best cell: {'; '.join(reach)}"

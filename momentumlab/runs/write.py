@@ -238,7 +238,13 @@ def _histories(result: Result) -> dict[str, Any]:
 
 def _origin(experiment: Experiment | Comparison, provenance: Provenance, notes: Sequence[str]) -> dict[str, Any]:
     """Return what ``result.json`` has beyond the output of the command."""
-    return {"settings": to_dict(experiment), "provenance": provenance.as_dict(), "notes": list(notes)}
+    origin = provenance.as_dict()
+    one = experiment.experiments[0] if isinstance(experiment, Comparison) else experiment
+    if named := [choice.name for choice in one.optimizers if ":" in choice.name]:
+        from momentumlab.optimizers.adapters import library_versions
+
+        origin["libraries"] = library_versions(named)
+    return {"settings": to_dict(experiment), "provenance": origin, "notes": list(notes)}
 
 
 def _complete(

@@ -281,6 +281,8 @@ def state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface, dimens
     x = np.zeros((dimension, len(lr)))
     g, here = np.zeros_like(x), Here(x, LATE, surface.value(x), lr, surface)
     state = optimizer.init(x)
+    if any(isinstance(array, np.ndarray) and array.dtype == object for array in state):
+        raise TheoryDoesNotApplyError(f"the state of {optimizer.name} consists of objects of another library")
     with np.errstate(all="ignore"):
         for _ in range(SETTLING[0]):
             changes: list[Array] = []

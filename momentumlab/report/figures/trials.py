@@ -73,7 +73,7 @@ def select_trials(report: Report, label_of: Callable[[Trial], str] | None = None
 
 def optimizer_places(names: Sequence[str]) -> list[int]:
     """Return a place in the palette for each optimizer: its own colour, or the next free one if another has it."""
-    order = list(dict.fromkeys([*FIRST_COLORS, *OPTIMIZERS]))
+    order = list(dict.fromkeys([*FIRST_COLORS, *OPTIMIZERS, *names]))  # names of other libraries are not listed
     places: list[int] = []
     for name in names:
         own = order.index(name) % len(COLORS)

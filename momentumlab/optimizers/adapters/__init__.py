@@ -1,0 +1,114 @@
+"""Optimizers of other libraries by name: ``torch:AdamW``, ``pytorch_optimizer:Prodigy``, ``optax:lion``.
+
+====================  ==========================================================
+module                contents
+====================  ==========================================================
+`torch_optimizers`    subclasses of ``torch.optim.Optimizer``
+`optax_optimizers`    functions that return an ``optax.GradientTransformation``
+`signatures`          hyperparameters from the signature of a class or function
+====================  ==========================================================
+
+`adapted` returns an `momentumlab.optimizers.Optimizer` class for a name; a library is imported when one of its
+optimizers is named.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from momentumlab.errors import UnknownNameError
+from momentumlab.optimizers.base import Optimizer
+
+LIBRARIES = {"torch": "torch.optim", "pytorch_optimizer": "pytorch_optimizer", "optax": "optax"}
+"""The module in which the optimizers of a library are found, by the prefix of their names."""
+
+ALLOW_IMPORT = "MOMENTUMLAB_ALLOW_IMPORT"
+"""Environment variable that permits names such as ``package.module:Class``: the user agreed to run the module's code.
+Worker processes inherit it."""
+
+_ADAPTED: dict[str, type[Optimizer[Any]]] = {}
+
+
+def adapted(name: str) -> type[Optimizer[Any]]:
+    """Return the optimizer class for a name such as ``torch:AdamW``.
+
+    Raises
+    ------
+    UnknownNameError
+        If the library is not installed, has no such optimizer, the optimizer cannot be used here, or the name is that
+        of a module whose import was not allowed. The message states the remedy.
+    """
+    if name not in _ADAPTED:
+        library, _, attribute = name.partition(":")
+        _ADAPTED[name] = _adapt(name, _factory(library, attribute))
+    return _ADAPTED[name]
+
+
+def adapted_object(factory: Callable[..., Any]) -> type[Optimizer[Any]]:
+    """Return the optimizer class for a class or function of another library.
+
+    Parameters
+    ----------
+    factory
+        A subclass of ``torch.optim.Optimizer``, or a function that returns an ``optax.GradientTransformation``.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is neither, or cannot be used here.
+    """
+    attribute = factory.__qualname__
+    package = factory.__module__.partition(".")[0]
+    module = LIBRARIES.get(package, factory.__module__)
+    is_public = getattr(sys.modules.get(module), attribute, None) is factory
+    name = f"{package if is_public and package in LIBRARIES else factory.__module__}:{attribute}"
+    # A class that a notebook cell defines again replaces the old one.
+    if name not in _ADAPTED or _ADAPTED[name].factory is not factory:  # type: ignore[attr-defined]
+        _ADAPTED[name] = _adapt(name, factory)
+    return _ADAPTED[name]
+
+
+def library_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the libraries of some optimizers by name: ``{"torch": "2.13.0"}``."""
+    sources = sorted({adapted(name).source for name in names if ":" in name})
+    return dict(source.split(" ", 1) for source in sources if " " in source)
+
+
+def _factory(library: str, attribute: str) -> Callable[..., Any]:
+    """Return the class or function that a name refers to."""
+    if library not in LIBRARIES and not os.environ.get(ALLOW_IMPORT):
+        consent = "momentumlab --allow-import …" if attribute else "write library:name, such as torch:AdamW"
+        raise UnknownNameError(f"'{library}:{attribute}' imports the module {library}, which runs its code: {consent}")
+    try:
+        module = importlib.import_module(LIBRARIES.get(library, library))
+    except ImportError as error:
+        package = error.name or library
+        extra = {"torch": "torch", "optax": "optax", "jax": "optax"}.get(package)
+        remedy = f'pip install "momentumlab[{extra}]"' if extra else f"pip install {package}"
+        raise UnknownNameError(f"'{library}:{attribute}' needs {package}, which is not installed: {remedy}") from None
+    found = getattr(module, attribute, None)
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    near = difflib.get_close_matches(attribute, dir(module), n=1)
+    hint = f" (did you mean '{library}:{near[0]}'?)" if near else ""
+    raise UnknownNameError(f"{library} has no optimizer '{attribute}'{hint}")
+
+
+def _adapt(name: str, factory: Callable[..., Any]) -> type[Optimizer[Any]]:
+    if isinstance(factory, type) and any(base.__module__ == "torch.optim.optimizer" for base in factory.__mro__):
+        from momentumlab.optimizers.adapters.torch_optimizers import adapt
+    else:
+        from momentumlab.optimizers.adapters.optax_optimizers import adapt
+    cls = adapt(name, factory)
+    # Pickle finds the class through `__getattr__` below; it would split a name at its dots.
+    cls.__module__, cls.__qualname__ = __name__, name.replace(".", "/")
+    return cls
+
+
+def __getattr__(name: str) -> type[Optimizer[Any]]:
+    if ":" in name:
+        return adapted(name.replace("/", "."))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
