@@ -315,16 +315,27 @@ def _verdict(prediction: Prediction) -> Iterator[str]:
             yield f"Critical points of every kind attract this method, so it converges to this {kind.value}."
         if prediction.rate_is_root_of_beta:
             yield "All directions are underdamped, so the rate is √β: a smaller β is faster."
+        start_rate = prediction.start_rate
+        if start_rate is not None and 0 < start_rate < prediction.rate - 1e-6:
+            yield f"The start has no component along the slowest direction: this trial has rate {start_rate:.4f}."
         if math.isfinite(limit):
             yield f"With everything else unchanged, lr must be below {limit:.4g}."
-    elif math.isnan(limit):
-        yield "It leaves this point at any learning rate."
     elif slowest.regime is Regime.DIVERGING:
-        yield f"It diverges. With everything else unchanged, lr must be below {limit:.4g}."
+        yield from _why_it_leaves(prediction)
     if prediction.best:
         best = " and ".join(f"{axis_name(name)} = {value:.4g}" for name, value in prediction.best.items())
         rate = prediction.best_rate
         yield f"Best setting: {best}, with " + (f"rate {rate:.4f}, {_speed(rate)}." if rate > 1e-7 else "one step.")
+
+
+def _why_it_leaves(prediction: Prediction) -> Iterator[str]:
+    if math.isnan(prediction.lr_limit):
+        yield "It leaves this point at any learning rate."
+    else:
+        leaves = "It diverges" if math.isinf(prediction.holds_within) else "It moves away from this point"
+        yield f"{leaves}. With everything else unchanged, lr must be below {prediction.lr_limit:.4g}."
+    if prediction.start_rate is not None and prediction.start_rate < 1:
+        yield "The start has no component along the unstable directions: only rounding can drive this trial away."
 
 
 def rows(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -352,14 +363,16 @@ def rows(plan: Plan) -> Iterator[dict[str, Any]]:
 def _outcome(prediction: PredictionOrReason) -> dict[str, Any]:
     if isinstance(prediction, str):
         names = (
-            "fixed_point", "rate", "stable", "period", "iterations_per_digit", "iterations_to_tolerance", "lr_limit",
-            "holds_within", "best",
+            "fixed_point", "rate", "stable", "start_rate", "converges", "period", "iterations_per_digit",
+            "iterations_to_tolerance", "lr_limit", "holds_within", "best",
         )  # fmt: skip
         return {**dict.fromkeys(names), "modes": [], "why_not": prediction}
     return {
         "fixed_point": list(prediction.fixed_point),
         "rate": prediction.rate,
         "stable": prediction.stable,
+        "start_rate": prediction.start_rate,
+        "converges": prediction.converges,
         "period": prediction.slowest.period,
         "iterations_per_digit": prediction.slowest.iterations_per_digit,
         "iterations_to_tolerance": prediction.iterations_to_tolerance,

@@ -18,6 +18,7 @@ module            content
 `rate_planes`     rates over planes of hyperparameters
 `rate_fits`       the measured rate of a path
 `rates`           the measured rate of each trial beside the predicted one
+`rate_reasons`    why the two differ
 `variances`       the stationary variance of the iterates under gradient noise
 `noise_floors`    the noise floor of the loss, measured beside predicted
 `filters`         the method as a filter: gain and phase over frequency
@@ -47,13 +48,8 @@ from momentumlab.theory.noise_floors import (
 from momentumlab.theory.prediction import Prediction, predict
 from momentumlab.theory.rate_fits import measured_rate
 from momentumlab.theory.rate_planes import RatePlane, rate_plane
-from momentumlab.theory.rates import (
-    TrialRate,
-    coordinate_rates,
-    rate_reason,
-    trial_rates,
-    underdamped_remark,
-)
+from momentumlab.theory.rate_reasons import rate_reason, underdamped_remark
+from momentumlab.theory.rates import TrialRate, coordinate_rates, trial_rates
 from momentumlab.theory.variances import (
     Compromise,
     compromises,

@@ -2,7 +2,7 @@
 
 On a quadratic with curvature λ, an optimizer whose velocity is linear in the gradients is a linear map of its point
 and its state. The matrix is found by applying one iteration to unit vectors. A smooth nonlinear method has such a map
-for small distances: the same is done with vectors so short that doubling them doubles the result.
+for small distances; it is found in the same way with very short vectors.
 
 A rule may also be periodic, for instance one that averages its iterates every seven iterations. One period is then a
 fixed linear map, the product of the maps of its iterations.
@@ -21,28 +21,21 @@ from momentumlab.optimizers import Here, Optimizer
 from momentumlab.plugins import plugin_error
 from momentumlab.registry import Array
 from momentumlab.surfaces import CriticalPoint, Surface
-from momentumlab.surfaces.quadratics import Parabola
+from momentumlab.surfaces.base import minimum
 
-SCALES = (1.0, 1e-6, 1e-17)
-"""Distances from the minimum at which linearity is tested; the last is far below the usual eps of 1e-8."""
-
-LINEAR = (1e-9, 1e-5, 1e-5)
-"""The relative error allowed at each of these scales."""
+SCALES = {1.0: 1e-9, 1e-6: 1e-5, 1e-17: 1e-5}
+"""Distances at which linearity is tested, with the relative error allowed; the last is far below an eps of 1e-8."""
 
 EARLY = 10**6
 LATE = 10**9
 """Iterations at which the map is computed; bias corrections have converged at both."""
 
 LONGEST_PERIOD = 64
-"""Periods up to this length are detected."""
+EXTRAPOLATIONS, SETTLING_ITERATIONS = 3, 50
+MIXING_ITERATIONS = 6
+"""The number of iterations in which a method must not mix the directions."""
 
-SETTLING = 3, 50
-"""How often the state at rest is extrapolated to its limit, and the iterations before each extrapolation."""
-
-SHORT = 6
-"""The number of iterations in which directions must not mix."""
-
-FADING = 1e-9
+LEAST_DECAY = 1e-9
 """The share of a state component that must decay per iteration, if the method is to forget its past."""
 
 
@@ -56,18 +49,13 @@ class TheoryDoesNotApplyError(MomentumLabError):
 def plugins_may_fail(*classes: type) -> Iterator[None]:
     """Turn an exception of a user's surface or optimizer into `TheoryDoesNotApplyError`.
 
-    Theory evaluates points and array shapes that a run does not. A run that went well must not fail because of them.
+    Theory evaluates points and array shapes that a run does not. A run that succeeded must not fail because of them.
 
     Parameters
     ----------
     *classes
-        The surface and the optimizer that are evaluated. If one of them is a user's class, it is also responsible for
-        exceptions that this package raises, such as for an array of the wrong shape.
-
-    Raises
-    ------
-    TheoryDoesNotApplyError
-        In place of the exception, which is the ``__cause__``.
+        The surface and the optimizer that are evaluated. A user's class among them is also responsible for exceptions
+        that this package raises, for example because an array has the wrong shape.
     """
     try:
         yield
@@ -79,18 +67,7 @@ def plugins_may_fail(*classes: type) -> Iterator[None]:
 
 
 def check_constant(schedules: Mapping[str, object]) -> None:
-    """Check that no hyperparameter follows a schedule.
-
-    Parameters
-    ----------
-    schedules
-        The scheduled hyperparameters, by name.
-
-    Raises
-    ------
-    TheoryDoesNotApplyError
-        If there are any.
-    """
+    """Raise `TheoryDoesNotApplyError` if any hyperparameter follows a schedule."""
     if schedules:
         verb = "follows" if len(schedules) == 1 else "follow"
         raise TheoryDoesNotApplyError(f"{' and '.join(schedules)} {verb} a schedule, so the method changes with time")
@@ -142,28 +119,61 @@ class LinearMap:
     def rates(self) -> Array:
         """The spectral radius per iteration, ``(lanes,)``."""
         radii: Array = np.abs(np.linalg.eigvals(self.matrices)).max(axis=1)
-        if self.period > 1:
-            radii **= 1 / self.period
-        return radii
+        return radii if self.period == 1 else radii ** (1 / self.period)
 
     @property
     def coupled(self) -> list[int]:
-        """The components that influence the point and are influenced by it, from the pattern of the matrices."""
-        # The map of a nonlinear method contains second-order terms in the distance, which do not count.
+        """The components that influence the point and are influenced by it."""
+        # Second-order terms in the distance, which the map of a nonlinear method contains, do not count.
         count = self.steps.shape[-1]
         links = (np.abs(self.steps) > (0.0 if self.is_exact else 1e-6)).any(axis=(0, 1))
         reaches = np.linalg.matrix_power((links | np.eye(count, dtype=bool)).astype(np.float64), count) > 0
         return [i for i in range(count) if reaches[i, 0] and reaches[0, i]]
 
-    def among(self, kept: Sequence[int]) -> "LinearMap":
-        """Return the map restricted to some components."""
-        kept = list(kept)
-        return LinearMap(
-            steps=self.steps[:, :, kept][:, :, :, kept],
-            inputs=self.inputs[:, :, kept],
-            components=tuple(self.components[i] for i in kept),
-            scale=self.scale,
-        )
+
+@dataclass(frozen=True, kw_only=True)
+class Bowl(Surface):
+    """The quadratic with given curvatures along orthonormal vectors.
+
+    Attributes
+    ----------
+    curvatures
+        ``(dim, 1)``, or ``(1, lanes)`` in one dimension.
+    vectors
+        The directions as columns, ``(dim, dim)``; ``None`` for the coordinates.
+    """
+
+    curvatures: Any
+    vectors: Any = None
+
+    name = "bowl"
+    formula = latex = source = ""
+    dimension = None
+    view = ((-1.0, 1.0),)
+    start = (1.0,)
+
+    def value(self, x: Array) -> Array:
+        """Return ½ xᵀ H x."""
+        value: Array = 0.5 * (x * self.gradient(x)).sum(axis=0)
+        return value
+
+    def gradient(self, x: Array) -> Array:
+        """Return H x."""
+        if self.vectors is None:
+            gradient: Array = self.curvatures * x
+        else:
+            gradient = self.vectors @ (self.curvatures * (self.vectors.T @ x))
+        return gradient
+
+    def hessian(self, x: Array) -> Array:
+        """Return H in each lane."""
+        vectors = np.eye(len(x)) if self.vectors is None else self.vectors
+        hessian: Array = np.einsum("ik,kl,jk->ijl", vectors, self.curvatures * np.ones(x.shape[1]), vectors)
+        return hessian
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        """Return the minimum at the origin."""
+        return (minimum(*(0.0,) * dim),)
 
 
 def linear_map(
@@ -188,25 +198,32 @@ def linear_map(
         If the step is not smooth, or depends permanently on time or on the path.
     """
     whole = full_map(optimizer, lr, curvature, t=t, period=period)
-    return whole.among(whole.coupled)
+    kept = whole.coupled
+    return LinearMap(
+        steps=whole.steps[:, :, kept][:, :, :, kept],
+        inputs=whole.inputs[:, :, kept],
+        components=tuple(kept),
+        scale=whole.scale,
+    )
 
 
 def full_map(
     optimizer: Optimizer[Any], lr: Array, curvature: Array, *, t: int | Array = LATE, period: int = 1
 ) -> LinearMap:
     """Return the map with every component of the state; parameters and errors as in `linear_map`."""
-    surface = Parabola(a=curvature / 2)
+    surface = Bowl(curvatures=curvature[np.newaxis])
     rest = state_at_rest(optimizer, lr, surface)
     first = LATE - LATE % period + 1  # the same phase as iteration 1
     times: list[int | Array] = [t] if period == 1 else [first + i for i in range(period)]
-    for scale, exactness in zip(SCALES, LINEAR, strict=True):
-        found = _map_at_scale(optimizer, lr, surface, rest, times, scale, exactness)
+    for scale in SCALES:
+        found = _map_at_scale(optimizer, lr, surface, rest, times, scale)
         if found is None:
             continue
-        # A component that never decays must not influence the map: else the result depends on the path.
+        # A component that never decays must not influence the map: otherwise the result depends on the path.
         for permanent in _permanent_components(found):
-            other = _moved(rest, np.eye(found.steps.shape[-1])[1:, [permanent]] * np.ones(len(lr)))
-            changed = _map_at_scale(optimizer, lr, surface, other, times, scale, exactness)
+            displacement = np.zeros((found.steps.shape[-1] - 1, len(lr)))
+            displacement[permanent - 1] = 1.0
+            changed = _map_at_scale(optimizer, lr, surface, _displaced(rest, displacement), times, scale)
             coupled = np.ix_(range(found.period), range(len(lr)), found.coupled)
             if changed is None or not np.allclose(changed.steps[coupled], found.steps[coupled]):
                 raise TheoryDoesNotApplyError(
@@ -217,89 +234,79 @@ def full_map(
 
 
 def _map_at_scale(
-    optimizer: Optimizer[Any],
-    lr: Array,
-    surface: Surface,
-    rest: Any,
-    times: Sequence[int | Array],
-    scale: float,
-    exactness: float,
+    optimizer: Optimizer[Any], lr: Array, surface: Surface, rest: Any, times: Sequence[int | Array], scale: float
 ) -> LinearMap | None:
     """Return the map at one scale; ``None`` if the step is not linear there."""
     lanes = len(lr)
-    count = 1 + sum(array[..., 0].size for array in rest if isinstance(array, np.ndarray))
-    units = [np.eye(count)[:, [i]] * np.ones(lanes) for i in range(count)]
+    count = 1 + len(flattened(rest, lanes))
+
+    def iterated(vector: Array, t: int | Array, push: float = 0.0) -> Array:
+        """Return point and state one iteration after a displacement from rest, ``(n, lanes)``."""
+        x = scale * vector[:1]
+        here = Here(x, t, surface.value(x), lr, surface, lambda y: surface.gradient(y) + scale * push)
+        velocity, following = optimizer.step(_displaced(rest, scale * vector[1:]), here.gradient(x), here)
+        return np.concatenate([x - lr * velocity, flattened(following, lanes)])
+
     steps, inputs = [], []
-    for t in times:
-
-        def stepped(x: Array, state: Any, push: float, t: int | Array = t) -> tuple[Array, Any]:
-            here = Here(x, t, surface.value(x), lr, surface, lambda y: surface.gradient(y) + push)
-            with np.errstate(all="ignore"):
-                velocity, following = optimizer.step(state, here.gradient(x), here)
-            return x - lr * velocity, following
-
-        _, base = stepped(np.zeros((1, lanes)), rest, 0.0)
-
-        def iterated(vector: Array, push: float = 0.0, base: Any = base, stepped: Any = stepped) -> Array:
-            """Return the image of a short vector added to ``rest``, ``(n, lanes)``."""
-            x, following = stepped(scale * vector[:1], _moved(rest, scale * vector[1:]), scale * push)
-            return np.concatenate([x, difference(following, base, lanes)]) / scale
-
-        matrices = np.stack([iterated(unit) for unit in units], axis=1).transpose(2, 0, 1)
-        pushed = iterated(np.zeros((count, lanes)), push=1.0).T
-        found = LinearMap(
-            steps=matrices[np.newaxis], inputs=pushed[np.newaxis], components=tuple(range(count)), scale=scale
-        )
-        # The matrices must give the image of any vector, not only of the unit vectors.
-        kept = list(range(count)) if found.is_exact else found.coupled
-        rng = np.random.default_rng(0)
-        for _ in range(2):
-            vector = np.zeros((count, lanes))
-            vector[kept] = rng.standard_normal((len(kept), lanes))
-            expected = np.einsum("lij,jl->il", matrices, vector)[kept]
-            size = np.abs(expected).max(axis=0) + np.abs(vector).max(axis=0)
-            if not (np.abs(iterated(vector)[kept] - expected).max(axis=0) <= exactness * size).all():
-                return None
-        steps.append(matrices[np.newaxis])
-        inputs.append(pushed[np.newaxis])
-    return LinearMap(
-        steps=np.concatenate(steps), inputs=np.concatenate(inputs), components=tuple(range(count)), scale=scale
-    )
+    with np.errstate(all="ignore"):
+        for t in times:
+            # The images of the unit vectors are the columns of the matrix.
+            at_rest = iterated(np.zeros((count, lanes)), t)
+            columns = [iterated(np.eye(count)[:, [i]] * np.ones(lanes), t) - at_rest for i in range(count)]
+            matrices = np.stack(columns, axis=1).transpose(2, 0, 1) / scale
+            pushed = (iterated(np.zeros((count, lanes)), t, push=1.0) - at_rest).T / scale
+            found = LinearMap(
+                steps=matrices[np.newaxis], inputs=pushed[np.newaxis], components=tuple(range(count)), scale=scale
+            )
+            # The matrix must give the image of any vector, not only of the unit vectors.
+            kept = list(range(count)) if found.is_exact else found.coupled
+            rng = np.random.default_rng(0)
+            for _ in range(2):
+                vector = np.zeros((count, lanes))
+                vector[kept] = rng.standard_normal((len(kept), lanes))
+                expected = np.einsum("lij,jl->il", matrices, vector)[kept]
+                error = np.abs((iterated(vector, t) - at_rest)[kept] / scale - expected).max(axis=0)
+                size = np.abs(expected).max(axis=0) + np.abs(vector).max(axis=0)
+                if not (error <= SCALES[scale] * size).all():
+                    return None
+            steps.append(matrices)
+            inputs.append(pushed)
+    return LinearMap(steps=np.stack(steps), inputs=np.stack(inputs), components=tuple(range(count)), scale=scale)
 
 
 def _permanent_components(found: LinearMap) -> list[int]:
     """Return the state components that a nonlinear method keeps for ever once it has come to rest."""
-    coupled, count = found.coupled, found.steps.shape[-1]
     if found.is_exact:
         return []
     diagonal = np.abs(found.steps.diagonal(axis1=2, axis2=3)).min(axis=0)
-    return [i for i in range(count) if i not in coupled and (diagonal[:, i] > 1 - FADING).any()]
+    is_permanent = (diagonal > 1 - LEAST_DECAY).any(axis=0)
+    return [i for i in range(found.steps.shape[-1]) if is_permanent[i] and i not in found.coupled]
 
 
 def state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface, dimension: int = 1) -> Any:
-    """Return the state of the method after standing at the minimum, the origin, for a long time."""
+    """Return the state of the method after it has stayed at the minimum, the origin, for a long time."""
     x = np.zeros((dimension, len(lr)))
     g, here = np.zeros_like(x), Here(x, LATE, surface.value(x), lr, surface)
     state = optimizer.init(x)
     if any(isinstance(array, np.ndarray) and array.dtype == object for array in state):
         raise TheoryDoesNotApplyError(f"the state of {optimizer.name} consists of objects of another library")
     with np.errstate(all="ignore"):
-        for _ in range(SETTLING[0]):
+        for _ in range(EXTRAPOLATIONS):
             changes: list[Array] = []
-            for _ in range(SETTLING[1]):
+            for _ in range(SETTLING_ITERATIONS):
                 _, following = optimizer.step(state, g, here)
-                changes = [*changes[-1:], difference(following, state, len(lr))]
+                changes = [*changes[-1:], flattened(following, len(lr)) - flattened(state, len(lr))]
                 if np.abs(changes[-1]).max(initial=0.0) <= 1e-18:
                     return following
                 state = following
             # Powers of β decay by a constant factor: Aitken's extrapolation gives their limit.
             previous, last = changes
-            left = last * last / (previous - last)
-            state = _moved(state, np.where(np.isfinite(left), left, 0.0))
+            remaining = last * last / (previous - last)
+            state = _displaced(state, np.where(np.isfinite(remaining), remaining, 0.0))
     raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it has no fixed linear map")
 
 
-def _moved(state: Any, vector: Array) -> Any:
+def _displaced(state: Any, vector: Array) -> Any:
     """Return the state with a vector of shape ``(n − 1, lanes)`` added to its arrays."""
     fields, first = [], 0
     for value in state:
@@ -312,11 +319,9 @@ def _moved(state: Any, vector: Array) -> Any:
     return type(state)(*fields)
 
 
-def difference(state: Any, other: Any, lanes: int) -> Array:
-    """Return the difference of two states as a vector, ``(n − 1, lanes)``."""
-    parts = [
-        (one - two).reshape(-1, lanes) for one, two in zip(state, other, strict=True) if isinstance(one, np.ndarray)
-    ]
+def flattened(state: Any, lanes: int) -> Array:
+    """Return the arrays of a state as one, ``(n − 1, lanes)``."""
+    parts = [value.reshape(-1, lanes) for value in state if isinstance(value, np.ndarray)]
     return np.concatenate(parts) if parts else np.zeros((0, lanes))
 
 
@@ -336,13 +341,14 @@ def check_steady(optimizer: Optimizer[Any], lr: float, curvature: float) -> Line
     # One lane per iteration: consecutive iterations reveal every period up to the longest one considered.
     count = 3 * LONGEST_PERIOD
     lrs, curvatures = np.full(count, lr), np.full(count, curvature)
-    maps = linear_map(optimizer, lrs, curvatures, t=LATE + np.arange(float(count))).steps[0]
-    period = next((p for p in range(1, LONGEST_PERIOD + 1) if _equal(maps[p:], maps[:-p])), None)
-    if period is not None:
+    late, early = (
+        linear_map(optimizer, lrs, curvatures, t=first + np.arange(float(count))).steps[0] for first in (LATE, EARLY)
+    )
+    period = next((p for p in range(1, LONGEST_PERIOD + 1) if _equal(late[p:], late[:-p])), None)
+    if period is not None and late.shape == early.shape:
         # A slow change is invisible in consecutive iterations, but not between distant ones.
-        early = linear_map(optimizer, lrs, curvatures, t=EARLY + np.arange(float(count))).steps[0]
         aligned = (EARLY - LATE) % period
-        if maps.shape == early.shape and _equal(maps[aligned : aligned + count // 2], early[: count // 2]):
+        if _equal(late[aligned : aligned + count // 2], early[: count // 2]):
             return linear_map(optimizer, lrs[:1], curvatures[:1], period=period)
     raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it has no fixed linear map")
 
@@ -359,66 +365,28 @@ def check_decoupled(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[f
     TheoryDoesNotApplyError
         If it does not, or if it has no linear map.
     """
-    curvature = np.array([[curvatures[0]], [curvatures[-1]]])
-    rng = np.random.default_rng(1)
-    scale, iterations = found.scale, SHORT + (found.period if found.period > 1 else 0)
+    pair = np.array([[curvatures[0]], [curvatures[-1]]])
+    scale, iterations = found.scale, MIXING_ITERATIONS + (found.period if found.period > 1 else 0)
     if not found.is_exact:  # the iterates must still be very small after these iterations
-        radii = spectral_radii(optimizer, np.full(2, lr), curvature[:, 0])
-        scale = SCALES[-1] * math.exp(-iterations * math.log(max(1.0, *radii)))
-    x = scale * rng.standard_normal((2, 1))
-    alone = [_late_point(optimizer, lr, curvature[i : i + 1], x[i : i + 1], iterations) for i in range(2)]
-    together = _late_point(optimizer, lr, curvature, x, iterations)
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
-    rotated: Array = turn @ np.diag(curvature[:, 0]) @ turn.T
-    turned = turn.T @ _late_point(optimizer, lr, rotated, turn @ x, iterations)
-    size = max(scale, float(np.abs(together).max()))
-    allowed = 1e-8 if scale == 1 else 1e-4
-    for other in (np.concatenate(alone), turned):
-        if not np.abs(other - together).max() <= allowed * size:
-            raise TheoryDoesNotApplyError(
-                f"{optimizer.name} mixes the directions, so the curvatures do not determine its behaviour"
-            )
+        radii = spectral_radii(optimizer, np.full(2, lr), pair[:, 0])
+        scale = min(SCALES) * math.exp(-iterations * math.log(max(1.0, *radii)))
 
+    def last_point(surface: Surface, x: Array) -> Array:
+        path, _ = simulated(optimizer, lr, surface, x, iterations, first=LATE)
+        last: Array = path[-1]
+        return last
 
-@dataclass(frozen=True, kw_only=True)
-class Bowl(Surface):
-    """½ xᵀ H x, with H a matrix or a column of curvatures."""
-
-    matrix: Any = None
-
-    name = "bowl"
-    formula = latex = source = ""
-    dimension = None
-    view = ((-1.0, 1.0),)
-    start = (1.0,)
-
-    def value(self, x: Array) -> Array:
-        """Return ½ xᵀ H x."""
-        value: Array = 0.5 * (x * self.gradient(x)).sum(axis=0)
-        return value
-
-    def gradient(self, x: Array) -> Array:
-        """Return H x."""
-        is_column = self.matrix.shape[1] == 1
-        gradient: Array = self.matrix * x if is_column else self.matrix @ x
-        return gradient
-
-    def hessian(self, x: Array) -> Array:
-        """Return H for each lane."""
-        matrix = np.diag(self.matrix[:, 0]) if self.matrix.shape[1] == 1 else self.matrix
-        hessian: Array = np.broadcast_to(matrix[:, :, np.newaxis], (*matrix.shape, x.shape[1]))
-        return hessian
-
-    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
-        """Return the minimum at the origin."""
-        return Parabola().critical_points(1)
-
-
-def _late_point(optimizer: Optimizer[Any], lr: float, matrix: Array, x: Array, iterations: int) -> Array:
-    """Return the point after a few late iterations, ``(dim, 1)``."""
-    path, _ = simulated(optimizer, lr, Bowl(matrix=matrix), x, iterations, first=LATE)
-    last: Array = path[-1]
-    return last
+    # Both directions at once, each without the other, and both in rotated coordinates.
+    x = scale * np.random.default_rng(1).standard_normal((2, 1))
+    together = last_point(Bowl(curvatures=pair), x)
+    separate = np.concatenate([last_point(Bowl(curvatures=pair[[i]]), x[[i]]) for i in range(2)])
+    rotation = np.array([[0.6, -0.8], [0.8, 0.6]])
+    rotated = rotation.T @ last_point(Bowl(curvatures=pair, vectors=rotation), rotation @ x)
+    allowed = (1e-8 if scale == 1 else 1e-4) * max(scale, float(np.abs(together).max()))
+    if not max(np.abs(separate - together).max(), np.abs(rotated - together).max()) <= allowed:
+        raise TheoryDoesNotApplyError(
+            f"{optimizer.name} mixes the directions, so the curvatures do not determine its behaviour"
+        )
 
 
 def simulated(

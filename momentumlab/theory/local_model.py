@@ -29,7 +29,7 @@ from momentumlab.theory.linear_map import (
     simulated,
     state_at_rest,
 )
-from momentumlab.theory.modes import EQUAL, NEUTRAL, Mode, Regime, modes_of, responses
+from momentumlab.theory.modes import EQUAL, NEUTRAL, Mode, dominant_eigenvalues, modes_of, responses
 from momentumlab.theory.rate_fits import agrees, measured_rate
 
 FLAT = 64 * float(np.finfo(np.float64).eps)
@@ -39,10 +39,13 @@ PROBES = 0.1, 1.0, 10.0
 """The distances at which the Hessian is compared with that of the critical point."""
 
 VERIFIED = 0.03
-"""Within the validity radius, the digits gained per iteration differ by at most this share from the prediction."""
+"""Within the validity radius, rates and displacements differ by at most this share from the prediction.
 
-VERIFICATION_ITERATIONS = 40, 400
-"""The fewest and the most iterations of the runs that verify the validity radius."""
+For rates the share refers to the digits gained per iteration, for displacements to the largest one of the path.
+"""
+
+FEWEST_VERIFYING, MOST_VERIFYING = 40, 400
+"""Iterations of the runs that verify the validity radius."""
 
 VERIFICATION_WORK = 10**9
 """About how many multiplications the verification may take on a surface that is a sum over data."""
@@ -121,32 +124,27 @@ class LocalModel:
     def rate_is_root_of_beta(self) -> bool:
         """Whether every direction that is not flat is underdamped and its rate is √β, as for heavy ball."""
         beta = getattr(self.optimizer, "beta", None)
-        curved = [mode for mode, flat in zip(self.modes, self.is_flat, strict=True) if not flat]
-        is_underdamped = bool(curved) and all(mode.regime is Regime.OSCILLATING for mode in curved)
-        return is_underdamped and isinstance(beta, float) and abs(self.rate - math.sqrt(beta)) <= 1e-9
+        if not isinstance(beta, float) or self.map.period > 1 or self.is_flat.all():
+            return False
+        dominant = dominant_eigenvalues(self.map.matrices[~self.is_flat])
+        is_underdamped = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
+        return bool((is_underdamped & (np.abs(np.abs(dominant) - math.sqrt(beta)) <= 1e-9)).all())
 
     def coefficients(self, x: Array) -> Array:
         """Return the displacement of points from the fixed point along each eigenvector, ``(dim, …)``."""
         along: Array = self.vectors.T @ (x.T - self.fixed_point).T
         return along
 
-    def excited(self, start: Array) -> NDArray[np.bool_]:
-        """Return which of the distinct curvatures a start has a component along, ``(curvatures,)``."""
+    def components(self, start: Array) -> Array:
+        """Return the size of the displacement of a start within each eigenspace; rounding counts as 0."""
         along = np.abs(self.coefficients(start))
-        threshold = 1e-13 * max(float(np.abs(start).max()), float(along.max(initial=0.0)))
-        count = len(self.curvatures)
-        largest = np.zeros(count)
-        np.maximum.at(largest, self.groups, along)
-        return largest > threshold
+        sizes = np.zeros(len(self.curvatures))
+        np.maximum.at(sizes, self.groups, along)
+        sizes[sizes <= 1e-13 * max(float(np.abs(start).max()), float(sizes.max()))] = 0.0
+        return sizes
 
     def linear_path(self, start: Array, iterations: int) -> Array:
-        """Return the path that the model predicts, as displacements along the eigenvectors.
-
-        Returns
-        -------
-        Array
-            ``(iterations + 1, dim)``
-        """
+        """Return the predicted path as displacements along the eigenvectors, ``(iterations + 1, dim)``."""
         with np.errstate(all="ignore"):  # diverging paths overflow
             path: Array = self._unit_response(iterations) * self.coefficients(start)
         return path
@@ -164,96 +162,94 @@ class LocalModel:
 
     @cached_property
     def holds_within(self) -> float:
-        """The distance from the fixed point within which runs have the predicted rates; infinite if everywhere.
+        """The distance from the fixed point within which runs behave as predicted; infinite if everywhere.
 
         The method itself is run from random starts, and along each eigenvector, at distances of 10⁻¹⁷ to 10⁶.
         """
-        if self.is_exact:
-            return math.inf
-        radius = math.inf
-        if not self.map.is_exact:
-            radius = self._verified_radius(self._bowl, np.zeros(len(self.groups)), -17, 6)
+        radius = self._holds_on_the_quadratic(at_rest=False)
         # Closer to the point than this, rounding of its coordinates is visible.
         lowest = math.ceil(math.log10(1e-7 * max(1.0, float(np.abs(self.fixed_point).max()))))
         if not self.is_quadratic and radius >= 10.0**lowest:
             highest = 3 if math.isinf(radius) else round(math.log10(radius))
-            radius = self._verified_radius(self.surface, self.fixed_point, lowest, highest)
+            radius = self._verified_radius(self.surface, self.fixed_point, range(lowest, highest + 1))
         return radius
 
     @cached_property
     def attracts_within(self) -> float:
         """The distance within which a method that has come to rest behaves linearly; infinite if everywhere.
 
-        For a nonlinear method this may be farther than a new run, whose bias corrections are large, keeps to its rates.
+        For a nonlinear method this may be larger than `holds_within`: the bias corrections of a new run are large.
         """
+        return self._holds_on_the_quadratic(at_rest=True)
+
+    def _holds_on_the_quadratic(self, *, at_rest: bool) -> float:
+        """Return the validity radius for the method itself, on the quadratic with the same curvatures."""
         if self.map.is_exact:
             return math.inf
-        return self._verified_radius(self._bowl, np.zeros(len(self.groups)), -17, 6, at_rest=True)
+        bowl = Bowl(curvatures=np.array(self.curvatures)[self.groups][:, np.newaxis], vectors=self.vectors)
+        return self._verified_radius(bowl, np.zeros(len(self.groups)), range(-17, 7), at_rest=at_rest)
 
-    @property
-    def _bowl(self) -> Bowl:
-        """The quadratic with the curvatures of the fixed point, around the origin."""
-        return Bowl(matrix=(self.vectors * np.array(self.curvatures)[self.groups]) @ self.vectors.T)
-
-    def _verified_radius(
-        self, surface: Surface, centre: Array, lowest: int, highest: int, *, at_rest: bool = False
-    ) -> float:
+    def _verified_radius(self, surface: Surface, centre: Array, powers: range, *, at_rest: bool = False) -> float:
         """Return the largest power of ten up to which all runs agree with the model; 0 if none does."""
+        # Directions: a few of the eigenvectors, and random ones in which all are mixed.
         dimension, rate = len(centre), self.rate
-        # Directions: the eigenvectors (a few of many), and random ones in which all are mixed.
-        rng = np.random.default_rng(2)
         chosen = np.unique(np.linspace(0, dimension - 1, min(dimension, 6)).astype(int))
-        mixed = rng.standard_normal((dimension, 4))
+        mixed = np.random.default_rng(2).standard_normal((dimension, 4))
         directions = np.concatenate([mixed / np.linalg.norm(mixed, axis=0), self.vectors[:, chosen]], axis=1)
-        powers = np.arange(lowest, highest + 1)
-        fewest, most = VERIFICATION_ITERATIONS
-        if self.surface.work:  # on data, what can be afforded: fewer directions and iterations
-            affordable = VERIFICATION_WORK // (self.surface.work * fewest * len(powers))
-            directions, most = directions[:, : max(1, affordable)], fewest
-        radii = np.repeat(10.0**powers, directions.shape[1])
+
+        # Iterations: enough for the slowest direction to gain a digit, without leaving the neighbourhood.
+        per_digit = abs(2.3 / math.log(rate)) if 0 < rate != 1 else 0.0
+        most = MOST_VERIFYING
+        if self.surface.work:  # on data, what can be afforded
+            affordable = VERIFICATION_WORK // (self.surface.work * FEWEST_VERIFYING * len(powers))
+            directions, most = directions[:, : max(1, affordable)], FEWEST_VERIFYING
+        iterations = int(min(max(per_digit * (1 if self.map.is_exact else 3), FEWEST_VERIFYING), most))
+        if rate > 1:
+            iterations = int(min(iterations, max(4.0, per_digit)))
+
+        # Run the method from all distances at once.
+        radii = np.repeat(10.0 ** np.array(powers), directions.shape[1])
         offsets = np.tile(directions, len(powers)) * radii
-        # Long enough for the slowest direction to gain or lose a digit.
-        per_digit = abs(2.3 / math.log(rate)) * (1 if self.map.is_exact else 3) if 0 < rate != 1 else 0.0
-        iterations = int(min(max(per_digit, fewest), most))
-        if rate > 1:  # what leaves the neighbourhood is not compared
-            iterations = int(min(iterations, max(4.0, 2.3 / math.log(rate))))
         first, state = 1, None
         if at_rest:
-            lrs = np.full(offsets.shape[1], self.lr)
-            first, state = LATE, state_at_rest(self.optimizer, lrs, surface, dimension)
+            first = LATE
+            state = state_at_rest(self.optimizer, np.full(len(radii), self.lr), surface, dimension)
         starts = centre[:, np.newaxis] + offsets
         path, _ = simulated(self.optimizer, self.lr, surface, starts, iterations, first=first, state=state)
-        displaced = path - centre[:, np.newaxis]
-        along = np.einsum("di,kdl->kil", self.vectors, displaced)
-        unit = self._unit_response(iterations)
-        expected = unit[:, :, np.newaxis] * (self.vectors.T @ offsets)
-        with np.errstate(all="ignore"):
-            actual, predicted = (np.linalg.norm(each, axis=1) for each in (along, expected))
-            agreeing = self._agrees(actual, predicted, radii, float(np.abs(centre).max()))
-        every = agreeing.reshape(len(powers), -1).all(axis=1)
-        verified = int(every.argmin()) if not every.all() else len(powers)
-        return float(10.0 ** powers[verified - 1]) if verified else 0.0
+        actual = self.vectors.T @ (path - centre[:, np.newaxis])
+        predicted = self._unit_response(iterations)[:, :, np.newaxis] * (self.vectors.T @ offsets)
 
-    def _agrees(self, actual: Array, predicted: Array, radii: Array, size: float) -> NDArray[np.bool_]:
-        """Return for each run whether its distances are the predicted ones, all ``(iterations + 1, lanes)``."""
-        third = len(actual) // 3
-        last = [distances[-third:].max(axis=0) for distances in (actual, predicted)]
-        if self.map.is_exact or self.rate > 1:  # the distance reached, relative to the digits gained or lost on the way
-            error = np.abs(np.log(last[0] / last[1]))
-            digits = np.abs(np.log(last[1] / radii))
-            close = (error <= VERIFIED * np.maximum(digits, 1.0)) & np.isfinite(error)
-        else:  # the rate in the later half, since the first iterations of a nonlinear method differ
-            floor = max(1e-140, 1e-12 * size)
-            times = np.arange(len(actual))
-            pairs = [
-                (measured_rate(one, times, floor), measured_rate(other, times, floor))
-                for one, other in zip(actual.T, predicted.T, strict=True)
-            ]
-            return np.array([b is None or (a is not None and agrees(a, b, VERIFIED)) for a, b in pairs])
-        # Where the predicted distance is within rounding, so must be the actual one.
-        negligible = (last[1] <= 1e-12 * radii + 1e-13 * size) & (last[0] <= 1e-9 * radii + 1e-12 * size)
-        verified: NDArray[np.bool_] = negligible | close
-        return verified
+        # Every run at a distance must agree, and at every smaller distance.
+        rounding = 1e-12 * float(np.abs(centre).max())
+        with np.errstate(all="ignore"):
+            agreeing = self._agreeing(actual, predicted, radii, rounding).reshape(len(powers), -1).all(axis=1)
+        count = len(powers) if agreeing.all() else int(agreeing.argmin())
+        return float(10.0 ** powers[count - 1]) if count else 0.0
+
+    def _agreeing(self, actual: Array, predicted: Array, radii: Array, rounding: float) -> NDArray[np.bool_]:
+        """Return which runs behave as predicted, both ``(iterations + 1, dim, lanes)``."""
+        distances, expected = np.linalg.norm(actual, axis=1), np.linalg.norm(predicted, axis=1)
+        if self.map.is_exact:
+            gaps = np.linalg.norm(actual - predicted, axis=1)
+            is_close = gaps.max(axis=0) <= VERIFIED * expected.max(axis=0) + 10 * rounding
+        else:  # the first iterations of a nonlinear method differ
+            is_close = np.ones(len(radii), dtype=bool)
+        if self.map.is_exact or self.rate > 1:
+            # The distance reached, relative to the digits gained or lost on the way.
+            third = len(actual) // 3
+            last, last_expected = distances[-third:].max(axis=0), expected[-third:].max(axis=0)
+            error, digits = np.abs(np.log(last / last_expected)), np.abs(np.log(last_expected / radii))
+            is_reached = (error <= VERIFIED * np.maximum(digits, 1.0)) & np.isfinite(error)
+            # Distances within rounding cannot be compared.
+            is_negligible = (last_expected <= 1e-12 * radii + 0.1 * rounding) & (last <= 1e-9 * radii + rounding)
+            agreeing: NDArray[np.bool_] = is_close & (is_reached | is_negligible)
+            return agreeing
+        times, floor = np.arange(len(actual)), max(1e-140, rounding)
+        rates = [
+            (measured_rate(one, times, floor), measured_rate(other, times, floor))
+            for one, other in zip(distances.T, expected.T, strict=True)
+        ]
+        return np.array([b is None or (a is not None and agrees(a, b, VERIFIED)) for a, b in rates])
 
 
 def local_model(plan: Plan, number: int, point: CriticalPoint) -> LocalModel:
@@ -273,7 +269,7 @@ def local_model(plan: Plan, number: int, point: CriticalPoint) -> LocalModel:
     optimizer = optimizer_of(trial.optimizer, hyperparameters)
 
     curvatures, vectors, groups, axes = eigenvectors(surface, np.array(point.point))
-    found = check_steady(optimizer, lr, _typical(curvatures))
+    found = check_steady(optimizer, lr, max(curvatures, key=abs) or 1.0)
     check_decoupled(optimizer, lr, [curvatures[0], curvatures[-1]], found)
     fixed_point = _fixed_point(optimizer, lr, surface, np.array(point.point), found)
     if not np.array_equal(fixed_point, point.point):
@@ -320,11 +316,6 @@ def eigenvectors(surface: Surface, point: Array) -> tuple[list[float], Array, Gr
             axes.append(axis if abs(vector[axis]) > 1 - EQUAL else None)
         groups[i] = len(curvatures) - 1
     return curvatures, vectors, groups, axes
-
-
-def _typical(curvatures: list[float]) -> float:
-    """Return the curvature with the largest modulus; 1 if all are flat."""
-    return max(curvatures, key=abs) or 1.0
 
 
 def _is_quadratic(surface: Surface, point: Array, dimension: int) -> bool:

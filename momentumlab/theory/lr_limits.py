@@ -1,14 +1,16 @@
-"""The largest stable learning rate, for many settings of the other hyperparameters at once."""
+"""The largest stable learning rate, and the learning rate and β with the best rate."""
 
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.lanes import take_lanes
-from momentumlab.optimizers import Optimizer
-from momentumlab.registry import Array
+from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.registry import Array, Value
 from momentumlab.theory.linear_map import full_map, spectral_radii
 
 GRID_POINTS = 801
@@ -103,3 +105,63 @@ def lr_range(optimizer: Optimizer[Any], curvatures: Sequence[float], lanes: int 
     units[~((units > 0) & (units < 1e300))] = np.nan
     units = np.where(np.isnan(units).all(axis=0), 1.0, units)
     return np.nanmin(units, axis=0), np.nanmax(units, axis=0)
+
+
+def best_setting(
+    name: str, hyperparameters: Mapping[str, Value], curvatures: Sequence[float], period: int
+) -> tuple[Mapping[str, float], float]:
+    """Return the learning rate, and β if there is one, with the best rate over all curvatures, and that rate.
+
+    Empty and NaN if the method converges at no setting.
+    """
+    # All trials that differ in lr and β only have the same answer.
+    fixed = frozenset((key, value) for key, value in hyperparameters.items() if key != "beta")
+    return _best_setting(name, fixed, (min(curvatures), max(curvatures)), period)
+
+
+@functools.lru_cache(maxsize=256)
+def _best_setting(
+    name: str, fixed: frozenset[tuple[str, Value]], curvatures: tuple[float, float], period: int
+) -> tuple[Mapping[str, float], float]:
+    most = max(map(abs, curvatures)) or 1.0
+    least = max(min(map(abs, curvatures)), 1e-12 * most)
+    has_beta = any(parameter.name == "beta" for parameter in OPTIMIZERS[name].parameters())
+    lowest, highest = (float(each[0]) for each in lr_range(OPTIMIZERS[name](**dict(fixed)), curvatures))
+    lr_low, lr_high = math.log(1e-2 * lowest), math.log(1e1 * highest)
+    # The best 1 − β is about 2/√κ, so the range must extend beyond that.
+    decay_low, decay_high = math.log(min(1e-4, 0.05 * math.sqrt(least / most))), 0.0
+    best: dict[str, float] = {}
+    best_rate = math.inf
+
+    def evaluate(lrs: Array, betas: Array) -> None:
+        nonlocal best, best_rate
+        optimizer = OPTIMIZERS[name](**dict(fixed), **({"beta": betas} if has_beta else {}))
+        radii = largest_radii(optimizer, lrs, curvatures, period)
+        winner = int(radii.argmin())
+        if radii[winner] < best_rate:
+            best_rate = float(radii[winner])
+            best = {"lr": float(lrs[winner]), **({"beta": float(betas[winner])} if has_beta else {})}
+
+    # Published optima of gradient descent, heavy ball and Nesterov's method lie on ridges that a grid can miss:
+    # B. T. Polyak (1964); L. Lessard, B. Recht and A. Packard, arXiv 1408.3595, table 1.
+    root, shifted = math.sqrt(most / least), math.sqrt(3 * most / least + 1)
+    published = [
+        (2 / (least + most), 0.0),
+        (4 / (math.sqrt(least) + math.sqrt(most)) ** 2, ((root - 1) / (root + 1)) ** 2),
+        (4 / (3 * most + least), (shifted - 2) / (shifted + 2)),
+    ]
+    evaluate(*map(np.array, zip(*published, strict=True)))
+
+    # A grid, then finer ones around its best cell.
+    for step in range(8):
+        points = 25 if step else 61
+        lrs = np.exp(np.linspace(lr_low, lr_high, points))
+        betas = 1 - np.exp(np.linspace(decay_low, decay_high, points)) if has_beta else np.zeros(1)
+        evaluate(*(mesh.ravel() for mesh in np.meshgrid(lrs, betas)))
+        share = 12 if step else 4
+        lr_reach, decay_reach = (lr_high - lr_low) / share, (decay_high - decay_low) / share
+        lr_low, lr_high = math.log(best["lr"]) - lr_reach, math.log(best["lr"]) + lr_reach
+        if has_beta:
+            decay = math.log(1 - best["beta"])
+            decay_low, decay_high = decay - decay_reach, min(decay + decay_reach, 0.0)
+    return (best, best_rate) if best_rate < 1 else ({}, math.nan)

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.optimizers import Optimizer
 from momentumlab.registry import Array
-from momentumlab.surfaces.quadratics import Parabola
-from momentumlab.theory.linear_map import LinearMap, difference, linear_map, simulated, state_at_rest
+from momentumlab.theory.linear_map import Bowl, LinearMap, flattened, linear_map, simulated, state_at_rest
 
 EQUAL = 1e-6
 """Eigenvalues with a smaller relative difference count as equal."""
@@ -28,8 +28,8 @@ CROSSING = 1e-9
 SETTLED = 1e-6
 """A response below this share of the initial distance has settled."""
 
-BEGINNING = 64
-"""Iterations of the method itself before its linear map takes over."""
+FROM_THE_METHOD = 64
+"""Iterations of a response that are computed by the method itself; the linear map continues them."""
 
 BLOCK = 256
 LONGEST_RESPONSE = 20_000
@@ -70,13 +70,13 @@ class Mode:
     period
         Iterations per oscillation; ``None`` unless the dominant eigenvalues are a complex pair.
     overshoot
-        The largest distance beyond the minimum, as a share of the initial distance; NaN for a nonlinear method, for
-        which it depends on the start.
+        The largest distance beyond the minimum, as a share of the initial distance; NaN if it diverges, if the
+        response is too slow to be computed, or for a nonlinear method, for which it depends on the start.
     growth
         The largest distance on the way, as a multiple of the initial distance; infinite if it diverges, NaN for a
         nonlinear method.
     exact_after
-        The iterations after which the error is zero but for rounding; ``None`` unless the method terminates so.
+        The iterations after which the error is zero but for rounding; ``None`` if that never happens.
     """
 
     curvature: float
@@ -114,11 +114,10 @@ def modes_of(
     """
     eigenvalues = np.linalg.eigvals(found.matrices).astype(np.complex128)
     response = _whole_response(optimizer, lr, np.array(curvatures), found)
-    modes = []
-    for i, (curvature, axis) in enumerate(zip(curvatures, axes, strict=True)):
-        values = sorted(map(complex, eigenvalues[i]), key=abs, reverse=True)
-        modes.append(_mode(curvature, axis, values, response[:, i], found))
-    return modes
+    return [
+        _mode(curvature, axis, sorted(map(complex, eigenvalues[i]), key=abs, reverse=True), response[:, i], found)
+        for i, (curvature, axis) in enumerate(zip(curvatures, axes, strict=True))
+    ]
 
 
 def mode(optimizer: Optimizer[Any], lr: float, curvature: float) -> Mode:
@@ -127,49 +126,85 @@ def mode(optimizer: Optimizer[Any], lr: float, curvature: float) -> Mode:
     return modes_of(optimizer, lr, [curvature], [None], found)[0]
 
 
+def dominant_eigenvalues(matrices: Array) -> NDArray[np.complex128]:
+    """Return the eigenvalue with the largest modulus of each matrix, ``(lanes,)``."""
+    eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
+    largest = np.abs(eigenvalues).argmax(axis=1)[:, np.newaxis]
+    dominant: NDArray[np.complex128] = np.take_along_axis(eigenvalues, largest, axis=1)[:, 0]
+    return dominant
+
+
+def critical_betas(optimizer: Any, lr: float, curvatures: Array) -> Array:
+    """Return for each curvature the smallest β from which on the dominant eigenvalues are complex.
+
+    For heavy ball this is (1 − √(lr·λ))², for Nesterov's method (1 − √(lr·λ)) / (1 + √(lr·λ)).
+
+    Returns
+    -------
+    Array
+        ``(curvatures,)``; NaN for a direction that oscillates at no β.
+    """
+    every, points = np.arange(len(curvatures)), 65
+    low, high = np.zeros(len(curvatures)), np.full(len(curvatures), 1 - 1e-9)
+    has_crossing = np.ones(len(curvatures), dtype=bool)
+    for _ in range(5):  # a grid, then finer ones
+        betas = np.linspace(low, high, points)
+        lanes = np.full(betas.size, lr), np.tile(curvatures, points)
+        dominant = dominant_eigenvalues(linear_map(replace(optimizer, beta=betas.ravel()), *lanes).matrices)
+        is_complex = (np.abs(dominant.imag) > 0).reshape(betas.shape)
+        first = is_complex.argmax(axis=0)
+        has_crossing &= is_complex.any(axis=0)
+        low, high = betas[np.maximum(first - 1, 0), every], betas[first, every]
+    return np.where(has_crossing, high, np.nan)
+
+
 def _mode(curvature: float, axis: int | None, values: list[complex], response: Array, found: LinearMap) -> Mode:
-    dominant, period = values[0], found.period
-    rate = abs(dominant) ** (1 / period)
+    dominant = values[0]
+    rate = abs(dominant) ** (1 / found.period)
     is_complex = abs(dominant.imag) > EQUAL * max(abs(dominant), 1e-300) and not _is_double(values)
+    period = None
+    if is_complex and found.period == 1:
+        period = 2 * math.pi / abs(math.atan2(dominant.imag, dominant.real))
+
+    # What the response shows: when it ends, how far it crosses the minimum, how far it grows.
     lasting = np.flatnonzero(np.abs(response) > 1e-14)
     ends = int(lasting[-1]) + 1 if len(lasting) else 0
+    is_bounded = found.is_exact and rate < 1 + NEUTRAL
     overshoot = max(0.0, -float(np.nanmin(response)))
+    crosses = overshoot > CROSSING
+    is_too_slow = period is not None and period > len(response) and abs(response[-1]) > SETTLED
     # A nilpotent map has eigenvalues of zero; rounding makes them about the square root of the machine epsilon.
-    is_exact = rate < 1e-3 and ends <= len(values) * period + 1
+    is_exact = rate < 1e-3 and ends <= len(values) * found.period + 1
+
+    if rate > 1 + NEUTRAL:
+        regime = Regime.DIVERGING
+    elif rate >= 1 - NEUTRAL:
+        regime = Regime.NEUTRAL
+    elif _is_double(values) and dominant.real > 0 and not crosses:
+        regime = Regime.CRITICAL
+    elif is_complex:
+        regime = Regime.OSCILLATING
+    elif dominant.real < 0 and found.period == 1:
+        regime = Regime.ALTERNATING
+    else:
+        regime = Regime.OVERSHOOTING if crosses else Regime.MONOTONE
+
+    grown = float(np.nanmax(np.abs(response))) if rate < 1 + NEUTRAL else math.inf
     return Mode(
         curvature=curvature,
         axis=axis,
         eigenvalues=tuple(values),
-        regime=_regime(values, rate, is_complex=is_complex, crosses=overshoot > CROSSING, period=period),
+        regime=regime,
         rate=0.0 if is_exact else rate,
-        period=2 * math.pi / abs(math.atan2(dominant.imag, dominant.real)) if is_complex and period == 1 else None,
-        overshoot=(overshoot if overshoot > CROSSING and rate < 1 + NEUTRAL else 0.0) if found.is_exact else math.nan,
-        growth=_growth(response, rate) if found.is_exact else math.nan,
+        period=period,
+        overshoot=(overshoot if crosses else 0.0) if is_bounded and not is_too_slow else math.nan,
+        growth=grown if found.is_exact else math.nan,
         exact_after=max(ends, 1) if is_exact else None,
     )
 
 
-def _growth(response: Array, rate: float) -> float:
-    return float(np.nanmax(np.abs(response))) if rate < 1 + NEUTRAL else math.inf
-
-
 def _is_double(values: Sequence[complex]) -> bool:
     return len(values) > 1 and abs(values[0] - values[1]) <= DOUBLE * max(abs(values[0]), 1e-300)
-
-
-def _regime(values: Sequence[complex], rate: float, *, is_complex: bool, crosses: bool, period: int) -> Regime:
-    if rate > 1 + NEUTRAL:
-        return Regime.DIVERGING
-    if rate >= 1 - NEUTRAL:
-        return Regime.NEUTRAL
-    real = values[0].real
-    if _is_double(values) and real > 0 and not crosses:
-        return Regime.CRITICAL
-    if is_complex:
-        return Regime.OSCILLATING
-    if real < 0 and period == 1:
-        return Regime.ALTERNATING
-    return Regime.OVERSHOOTING if crosses else Regime.MONOTONE
 
 
 def responses(
@@ -190,12 +225,13 @@ def responses(
     vector = np.zeros((lanes, size, 1))
     if found.is_exact:
         # A whole number of periods, so that the phases of map and method agree.
-        beginning = period * -(-BEGINNING // period)
-        surface = Parabola(a=curvatures / 2)
+        beginning = period * -(-FROM_THE_METHOD // period)
+        surface = Bowl(curvatures=curvatures[np.newaxis])
         path, state = simulated(optimizer, lr, surface, np.ones((1, lanes)), beginning)
         yield path[:, 0]
-        settled = difference(state, state_at_rest(optimizer, np.full(lanes, lr), surface), lanes)
-        vector[:, :, 0] = np.concatenate([path[-1], settled]).T[:, list(found.components)]
+        rest = state_at_rest(optimizer, np.full(lanes, lr), surface)
+        from_rest = flattened(state, lanes) - flattened(rest, lanes)
+        vector[:, :, 0] = np.concatenate([path[-1], from_rest]).T[:, list(found.components)]
     else:
         vector[:, 0] = 1.0
         yield np.ones((1, lanes))
@@ -221,13 +257,8 @@ def _whole_response(optimizer: Optimizer[Any], lr: float, curvatures: Array, fou
         blocks.append(block)
         count += len(block)
         sizes = np.abs(block).max(axis=0)
-        is_decided = (sizes < SETTLED) | ~(sizes < 1 / SETTLED) | _is_constant(block)
-        if is_decided.all() or count >= LONGEST_RESPONSE:
+        is_constant = np.ptp(block, axis=0) <= 1e-12 * sizes
+        if ((sizes < SETTLED) | ~(sizes < 1 / SETTLED) | is_constant).all() or count >= LONGEST_RESPONSE:
             break
     whole: Array = np.concatenate(blocks)
     return whole
-
-
-def _is_constant(block: Array) -> Array:
-    constant: Array = np.ptp(block, axis=0) <= 1e-12 * np.abs(block).max(axis=0)
-    return constant

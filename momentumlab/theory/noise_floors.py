@@ -11,7 +11,7 @@ from momentumlab.plan import Plan
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
-from momentumlab.theory.linear_map import TheoryDoesNotApplyError, plugins_may_fail
+from momentumlab.theory.linear_map import TheoryDoesNotApplyError, plugins_may_fail, simulated
 from momentumlab.theory.local_model import LocalModel, local_model
 from momentumlab.theory.variances import variances_of
 
@@ -22,7 +22,10 @@ FALLING = 1.25
 """The mean loss of the third quarter is at most this multiple of that of the fourth, once the transient is over."""
 
 NEGLIGIBLE = 0.1
-"""The transient is over where the loss without noise is below this share of the predicted floor."""
+"""The transient is over once it contributes less than this share of the predicted floor."""
+
+SPREADS = 3.0
+"""The iterates are expected within this many standard deviations of the fixed point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class NoiseFloor:
         ended early, or the transient is not over.
     predicted
         The loss at the fixed point above the minimum plus ½ Σ λ · variance over the eigenvalues λ of the Hessian;
-        ``None`` if the theory does not apply.
+        ``None`` if the theory does not apply, or does not hold as far away as the noise drives the iterates.
     is_transient
         Whether the transient still dominates the later half of the paths.
     """
@@ -46,22 +49,44 @@ class NoiseFloor:
     is_transient: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Stationary:
+    """The predicted stationary distribution of a trial around its fixed point."""
+
+    model: LocalModel
+    offset: float
+    """The loss at the fixed point above the minimum."""
+    losses: Array
+    """The expected loss from the noise along each distinct curvature, ``(curvatures,)``."""
+
+    @property
+    def loss(self) -> float:
+        """The expected loss above the minimum."""
+        return self.offset + float(self.losses.sum())
+
+
 def noise_floor(result: Result, numbers: NDArray[np.int64]) -> NoiseFloor:
     """Return the noise floor of the trials of one setting, its replicates; the result has its history."""
     plan, first = result.plan, int(numbers[0])
-    surface = plan.surface_of(first)
     middle = np.median(result.final_points[numbers], axis=0)
-    minima = surface.minima(plan.dimension)
+    minima = plan.surface_of(first).minima(plan.dimension)
     nearest = min(minima, key=lambda each: math.dist(middle, each.point), default=None)
     if nearest is None:
         return NoiseFloor(measured=None, predicted=None)
-    predicted = predicted_noise_floor(plan, first, nearest)
+    stationary = _stationary(plan, first, nearest)
+    predicted = None if stationary is None else stationary.loss
     if any(result.status_of(int(number)) is not Status.MAX_ITERATIONS for number in numbers):
         return NoiseFloor(measured=None, predicted=predicted)
     heights: Array = result.losses[numbers] - nearest.loss
-    if _is_falling(heights) or _is_transient(plan, first, nearest, predicted):
+    if _is_falling(heights) or (stationary is not None and _is_transient(plan, first, nearest, stationary)):
         return NoiseFloor(measured=None, predicted=predicted, is_transient=True)
     return NoiseFloor(measured=float(heights[:, heights.shape[1] // 2 :].mean()), predicted=predicted)
+
+
+def predicted_noise_floor(plan: Plan, number: int, minimum: CriticalPoint) -> float | None:
+    """Return the predicted noise floor of a trial at a minimum; ``None`` if the theory does not apply."""
+    stationary = _stationary(plan, number, minimum)
+    return None if stationary is None else stationary.loss
 
 
 def _is_falling(heights: Array) -> bool:
@@ -78,21 +103,27 @@ def _is_falling(heights: Array) -> bool:
     return bool(differences.mean() > 3 * differences.std(ddof=1) / math.sqrt(len(differences)))
 
 
-def _is_transient(plan: Plan, number: int, minimum: CriticalPoint, predicted: float | None) -> bool:
-    """Return whether the run without noise is still above the predicted floor in the later half."""
-    if predicted is None or not math.isfinite(predicted):
+def _is_transient(plan: Plan, number: int, minimum: CriticalPoint, stationary: _Stationary) -> bool:
+    """Return whether the later half of the paths still depends on the start."""
+    model, iterations = stationary.model, plan.stopping.iterations
+    # The variance builds up as 1 − ρ²ᵏ: half-way through the run, it must be nearly stationary.
+    missing = float((stationary.losses * model.rates**iterations).sum())
+    if missing > NEGLIGIBLE * stationary.loss:
+        return True
+    # The loss without noise must have fallen below the floor.
+    start = np.array(plan.trial(number).start)
+    if model.is_exact:
+        path = model.linear_path(start, iterations)[iterations // 2 :]
+        heights = (0.5 * np.array(model.curvatures)[model.groups] * path**2).sum(axis=1)
+    elif not model.surface.work:
+        path, _ = simulated(model.optimizer, model.lr, model.surface, start[:, np.newaxis], iterations)
+        heights = model.surface.value(path[iterations // 2 :, :, 0].T) - minimum.loss - stationary.offset
+    else:
         return False
-    model = local_model(plan, number, minimum)
-    if not model.is_exact:
-        return False
-    iterations = plan.stopping.iterations
-    path = model.linear_path(np.array(plan.trial(number).start), iterations)[iterations // 2 :]
-    heights = (0.5 * np.array(model.curvatures)[model.groups] * path**2).sum(axis=1)
-    return bool(heights.mean() > NEGLIGIBLE * predicted)
+    return bool(heights.mean() > NEGLIGIBLE * stationary.loss)
 
 
-def predicted_noise_floor(plan: Plan, number: int, minimum: CriticalPoint) -> float | None:
-    """Return the predicted noise floor of a trial at a minimum; ``None`` if the theory does not apply."""
+def _stationary(plan: Plan, number: int, minimum: CriticalPoint) -> _Stationary | None:
     surface, noise = plan.surface_of(number), plan.experiment.noise
     if noise is None or noise.variance is None or not math.isfinite(noise.variance):
         return None
@@ -101,22 +132,19 @@ def predicted_noise_floor(plan: Plan, number: int, minimum: CriticalPoint) -> fl
             model = local_model(plan, number, minimum)
             if not model.map.is_exact:
                 return None
-            loss = _stationary_loss(model, noise.variance) - minimum.loss
+            curvatures, flat = np.array(model.curvatures), model.is_flat
+            variances = np.zeros(len(curvatures))
+            # Noise moves the point along flat directions, too, but the loss does not change there.
+            variances[~flat] = variances_of(model.map, math.sqrt(noise.variance))[~flat]
+            variances *= np.bincount(model.groups, minlength=len(curvatures))
+            # The iterates must stay where the surface is nearly quadratic.
+            spread = math.sqrt(float(variances.sum()))
+            if not (math.isfinite(spread) and SPREADS * spread <= model.holds_within):
+                return None
+            base = float(surface.value(model.fixed_point[:, np.newaxis])[0])
     except TheoryDoesNotApplyError:
         return None
-    return loss if math.isfinite(loss) else None
-
-
-def _stationary_loss(model: LocalModel, variance: float) -> float:
-    """Return the expected loss under noise of this variance in each coordinate of the gradient."""
-    curvatures = np.array(model.curvatures)
-    # Noise moves the point along flat directions, too, but the loss does not change there.
-    flat = model.is_flat
-    variances = np.zeros(len(curvatures))
-    variances[~flat] = variances_of(model.map, math.sqrt(variance))[~flat]
-    base = float(model.surface.value(model.fixed_point[:, np.newaxis])[0])
-    multiplicity = np.bincount(model.groups, minlength=len(curvatures))
-    return base + float((0.5 * curvatures * variances * multiplicity)[~flat].sum())
+    return _Stationary(model=model, offset=base - minimum.loss, losses=0.5 * curvatures * variances)
 
 
 def tail_average(path: Array) -> Array:
