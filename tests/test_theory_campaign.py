@@ -129,7 +129,8 @@ class Case:
     def distances(self, result: Result, trial: int = 0) -> Array:
         """Return distances from the fixed point, without flat directions."""
         along = self.along(result.path(trial))[:, ~self.model.is_flat[self.model.groups]]
-        distances: Array = np.linalg.norm(along, axis=1)
+        with np.errstate(over="ignore"):
+            distances: Array = np.linalg.norm(along, axis=1)
         return distances
 
 
@@ -187,9 +188,9 @@ def check_directions(case: Case) -> None:
         start = model.fixed_point + radius * model.vectors[:, columns[0]]
         result = case.run(start=start.tolist())
         along = case.along(result.path(0))
-        # Rounding excites diverging directions; it is visible in this one once they are large.
-        is_visible = np.abs(along).max(axis=1) > 1e3 * radius
-        along = along[: int(is_visible.argmax()) if is_visible.any() else None]
+        # Rounding, or the surface, excites diverging directions; once they are large they show in this one.
+        has_left = np.abs(along).max(axis=1) > (1e3 if model.is_quadratic else 2 * mode.growth) * radius
+        along = along[: int(has_left.argmax()) if has_left.any() else None]
         share = along[:, columns[0]] / radius
         check_direction(case, mode, share, 1e-12 * float(np.abs(start).max()) / radius)
 

@@ -216,12 +216,12 @@ class LocalModel:
             state = state_at_rest(self.optimizer, np.full(len(radii), self.lr), surface, dimension)
         starts = centre[:, np.newaxis] + offsets
         path, _ = simulated(self.optimizer, self.lr, surface, starts, iterations, first=first, state=state)
-        actual = self.vectors.T @ (path - centre[:, np.newaxis])
-        predicted = self._unit_response(iterations)[:, :, np.newaxis] * (self.vectors.T @ offsets)
 
         # Every run at a distance must agree, and at every smaller distance.
         rounding = 1e-12 * float(np.abs(centre).max())
         with np.errstate(all="ignore"):
+            actual = self.vectors.T @ (path - centre[:, np.newaxis])
+            predicted = self._unit_response(iterations)[:, :, np.newaxis] * (self.vectors.T @ offsets)
             agreeing = self._agreeing(actual, predicted, radii, rounding).reshape(len(powers), -1).all(axis=1)
         count = len(powers) if agreeing.all() else int(agreeing.argmin())
         return float(10.0 ** powers[count - 1]) if count else 0.0
