@@ -23,7 +23,7 @@ from momentumlab.cli.options import (
     one_of,
     option,
 )
-from momentumlab.cli.streams import print_notes, show
+from momentumlab.cli.streams import complain, print_notes, show
 from momentumlab.errors import ConfigError, Problem
 
 
@@ -59,6 +59,7 @@ def explore(options: Options) -> None:
     examples=(
         "momentumlab predict configs/ravine_beta_sweep.yaml",
         "momentumlab predict --surface ravine --optimizer momentum --lr 0.1,0.2 --beta 0.9",
+        "momentumlab predict --surface ravine --optimizer nesterov --lr 0.05 --beta 0.9 --plot",
     ),
 )
 def predict(options: Options) -> None:
@@ -82,6 +83,15 @@ def predict(options: Options) -> None:
             print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
         else:
             show(*predictions.prediction_tables(plan))
+        if options.plot or options.figure:
+            from momentumlab.runs import write as store
+
+            path = options.figure or Path(f"{joined_words(one.name)}_prediction.png")
+            store.write_figure(path, predictions.prediction_plot(plan, place="--plot"))
+            if options.output is Format.JSON:  # stdout holds data only
+                complain(path)
+            else:
+                print(f"\n{path}")
 
 
 @command(

@@ -364,6 +364,16 @@ class Options:
     steps: Annotated[Steps, Only("run")] = False
     all_rows: Annotated[AllRows, Only("sweep")] = False
     output: Annotated[Output, PRINTED] = Format.TABLE
+    plot: Annotated[
+        bool,
+        Only("predict"),
+        option(OUTPUT, "--plot", help="Also draw the rate against beta and lr, and the poles."),
+    ] = False
+    figure: Annotated[
+        Path | None,
+        Only("predict"),
+        option(OUTPUT, "--out", metavar="FILE", help="File of the figure [NAME_prediction.png]."),
+    ] = None
     save: Annotated[
         Path, Only("explore"), option(OUTPUT, metavar="FILE", help="HTML file to write [explore.html].")
     ] = Path("explore.html")

@@ -3,16 +3,28 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from momentumlab.errors import ConfigError, Problem
 from momentumlab.plan import Plan, Trial
 from momentumlab.report.labels import Labels, axis_name, point, short
 from momentumlab.report.result_table import setting_cell
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.surfaces import CriticalPoint, Tag
-from momentumlab.theory import Mode, Prediction, Regime, TheoryDoesNotApplyError, predict, predicted_noise_floor
+from momentumlab.theory import (
+    Mode,
+    Prediction,
+    Regime,
+    TheoryDoesNotApplyError,
+    local_model,
+    predict,
+    predicted_noise_floor,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_EXPLAINED = 6
 """Up to so many trials are explained in words."""
@@ -33,19 +45,22 @@ REGIME_STYLES = {Regime.DIVERGING: "red", Regime.NEUTRAL: "yellow"}
 
 def predictions(plan: Plan, number: int) -> list[tuple[CriticalPoint, PredictionOrReason]]:
     """Predict one trial near each critical point of its surface, the nearest minimum first."""
-    points = plan.surface_of(number).critical_points(plan.dimension)
-    start = np.array(plan.trial(number).start)
-
-    def order(critical: CriticalPoint) -> tuple[bool, float]:
-        return (not critical.kind.is_minimum, float(np.linalg.norm(start - np.array(critical.point))))
-
     found: list[tuple[CriticalPoint, PredictionOrReason]] = []
-    for critical in sorted(points, key=order):
+    for critical in _ordered_points(plan, number):
         try:
             found.append((critical, predict(plan, number, critical)))
         except TheoryDoesNotApplyError as error:
             found.append((critical, str(error)))
     return found
+
+
+def _ordered_points(plan: Plan, number: int) -> list[CriticalPoint]:
+    """Return the critical points of the surface of a trial: minima first, and the nearest to the start first."""
+    start = np.array(plan.trial(number).start)
+    return sorted(
+        plan.surface_of(number).critical_points(plan.dimension),
+        key=lambda critical: (not critical.kind.is_minimum, float(np.linalg.norm(start - np.array(critical.point)))),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +126,47 @@ class PredictionReport(Sequence[TrialPrediction]):
         """Return a table with a row per trial and, for a few trials, an explanation of each."""
         return prediction_tables(self.plan)
 
+    def plot(self) -> "Figure":
+        """Draw the rate against β and lr around the settings, and the poles; see `prediction_plot`."""
+        return prediction_plot(self.plan)
+
     def __repr__(self) -> str:
         return "\n\n".join(table.text() for table in self.tables())
 
     def _repr_html_(self) -> str:
         return "".join(table.html() for table in self.tables())
+
+
+def prediction_plot(plan: Plan, *, place: str = "plot") -> "Figure":
+    """Draw the rate against β and lr around the settings of a plan near the nearest minimum, and the poles.
+
+    Parameters
+    ----------
+    place
+        What to call the request in a message.
+
+    Raises
+    ------
+    ConfigError
+        If there are more than `MAX_EXPLAINED` settings, or theory applies to none.
+    """
+    from momentumlab.report.figures import prediction_figure
+
+    labels = Labels(plan.experiment)
+    settings = range(0, plan.trials, plan.experiment.replicates)
+    if len(settings) > MAX_EXPLAINED:
+        message = f"{len(settings):,} settings cannot be distinguished in a figure; give at most {MAX_EXPLAINED}"
+        raise ConfigError([Problem(place=place, message=message)])
+    models, reasons = [], [NO_POINT]
+    for number in settings:
+        for critical in _ordered_points(plan, number)[:1]:
+            try:
+                models.append((labels.of(plan.trial(number)), local_model(plan, number, critical)))
+            except TheoryDoesNotApplyError as error:
+                reasons.append(str(error))
+    if not models:
+        raise ConfigError([Problem(place=place, message=f"theory does not apply: {reasons[-1]}")])
+    return prediction_figure(models, f"{plan.experiment.name}: {labels.common(plan.trial(0))}: prediction")
 
 
 def prediction_tables(plan: Plan) -> list[Table]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumlab import engine
 from momentumlab.experiment import Experiment, Objective
 from momentumlab.registry import Array
 from momentumlab.report.final_state import FinalState, final_states
@@ -43,6 +44,9 @@ BEST_TABLE_ROWS = 10
 
 BEST_ROWS = 1000
 """Trials of a sweep that JSON and CSV list unless all are requested."""
+
+MOST_RATE_NUMBERS = 10_000_000
+"""Rates along an axis are measured if all trajectories together have at most so many numbers."""
 
 SEVERITY = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
 
@@ -187,6 +191,20 @@ class Report:
     def rate_planes(self) -> Mapping[int, RatePlane | str]:
         """Predictions for each plane, by its first trial, or the reason why there are none."""
         return {plane.first: _rate_plane(plane) for plane in self.planes}
+
+    @cached_property
+    def axis_rates(self) -> Sequence[TrialRate] | str:
+        """Measured and predicted rates of all trials of a sweep, or the reason why there are none.
+
+        A sweep keeps no trajectories, so its trials are run once more.
+        """
+        experiment = self.experiment
+        if self.is_noisy:
+            return "with noise there is a floor, not a rate"
+        numbers = self.result.trials * (experiment.stopping.iterations + 1) * experiment.dimension
+        if numbers > MOST_RATE_NUMBERS:
+            return "the trajectories of all trials are too large to measure rates"
+        return trial_rates(engine.run(self.result.plan))
 
     @cached_property
     def floors(self) -> Mapping[int, NoiseFloor]:

@@ -36,6 +36,7 @@ from momentumlab.theory.linear_map import (
     plugins_may_fail,
     spectral_radii,
 )
+from momentumlab.theory.local_model import LocalModel, local_model
 from momentumlab.theory.lr_limits import lr_limits
 from momentumlab.theory.modes import EQUAL, Mode, Regime, mode
 from momentumlab.theory.noise_floors import (
@@ -63,6 +64,7 @@ __all__ = [
     "Compromise",
     "FilterResponse",
     "LinearMap",
+    "LocalModel",
     "Mode",
     "NoiseFloor",
     "Prediction",
@@ -78,6 +80,7 @@ __all__ = [
     "filter_response",
     "heavy_ball_variance",
     "linear_map",
+    "local_model",
     "lr_limits",
     "measured_rate",
     "mode",

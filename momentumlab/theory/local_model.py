@@ -5,9 +5,9 @@ Everything that theory states about a trial is derived from this one model.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from momentumlab.theory.linear_map import (
     simulated,
     state_at_rest,
 )
+from momentumlab.theory.lr_limits import largest_radii
 from momentumlab.theory.modes import EQUAL, NEUTRAL, Mode, dominant_eigenvalues, modes_of, responses
 from momentumlab.theory.rate_fits import agrees, measured_rate
 
@@ -129,6 +130,13 @@ class LocalModel:
         dominant = dominant_eigenvalues(self.map.matrices[~self.is_flat])
         is_underdamped = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
         return bool((is_underdamped & (np.abs(np.abs(dominant) - math.sqrt(beta)) <= 1e-9)).all())
+
+    def rates_along(self, name: str, values: Array) -> Array:
+        """Return the rate for other values of lr or of a hyperparameter, all else being equal, ``(values,)``."""
+        lrs = values if name == "lr" else np.full(len(values), self.lr)
+        optimizer: Any = self.optimizer if name == "lr" else replace(cast(Any, self.optimizer), **{name: values})
+        curved = [curvature for curvature, flat in zip(self.curvatures, self.is_flat, strict=True) if not flat]
+        return largest_radii(optimizer, lrs, curved, self.map.period)
 
     def coefficients(self, x: Array) -> Array:
         """Return the displacement of points from the fixed point along each eigenvector, ``(dim, …)``."""

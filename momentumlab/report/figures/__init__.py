@@ -12,6 +12,7 @@ module                  content
 `training`              loss and accuracy on data
 `map_panels`, `maps`    sweeps: maps over two axes, curves over one
 `comparison_figures`    comparisons: settings, search, sensitivity, profiles
+`rate_curves`           predicted rates against β and lr, and poles
 `response`              an optimizer as a filter
 `surface`               a surface with its critical points
 ======================  ==========================================================
@@ -29,6 +30,7 @@ from momentumlab.report.figures.comparison_figures import (
 )
 from momentumlab.report.figures.curves import loss_figure, velocity_figure
 from momentumlab.report.figures.maps import map_figures
+from momentumlab.report.figures.rate_curves import prediction_figure
 from momentumlab.report.figures.response import response_figure
 from momentumlab.report.figures.surface import surface_figure, thumbnail
 from momentumlab.report.figures.training import training_figure
@@ -41,6 +43,7 @@ __all__ = [
     "comparison_velocity_figure",
     "loss_figure",
     "map_figures",
+    "prediction_figure",
     "profile_figure",
     "response_figure",
     "search_figure",

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,6 +32,11 @@ from momentumlab.report.labels import axis_name, setup
 from momentumlab.report.reports import Report
 from momentumlab.result import STATUS_OF_CODE, Status
 from momentumlab.search.planes import GridAxis, Plane
+from momentumlab.theory import TrialRate
+
+RATE_LABEL = "rate (above 1: diverges)"
+HIGHEST_RATE = 1.2
+"""Rates above this are not shown, so that differences below 1 remain visible."""
 
 CONTOUR_CELLS = 100
 """Contours are drawn from medians over blocks of cells, at most this many along an axis."""
@@ -54,7 +60,7 @@ def map_figures(report: Report, *, theory: bool = False) -> dict[str, Callable[[
     """
     figures: dict[str, Callable[[], DisplayFigure]] = {}
     if any(len(plane.axes) == 1 for plane in report.planes):
-        figures["curve"] = lambda: curve_figure(report)
+        figures["curve"] = lambda: curve_figure(report, theory=theory)
     if any(len(plane.axes) > 1 for plane in report.planes):
         over_starts = all(_has_start_axes(plane) for plane in report.planes)
         if report.result.plan.dimension == 2 and report.experiment.shared_minima and over_starts:
@@ -177,8 +183,8 @@ def basin_figure(report: Report) -> DisplayFigure:
     return figure
 
 
-def curve_figure(report: Report) -> DisplayFigure:
-    """Draw iterations and final loss over a single axis, a curve per optimizer."""
+def curve_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
+    """Draw iterations and final loss over a single axis, a curve per optimizer; with theory also the rates."""
     planes = [plane for plane in report.planes if len(plane.axes) == 1]
     names = list(dict.fromkeys(plane.axes[0].name for plane in planes))
     places = optimizer_places([plane.choice.name for plane in planes]) if len(planes) > 1 else [0]
@@ -194,6 +200,12 @@ def curve_figure(report: Report) -> DisplayFigure:
     label = f"final loss{' above the known minimum' if has_minimum else ''}"
     quantities.append((label, lambda plane: plane.median_losses() - (known if has_minimum else 0.0)))
     remark = "dots: best values; gaps: the optimizer diverges or does not converge"
+    rates = report.axis_rates if theory else ""
+    if isinstance(rates, str):
+        remark = style.join(remark, rates and f"no theory: {rates}")
+    else:
+        quantities.append((RATE_LABEL, partial(_rates_of, rates, "measured")))
+        remark = style.join(remark, "solid: measured rate; dotted: predicted rate")
     with style.styled():
         head = style.Head(title=_title(report), remark=remark, curves=curves, columns=len(names))
         margins = style.Margins(left=0.95, top=head.height + 0.15, between_columns=0.75)
@@ -211,7 +223,14 @@ def curve_figure(report: Report) -> DisplayFigure:
                 order = np.argsort(positions, kind="stable")
                 panel.plot(positions[order], values[order], **curve.line)
                 panel.plot(positions[[plane.best]], values[[plane.best]], color=curve.color, **style.BEST_POINT)
-            if panel.dataLim.ymin > 0 and np.isfinite(panel.dataLim.intervaly).all():
+                if label == RATE_LABEL and not isinstance(rates, str):
+                    predicted = _rates_of(rates, "predicted", plane)
+                    panel.plot(positions[order], predicted[order], color="black", linestyle=":", linewidth=1.5)
+            if label == RATE_LABEL:
+                panel.axhline(1.0, color="black", linewidth=0.8, zorder=1)
+                panel.set_ylim(top=min(panel.get_ylim()[1], HIGHEST_RATE))
+                panel.grid(True, axis="y")
+            elif panel.dataLim.ymin > 0 and np.isfinite(panel.dataLim.intervaly).all():
                 style.log_scale(panel)
                 panel.grid(True, axis="y")
             panel.set_ylabel(label)
@@ -219,6 +238,13 @@ def curve_figure(report: Report) -> DisplayFigure:
             panel.set_xlabel(axis_name(name))
         head.draw(figure)
     return figure
+
+
+def _rates_of(rates: Sequence[TrialRate], which: str, plane: Plane) -> Array:
+    """Return the measured or predicted rate of each cell, the median over its starts."""
+    found = np.array([getattr(rate, which) for rate in rates[plane.trials]], dtype=np.float64)
+    medians: Array = np.median(found.reshape(-1, plane.starts), axis=1)
+    return medians
 
 
 def _title(report: Report) -> str:
