@@ -33,7 +33,7 @@ class Settings(TypedDict, total=False):
     optimizer: "AnyOptimizer | Sequence[object]"
     optimizers: "AnyOptimizer | Sequence[object]"
     start: "Start"
-    iterations: int | None
+    iterations: int | str | None
     tolerance: float | None
     patience: int | None
     gradient_tolerance: float | None

@@ -104,10 +104,11 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "one column": ("a\n1\n2\n", "t.csv:1: only one column; separate columns by commas or semicolons or tabs"),
     "ragged": ("a,b\n1,x\n2\n3,y\n1,2,3\n", "t.csv:3: 1 value, but line 1 names 2 columns\nt.csv:5: 3 values, but line 1 names 2 columns"),  # noqa: E501
     "text": ("a,b\n1,x\nred,y\n", "t.csv:3: column 'a': 'red' is not a number"),
-    "missing": ("a,b\n,x\nNA,y\n", "t.csv:2: column 'a': the value is missing\nt.csv:3: column 'a': the value is missing ('NA')"),  # noqa: E501
-    "no label": ("a,b\n1,x\n2,\n3,y\n", "t.csv:3: column 'b': the value is missing"),
-    "nan": ("a,b\n1,x\nnan,y\n", "t.csv:3: column 'a': 'nan' is not a finite number"),
-    "infinite": ("a,b\n-inf,x\n1e999,y\n", "t.csv:2: column 'a': '-inf' is not a finite number\nt.csv:3: column 'a': '1e999' is not a finite number"),  # noqa: E501
+    "missing": ("a,b\n,x\nNA,y\n", "t.csv:2: column 'a': the value is missing: set 'missing' to drop or mean; 2 rows have such values"),  # noqa: E501
+    "no label": ("a,b\n1,x\n2,\n3,y\n", "t.csv:3: column 'b': the value is missing: set 'missing: drop' to leave out such rows"),  # noqa: E501
+    "nan": ("a,b\n1,x\nnan,y\n", "t.csv:3: column 'a': the value is missing: set 'missing' to drop or mean"),
+    "words": ("a,b,c\n1,u,x\n2,v,y\n", "t.csv:2: column 'b': 'u' is a word: set 'encode: onehot' or 'ignore: b'; 2 rows have such values"),  # noqa: E501
+    "infinite": ("a,b\n-inf,x\n1e999,y\n", "t.csv:2: column 'a': '-inf' is not a finite number; 2 rows have such values"),  # noqa: E501
     "decimal comma": ("a;b\n1,5;x\n2;y\n", "t.csv:2: column 'a': '1,5' is not a number: write 1.5"),
     "python number": ("a,b\n1_000,x\n2,y\n", "t.csv:2: column 'a': '1_000' is not a number"),
     "other digits": ("a,b\n٣,x\n2,y\n", "t.csv:2: column 'a': '٣' is not a number"),
@@ -130,11 +131,73 @@ def test_a_bad_file_gives_one_clear_error_with_its_line(tmp_path: Path, case: st
     assert str(error.value).replace(f"{tmp_path}/", "") == expected
 
 
-def test_the_first_of_many_problems_are_reported_and_the_others_counted(tmp_path: Path) -> None:
+def test_problems_are_grouped_by_column_and_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, "a,b,c\n" + "red,,x\n" * 1000 + "1,2,y\n")
     with pytest.raises(ConfigError) as error:
-        of(written(tmp_path, "a,b\n" + "red,x\n" * 1000 + "1,y\n"))
+        of(path)
+    assert str(error.value).replace(f"{tmp_path}/", "").splitlines() == [
+        "t.csv:2: column 'a': 'red' is not a number; 1,000 rows have such values",
+        "t.csv:2: column 'b': the value is missing: set 'missing' to drop or mean; 1,000 rows have such values",
+    ]
+    names = ",".join(f"a{i}" for i in range(40))
+    with pytest.raises(ConfigError) as error:
+        of(written(tmp_path, f"{names},b\n{'?,' * 40}x\n{'1,' * 40}y\n", "wide.csv"))
     assert len(error.value.problems) == data_table.MOST_PROBLEMS + 1
-    assert str(error.value.problems[-1]).endswith("and 990 more problems of this kind")
+    assert str(error.value.problems[-1]).endswith("and 30 more problems of this kind")
+
+
+HOMES = "rooms,income,region,value\n" + "".join(
+    f"{i % 5},{'' if i % 7 == 3 else i / 10},{('bay', 'inland', 'NA')[i % 3]},{i}\n" for i in range(60)
+)
+
+
+def test_rows_with_missing_values_can_be_dropped(tmp_path: Path) -> None:
+    read = of(written(tmp_path, HOMES), missing="drop", encode="onehot", outputs="number")
+    rows = [i for i in range(60) if i % 7 != 3 and i % 3 != 2]
+    assert read.names == ("rooms", "income", "region=bay", "region=inland")
+    assert read.targets[:, 0].tolist() == rows
+    assert read.features.tolist() == [[i % 5, i / 10, i % 3 == 0, i % 3 == 1] for i in rows]
+
+
+def test_missing_values_can_be_replaced_by_the_mean(tmp_path: Path) -> None:
+    read = of(written(tmp_path, HOMES), missing="mean", encode="onehot", outputs="number")
+    income = [i / 10 for i in range(60) if i % 7 != 3]
+    expected = [[i % 5, sum(income) / len(income) if i % 7 == 3 else i / 10,
+                 *((i % 3 == 0, i % 3 == 1) if i % 3 != 2 else (0.5, 0.5))] for i in range(60)]  # fmt: skip
+    np.testing.assert_allclose(read.features, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("missing", ["drop", "mean"])
+def test_archives_have_missing_values_too(tmp_path: Path, missing: str) -> None:
+    read = of(
+        archived(tmp_path, a=np.array([1.0, np.nan, 4.0, 4.0]), y=np.arange(4)), missing=missing, outputs="number"
+    )
+    assert read.features[:, 0].tolist() == ([1, 4, 4] if missing == "drop" else [1, 3, 4, 4])
+
+
+def test_a_missing_target_and_too_many_words_are_errors(tmp_path: Path) -> None:
+    text = "a,name,y\n" + "".join(f"{i},n{i},{'' if i == 4 else i}\n" for i in range(9))
+    with pytest.raises(ConfigError) as error:
+        of(written(tmp_path, text), missing="mean", encode="onehot", outputs="number")
+    assert str(error.value).replace(f"{tmp_path}/", "").splitlines() == [
+        "t.csv: column 'name': 9 different words in 9 rows are too many: set 'ignore: name'",
+        "t.csv:6: column 'y': the value is missing: set 'missing: drop' to leave out such rows",
+    ]
+
+
+def test_held_out_rows_affect_nothing_but_their_own_loss(tmp_path: Path) -> None:
+    text = "a,y\n" + "".join(f"{'' if i % 9 == 0 else i * i},{3 * i}\n" for i in range(50))
+    read = of(written(tmp_path, text), missing="mean", outputs="number", standardise=True, validation=0.2)
+    assert read.held_out is not None
+    assert (read.rows, read.held_out.rows) == (40, 10)
+    targets = read.targets[:, 0]
+    training = np.array([0.0 if i % 9 == 0 else i * i for i in (targets / 3).round().astype(int).tolist()])
+    known = (targets / 3).round().astype(int) % 9 != 0
+    filled = np.where(known, training, training[known].mean())
+    np.testing.assert_allclose(read.features[:, 0], (filled - filled.mean()) / filled.std(), rtol=1e-12, atol=1e-12)
+    assert sorted([*targets, *read.held_out.targets[:, 0]]) == [3 * i for i in range(50)]
+    with pytest.raises(ConfigError, match="validation: .*hold out at least 1 and keep at least 2"):
+        of(written(tmp_path, text), missing="mean", outputs="number", validation=0.999)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +208,7 @@ def test_the_first_of_many_problems_are_reported_and_the_others_counted(tmp_path
         ({"ignore": "a, q"}, "ignore: t.csv has no column 'q'; it has a, b, label"),
         ({"ignore": "label"}, "ignore: 'label' is the target"),
         ({"ignore": "a,b"}, "ignore: no feature columns are left"),
-        ({"outputs": "number"}, "t.csv:2: column 'label': 'x' is not a number"),
+        ({"outputs": "number"}, "t.csv:2: column 'label': 'x' is not a number; 4 rows have such values"),
         ({"target": "a", "ignore": "label"}, "target: t.csv: column 'a' has 4 different values in 4 rows: too many classes; use least_squares for numbers"),  # noqa: E501
         ({"target": "a", "outputs": "two", "ignore": "label"}, "target: t.csv: column 'a' has 4 classes, logistic supports two: use softmax"),  # noqa: E501
         ({"data": "nowhere.csv"}, "data: nowhere.csv: no such file"),
@@ -212,7 +275,10 @@ def test_archives_that_unpack_to_more_than_the_limit_are_rejected(
         ({"X": np.ones((3, 2, 2)), "y": np.arange(3)}, "array 'X': 3 dimensions instead of one or two"),
         ({"X": np.ones((3, 2)), "y": np.array([None, 1, 2])}, "array 'y': invalid type object: use numbers or text"),
         ({"X": np.ones((3, 2)) * 1j, "y": np.arange(3)}, "array 'X': invalid type complex128: use numbers or text"),
-        ({"X": np.array([[1], [np.nan]]), "y": np.arange(2)}, "row 1: column 'X_0': nan is not a finite number"),
+        (
+            {"X": np.array([[1], [np.nan]]), "y": np.arange(2)},
+            "row 1: column 'X_0': the value is missing: set 'missing' to drop or mean",
+        ),
         ({"X": np.array([["red"], ["1"]]), "y": np.arange(2)}, "row 0: column 'X_0': 'red' is not a number"),
         ({"X": np.ones((0, 2)), "y": np.ones(0)}, "the arrays are empty"),
         ({"X": np.ones((2, 2)), "X_0": np.ones(2)}, "two columns are called 'X_0'"),
@@ -315,11 +381,10 @@ def test_a_bad_file_ends_the_command_with_code_2_and_no_traceback(tmp_path: Path
     (tmp_path / "e.yaml").write_text("surface: {name: logistic, data: t.csv}\noptimizer: sgdd\nlr: -1\n")
     done = command("run", "e.yaml")
     assert (done.returncode, done.stdout) == (2, "")
-    told = done.stderr.replace(f"{tmp_path.resolve()}/", "")
-    assert "t.csv:3: column 'a': 'red' is not a number" in told
-    assert "t.csv:4: column 'a': 'blue' is not a number" in told
-    assert "did you mean 'sgd'" in told
-    assert "Traceback" not in told
+    message = done.stderr.replace(f"{tmp_path.resolve()}/", "")
+    assert "t.csv:3: column 'a': 'red' is not a number; 2 rows have such values" in message
+    assert "did you mean 'sgd'" in message
+    assert "Traceback" not in message
     (tmp_path / "e.yaml").write_text("surface: {name: logistic, data: none.csv}\noptimizer: sgd\n")
     assert command("run", "e.yaml").stderr.startswith("e.yaml:1:33: surface.data: ")
     assert not (tmp_path / "runs").exists()

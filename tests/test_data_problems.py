@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
+from momentumlab.errors import ConfigError
 from momentumlab.registry import Array
 from momentumlab.report import report_of
 from momentumlab.report.figures.surface import informative_plane
@@ -19,6 +20,7 @@ from momentumlab.report.figures.training import training_figure
 from momentumlab.report.final_state import FinalState, final_states
 from momentumlab.surfaces import SURFACES, Tag
 from momentumlab.surfaces.data.base import PANEL
+from momentumlab.surfaces.data.linear import Softmax
 from tests.conftest import ROOT
 
 GOLDEN = np.load(ROOT / "tests" / "golden" / "data_problems.npz")
@@ -370,3 +372,36 @@ def test_random_starts_of_a_network_are_those_of_pytorch() -> None:
     for drawn, bound in ((first, 3**-0.5), (second, 6**-0.5)):
         assert np.abs(drawn).max() <= bound
         assert drawn.std() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+def test_validation_reports_loss_and_accuracy_of_held_out_rows() -> None:
+    surface = {"name": "softmax", "data": "iris", "validation": 0.2}
+    result = momentumlab.run({"surface": surface, "optimizer": "adam", "lr": 0.1, "iterations": 50})
+    (row,) = result.summary()
+    design = Softmax(data="iris", validation=0.2).design
+    assert design.held_out is not None
+    for data, prefix in ((design, ""), (design.held_out, "validation_")):
+        scores = data.features @ result.final_points[0].reshape(5, 3)
+        assert row[f"{prefix}accuracy"] == (scores.argmax(axis=1) == data.targets.argmax(axis=1)).mean()
+        losses = np.log(np.exp(scores).sum(axis=1)) - (scores * data.targets).sum(axis=1)
+        penalty = 0.0 if prefix else 5e-4 * (result.final_points[0] ** 2).sum()
+        assert row[f"{prefix}loss" if prefix else "final_loss"] == pytest.approx(losses.mean() + penalty, rel=1e-12)
+
+
+@pytest.mark.parametrize(("batch_size", "iterations"), [(0, 3), (16, 24), (120, 3), (50, 9)])
+def test_iterations_can_be_given_in_epochs(batch_size: int, iterations: int) -> None:
+    surface = {"name": "softmax", "data": "iris", "validation": 0.2, "batch_size": batch_size}
+    result = momentumlab.run({"surface": surface, "optimizer": "sgd", "lr": "linear(1, 0)", "iterations": "3 epochs"})
+    assert result.iterations.tolist() == [iterations]
+
+
+@pytest.mark.parametrize(
+    ("surface", "message"),
+    [
+        ("ravine", "iterations: epochs need a loss on data"),
+        ({"name": "mlp", "batch_size": [10, 20]}, "sizes of mini-batches differ"),
+    ],
+)
+def test_epochs_without_a_single_length_are_rejected(surface: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        momentumlab.load({"surface": surface, "optimizer": "sgd", "iterations": "3 epochs"})

@@ -290,9 +290,9 @@ class Options:
         ),
     ] = None
 
-    iterations: Annotated[str | None, SETTING, option(STOPPING, metavar="N", help="Maximum number of iterations.")] = (
-        None
-    )
+    iterations: Annotated[
+        str | None, SETTING, option(STOPPING, metavar="N", help="Maximum number of iterations, or 5 epochs.")
+    ] = None
     tolerance: Annotated[
         str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the loss changes by at most T.")
     ] = None

@@ -127,6 +127,9 @@ def _single(parameter: Parameter) -> Schema:
             return {"type": "string"} | ({"minLength": 1, "maxLength": parameter.longest} if parameter.longest else {})
         case ValueKind.NAMES:
             return {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    if parameter.name == "iterations":
+        bounds = {"minimum": parameter.ge, "maximum": parameter.le}
+        return {"anyOf": [{"type": "integer", **bounds}, {"type": "string", "pattern": r"^\s*\d{1,9}\s*epochs?\s*$"}]}
     number: Schema = {"type": "integer" if parameter.kind is ValueKind.COUNT else "number"}
     lowest, largest = (None, None) if parameter.kind is ValueKind.COUNT else (-LARGEST, LARGEST)
     bounds = {"minimum": lowest if parameter.gt is None and parameter.ge is None else parameter.ge}

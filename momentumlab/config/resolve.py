@@ -2,9 +2,9 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from momentumlab.config import expressions
 from momentumlab.config.axes import AxisReader
@@ -30,6 +30,8 @@ from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Parameter, Registry, did_you_mean, spelled
 from momentumlab.surfaces import SURFACES, Surface
+
+EPOCHS = re.compile(r"\s*(\d{1,9})\s*epochs?\s*", re.ASCII)
 
 REQUIRED_PROPERTIES = {"minimum": "a known global minimum", "hessian": "a Hessian"}
 
@@ -61,6 +63,7 @@ def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: i
     # Each part is resolved even if another one is invalid, so one attempt reports all problems. What involves several
     # parts is checked at the end, if they are valid.
     surface = resolver.surface()
+    resolver.read_epochs(surface)
     first_surface = build_surface(surface.name, surface.first) if surface else None
     optimizers = resolver.optimizers()
     starts = resolver.starts(first_surface)
@@ -105,6 +108,13 @@ class _Component:
         return {key: node for key, node in self.node.value.items() if key != "name"}
 
 
+def _shared_parameters(surface: Choice) -> Iterator[dict[str, Any]]:
+    """Yield each combination of the parameters of a surface that trials share, with the first value of the others."""
+    shared = [parameter.name for parameter in SURFACES[surface.name].parameters() if parameter.shared]
+    for values in itertools.product(*(surface.axes[name].values for name in shared)):
+        yield {**surface.first, **dict(zip(shared, values, strict=True))}
+
+
 class _Resolver:
     """Collects problems instead of stopping at the first; a part that has problems becomes ``None``."""
 
@@ -114,6 +124,9 @@ class _Resolver:
         self.tree: dict[str, ConfigNode] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems: list[Problem] = []
         self.components: list[_Component] = []
+        given = self.tree.get("iterations")
+        has_epochs = given is not None and isinstance(given.value, str) and EPOCHS.fullmatch(given.value)
+        self.epochs = self.tree.pop("iterations") if has_epochs else None
         self.settings = read_settings(SETTINGS, self.tree, self.problems)
         # Without a tolerance the patience affects nothing: then it is 1, so that equal experiments are equal.
         has_tolerance = self.settings["tolerance"] is not None
@@ -142,16 +155,36 @@ class _Resolver:
             return None
         return choice if self.check_data(choice, component) else None
 
+    def read_epochs(self, surface: Choice | None) -> None:
+        """Set the iterations if they are given in epochs, which depend on the data and the size of mini-batches."""
+        if self.epochs is None or surface is None:
+            return
+        if SURFACES[surface.name].is_formula:
+            self.problems.append(self.epochs.problem("epochs need a loss on data: give the number of iterations"))
+            return
+        surfaces = [build_surface(surface.name, parameters) for parameters in _shared_parameters(surface)]
+        batches = {cast(Any, each).batches for each in surfaces}
+        if len(batches) > 1:
+            message = "the sizes of mini-batches differ, and so do the iterations of an epoch: give a number"
+            self.problems.append(self.epochs.problem(message))
+            return
+        count = EPOCHS.fullmatch(self.epochs.value)
+        assert count is not None
+        try:
+            self.settings["iterations"] = SETTINGS["iterations"].checked(int(count[1]) * batches.pop())
+        except ValueError as error:
+            self.problems.append(self.epochs.problem(error))
+        self.stopping = replace(self.stopping, iterations=self.settings["iterations"])
+        self.reader = AxisReader(self.stopping, self.problems)
+
     def check_data(self, choice: Choice, component: _Component) -> bool:
         """Whether all data of a surface can be read and have the same number of coordinates."""
         cls = SURFACES[choice.name]
         if cls.is_formula:
             return True
-        shared = [parameter.name for parameter in cls.parameters() if parameter.shared]
         dimensions = set()
         problems: list[Problem] = []
-        for values in itertools.product(*(choice.axes[name].values for name in shared)):
-            parameters = {**choice.first, **dict(zip(shared, values, strict=True))}
+        for parameters in _shared_parameters(choice):
             try:
                 dimensions.add(build_surface(choice.name, parameters).default_dimension)
             except ConfigError as error:
@@ -161,7 +194,7 @@ class _Resolver:
             problems.append(Problem(place="data", message=f"its values give {counts} coordinates; run them one by one"))
         for problem in dict.fromkeys(problems):  # a place that is the name of a parameter becomes that of its setting
             node = component.settings.get(problem.place, self.tree["surface"])
-            self.problems.append(node.problem(problem.message) if problem.place in shared else problem)
+            self.problems.append(node.problem(problem.message) if problem.place in choice.axes else problem)
         return not problems
 
     def optimizers(self) -> list[Choice]:

@@ -28,7 +28,7 @@ SETTINGS = _by_name(
         default=DEFAULT_ITERATIONS,
         ge=0,
         le=MAX_ITERATIONS,
-        doc="Maximum number of updates of a trial.",
+        doc="Maximum number of updates of a trial; on data also in epochs: 5 epochs.",
     ),
     Parameter(name="tolerance", ge=0, doc="Converged when the loss changes by at most this."),
     Parameter(

@@ -24,7 +24,7 @@ MOST_PROBLEMS = 10
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 NAMELESS = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
-MISSING = ("", "?", "-", "na", "n/a", "null", "none")
+MISSING = ("", "?", "-", "na", "n/a", "nan", "null", "none")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+", re.ASCII)
 
 Words = NDArray[np.str_]
@@ -60,34 +60,53 @@ class DataTable:
         """Return the file and line of a row, for messages."""
         return f"{self.place}:{self.lines[row]}" if self.lines is not None else f"{self.place}: row {row}"
 
-    def numbers(self, name: str, problems: list[Problem]) -> Array:
-        """Return a column as finite numbers; other values are added to ``problems``."""
+    def is_word_column(self, name: str) -> bool:
+        """Whether a column has words but not a single number."""
         column = self.columns[name]
         if column.dtype.kind != "U":
+            return False
+        values = [word for word in column.tolist() if not is_missing(word)]
+        return bool(values) and not any(NUMBER.fullmatch(word) or NAMELESS.fullmatch(word) for word in values)
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return in which rows the value of a column is missing, ``(rows,)``."""
+        column = self.columns[name]
+        if column.dtype.kind == "U":
+            return np.array([is_missing(word) for word in column.tolist()])
+        return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), dtype=bool)
+
+    def numbers(self, name: str, problems: list[Problem]) -> Array:
+        """Return a column as numbers, NaN where a value is missing; other values are added to ``problems``."""
+        column, missing = self.columns[name], self.missing(name)
+        if column.dtype.kind != "U":
             numbers: Array = column.astype(np.float64)
-            for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
-                message = f"column '{name}': {numbers[row]} is not a finite number"
-                problems.append(Problem(place=self.place_of(row), message=message))
-            return numbers
-        numbers = np.full(len(column), math.nan)
-        for row, word in enumerate(column.tolist()):
-            if NUMBER.fullmatch(word) and math.isfinite(number := float(word)):
-                numbers[row] = number
-            else:
-                problems.append(Problem(place=self.place_of(row), message=f"column '{name}': {complaint(word)}"))
+        else:
+            words = column.tolist()
+            numbers = np.array([float(word) if NUMBER.fullmatch(word) else math.nan for word in words])
+        bad = np.flatnonzero(~np.isfinite(numbers) & ~missing)
+        if bad.size:
+            self.add_problem(problems, name, bad, complaint(str(column[bad[0]])))
         return numbers
+
+    def add_problem(self, problems: list[Problem], name: str, rows: NDArray[np.intp], message: str) -> None:
+        """Add a problem of a column that occurs in several rows, with the place of the first one."""
+        others = f"; {len(rows):,} rows have such values" if len(rows) > 1 else ""
+        problems.append(Problem(place=self.place_of(int(rows[0])), message=f"column '{name}': {message}{others}"))
+
+
+def is_missing(word: str) -> bool:
+    """Return whether a word of a text file stands for a missing value."""
+    return word.lower() in MISSING
 
 
 def complaint(word: str) -> str:
     """Explain why a value is not a finite number."""
-    told = f"'{word}'" if len(word) <= 30 else f"'{word[:27]}...'"
-    if word.lower() in MISSING:
-        return "the value is missing" + (f" ({told})" if word else "")
+    quoted = f"'{word}'" if len(word) <= 30 else f"'{word[:27]}...'"
     if NAMELESS.fullmatch(word) or NUMBER.fullmatch(word):
-        return f"{told} is not a finite number"
+        return f"{quoted} is not a finite number"
     if DECIMAL_COMMA.fullmatch(word):
-        return f"{told} is not a number: write {word.replace(',', '.')}"
-    return f"{told} is not a number"
+        return f"{quoted} is not a number: write {word.replace(',', '.')}"
+    return f"{quoted} is not a number"
 
 
 def bad_file(place: str, message: str) -> ConfigError:
@@ -99,10 +118,12 @@ def raise_any(problems: Sequence[Problem], place: str) -> None:
     """Raise an error if there are problems, with the first ones and the number of the others."""
     if not problems:
         return
-    told = list(problems[:MOST_PROBLEMS])
+    reported = list(problems[:MOST_PROBLEMS])
     if len(problems) > MOST_PROBLEMS:
-        told.append(Problem(place=place, message=f"and {len(problems) - MOST_PROBLEMS:,} more problems of this kind"))
-    raise ConfigError([Problem(place=printable(each.place), message=printable(each.message)) for each in told])
+        reported.append(
+            Problem(place=place, message=f"and {len(problems) - MOST_PROBLEMS:,} more problems of this kind")
+        )
+    raise ConfigError([Problem(place=printable(each.place), message=printable(each.message)) for each in reported])
 
 
 def read(path: str) -> DataTable:

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.datasets import builtin
-from momentumlab.datasets.data_table import MOST_BYTES, NUMBER, DataTable, Words, bad_file, complaint, raise_any
+from momentumlab.datasets.data_table import MOST_BYTES, NUMBER, DataTable, Words, bad_file, raise_any
 from momentumlab.errors import Problem
+from momentumlab.noise import random_stream
 from momentumlab.registry import Array, did_you_mean
 
 MOST_CLASSES = 1000
+
+STREAM = 3
+"""The purpose of the random stream that chooses held-out rows; see `random_stream`."""
 
 CONSTANT = 1e-13
 """Standard deviation relative to the largest value below which a column counts as constant."""
@@ -31,12 +36,15 @@ class DesignMatrix:
         Names of the features.
     classes
         Class labels in the order of their codes; empty if the target is numeric.
+    held_out
+        The rows held out for validation; ``None`` if there are none.
     """
 
     features: Array
     targets: Array
     names: tuple[str, ...]
     classes: tuple[str, ...]
+    held_out: "DesignMatrix | None" = None
 
     @property
     def rows(self) -> int:
@@ -62,6 +70,12 @@ class DesignOptions:
         Whether to add a constant feature of 1.
     outputs
         ``number``, ``two`` classes in one column, or ``classes`` with a column for each.
+    missing
+        What happens to missing values: ``error``, ``drop`` their rows, or replace them by the ``mean`` of the column.
+    encode
+        What happens to columns of words: ``error``, or ``onehot`` for an indicator column per word.
+    validation
+        Fraction of the rows that are held out.
     """
 
     data: str
@@ -70,6 +84,9 @@ class DesignOptions:
     standardise: bool
     intercept: bool
     outputs: str
+    missing: str = "error"
+    encode: str = "error"
+    validation: float = 0.0
 
 
 def design_matrix(options: DesignOptions) -> DesignMatrix:
@@ -90,33 +107,92 @@ def design_matrix(options: DesignOptions) -> DesignMatrix:
 @functools.lru_cache(maxsize=16)
 def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -> DesignMatrix:
     table = builtin.load(options.data, numeric=options.outputs == "number")
-    target, names = _chosen(table, options)
+    target, chosen = _chosen(table, options)
+    # All problems of all columns are collected before anything is computed.
     problems: list[Problem] = []
-    columns = [table.numbers(name, problems) for name in names]
-    classes: tuple[str, ...] = ()
-    if options.outputs == "number":
-        targets = table.numbers(target, problems)[:, np.newaxis]
-    else:
-        labels = _labels(table, target, problems)
-        raise_any(problems, table.place)
-        classes, targets = _coded(table, target, labels, options.outputs)
+    columns: dict[str, Array] = {}
+    for name in chosen:
+        columns |= _feature_columns(table, name, options, problems)
+    is_missing = table.missing(target)
+    if is_missing.any() and options.missing != "drop":
+        remedy = "set 'missing: drop' to leave out such rows"
+        table.add_problem(problems, target, np.flatnonzero(is_missing), f"the value is missing: {remedy}")
+    numbers = table.numbers(target, problems) if options.outputs == "number" else None
     raise_any(problems, table.place)
-    if 8 * table.rows * (len(names) + 1 + targets.shape[1]) > MOST_BYTES:
+
+    features = np.stack(list(columns.values()), axis=1)
+    if options.missing == "drop":
+        is_missing |= np.isnan(features).any(axis=1)
+    kept = ~is_missing
+    classes: tuple[str, ...] = ()
+    if numbers is not None:
+        targets = numbers[kept, np.newaxis]
+    else:
+        classes, targets = _coded(table, target, _labels(table.columns[target][kept]), options.outputs)
+    features, names = features[kept], list(columns)
+    if 8 * len(features) * (len(names) + 1 + targets.shape[1]) > MOST_BYTES:
         raise bad_file(
-            table.place, f"{table.rows:,} rows of {len(names):,} features exceed the limit of {MOST_BYTES:,} bytes"
+            table.place, f"{len(features):,} rows of {len(names):,} features exceed the limit of {MOST_BYTES:,} bytes"
         )
-    if table.rows < 2:
-        raise bad_file(table.place, "only one row; at least two are required")
-    features = np.stack(columns, axis=1)
+    if len(features) < 2:
+        raise bad_file(table.place, f"only {len(features)} complete rows; at least two are required")
+
+    # The mean and the deviation of a column are those of the training rows; held-out rows must not affect them.
+    training = _training_rows(len(features), options.validation, table.place)
+    if np.isnan(features).any():
+        means = np.nanmean(features[training], axis=0)
+        features = np.where(np.isnan(features), means, features)
     if options.standardise:
-        features = _standardised(features, names, table.place)
+        features = _standardised(features, training, names, table.place)
     if options.intercept:
         features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
         names = [*names, "intercept"]
     with np.errstate(all="ignore"):
         if not np.isfinite(features.T @ features).all() or not np.isfinite(targets.T @ targets).all():
             raise bad_file(table.place, "squares of the numbers overflow: choose other units")
-    return DesignMatrix(features=np.ascontiguousarray(features), targets=targets, names=tuple(names), classes=classes)
+
+    def part(rows: NDArray[np.bool_], held_out: DesignMatrix | None) -> DesignMatrix:
+        return DesignMatrix(
+            features=np.ascontiguousarray(features[rows]),
+            targets=targets[rows],
+            names=tuple(names),
+            classes=classes,
+            held_out=held_out,
+        )
+
+    return part(training, None if training.all() else part(~training, None))
+
+
+def _feature_columns(table: DataTable, name: str, options: DesignOptions, problems: list[Problem]) -> dict[str, Array]:
+    """Return the features made of a column, NaN where a value is missing."""
+    missing = table.missing(name)
+    if missing.any() and options.missing == "error":
+        remedy = "set 'missing' to drop or mean"
+        table.add_problem(problems, name, np.flatnonzero(missing), f"the value is missing: {remedy}")
+    if not table.is_word_column(name):
+        return {name: table.numbers(name, problems)}
+    words = table.columns[name]
+    if options.encode != "onehot":
+        remedy = f"set 'encode: onehot' or 'ignore: {name}'"
+        table.add_problem(problems, name, np.flatnonzero(~missing), f"'{words[~missing][0]}' is a word: {remedy}")
+        return {}
+    categories = np.unique(words[~missing]).tolist()
+    if len(categories) > min(MOST_CLASSES, max(2, table.rows // 2)):
+        message = f"{len(categories):,} different words in {table.rows:,} rows are too many: set 'ignore: {name}'"
+        problems.append(Problem(place=table.place, message=f"column '{name}': {message}"))
+        return {}
+    return {f"{name}={word}": np.where(missing, np.nan, words == word) for word in categories}
+
+
+def _training_rows(rows: int, validation: float, place: str) -> NDArray[np.bool_]:
+    """Return which rows are not held out. The choice is random but always the same."""
+    held_out = round(validation * rows)
+    if validation and not 1 <= held_out <= rows - 2:
+        message = f"{place}: {validation:g} of {rows} rows is {held_out}; hold out at least 1 and keep at least 2"
+        raise bad_file("validation", message)
+    training = np.ones(rows, dtype=bool)
+    training[random_stream(0, 0, 0, STREAM).permutation(rows)[:held_out]] = False
+    return training
 
 
 def _chosen(table: DataTable, options: DesignOptions) -> tuple[str, list[str]]:
@@ -141,23 +217,12 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:10])} and {len(names) - 10} more"
 
 
-def _labels(table: DataTable, target: str, problems: list[Problem]) -> Words:
+def _labels(column: Array | Words) -> Words:
     """Return the class of each row as a word; equal numbers are one class, however they are written."""
-    column = table.columns[target]
-    if column.dtype.kind != "U":
-        numbers = table.numbers(target, problems)
-        return np.array(
-            [f"{number:g}" if number == float(f"{number:g}") else repr(number) for number in numbers.tolist()]
-        )
-    for row, word in enumerate(column.tolist()):
-        if "missing" in complaint(word) and not NUMBER.fullmatch(word):
-            message = f"column '{target}': {complaint(word)}"
-            problems.append(Problem(place=table.place_of(row), message=message))
-    if all(NUMBER.fullmatch(word) for word in column.tolist()):
-        return np.array(
-            [f"{float(word):g}" if float(f"{float(word):g}") == float(word) else word for word in column.tolist()]
-        )
-    return column.astype(np.str_)
+    words = [str(value) for value in column.tolist()]
+    if not all(NUMBER.fullmatch(word) for word in words):
+        return np.array(words)
+    return np.array([f"{float(word):g}" if float(f"{float(word):g}") == float(word) else word for word in words])
 
 
 def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[tuple[str, ...], Array]:
@@ -169,8 +234,8 @@ def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[
     if outputs == "two" and len(classes) > 2:
         message = f"{table.place}: column '{target}' has {len(classes):,} classes, logistic supports two: use softmax"
         raise bad_file("target", message)
-    if len(classes) > min(MOST_CLASSES, max(2, table.rows // 2)):
-        message = f"column '{target}' has {len(classes):,} different values in {table.rows:,} rows: too many classes"
+    if len(classes) > min(MOST_CLASSES, max(2, len(labels) // 2)):
+        message = f"column '{target}' has {len(classes):,} different values in {len(labels):,} rows: too many classes"
         raise bad_file("target", f"{table.place}: {message}; use least_squares for numbers")
     codes = {label: code for code, label in enumerate(classes)}
     coded = np.array([codes[label] for label in labels.tolist()])
@@ -179,13 +244,13 @@ def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[
     return tuple(classes), np.eye(len(classes))[coded]
 
 
-def _standardised(features: Array, names: list[str], place: str) -> Array:
-    """Scale each column to mean 0 and variance 1."""
+def _standardised(features: Array, training: NDArray[np.bool_], names: list[str], place: str) -> Array:
+    """Scale each column to mean 0 and variance 1 in the training rows."""
     with np.errstate(all="ignore"):
         sizes = np.abs(features).max(axis=0)
-        scaled = features / np.where(sizes > 0, sizes, 1.0)  # so that squares cannot overflow
-        centred = scaled - scaled.mean(axis=0)
-        deviations = np.sqrt((centred * centred).mean(axis=0))
+        scaled = features / np.where(sizes > 0, sizes, 1.0)  # prevents an overflow of squares
+        centred = scaled - scaled[training].mean(axis=0)
+        deviations = np.sqrt((centred[training] * centred[training]).mean(axis=0))
     constant = [name for name, deviation in zip(names, deviations.tolist(), strict=True) if not deviation > CONSTANT]
     if constant:
         columns = f"column '{constant[0]}' is" if len(constant) == 1 else f"columns {_listed(constant)} are"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +23,16 @@ class FinalState:
     Attributes
     ----------
     accuracy
-        Share of rows that are classified correctly; ``None`` for regression and for diverged trials.
+        Fraction of rows that are classified correctly; ``None`` for regression and for diverged trials.
+    validation_loss, validation_accuracy
+        Mean loss without the L2 penalty, and accuracy, of the rows held out; ``None`` if there are none.
     curvatures
         Smallest and largest eigenvalue of the Hessian; ``None`` if they were not computed.
     """
 
     accuracy: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
     curvatures: tuple[float, float] | None = None
 
     @property
@@ -41,9 +46,10 @@ class FinalState:
     def as_dict(self) -> dict[str, float | None]:
         """Return the columns of JSON and CSV."""
         smallest, largest = self.curvatures or (None, None)
-        accuracy = {} if self.accuracy is None else {"accuracy": self.accuracy}
+        names = ("accuracy", "validation_loss", "validation_accuracy")
+        measured = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return {
-            **accuracy,
+            **measured,
             "smallest_curvature": smallest,
             "largest_curvature": largest,
             "condition_number": self.condition_number,
@@ -69,8 +75,14 @@ def _final_state(result: Result, number: int, surface: Surface, with_curvature: 
 
     if not isinstance(surface, DataSurface) or result.status_of(number) is Status.DIVERGED:
         return FinalState()
-    accuracy = float(surface.accuracy(point)[0]) if surface.is_classifier else None
+    measured: dict[str, Any] = {}
+    if surface.is_classifier:
+        measured["accuracy"] = float(surface.accuracy(point)[0])
+    if (held_out := surface.design.held_out) is not None:
+        measured["validation_loss"] = float(surface.row_loss(point, held_out)[0])
+        if surface.is_classifier:
+            measured["validation_accuracy"] = float(surface.accuracy(point, held_out)[0])
     if not with_curvature:
-        return FinalState(accuracy=accuracy)
+        return FinalState(**measured)
     eigenvalues = np.linalg.eigvalsh(surface.hessian(point)[:, :, 0])
-    return FinalState(accuracy=accuracy, curvatures=(float(eigenvalues[0]), float(eigenvalues[-1])))
+    return FinalState(**measured, curvatures=(float(eigenvalues[0]), float(eigenvalues[-1])))

@@ -106,15 +106,22 @@ def _columns(report: Report) -> Iterator[Column]:
 
 
 def _final_state_columns(report: Report, replicates: Sequence[NDArray[np.int64]]) -> Iterator[Column]:
-    """Yield median accuracy and, without replicates, condition number of trials on data."""
+    """Yield medians of accuracy and of validation and, without replicates, condition number of trials on data."""
     if not report.final_states:
         return
     states = [[report.final_states[int(number)] for number in each] for each in replicates]
-    accuracies = [[-math.inf if s.accuracy is None else s.accuracy for s in each] for each in states]
-    medians = [statistics.median_low(each) for each in accuracies]
-    if any(median >= 0 for median in medians):
-        cells = [f"{median:.1%}" if median >= 0 else "" for median in medians]
-        yield Column(heading="accuracy", cells=cells)
+    for name, heading, form in (
+        ("accuracy", "accuracy", ".1%"),
+        ("validation_loss", "validation loss", ".5g"),
+        ("validation_accuracy", "validation accuracy", ".1%"),
+    ):
+        # A diverged trial has no such value: it counts as the worst one.
+        worst = math.inf if form == ".5g" else -math.inf
+        values = [[worst if getattr(s, name) is None else getattr(s, name) for s in each] for each in states]
+        medians = [statistics.median_low(each) for each in values]
+        if any(map(math.isfinite, medians)):
+            cells = [format(median, form) if math.isfinite(median) else "" for median in medians]
+            yield Column(heading=heading, cells=cells)
     if report.experiment.replicates == 1 and any(each[0].curvatures for each in states):
         cells = [_condition(each[0]) for each in states]
         meaning = "ratio of the largest to the smallest curvature at the final point"

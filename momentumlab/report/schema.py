@@ -104,6 +104,8 @@ def _trial() -> Schema:
         "averaged_loss": _described("With noise: loss at the mean of the later half of the iterates.", FINITE_OR_NULL),
         "ema_loss": _described("With noise: loss at a running average of the iterates.", FINITE_OR_NULL),
         "accuracy": _described("Data: fraction of rows that are classified correctly.", NUMBER),
+        "validation_loss": _described("Data: mean loss of held-out rows, without the L2 penalty.", NUMBER),
+        "validation_accuracy": _described("Data: accuracy on held-out rows.", NUMBER),
         "smallest_curvature": _described("Data: smallest eigenvalue of the final Hessian.", FINITE_OR_NULL),
         "largest_curvature": _described("Data: largest eigenvalue of the final Hessian.", FINITE_OR_NULL),
         "condition_number": _described("Data: ratio of these eigenvalues.", FINITE_OR_NULL),

@@ -2,7 +2,7 @@
 
 import functools
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -47,8 +47,14 @@ class DataSurface(Surface):
     ignore: str = parameter("", kind=ValueKind.NAMES, doc="columns to ignore, separated by commas")
     standardise: bool = parameter(True, doc="scale each feature to mean 0 and variance 1")
     intercept: bool = parameter(True, doc="add a constant feature of 1")
+    missing: str = parameter(
+        "error", choices=("error", "drop", "mean"), doc="missing values: drop their rows, or use the mean of the column"
+    )
+    encode: str = parameter(
+        "error", choices=("error", "onehot"), doc="columns of words: onehot makes an indicator column per word"
+    )
+    validation: float = parameter(0.0, ge=0, lt=1, shared=True, doc="fraction of the rows held out for validation")
     l2: float = parameter(0.0, ge=0, shared=True, doc="L2 penalty: adds l2/2 |w|²")
-
     batch_size: float = parameter(0.0, ge=0, shared=True, doc="rows per mini-batch; 0: all rows")
 
     outputs: ClassVar[str] = "classes"
@@ -74,6 +80,9 @@ class DataSurface(Surface):
                 standardise=self.standardise,
                 intercept=self.intercept,
                 outputs=self.outputs,
+                missing=self.missing,
+                encode=self.encode,
+                validation=self.validation,
             )
         )
 
@@ -137,12 +146,7 @@ class DataSurface(Surface):
         return (scores.argmax(axis=-1) == targets.argmax(axis=-1))[..., np.newaxis]
 
     def value(self, x: Array) -> Array:
-        data = self.design
-        means = [
-            self.row_losses(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows
-            for weights in self._panels(x)
-        ]
-        return self._cut(means, x) + self.l2 / 2 * sum_coordinates(x * x)
+        return self._mean(self.row_losses, x, self.design) + self.l2 / 2 * sum_coordinates(x * x)
 
     def gradient(self, x: Array) -> Array:
         return self._gradient(x, self.design.features, self.design.targets)
@@ -174,10 +178,17 @@ class DataSurface(Surface):
             gradient[:, lanes] = self._gradient(x[:, lanes], data.features[rows], data.targets[rows])
         return gradient
 
-    def accuracy(self, x: Array) -> Array:
+    def accuracy(self, x: Array, data: DesignMatrix | None = None) -> Array:
         """Return the fraction of rows that are classified correctly: ``(dim, lanes) -> (lanes,)``.
 
         If two classes are equally probable, the first one is predicted.
+
+        Parameters
+        ----------
+        x
+            The weights, ``(dim, lanes)``.
+        data
+            The rows; by default those of the training.
 
         Raises
         ------
@@ -186,12 +197,19 @@ class DataSurface(Surface):
         """
         if not self.is_classifier:
             raise NotImplementedError(f"{self.name} is not a classifier and has no accuracy")
-        data = self.design
-        shares = [
-            self.right(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows
+        return self._mean(self.right, x, data or self.design)
+
+    def row_loss(self, x: Array, data: DesignMatrix) -> Array:
+        """Return the mean loss of some rows without the L2 penalty: ``(dim, lanes) -> (lanes,)``."""
+        return self._mean(self.row_losses, x, data)
+
+    def _mean(self, of_rows: Callable[[Array, Array], NDArray[Any]], x: Array, data: DesignMatrix) -> Array:
+        """Return the mean over rows of a quantity that depends on the scores and the target of a row."""
+        means = [
+            of_rows(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows
             for weights in self._panels(x)
         ]
-        return self._cut(shares, x)
+        return self._cut(means, x)
 
     @property
     def _lanes_of_panel(self) -> int:

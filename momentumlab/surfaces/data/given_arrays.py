@@ -17,6 +17,7 @@ class DataSettings(TypedDict, total=False):
     standardise: bool
     intercept: bool
     batch_size: int
+    validation: float
 
 
 class NetworkSettings(DataSettings, total=False):
@@ -44,6 +45,8 @@ def least_squares(
         Whether to scale each feature to mean 0 and variance 1, and to add a constant feature of 1; by default both.
     batch_size
         Rows of a mini-batch; 0, the default, for the exact gradient.
+    validation
+        Fraction of the rows held out for validation; by default 0.
 
     Raises
     ------
