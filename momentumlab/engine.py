@@ -343,7 +343,9 @@ def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status
     """Return the lanes whose trials end now, by status; if several statuses apply, the first one counts."""
     x, loss, active = batch.x, batch.loss, batch.active
     all_bounded = _all_bounded(x, loss, g)
-    converged = _converged(stopping, batch, g) if stopping.can_converge else None
+    converged = None
+    if stopping.can_converge:
+        converged = meets_a_criterion(stopping, loss, batch.previous_loss, batch.small_changes, g)
     if converged is not None and batch.idle:
         converged &= active  # an idle lane does not move, so it meets the tolerance
     # In most iterations no trial ends. Three numbers show it, without a mask per status.
@@ -352,7 +354,7 @@ def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status
     # Each test removes its lanes from the active ones, which gives the statuses their order of precedence.
     ended = []
     if not all_bounded:
-        diverged = active & ~_bounded(x, loss, g)
+        diverged = active & ~within_bounds(x, loss, g)
         active = active & ~diverged
         ended.append((Status.DIVERGED, diverged))
     if converged is not None:
@@ -364,7 +366,7 @@ def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status
 
 
 def _all_bounded(x: Array, loss: Array, g: Array) -> bool:
-    """Return True only if all lanes are within the bounds; `_bounded` then decides lane by lane."""
+    """Return True only if all lanes are within the bounds; `within_bounds` then decides lane by lane."""
     # A non-finite number fails every comparison. For small arrays the calls cost more than the arithmetic: a sum of
     # squares is one call instead of two, and BLAS does not split it between threads.
     if x.size <= SMALL_ARRAY:
@@ -382,7 +384,7 @@ def _all_bounded(x: Array, loss: Array, g: Array) -> bool:
     )
 
 
-def _bounded(x: Array, loss: Array, g: Array) -> NDArray[np.bool_]:
+def within_bounds(x: Array, loss: Array, g: Array) -> NDArray[np.bool_]:
     """Return which lanes are within all bounds."""
     points = np.logical_and.reduce(np.abs(x) <= POSITION_BOUND, axis=0)
     slopes = np.logical_and.reduce(np.isfinite(g), axis=0)
@@ -390,21 +392,23 @@ def _bounded(x: Array, loss: Array, g: Array) -> NDArray[np.bool_]:
     return bounded
 
 
-def _converged(stopping: Stopping, batch: _Batch, g: Array) -> NDArray[np.bool_]:
-    """Return which lanes meet one of the tolerances that are set."""
+def meets_a_criterion(
+    stopping: Stopping, loss: Array, previous_loss: Array, small_changes: NDArray[np.int32], g: Array
+) -> NDArray[np.bool_]:
+    """Return which lanes meet one of the tolerances that are set, and count successive small changes in place."""
     tests = []
     if stopping.tolerance is not None:
-        change = batch.loss - batch.previous_loss
+        change = loss - previous_loss
         is_small = np.abs(change, out=change) <= stopping.tolerance
         if stopping.patience > 1:
-            batch.small_changes += 1
-            batch.small_changes *= is_small
-            is_small = batch.small_changes >= stopping.patience
+            small_changes += 1
+            small_changes *= is_small
+            is_small = small_changes >= stopping.patience
         tests.append(is_small)
     if stopping.gradient_tolerance is not None:
         tests.append(np.sqrt(sum_coordinates(g * g)) <= stopping.gradient_tolerance)
     if stopping.target_loss is not None:
-        tests.append(batch.loss <= stopping.target_loss)
+        tests.append(loss <= stopping.target_loss)
     return functools.reduce(np.logical_or, tests)
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ from momentumlab.stopping import Terminated
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
+
+    from momentumlab.kernels.backend import Kernels
 
 LARGEST_BLOCK = 2**18
 """The most trials in a block: with its final states it is sent and written as one piece."""
@@ -123,8 +126,9 @@ class Workers:
         block_trials = block_trials or self.block_trials(plan)
         done = done or {}
         missing = [(first, last) for first, last in blocks(plan, block_trials) if first not in done]
+        kernels = _kernels(plan) if history_bytes is None else None
         # A single block is the whole result: run it here, without a process and without a copy.
-        if len(missing) == 1 and not done and self.is_own:
+        if len(missing) == 1 and not done and self.is_own and kernels is None:
             outcome = run_trials(plan, 0, plan.trials, history_bytes)
             if on_block is not None:
                 on_block(outcome)
@@ -133,11 +137,16 @@ class Workers:
         whole = Outcome.of(plan, 0, plan.trials, history_bytes)
         for outcome in done.values():
             whole.include(outcome)
-        for outcome in self._finished(plan, missing, history_bytes):
+        if kernels is not None and self.is_own:
+            finished = kernels.run_blocks(missing, self.count or worthwhile_workers(plan))
+        else:
+            finished = self._finished(plan, missing, history_bytes)
+        for outcome in finished:
             whole.include(outcome)
             if on_block is not None:
                 on_block(outcome)
-        return whole.result(plan)
+        result = whole.result(plan)
+        return result if kernels is None else replace(result, notes=(*result.notes, *kernels.notes))
 
     def _can_send(self, experiment: Experiment) -> bool:
         """Return whether workers have everything that the experiment uses: forked processes and threads always do."""
@@ -171,6 +180,16 @@ class Workers:
         finally:
             for future in futures:
                 future.cancel()
+
+
+def _kernels(plan: Plan) -> "Kernels | None":
+    """Return the compiled kernels of a plan; ``None`` if NumPy computes all of it."""
+    backend = plan.experiment.backend
+    if backend == "numpy" or (backend == "auto" and not plan.is_worth_workers):
+        return None  # the usual case needs no further import
+    from momentumlab.kernels.backend import kernels_for
+
+    return kernels_for(plan)
 
 
 def blocks(plan: Plan, block_trials: int) -> Iterator[tuple[int, int]]:
@@ -283,6 +302,10 @@ def _run_block(plugins: Plugins, experiment: Experiment, first: int, last: int, 
     try:
         if _Worker.is_over:
             raise Terminated
+        kernels = _kernels(plan) if history_bytes is None else None
+        if kernels is not None:
+            (outcome,) = kernels.run_blocks([(first, last)], 1)
+            return outcome
         return run_trials(plan, first, last, history_bytes)
     except PluginError as error:
         error.original = _portable(error.original)

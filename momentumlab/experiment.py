@@ -20,6 +20,8 @@ from momentumlab.surfaces.base import Intervals
 
 DEFAULT_ITERATIONS = 100
 
+BACKENDS = ("auto", "numpy", "numba")
+
 SEARCH_PATIENCE = 5
 """The default patience of sweeps, comparisons and searches.
 
@@ -204,6 +206,8 @@ class Experiment:
         The number of repetitions of each trial with different errors.
     seed
         The random seed of errors and mini-batches.
+    backend
+        What computes trials whose trajectories are not recorded: ``numpy``, ``numba``, or ``auto``.
     """
 
     name: str
@@ -215,6 +219,7 @@ class Experiment:
     noise: Noise | None = None
     replicates: int = 1
     seed: int = 0
+    backend: str = "auto"
 
     @property
     def repeats(self) -> int:

@@ -41,6 +41,7 @@ class Settings(TypedDict, total=False):
     noise: "float | str | Noise | None"
     replicates: int | None
     seed: int | None
+    backend: str | None
     lr: "Numbers"
     learning_rate: "Numbers"
     beta: "Numbers"

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "momentumlab"
 ROOMS = [
     "errors",
     "stopping",
+    "cache",
     "registry",
     "lanes",
     "calls",
@@ -36,6 +37,7 @@ ROOMS = [
     "result",
     "outcome",
     "engine",
+    "kernels",
     "executor",
     "search",
     "theory",
@@ -186,7 +188,8 @@ def test_one_module_knows_sympy_and_none_evaluates_text() -> None:
                 named = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
                 assert path.name == "symbolic.py" or not any(name.split(".")[0] == "sympy" for name in named)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                assert node.func.id not in ("eval", "exec", "compile", "__import__"), path
+                is_kernel = path.name == "compiler.py"  # a kernel's text is written from a graph of operations
+                assert is_kernel or node.func.id not in ("eval", "exec", "compile", "__import__"), path
             if isinstance(node, ast.Attribute):
                 assert node.attr not in ("sympify", "lambdify", "parse_expr"), path
 

@@ -525,7 +525,13 @@ def test_the_last_block_may_be_smaller(tmp_path: Path) -> None:
     assert list(kept_blocks(folder)) == [0, 100, 200, 300, 400]
 
 
-LONG = {**PLANE, "lr": "linspace(1e-4, 0.1, 700)", "beta": "linspace(0, 0.9, 700)", "iterations": 3000}
+LONG = {
+    **PLANE,
+    "backend": "numpy",
+    "lr": "linspace(1e-4, 0.1, 700)",
+    "beta": "linspace(0, 0.9, 700)",
+    "iterations": 3000,
+}
 
 
 def begin_long_sweep(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:

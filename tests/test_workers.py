@@ -208,7 +208,7 @@ def test_a_sweep_is_not_resumed_as_a_comparison(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_stopped_worker_is_reported(tmp_path: Path) -> None:
     axes = {"lr": "linspace(1e-4, 0.1, 700)", "beta": "linspace(0, 0.9, 700)", "iterations": 3000, "tolerance": None}
-    (tmp_path / "long.yaml").write_text(json.dumps({**PLANE, **axes}))
+    (tmp_path / "long.yaml").write_text(json.dumps({**PLANE, **axes, "backend": "numpy"}))
     program = (
         "from momentumlab import executor; executor.CHECK_SECONDS = 0.3\n"
         "from momentumlab.cli import main; import sys\n"

@@ -322,6 +322,18 @@ class Options:
         str | None, SETTING, option(NOISE, metavar="N", help="Random seed for noise and random starts [0].")
     ] = None
 
+    backend: Annotated[
+        str | None,
+        SETTING,
+        EXECUTED,
+        option(
+            OUTPUT,
+            metavar="NAME",
+            help="numpy, numba (compiled kernels, for trials whose trajectories are not recorded), or auto: numba if "
+            "it is installed and the run is long enough [auto].",
+        ),
+    ] = None
+
     record: Annotated[
         str,
         Only("run", "sweep"),

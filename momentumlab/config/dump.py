@@ -61,6 +61,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
         "target_loss": stopping.target_loss,
         **({"noise": str(experiment.noise)} if experiment.noise else {}),
         **({"replicates": experiment.replicates, "seed": experiment.seed} if experiment.is_random else {}),
+        **({"backend": experiment.backend} if experiment.backend != "auto" else {}),
     }
 
 

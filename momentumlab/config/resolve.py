@@ -86,6 +86,7 @@ def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: i
         noise=noise,
         replicates=resolver.settings["replicates"],
         seed=resolver.settings["seed"],
+        backend=resolver.settings["backend"],
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import Problem
-from momentumlab.experiment import DEFAULT_ACCURACY, DEFAULT_BUDGET, DEFAULT_ITERATIONS, Objective, Stopping
+from momentumlab.experiment import BACKENDS, DEFAULT_ACCURACY, DEFAULT_BUDGET, DEFAULT_ITERATIONS, Objective, Stopping
 from momentumlab.registry import Parameter, ValueKind
 
 MAX_ITERATIONS = 10**9
@@ -50,6 +50,13 @@ SETTINGS = _by_name(
     ),
     Parameter(
         name="seed", kind=ValueKind.COUNT, default=0, ge=0, le=2**63, doc="Random seed of errors and mini-batches."
+    ),
+    Parameter(
+        name="backend",
+        kind=ValueKind.WORD,
+        default="auto",
+        choices=BACKENDS,
+        doc="What computes trials without trajectories: NumPy, compiled kernels (numba), or what is faster.",
     ),
 )
 """The settings of an experiment besides surface, optimizers, starts and noise."""

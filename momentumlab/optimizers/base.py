@@ -208,4 +208,4 @@ def decayed(g: Array, x: Array, weight_decay: Real) -> Array:
 
 def per_lane(value: Real | float, x: Array) -> Array:
     """Return a number per lane, ``(lanes,)``, from a hyperparameter or a constant."""
-    return np.broadcast_to(np.asarray(value, dtype=np.float64), x.shape[1:]).copy()
+    return np.zeros(x.shape[1:]) + value

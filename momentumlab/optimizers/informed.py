@@ -34,7 +34,7 @@ class PolyakStep(Optimizer[Stateless]):
         moves = square > (0.0 if self.dialect == "pytorch" else np.finfo(np.float64).eps)
         height = np.maximum(here.loss - lowest, 0.0)
         size = np.where(moves, height / np.where(moves, square, 1.0), 0.0)
-        limit = np.where(np.asarray(self.max_step) > 0, self.max_step, np.inf)
+        limit = np.where(np.greater(self.max_step, 0), self.max_step, np.inf)
         return np.minimum(size, limit) * g, state
 
 

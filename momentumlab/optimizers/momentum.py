@@ -86,7 +86,7 @@ class Momentum(_OneBuffer):
         g = decayed(g, here.x, self.weight_decay)
         if not is_off(self.dampening):
             # Without momentum, PyTorch has no velocity and nothing to dampen.
-            is_exempt = ((here.t == 1) | (np.asarray(self.beta) == 0)) & (self.dialect == "pytorch")
+            is_exempt = ((here.t == 1) | np.equal(self.beta, 0)) & (self.dialect == "pytorch")
             g = np.where(is_exempt, 1.0, 1 - self.dampening) * g
         v = self.beta * state.v + g
         return v, Velocity(v)

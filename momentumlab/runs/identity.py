@@ -23,8 +23,8 @@ def identity(experiment: Experiment | Comparison) -> str:
     """Return a hash of everything that determines the numbers, as 64 hexadecimal digits.
 
     It is the SHA-256 of the resolved experiment with every default, of the versions of momentumlab and of the format of
-    run folders, and of the content of data files and loaded plug-ins. The name of the experiment, the paths of data
-    files and the spelling of axes do not count: ``arange(0, 1, 0.5)`` equals ``[0, 0.5]``.
+    run folders, and of the content of data files and loaded plug-ins. The name of the experiment, its backend, the
+    paths of data files and the spelling of axes do not count: ``arange(0, 1, 0.5)`` equals ``[0, 0.5]``.
     """
     experiment = with_data(experiment, {each.file: each.sha256 for each in data_files(experiment)})
     plugins = sorted(each["sha256"] for each in plugin_files())
@@ -34,7 +34,7 @@ def identity(experiment: Experiment | Comparison) -> str:
 
 
 def _nameless(experiment: AnyExperiment) -> AnyExperiment:
-    """Return an experiment without its name and the spelling of its axes."""
+    """Return an experiment without its name, its backend and the spelling of its axes."""
     if isinstance(experiment, Comparison):
         return replace(experiment, name="", experiments=tuple(_nameless(each) for each in experiment.experiments))
 
@@ -42,7 +42,7 @@ def _nameless(experiment: AnyExperiment) -> AnyExperiment:
         return replace(choice, axes={name: replace(axis, spelling=None) for name, axis in choice.axes.items()})
 
     optimizers = tuple(map(plain, experiment.optimizers))
-    return replace(experiment, name="", surface=plain(experiment.surface), optimizers=optimizers)
+    return replace(experiment, name="", backend="auto", surface=plain(experiment.surface), optimizers=optimizers)
 
 
 def summary(

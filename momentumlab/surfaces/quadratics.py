@@ -288,9 +288,7 @@ class NesterovWorstCase(Surface):
     start = (0.0, 0.0)
 
     def value(self, x: Array) -> Array:
-        steps = np.empty((len(x) + 1, x.shape[1]), dtype=x.dtype)
-        steps[0], steps[-1] = x[0], x[-1]
-        np.subtract(x[:-1], x[1:], out=steps[1:-1])
+        steps = np.concatenate([x[:1], x[:-1] - x[1:], x[-1:]])
         return self.smoothness / 8 * sum_coordinates(steps * steps) - self.smoothness / 4 * x[0]
 
     def gradient(self, x: Array) -> Array:

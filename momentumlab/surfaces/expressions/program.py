@@ -95,7 +95,7 @@ class Program:
         registers = self._loaded(x, parameters)
         self._run(registers, is_real=x.dtype.char == "d")
         value: Array = registers[self.results[0]]
-        return np.array(np.broadcast_to(value, x.shape[1:]), dtype=x.dtype) if self.copied else value
+        return np.broadcast_to(value, x.shape[1:]).astype(x.dtype) if self.copied else value
 
     def write_rows(self, out: Array, x: Array, parameters: Sequence[Any]) -> Array:
         """Evaluate every expression into its row of ``out``, ``(expressions, lanes)``, and return ``out``."""

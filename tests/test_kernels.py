@@ -1,0 +1,204 @@
+"""Kernels compute the numbers of the NumPy engine: recorded, run as plain Python, and compiled."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import momentumlab
+from momentumlab import engine
+from momentumlab.kernels import backend, compiler
+from momentumlab.kernels.graph import in_order
+from momentumlab.kernels.recording import Recording, record
+from momentumlab.kernels.runner import make_tables
+from momentumlab.kernels.tracer import UntraceableError
+from momentumlab.kernels.writer import LANES, write
+from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.outcome import Outcome
+from momentumlab.plan import Plan, make_plan
+from momentumlab.registry import ValueKind
+from momentumlab.result import Result
+from momentumlab.surfaces import SURFACES
+
+FORMULAS = [name for name in SURFACES if SURFACES[name].is_formula]
+
+UNTRACEABLE = {"newton"}
+"""Optimizers without kernels: the pseudo-inverse of newton's Hessians is computed by LAPACK."""
+
+TRACEABLE = [name for name in OPTIMIZERS if name not in UNTRACEABLE]
+
+NUMPY_NAMES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
+INTERPRETER = {name: getattr(np, NUMPY_NAMES.get(name, name)) for name in compiler.MATHEMATICS}
+"""What a kernel finds outside when Python runs it."""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def random_plan(surface: str, optimizer: str, seed: int, *, trials: int = 9, iterations: int = 12) -> Plan:
+    """A plan with random hyperparameters and starts, some of which make trials diverge and converge."""
+    rng = np.random.default_rng(seed)
+    lr = OPTIMIZERS[optimizer].default_lr * 10 ** rng.uniform(-2, 3, size=trials)
+    settings: dict[str, Any] = {"name": optimizer, "lr": np.sort(lr).tolist()}
+    for parameter in OPTIMIZERS[optimizer].parameters()[1:]:
+        if parameter.kind is ValueKind.NUMBER and rng.random() < 0.5:
+            low = max(bound for bound in (parameter.ge, parameter.gt, -1.0) if bound is not None)
+            high = min(bound for bound in (parameter.le, parameter.lt, low + 1) if bound is not None)
+            settings[parameter.name] = (low + (high - low) * rng.uniform(0.01, 0.99, size=rng.integers(1, 3))).tolist()
+        elif parameter.kind is ValueKind.FLAG:
+            settings[parameter.name] = bool(rng.random() < 0.5)
+        elif parameter.choices:
+            settings[parameter.name] = str(rng.choice(parameter.choices))
+    experiment = momentumlab.load(
+        {
+            "surface": surface,
+            "optimizers": [settings],
+            "start": f"random(2, seed={seed})",
+            "iterations": iterations,
+            "tolerance": 1e-3,
+        }
+    )
+    return make_plan(experiment)
+
+
+def run_interpreted(plan: Plan) -> Outcome:
+    """Run the kernels of a plan as plain Python."""
+    outcome = Outcome.of(plan, 0, plan.trials)
+    for group in plan.groups:
+        recording = record(group, plan.experiment)
+        namespace: dict[str, Any] = dict(INTERPRETER)
+        exec(write(recording), namespace)
+        tables = make_tables(recording, group, plan.experiment)
+        places = slice(group.first, group.first + group.size)
+        results = outcome.points[places].reshape(-1), outcome.losses[places], outcome.iterations[places]
+        work = np.empty(tables.slots * LANES), np.zeros(3 * LANES, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        with np.errstate(all="ignore"):
+            arguments = (tables.numbers, tables.sizes.tolist(), tables.tables, *results, outcome.codes[places], *work)
+            namespace["advance"](0, group.size, *arguments)
+    return outcome
+
+
+def run_compiled(plan: Plan) -> Outcome:
+    outcome = Outcome.of(plan, 0, plan.trials)
+    kernels = backend.kernels_for(plan)
+    assert kernels is not None
+    for part in kernels.run_blocks([(0, plan.trials)], 1):
+        outcome.include(part)
+    return outcome
+
+
+def assert_equal(expected: Result, found: Outcome, *, exact: bool) -> None:
+    assert found.iterations.tolist() == expected.iterations.tolist()
+    assert found.codes.tolist() == expected.status_codes.tolist()
+    if exact:
+        np.testing.assert_array_equal(found.points, expected.final_points)
+        np.testing.assert_array_equal(found.losses, expected.final_losses)
+    else:
+        np.testing.assert_allclose(found.points, expected.final_points, rtol=1e-9)
+        np.testing.assert_allclose(found.losses, expected.final_losses, rtol=1e-9, atol=1e-13)
+
+
+# Which classes have kernels
+
+
+@pytest.mark.parametrize("surface", FORMULAS)
+def test_every_surface_that_is_a_formula_can_be_recorded(surface: str) -> None:
+    assert isinstance(recording_of(surface, "momentum"), Recording)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_but_a_few_can_be_recorded(optimizer: str) -> None:
+    if optimizer in UNTRACEABLE:
+        with pytest.raises(UntraceableError):
+            recording_of("ravine", optimizer)
+    else:
+        assert isinstance(recording_of("ravine", optimizer), Recording)
+
+
+def recording_of(surface: str, optimizer: str, **settings: Any) -> Recording:
+    experiment = momentumlab.load({"surface": surface, "optimizer": optimizer, **settings})
+    return record(make_plan(experiment).groups[0], experiment)
+
+
+# The same numbers
+
+
+def run_alike(pairs: list[tuple[str, str]]) -> None:
+    """Assert that kernels that Python runs with NumPy's functions return exactly the numbers of the engine."""
+    for seed, (surface, optimizer) in enumerate(pairs):
+        plan = random_plan(surface, optimizer, seed)
+        expected = engine.run(plan, history=False)
+        # NumPy's vector instructions may round exp, sin, … differently than its scalar functions.
+        assert_equal(expected, run_interpreted(plan), exact=surface in ARITHMETIC and optimizer != "nadam")
+
+
+def uses_arithmetic_only(surface: str) -> bool:
+    recording = recording_of(surface, "sgd")
+    nodes = in_order([*recording.start.slots.values(), *recording.next.slots.values()])
+    plain = (np.add, np.subtract, np.multiply, np.divide, np.negative, np.sqrt, np.abs, np.where)
+    return all(node.operation is None or node.is_test or node.operation.evaluate in plain for node in nodes)
+
+
+ARITHMETIC = {surface for surface in FORMULAS if uses_arithmetic_only(surface)}
+
+
+def test_kernels_of_all_surfaces_and_all_optimizers_return_the_numbers_of_the_engine() -> None:
+    run_alike([(surface, TRACEABLE[i % len(TRACEABLE)]) for i, surface in enumerate(FORMULAS)])
+    run_alike([("rosenbrock", optimizer) for optimizer in TRACEABLE])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("surface", FORMULAS)
+def test_kernels_of_all_pairs_return_the_numbers_of_the_engine(surface: str) -> None:
+    run_alike([(surface, optimizer) for optimizer in TRACEABLE])
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "noise": {"noise": "gaussian(0.1)", "replicates": 3, "seed": 4},
+    "relative noise": {"noise": "relative(0.3)", "seed": 1},
+    "a cycle of errors": {"noise": "cycle(1, -2, 0.5)"},
+    "a schedule of lr": {"lr": "cosine(0.3)"},
+    "schedules": {"lr": "warmup(5, cosine(0.1))", "beta": "linear(0.5, 0.95)"},
+    "several schedules": {"beta": [0.5, "linear(0.5, 0.95)"]},
+    "many starts": {"start": "grid(5, 4)"},
+    "all criteria": {"tolerance": 1e-6, "gradient_tolerance": 0.02, "target_loss": 1e-5},
+    "patience": {"tolerance": 1e-3, "patience": 3, "beta": [0, 0.5, 0.9]},
+    "no iterations": {"iterations": 0},
+    "a start at the minimum": {"start": [[0.0, 0.0], [1.0, 1.0]], "gradient_tolerance": 0},
+    "a start beyond the bounds": {"start": [[1e17, 0.0], [1.0, 1.0]]},
+    "axes of the surface": {"surface": {"name": "ravine", "a": [0.1, 0.2], "b": "linspace(1, 9, 3)"}},
+    "an expression": {"surface": "x**2/3 + (y - x)**2 * (1 + abs(y))", "start": [1.0, 2.0]},
+    "an expression with a parameter": {"surface": {"name": "x**2 + k*y**2", "k": [1, 10]}, "start": [1.0, 2.0]},
+    "more trials than lanes": {"beta": "linspace(0, 0.99, 31)", "tolerance": 1e-2},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_kernels_cover(settings: dict[str, Any]) -> None:
+    base = {"surface": "ravine", "optimizer": "momentum", "lr": "linspace(0.01, 0.25, 4)", "iterations": 30}
+    plan = make_plan(momentumlab.load({**base, **settings}))
+    assert_equal(engine.run(plan, history=False), run_interpreted(plan), exact=True)
+
+
+COMPILED = [("ravine", "momentum"), ("ackley", "adam")]
+
+
+PAIRS = [
+    pytest.param(*pair, marks=[] if pair in COMPILED else pytest.mark.long)
+    for pair in itertools.product(FORMULAS, TRACEABLE)
+]
+
+
+@pytest.mark.parametrize(("surface", "optimizer"), PAIRS)
+def test_compiled_kernels_return_the_numbers_of_the_engine(surface: str, optimizer: str) -> None:
+    pytest.importorskip("numba")
+    # Functions such as exp are rounded differently by NumPy and by the C library. Over many iterations, such errors can
+    # grow without limit, so the step is compared.
+    exact = surface in ARITHMETIC and optimizer != "nadam"
+    plan = random_plan(surface, optimizer, seed=1, trials=300, iterations=40 if exact else 1)
+    plan = make_plan(dataclasses.replace(plan.experiment, backend="numba"))
+    assert_equal(engine.run(plan, history=False), run_compiled(plan), exact=exact)
