@@ -23,6 +23,7 @@ ROOMS = [
     "registry",
     "lanes",
     "calls",
+    "scales",
     "schedules",
     "noise",
     "datasets",

@@ -10,6 +10,7 @@ from momentumlab.calls import Call, CallError, NamedCall, as_call, bind, build, 
 from momentumlab.experiment import MAX_VALUES, START_CALLS, Grid, Random, Starts
 from momentumlab.noise import NOISE_MODELS, Gaussian, Noise
 from momentumlab.registry import Array, Parameter, Registry, ValueKind, did_you_mean, parameter, spelled
+from momentumlab.scales import is_fraction, scale_of
 from momentumlab.schedules.base import SCHEDULES, Schedule
 
 NOISE_HINT = "write a number or a noise model such as relative(0.1)"
@@ -110,18 +111,10 @@ class Tuned(NamedCall):
 
     def values(self, tuned: Parameter, count: int) -> Array:
         """Return the values of the first search: geometric in lr, or in 1 − β for a parameter between 0 and 1."""
-        low, high = (1 - self.low, 1 - self.high) if is_fraction(tuned) else (self.low, self.high)
-        line = np.geomspace(low, high, count) if count > 1 else np.array([math.sqrt(low * high)])
-        values: Array = 1 - line if is_fraction(tuned) else line
-        return values
+        return scale_of(tuned).grid(self.low, self.high, count)
 
     def __str__(self) -> str:
         return f"tuned({self.low!r}, {self.high!r})"
-
-
-def is_fraction(parameter: Parameter) -> bool:
-    """Whether a parameter lies between 0 and 1, as the β of the momentum family do."""
-    return (parameter.ge, parameter.lt) == (0, 1)
 
 
 def is_tunable(parameter: Parameter) -> bool:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Group, Plan, make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result
+from momentumlab.scales import Scale, scale_of
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick
 
@@ -227,7 +228,8 @@ def _zoomed(
         for name, spacing in spacings.items():
             scale = _scale_of(one.choice, name)
             middle = scale.forward(np.array([one.setting(cell)[name]], dtype=np.float64))
-            values = np.unique(scale.inverse(middle + spacing * steps))
+            values = scale.rounded(scale.inverse(middle + spacing * steps), spacing * (steps[1] - steps[0]))
+            values = np.unique(values)
             axes[name] = Axis(values=tuple(values.tolist()), tuned=True)
         choices.append(replace(one.choice, axes=axes))
     finer = {name: spacing * 2 * ZOOM_REACH / (count - 1) for name, spacing in spacings.items()}
@@ -253,24 +255,10 @@ def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardsti
     return chosen
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scale:
-    """The scale on which the values of a hyperparameter are evenly spaced."""
-
-    forward: Callable[[Array], Array]
-    inverse: Callable[[Array], Array]
-
-
-_LOGARITHMIC = _Scale(forward=np.log, inverse=np.exp)
-_NEAR_ONE = _Scale(
-    forward=lambda value: np.log1p(-value), inverse=lambda place: np.clip(-np.expm1(place), 0.0, 1 - 2.0**-40)
-)
-
-
-def _scale_of(choice: Choice, name: str) -> _Scale:
-    """Return the scale of a hyperparameter: log(1 - value) if it is below 1 by its bounds, else log(value)."""
+def _scale_of(choice: Choice, name: str) -> Scale:
+    """Return the scale of a hyperparameter of an optimizer."""
     (parameter,) = (each for each in OPTIMIZERS[choice.name].parameters() if each.name == name)
-    return _NEAR_ONE if parameter.lt == 1 else _LOGARITHMIC
+    return scale_of(parameter)
 
 
 def _tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
@@ -319,10 +307,11 @@ def _column(group: Group, name: str) -> NDArray[Any]:
 def _with_rates(one: Searched, count: int, below: bool, above: bool) -> Choice:
     """Return the optimizer with a number of learning rates beyond the ends of those that were searched."""
     first, *_, last = (float(value) for value in one.choice.axes["lr"].values)  # type: ignore[arg-type]
-    factors = (last / first) ** (0.25 * np.arange(1, count + 1) / count)
-    lower = one.lr.min() / factors[::-1] if below else ()
-    higher = one.lr.max() * factors if above else ()
-    rates = Axis(values=tuple(float(rate) for rate in (*lower, *higher)), tuned=True)
+    steps = math.log(last / first) * 0.25 * np.arange(1, count + 1) / count
+    lower = one.lr.min() * np.exp(-steps[::-1]) if below else ()
+    higher = one.lr.max() * np.exp(steps) if above else ()
+    rounded = _scale_of(one.choice, "lr").rounded(np.array([*lower, *higher]), steps[0])
+    rates = Axis(values=tuple(rounded.tolist()), tuned=True)
     return replace(one.choice, axes={**one.choice.axes, "lr": rates})
 
 
