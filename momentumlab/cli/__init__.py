@@ -5,6 +5,7 @@ module         part
 =============  ==============================================================
 `application`  registration and help of commands, mistakes in arguments
 `options`      options, each declared once
+`completion`   completion of names in shells
 `loading`      from files and options to experiments
 `streams`      stdout, stderr and exit codes
 `output`       results in the format that was asked for

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from momentumlab.cli.application import PREPARING, app, command
+from momentumlab.cli.completion import configurations
 from momentumlab.cli.loading import load_all
 from momentumlab.cli.options import Plugins, SchemaOf, one_of, option
 from momentumlab.errors import ConfigError, Problem, printable
@@ -13,7 +14,9 @@ from momentumlab.errors import ConfigError, Problem, printable
 
 @command(app, group=PREPARING, examples=("momentumlab validate configs/parabola.yaml configs/noisy_ravine.yaml",))
 def validate(
-    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="YAML files.")],
+    configs: Annotated[
+        list[Path], typer.Argument(metavar="CONFIG...", help="YAML files.", autocompletion=configurations)
+    ],
     plugins: Plugins = None,
 ) -> None:
     """Check configuration files without running them: report every problem and count the trials."""

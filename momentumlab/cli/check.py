@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from momentumlab.cli.application import PREPARING, app, command
+from momentumlab.cli.completion import names_of
 from momentumlab.cli.options import DataFormat, DataOutput, Plugins
 from momentumlab.cli.streams import print_notes, show
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 )
 def check(
     what: Annotated[
-        list[str], typer.Argument(metavar="FILE|NAME...", help="Plug-ins, or names of surfaces and optimizers.")
+        list[str],
+        typer.Argument(
+            metavar="FILE|NAME...",
+            help="Plug-ins, or names of surfaces and optimizers.",
+            autocompletion=names_of("surfaces", "optimizers"),
+        ),
     ],
     plugins: Plugins = None,
     output: DataOutput = DataFormat.TABLE,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from momentumlab.cli.application import LOOKING, app, command
+from momentumlab.cli.completion import names_of_kind
 from momentumlab.cli.loading import joined_words, load_experiments
 from momentumlab.cli.options import (
     Beta,
@@ -31,7 +32,7 @@ from momentumlab.errors import ConfigError, Problem
     group=LOOKING,
     examples=(
         "momentumlab explore configs/ravine_beta_sweep.yaml --save ravine.html",
-        "momentumlab explore --surface rosenbrock --optimizer momentum,adam --lr 1e-3 --iterations 300",
+        "momentumlab explore --surface rosenbrock --optimizer momentum,adam --lr 1e-3",
     ),
 )
 def explore(options: Options) -> None:
@@ -58,8 +59,8 @@ def explore(options: Options) -> None:
     group=LOOKING,
     examples=(
         "momentumlab predict configs/ravine_beta_sweep.yaml",
-        "momentumlab predict --surface ravine --optimizer momentum --lr 0.1,0.2 --beta 0.9",
-        "momentumlab predict --surface ravine --optimizer nesterov --lr 0.05 --beta 0.9 --plot",
+        "momentumlab predict --surface ravine --optimizer momentum --beta 0.5,0.9",
+        "momentumlab predict --surface ravine --optimizer nesterov --beta 0.9 --plot",
     ),
 )
 def predict(options: Options) -> None:
@@ -181,7 +182,10 @@ def list_entries(
 )
 def show_entry(
     kind: Annotated[Kind, typer.Argument(help="Kind of the entry.", **one_of(Kind))],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, or the expression of a surface.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Its name, or the expression of a surface.", autocompletion=names_of_kind),
+    ],
     plot: Annotated[bool, option(None, "--plot", help="Also draw the surface.")] = False,
     response: Annotated[
         bool,

@@ -4,6 +4,7 @@ Options that other commands share are constants. The commands that run or predic
 `Options`; `experiment_command` builds the signature that Typer reads from its fields.
 """
 
+import copy
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import typer
 
 from momentumlab.cli.application import app, command
+from momentumlab.cli.completion import configurations, names_of
 
 WHAT, STOPPING, NOISE, SEARCH = "What to run", "Stopping", "Noise", "Search"
 RECORDING, OUTPUT = "Recording and figures", "Output"
@@ -161,12 +163,20 @@ SurfaceName = Annotated[
         "--surface",
         "--surfaces",
         metavar="NAME",
-        help="Surface: a name, or an expression in x, y, …; compare and tune accept several: a,b,c.",
+        help="Surface: a name, or an expression in x, y, …",
+        autocompletion=names_of("surfaces", is_list=True),
     ),
 ]
 OptimizerNames = Annotated[
     str | None,
-    option(WHAT, "--optimizer", "--optimizers", metavar="NAME", help="One or several optimizers: sgd,momentum,adam."),
+    option(
+        WHAT,
+        "--optimizer",
+        "--optimizers",
+        metavar="NAME",
+        help="One or several optimizers: sgd,momentum,adam.",
+        autocompletion=names_of("optimizers", is_list=True),
+    ),
 ]
 LearningRate = Annotated[
     str | None,
@@ -218,12 +228,20 @@ class Only:
         self.commands = commands
 
 
+class HelpIn:
+    """Marks an option with another help text in some of the commands."""
+
+    def __init__(self, **texts: str) -> None:
+        self.texts = texts
+
+
 SETTING = "setting"
 """Marks an option whose text is the value of the configuration key of the same name."""
 
 EXECUTED = Only("run", "sweep", "compare", "tune")
 PRINTED = Only("run", "sweep", "compare", "tune", "predict")
 SEARCHED = Only("compare", "tune")
+SEVERAL_SURFACES = "One or several surfaces: ravine,booth, or expressions in x, y, …"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,9 +254,11 @@ class Options:
 
     configs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[CONFIG]...", help="YAML files. Options override their settings."),
+        typer.Argument(
+            metavar="[CONFIG]...", help="YAML files. Options override their settings.", autocompletion=configurations
+        ),
     ] = None
-    surface: Annotated[SurfaceName, SETTING] = None
+    surface: Annotated[SurfaceName, SETTING, HelpIn(compare=SEVERAL_SURFACES, tune=SEVERAL_SURFACES)] = None
     optimizer: Annotated[OptimizerNames, SETTING] = None
     lr: Annotated[LearningRate, SETTING] = None
     beta: Annotated[Beta, SETTING] = None
@@ -267,10 +287,15 @@ class Options:
         str | None,
         SETTING,
         SEARCHED,
-        option(SEARCH, metavar="N", help="Trials per optimizer [64 in compare, 4096 in tune]."),
+        option(SEARCH, metavar="N", help="Trials per optimizer [64]."),
+        HelpIn(tune="Trials per optimizer [4096]."),
     ] = None
     zooms: Annotated[
-        str | None, SETTING, SEARCHED, option(SEARCH, metavar="N", help="Refinements of the grid [0, 3 in tune].")
+        str | None,
+        SETTING,
+        SEARCHED,
+        option(SEARCH, metavar="N", help="Refinements of the grid [0]."),
+        HelpIn(tune="Refinements of the grid [3]."),
     ] = None
     objective: Annotated[
         ObjectiveName | None,
@@ -340,9 +365,9 @@ class Options:
         option(
             RECORDING,
             metavar="TRIALS",
-            help="Trials whose trajectories are kept: all, none, best:N (sweep), or auto: all of a run with at most "
-            "100 trials [auto].",
+            help="Trials whose trajectories are kept: all, none, best:N, or auto: all if there are at most 100 [auto].",
         ),
+        HelpIn(sweep="Trials whose trajectories are kept: none or best:N [none]."),
     ] = "auto"
     max_history: Annotated[
         int,
@@ -411,7 +436,11 @@ def experiment_command(
         for field in fields(Options):
             annotation, *marks = get_args(hints[field.name])
             if all(function.__name__ in mark.commands for mark in marks if isinstance(mark, Only)):
-                (info,) = (mark for mark in marks if not isinstance(mark, Only) and mark != SETTING)
+                (info,) = (mark for mark in marks if not isinstance(mark, (Only, HelpIn)) and mark != SETTING)
+                for mark in marks:
+                    if isinstance(mark, HelpIn) and function.__name__ in mark.texts:
+                        info = copy.copy(info)
+                        info.help = mark.texts[function.__name__]
                 keyword = inspect.Parameter.KEYWORD_ONLY
                 declared: Any = Annotated[annotation, info]
                 parameters.append(inspect.Parameter(field.name, keyword, default=field.default, annotation=declared))

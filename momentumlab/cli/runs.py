@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from momentumlab.cli import completion
 from momentumlab.cli.application import LOOKING, Commands, app, command
 from momentumlab.cli.options import (
     RUNS,
@@ -60,8 +61,14 @@ class StatusName(StrEnum):
     DAMAGED = "damaged"
 
 
-OneRun = Annotated[str, typer.Argument(metavar="RUN", help="Path, prefix of a folder's name, or 'latest'.")]
-SeveralRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, prefixes of names, or 'latest'.")]
+OneRun = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="Path, prefix of a folder's name, or 'latest'.", autocompletion=completion.runs),
+]
+SeveralRuns = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Paths, prefixes of names, or 'latest'.", autocompletion=completion.runs),
+]
 Yes = Annotated[bool, option(None, "--yes", "-y", help="Remove without asking.")]
 
 
@@ -154,7 +161,7 @@ def show_run(
         print_loaded(loaded, output, steps=steps, quiet=quiet, all_rows=all_rows)
 
 
-@command(runs_app, "compare", group=LOOK, examples=("momentumlab runs compare runs/2026* --figure curves.png",))
+@command(runs_app, "compare", group=LOOK, examples=("momentumlab runs compare runs/2* --figure curves.png",))
 def compare_runs(
     runs: SeveralRuns,
     out: Out = RUNS,
@@ -232,7 +239,12 @@ def plot_run(
 
 @command(runs_app, "rerun", group=REPEAT, examples=("momentumlab runs rerun runs/latest/loss.png",))
 def rerun(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run, or a PNG that momentumlab has drawn: figure.png.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Run, or a figure that momentumlab has drawn.", autocompletion=completion.runs
+        ),
+    ],
     out: Out = RUNS,
     plugins: Plugins = None,
     keep: Annotated[bool, option(None, "--keep", help="Write a run folder of the repetition, with figures.")] = False,
@@ -295,7 +307,7 @@ def export_run(
             print(to)
 
 
-@command(runs_app, "rm", group=TIDY, examples=("momentumlab runs rm 20261121-1015 --yes",))
+@command(runs_app, "rm", group=TIDY, examples=("momentumlab runs rm latest --yes",))
 def remove_runs(runs: SeveralRuns, out: Out = RUNS, plugins: Plugins = None, yes: Yes = False) -> None:
     """Remove run folders after asking.
 
