@@ -442,6 +442,39 @@ def test_version_module_and_completion(command: Command) -> None:
     assert done.stdout.split() == ["validate"]
 
 
+COMPLETIONS: dict[str, tuple[str, set[str], set[str]]] = {
+    "a surface": ("run --surface hi", {"himmelblau"}, set()),
+    "a second surface": ("compare --surface booth,hi", {"booth,himmelblau"}, {"himmelblau"}),
+    "an optimizer": ("run --optimizer nes", {"nesterov"}, {"adam"}),
+    "an entry": ("show optimizer ada", {"adam", "adagrad"}, {"ackley"}),
+    "a checked name": ("check ack", {"ackley"}, set()),
+    "a configuration": ("run con", {"configs/"}, {"plot.py"}),
+    "a configuration in a folder": ("validate configs/mi", {"configs/mine.yaml"}, {"configs/mine.txt"}),
+    "a run": ("runs show 2026", {"20260101-000000-mine"}, {"latest"}),
+    "the latest run": ("runs plot la", {"latest"}, set()),
+    "a format": ("run --format j", {"json"}, {"csv"}),
+}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(("typed", "expected", "absent"), COMPLETIONS.values(), ids=COMPLETIONS)
+def test_shells_complete_names(
+    typed: str, expected: set[str], absent: set[str], shell: str, command: Command, tmp_path: Path
+) -> None:
+    for name in ("configs", "runs/20260101-000000-mine"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("configs/mine.yaml", "configs/mine.txt", "plot.py"):
+        (tmp_path / name).touch()
+    line = f"momentumlab {typed}"
+    variables = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    if shell != "bash":
+        variables = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = command("", _MOMENTUMLAB_COMPLETE=f"complete_{shell}", **variables)
+    offered = set(re.findall(r"[\w./,-]+", done.stdout))
+    assert expected <= offered
+    assert not absent & offered
+
+
 def commands_of(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command of the application by its path: ``("runs", "show")``."""
     for name, each in group.commands.items():
@@ -467,7 +500,10 @@ def test_help_fits_80_columns_and_describes_every_option(path: tuple[str, ...], 
     done = command(*path, "--help", COLUMNS="80")
     assert (done.returncode, done.stderr) == (0, "")
     text, _, examples = done.stdout.partition("\nExamples:\n")
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    others = {"compare", "tune", "sweep", "predict", "explore"} - {path[0]}
+    options = text.partition("\nOptions:")[2] or text.partition("\nWhat to run:")[2]
+    assert path[0] == "runs" or not [other for other in others if re.search(rf"\b(in|of) {other}\b", options)]
     assert all(line.startswith(("  momentumlab ", "      ")) for line in examples.splitlines())
     assert examples
     for parameter in COMMANDS[path].params:
@@ -488,7 +524,8 @@ def test_the_same_option_exists_with_the_same_text_in_every_command() -> None:
         options = {each.name: each for each in COMMANDS[(name,)].params}
         own = common if name == "predict" else [*common, "out", "no_plots", "skip_existing", "quiet"]
         for key in own:
-            assert options[key].help == {each.name: each for each in COMMANDS[("run",)].params}[key].help
+            is_special = key == "surface" and name in ("compare", "tune")  # these accept several
+            assert is_special or options[key].help == next(p.help for p in COMMANDS[("run",)].params if p.name == key)
         assert {"--optimizer", "--optimizers"} <= set(options["optimizer"].opts)
 
 

@@ -89,7 +89,7 @@ def test_searched_values_have_the_digits_that_the_grid_resolves(is_near_one: boo
     spacing = abs(scale.forward(exact)[1] - scale.forward(exact)[0])
     assert np.abs(scale.forward(values) - scale.forward(exact)).max() <= spacing / 20 * (1 + 1e-9)
     assert (values[0], values[-1]) == (low, high)
-    assert max(len(repr(value)) for value in values[1:-1].tolist() or [0.0]) <= 5 + np.log10(200 / spacing)
+    assert max(len(repr(value)) for value in values[1:-1].tolist() or [0.0]) <= 9 + np.log10(200 / spacing)
 
 
 def test_a_tuned_value_that_is_printed_gives_the_same_loss_when_it_is_typed_in(command: Command) -> None:

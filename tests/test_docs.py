@@ -12,6 +12,7 @@ import pytest
 from momentumlab import __version__
 from momentumlab.surfaces import SURFACES
 from tests.conftest import ROOT, Command
+from tests.test_cli import COMMANDS
 
 CLASSIC = ROOT / "configs" / "ravine_beta_sweep.yaml"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,6 +59,27 @@ def test_commands_run(block: str, is_whole: bool, clone: Path, programs: Path) -
     )
     notes = [] if is_whole else [line for line in done.stderr.splitlines() if line.startswith("note: ")]
     assert (done.returncode, done.stderr.splitlines()) == (0, notes)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Path:
+    """A folder with the files that the examples of the help texts name."""
+    folder = tmp_path_factory.mktemp("examples")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    for arguments in (["new", "--surface-plugin", "my_surface.py"], ["run", "configs/parabola.yaml", "--theory"]):
+        subprocess.run([programs / "momentumlab", *arguments], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_examples_of_a_help_text_run(path: tuple[str, ...], prepared: Path, programs: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(prepared, tmp_path / "examples", symlinks=True)
+    done = subprocess.run(
+        ["sh", "-e", "-c", abridged(COMMANDS[path].epilog)], cwd=folder, capture_output=True, text=True,
+        env=environment(programs), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith("note: ") for line in done.stderr.splitlines())
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
