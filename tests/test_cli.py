@@ -502,7 +502,7 @@ def test_help_fits_80_columns_and_describes_every_option(path: tuple[str, ...], 
     text, _, examples = done.stdout.partition("\nExamples:\n")
     assert max(map(len, done.stdout.splitlines())) <= 80
     others = {"compare", "tune", "sweep", "predict", "explore"} - {path[0]}
-    options = text.partition("\nOptions:")[2] or text.partition("\nWhat to run:")[2]
+    options = text.partition("\nWhat to run:")[2] or text.partition("\nOptions:")[2]
     assert path[0] == "runs" or not [other for other in others if re.search(rf"\b(in|of) {other}\b", options)]
     assert all(line.startswith(("  momentumlab ", "      ")) for line in examples.splitlines())
     assert examples
@@ -524,7 +524,7 @@ def test_the_same_option_exists_with_the_same_text_in_every_command() -> None:
         options = {each.name: each for each in COMMANDS[(name,)].params}
         own = common if name == "predict" else [*common, "out", "no_plots", "skip_existing", "quiet"]
         for key in own:
-            is_special = key == "surface" and name in ("compare", "tune")  # these accept several
+            is_special = key == "surface" and name in ("compare", "tune")  # which accept several
             assert is_special or options[key].help == next(p.help for p in COMMANDS[("run",)].params if p.name == key)
         assert {"--optimizer", "--optimizers"} <= set(options["optimizer"].opts)
 

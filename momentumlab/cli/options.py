@@ -241,6 +241,7 @@ SETTING = "setting"
 EXECUTED = Only("run", "sweep", "compare", "tune")
 PRINTED = Only("run", "sweep", "compare", "tune", "predict")
 SEARCHED = Only("compare", "tune")
+PATIENCE = "Iterations in a row for which the tolerance must hold [5]."
 SEVERAL_SURFACES = "One or several surfaces: ravine,booth, or expressions in x, y, …"
 
 
@@ -327,8 +328,9 @@ class Options:
         option(
             STOPPING,
             metavar="N",
-            help="Iterations in a row for which the tolerance must hold [1; 5 in sweep, compare and tune].",
+            help="Iterations in a row for which the tolerance must hold [1].",
         ),
+        HelpIn(sweep=PATIENCE, compare=PATIENCE, tune=PATIENCE),
     ] = None
     gradient_tolerance: Annotated[
         str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the gradient norm is at most T.")
