@@ -55,7 +55,7 @@ class Scale:
         spacing = abs(float(ends[1] - ends[0])) / max(1, count - 1)
         if count == 1:
             return self.rounded(self.inverse(ends.mean(keepdims=True)), min(spacing, 1.0))
-        values = self.rounded(self.inverse(np.linspace(*ends, count)), spacing)
+        values = self.rounded(self.inverse(np.linspace(ends[0], ends[1], count)), spacing)
         values[0], values[-1] = low, high
         return values
 
