@@ -12,6 +12,7 @@ from momentumlab.cli.options import (
     Beta,
     DataFormat,
     DataOutput,
+    EntryKind,
     Format,
     Kind,
     LearningRate,
@@ -143,7 +144,7 @@ def translate(
     examples=("momentumlab list optimizers", "momentumlab list surfaces --tag ravine,convex"),
 )
 def list_entries(
-    kind: Annotated[Kind, typer.Argument(help="What to list.", **one_of(Kind))],
+    kind: EntryKind,
     tag: Annotated[
         list[str] | None,
         option(None, metavar="TAG", help="Only surfaces with all these tags: ravine or convex,kink. Repeatable."),
@@ -181,7 +182,7 @@ def list_entries(
     ),
 )
 def show_entry(
-    kind: Annotated[Kind, typer.Argument(help="Kind of the entry.", **one_of(Kind))],
+    kind: EntryKind,
     name: Annotated[
         str,
         typer.Argument(metavar="NAME", help="Its name, or the expression of a surface.", autocompletion=names_of_kind),

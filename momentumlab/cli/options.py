@@ -199,6 +199,12 @@ Settings = Annotated[
         "--beta2 0.99. Repeatable.",
     ),
 ]
+EntryKind = Annotated[
+    Kind,
+    typer.Argument(
+        help="surface, optimizer, schedule, noise, data or convention.", **(one_of(Kind) | {"metavar": "KIND"})
+    ),
+]
 Plugins = Annotated[
     list[Path] | None,
     option(
