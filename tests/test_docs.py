@@ -138,3 +138,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_changelog_knows_this_version() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_site_lists_every_page() -> None:
+    pages = re.findall(r"\w+\.md", (ROOT / "mkdocs.yml").read_text())
+    generated = {"index.md", "changelog.md"}
+    assert sorted(pages) == sorted({path.name for path in (ROOT / "docs").glob("*.md")} | generated)

@@ -9,6 +9,7 @@ from momentumlab.cli.application import PREPARING, app, command
 from momentumlab.cli.completion import configurations
 from momentumlab.cli.loading import load_all
 from momentumlab.cli.options import Plugins, SchemaOf, one_of, option
+from momentumlab.cli.streams import show
 from momentumlab.errors import ConfigError, Problem, printable
 
 
@@ -42,10 +43,17 @@ def validate(
 @command(
     app,
     group=PREPARING,
-    examples=("momentumlab new my_experiment.yaml", "momentumlab new --optimizer-plugin my_optimizer.py"),
+    examples=(
+        "momentumlab new my_experiment.yaml",
+        "momentumlab new ravine.yaml --example ravine_beta_sweep",
+        "momentumlab new --optimizer-plugin my_optimizer.py",
+    ),
 )
 def new(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="YAML file to write.")] = None,
+    example: Annotated[
+        str | None, option(None, metavar="NAME", help="Copy an example; 'momentumlab examples' lists them.")
+    ] = None,
     surface_plugin: Annotated[
         Path | None, option(None, metavar="FILE.py", help="Write a surface and its tests.")
     ] = None,
@@ -55,13 +63,18 @@ def new(
     force: Annotated[bool, option(None, "--force", help="Overwrite existing files.")] = False,
 ) -> None:
     """Write a commented starting point: a configuration, or a plug-in with its tests."""
+    if example is not None and file is None:
+        raise ConfigError([Problem(place="--example", message=f"give the file to write: new FILE --example {example}")])
     if file is None and surface_plugin is None and optimizer_plugin is None:
         message = "give a FILE, --surface-plugin FILE.py or --optimizer-plugin FILE.py"
         raise ConfigError([Problem(place="", message=message)])
     from momentumlab.config import starter
+    from momentumlab.config.examples import example as example_text
     from momentumlab.runs import write as store
 
-    texts: dict[Path, str] = {} if file is None else {file: starter(str(file))}
+    texts: dict[Path, str] = {}
+    if file is not None:
+        texts[file] = starter(str(file)) if example is None else example_text(example)
     for noun, path in (("surface", surface_plugin), ("optimizer", optimizer_plugin)):
         if path is not None:
             from momentumlab.testing.templates import plugin_files
@@ -70,6 +83,25 @@ def new(
     store.write_new_files(texts, force=force)
     for path in texts:
         print(path)
+
+
+@command(app, group=PREPARING, examples=("momentumlab examples",))
+def examples() -> None:
+    """List the example configurations that are installed with momentumlab."""
+    from momentumlab.config.examples import examples as found
+    from momentumlab.config.examples import summary
+    from momentumlab.report.table import Column, Kind, Table
+
+    paths = found()
+    show(
+        Table(
+            columns=[
+                Column(heading="example", cells=list(paths), kind=Kind.NAME),
+                Column(heading="about", cells=[summary(path) for path in paths.values()], kind=Kind.PROSE),
+            ],
+            remarks=["momentumlab new FILE --example NAME copies one"],
+        )
+    )
 
 
 @command(
