@@ -469,7 +469,8 @@ def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: "E
         raise error_class(f"{word}; finished blocks are kept: {remedy}") from None
     except BrokenExecutor as error:
         kept = "" if folder is None else f"; finished blocks are kept: {remedy}"
-        raise OutputError(f"{killed}{kept}") from error
+        lost = killed if how.executor is None else f"the executor lost a block ({error})"
+        raise OutputError(f"{lost}{kept}") from error
     except PluginError as error:
         if folder is None:
             raise

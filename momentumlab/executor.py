@@ -3,6 +3,8 @@
 The numbers of a trial depend neither on its block nor on the worker.
 """
 
+import contextlib
+import functools
 import os
 import pickle
 import signal
@@ -17,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from momentumlab.engine import run_trials
-from momentumlab.errors import PluginError, WorkerWarning
+from momentumlab.errors import MomentumLabError, PluginError, WorkerWarning
 from momentumlab.experiment import Experiment, entries_of
 from momentumlab.outcome import Outcome
 from momentumlab.plan import SECONDS_PER_ITERATION, Plan, make_plan
@@ -51,6 +53,9 @@ CHECK_SECONDS = 5.0
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 """A forked process has everything imported. On macOS fork is unsafe, and Windows does not have it."""
 
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+"""Parameters of glibc's mallopt."""
+
 OnBlock = Callable[[Outcome], None]
 
 
@@ -63,7 +68,8 @@ class Workers:
     Parameters
     ----------
     count
-        The number of processes; 0 for one per core if a plan takes long enough, else none.
+        The number of processes, or of the workers of ``executor``; 0 for one per core if a plan takes long enough, else
+        none.
     executor
         A `concurrent.futures.Executor` that runs the blocks instead. A block is sent as the paths of plug-ins, an
         experiment and two numbers.
@@ -73,7 +79,9 @@ class Workers:
         self.executor = executor
         self.is_own = executor is None
         size = getattr(executor, "_max_workers", None)  # not public, but both pools of Python have it
-        self.count = count if executor is None else size if isinstance(size, int) and size > 0 else cores()
+        self.count = count
+        if executor is not None and not count:
+            self.count = size if isinstance(size, int) and size > 0 else cores()
 
     def __enter__(self) -> "Workers":
         return self
@@ -155,6 +163,8 @@ class Workers:
 
     def _finished(self, plan: Plan, ranges: Sequence[tuple[int, int]], history_bytes: int | None) -> Iterator[Outcome]:
         """Run blocks and yield each as soon as it is finished."""
+        from concurrent.futures import BrokenExecutor
+
         count = self.count or worthwhile_workers(plan)
         is_here = not self._can_send(plan.experiment)
         if is_here and count > 1 and ranges:
@@ -175,8 +185,15 @@ class Workers:
                     yield future.result()
                 except PluginError as error:
                     raise error from error.original  # pickling drops the __cause__
+                except (MomentumLabError, BrokenExecutor):
+                    raise
                 except Terminated:  # SIGTERM to all processes of a job may reach a worker first
                     raise Terminated from None
+                except Exception as error:
+                    if self.is_own:
+                        raise
+                    # A cluster that lost a worker too often, or its scheduler, raises exceptions of its own.
+                    raise BrokenExecutor(described(error)) from error
         finally:
             for future in futures:
                 future.cancel()
@@ -294,9 +311,27 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed memory in this process; elsewhere do nothing.
+
+    dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``. Every temporary array then costs page faults, which makes
+    the engine several times slower.
+    """
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(M_MMAP_THRESHOLD, 2**26)
+        mallopt(M_TRIM_THRESHOLD, 2**28)
+
+
 def _run_block(plugins: Plugins, experiment: Experiment, first: int, last: int, history_bytes: int | None) -> Outcome:
     # The plug-ins are unpickled first, which loads them: the experiment may contain their schedules.
     plugins.require()
+    _keep_freed_memory()
     plan = make_plan(experiment, max_trials=experiment.trials)
     _Worker.is_computing = True
     try:

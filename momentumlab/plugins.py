@@ -9,7 +9,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -43,12 +43,15 @@ class Plugin:
         The name of the Python module.
     entries
         The entries that it added: the noun of the registry, and the name.
+    content
+        The text of the file as it was loaded, which is sent to other machines.
     """
 
     path: Path
     sha256: str
     module: str
     entries: tuple[tuple[str, str], ...]
+    content: bytes = field(repr=False)
 
 
 _LOADED: dict[Path, Plugin] = {}
@@ -59,7 +62,7 @@ def loaded_plugins() -> tuple[Plugin, ...]:
     return tuple(_LOADED.values())
 
 
-def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> Plugin:
+def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None, content: bytes | None = None) -> Plugin:
     """Add the classes of a file to the registries; a file that has changed is loaded again.
 
     Output of the file goes to stderr.
@@ -70,6 +73,8 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> P
         The file.
     sha256
         Required SHA-256 of its content; any content is loaded if it is None.
+    content
+        The content, if the file need not exist here: worker processes of other machines receive it.
 
     Raises
     ------
@@ -80,7 +85,7 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> P
     import hashlib  # 20 ms, which a run without plug-ins saves
 
     full = Path(os.path.abspath(path))  # noqa: PTH100 — without '..', and without following links
-    content = _content(path)
+    content = _content(path) if content is None else content
     found = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, found):
         raise ConfigError([Problem(place=os.fspath(path), message="has changed")])
@@ -91,7 +96,7 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None) -> P
     before = set(_entries())
     # Two files may have the same name, so the module's name contains a checksum of the path.
     module = f"plugin_{re.sub(r'[^A-Za-z0-9_]', '_', full.stem)}_{hashlib.sha256(os.fsencode(full)).hexdigest()[:12]}"
-    plugin = Plugin(path=full, sha256=found, module=module, entries=())
+    plugin = Plugin(path=full, sha256=found, module=module, entries=(), content=content)
     try:
         _execute(plugin, content, shown=os.fspath(path))
         plugin = replace(plugin, entries=tuple(entry for entry in _entries() if entry not in before))
@@ -197,8 +202,8 @@ class Plugins:
         self.problems = tuple(problems)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the paths and checksums of the files."""
-        return _plugins_of, (tuple((str(plugin.path), plugin.sha256) for plugin in _LOADED.values()),)
+        """Pickle the paths, checksums and contents of the files."""
+        return _plugins_of, (tuple((str(each.path), each.sha256, each.content) for each in _LOADED.values()),)
 
     def require(self) -> None:
         """Refuse to compute without a plug-in.
@@ -212,12 +217,12 @@ class Plugins:
             raise ConfigError(self.problems)
 
 
-def _plugins_of(files: Iterable[tuple[str, str]]) -> Plugins:
+def _plugins_of(files: Iterable[tuple[str, str, bytes]]) -> Plugins:
     """Load the plug-ins that are not loaded; the others stay as they are even if their files have changed."""
     problems: list[Problem] = []
-    for path, sha256 in files:
+    for path, sha256, content in files:
         try:
-            plugin = _LOADED.get(Path(path)) or load_plugin(path)
+            plugin = _LOADED.get(Path(path)) or load_plugin(path, content=content)
         except ConfigError as error:  # raised here it would break the process that unpickles
             problems += error.problems
             continue

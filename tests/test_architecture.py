@@ -40,6 +40,7 @@ ROOMS = [
     "engine",
     "kernels",
     "executor",
+    "clusters",
     "search",
     "theory",
     "config",

@@ -1,5 +1,6 @@
 """The commands that compute: ``run``, ``sweep``, ``compare`` and ``tune``."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,18 @@ def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, rounds: int = 1
 
 
 def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
+    """Run everything, on an executor if one is given."""
+    if options.executor is None:
+        execute_each(loaded, how, options)
+        return
+    from momentumlab.clusters import opened
+    from momentumlab.optimizers.adapters import ALLOW_IMPORT
+
+    with opened(options.executor, may_import=ALLOW_IMPORT in os.environ) as (executor, workers):
+        execute_each(loaded, replace(how, executor=executor, workers=workers), options)
+
+
+def execute_each(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
     """Run everything and print each result when it is finished; CSV is printed as one table at the end.
 
     Nobody may be reading any more: then the rest is computed all the same, since its run folders are wanted.

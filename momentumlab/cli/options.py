@@ -400,6 +400,15 @@ class Options:
         EXECUTED,
         option(OUTPUT, metavar="N", parser=whole(least=0), help="Number of processes [0: chosen by the work]."),
     ] = 0
+    executor: Annotated[
+        str | None,
+        EXECUTED,
+        option(
+            OUTPUT,
+            metavar="NAME",
+            help="Run blocks of trials on a cluster: dask:tcp://HOST:PORT, dask:FILE.json, mpi, or MODULE:FACTORY.",
+        ),
+    ] = None
     resume: Annotated[
         Path | None,
         Only("sweep", "compare", "tune"),
