@@ -25,7 +25,7 @@ from momentumlab.errors import (
     in_python,
 )
 from momentumlab.experiment import SEARCH_PATIENCE, TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment, entries_of
-from momentumlab.keywords import SearchSettings, Settings
+from momentumlab.keywords import AdaptiveSettings, SearchSettings, Settings
 from momentumlab.outcome import Outcome
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.plugins import attribute_errors, loaded_plugins, python_entries, shown_path
@@ -727,6 +727,7 @@ def translate(
     dampening: float | None = None,
     nu: float | None = None,
     schedule: str = "halved",
+    **adaptive: Unpack[AdaptiveSettings],
 ) -> "TranslationReport": ...
 
 
@@ -741,6 +742,7 @@ def translate(
     dampening: float | None = None,
     nu: float | None = None,
     schedule: str = "halved",
+    **adaptive: Unpack[AdaptiveSettings],
 ) -> "list[TranslationReport]": ...
 
 
@@ -754,8 +756,9 @@ def translate(
     dampening: float | None = None,
     nu: float | None = None,
     schedule: str = "halved",
+    **adaptive: Unpack[AdaptiveSettings],
 ) -> "TranslationReport | list[TranslationReport]":
-    """Translate lr and momentum between the conventions of libraries, and check the result by running both.
+    """Translate hyperparameters between the conventions of libraries, and check the result by running both.
 
     ``translate("keras", "torch", lr=0.01, beta=0.9).hyperparameters``
 
@@ -763,8 +766,9 @@ def translate(
     ----------
     source, target
         The names of the conventions; without a target, a list with the translation into every other convention.
-    lr, beta, nesterov, dampening, nu
-        The hyperparameters of the source; those that are not given have its defaults.
+    lr, beta, nesterov, dampening, nu, **adaptive
+        The hyperparameters of the source; those that are not given have its defaults. Conventions of Adam and RMSprop
+        have ``beta1``, ``beta2``, ``eps`` and others instead of ``beta``.
     schedule
         The schedule of lr in the check: ``"halved"``, ``"cosine"`` or ``"warmup"``.
 
@@ -776,7 +780,9 @@ def translate(
     from momentumlab.conventions.reading import argument
     from momentumlab.report.translation_table import translation_reports
 
-    given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
+    given: dict[str, Any] = {
+        "lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu, **adaptive
+    }  # fmt: skip
     reports = translation_reports(source, target, given, schedule, place=argument)
     return reports if target is None else reports[0]
 

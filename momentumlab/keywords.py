@@ -87,3 +87,15 @@ class SearchSettings(Settings, total=False):
     budget: int
     zooms: int
     accuracy: float
+
+
+class AdaptiveSettings(TypedDict, total=False):
+    """The hyperparameters of conventions of Adam, AdamW and RMSprop, apart from lr."""
+
+    beta1: float
+    beta2: float
+    eps: float
+    eps_root: float
+    eps_in_sqrt: bool
+    bias_correction: bool
+    weight_decay: float

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
-from momentumlab.conventions import CONVENTIONS, Convention, Fidelity, Filter, Shape, prove, translate
+from momentumlab.conventions import CONVENTIONS as EVERY_CONVENTION
+from momentumlab.conventions import Fidelity, Filter, MomentumConvention, Shape, prove, translate
 from momentumlab.conventions.forms import (
     Average,
     DebiasedAverage,
@@ -31,7 +32,11 @@ from tests.golden.generate import problem
 ARCHIVE = np.load(Path(__file__).parent / "golden" / "conventions.npz", allow_pickle=False)
 STEPS = 40
 
-VARIANTS: list[Convention[Any]] = [
+CONVENTIONS: dict[str, type[MomentumConvention[Any]]] = {
+    name: cls for name, cls in EVERY_CONVENTION.items() if issubclass(cls, MomentumConvention)
+}
+
+VARIANTS: list[MomentumConvention[Any]] = [
     Torch(),
     Torch(lr=0.3, beta=0.99, nesterov=True),
     Torch(lr=2.0, beta=0.5, dampening=0.8),
@@ -59,7 +64,7 @@ def named(value: Any) -> str:
     return f"{value.name}({','.join(f'{v:g}' for v in value.values.values())})"
 
 
-def response(convention: Convention[Any], factors: Array) -> Array:
+def response(convention: MomentumConvention[Any], factors: Array) -> Array:
     """What the step makes of a gradient of 1 at each time, ``(t, s)``: the weights h(t, s)."""
     count = len(factors)
     weights = np.zeros((count, count))
@@ -91,7 +96,9 @@ def some_factors(seed: int = 5) -> Array:
 @pytest.mark.parametrize("factors", golden.FACTORS)
 @pytest.mark.parametrize("surface", golden.STARTS)
 @pytest.mark.parametrize("case", golden.CASES, ids=named)
-def test_the_call_that_is_printed_gives_the_path_of_the_step(case: Convention[Any], surface: str, factors: str) -> None:
+def test_the_call_that_is_printed_gives_the_path_of_the_step(
+    case: MomentumConvention[Any], surface: str, factors: str
+) -> None:
     _, gradient = problem(surface)
     ours = walk(case, lambda x, t: gradient(x), golden.STARTS[surface], golden.FACTORS[factors])  # type: ignore[operator]
     calls = [case.call, *([golden.inside_call(case)] if isinstance(case, Keras) else [])]
@@ -121,23 +128,24 @@ def test_the_parameters_of_pytorch_are_those_of_keras_while_lr_is_constant() -> 
 
 @pytest.mark.parametrize("factors", [np.ones(STEPS), some_factors()], ids=["constant", "changing"])
 @pytest.mark.parametrize("one", VARIANTS, ids=named)
-def test_the_filter_is_what_the_step_does(one: Convention[Any], factors: Array) -> None:
+def test_the_filter_is_what_the_step_does(one: MomentumConvention[Any], factors: Array) -> None:
     expected = np.array(list(weights_of(one.filter, factors)))
     np.testing.assert_allclose(response(one, factors), expected, rtol=0, atol=1e-13 * expected.max())
 
 
 @pytest.mark.parametrize("one", VARIANTS, ids=named)
-def test_the_normal_filter_has_the_same_weights(one: Convention[Any]) -> None:
+def test_the_normal_filter_has_the_same_weights(one: MomentumConvention[Any]) -> None:
     usual, normal = (np.array(list(weights_of(f, np.ones(STEPS)))) for f in (one.filter, one.filter.normal))
     np.testing.assert_allclose(normal, usual, rtol=1e-14)
 
 
 @pytest.mark.parametrize("source", VARIANTS, ids=named)
-def test_a_translation_is_called_exact_if_and_only_if_all_weights_agree(source: Convention[Any]) -> None:
+def test_a_translation_is_called_exact_if_and_only_if_all_weights_agree(source: MomentumConvention[Any]) -> None:
     constant, changing = np.ones(STEPS), some_factors()
     ours_constant, ours_changing = response(source, constant), response(source, changing)
     for target in CONVENTIONS.values():
         translation = translate(source, target)
+        assert isinstance(translation.target, MomentumConvention)
         apart = np.abs(response(translation.target, constant) - ours_constant).max()
         apart_changing = np.abs(response(translation.target, changing) - ours_changing).max()
         if apart_changing <= 1e-12 * ours_constant.max():
@@ -149,7 +157,7 @@ def test_a_translation_is_called_exact_if_and_only_if_all_weights_agree(source: 
 
 
 @pytest.mark.parametrize("source", VARIANTS, ids=named)
-def test_the_proof_shows_what_is_claimed(source: Convention[Any]) -> None:
+def test_the_proof_shows_what_is_claimed(source: MomentumConvention[Any]) -> None:
     for target in CONVENTIONS.values():
         translation = translate(source, target)
         constant, changing, *more = prove(translation)
@@ -206,12 +214,12 @@ def test_a_halved_lr_is_halved_in_the_middle() -> None:
     ],
     ids=named,
 )
-def test_published_translations(source: Convention[Any], target: Convention[Any]) -> None:
+def test_published_translations(source: MomentumConvention[Any], target: MomentumConvention[Any]) -> None:
     assert translate(source, type(target)).target == target
 
 
 @pytest.mark.parametrize("source", VARIANTS, ids=named)
-def test_what_is_nearest_has_the_same_beta_and_gain_and_the_least_distance(source: Convention[Any]) -> None:
+def test_what_is_nearest_has_the_same_beta_and_gain_and_the_least_distance(source: MomentumConvention[Any]) -> None:
     wanted = source.filter
     steady = Filter(beta=wanted.beta, now=wanted.now, memory=wanted.memory, keeps_lr=wanted.keeps_lr).normal
 
@@ -234,7 +242,7 @@ def test_what_is_nearest_has_the_same_beta_and_gain_and_the_least_distance(sourc
 
 
 @pytest.mark.parametrize("one", VARIANTS, ids=named)
-def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: Convention[Any]) -> None:
+def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: MomentumConvention[Any]) -> None:
     wanted = one.filter
     for share, is_stable in ((0.9999, True), (1.0001, False)):
         curvature = share * wanted.steepest
@@ -250,7 +258,7 @@ def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: Con
 @pytest.mark.parametrize("course", COURSES, ids=lambda course: course.surface)
 @pytest.mark.parametrize("target", [Torch, DebiasedAverage, QuasiHyperbolic], ids=lambda cls: cls.name)
 @pytest.mark.parametrize("source", [*VARIANTS, Torch(beta=0.999, dampening=0.99)], ids=named)
-def test_courses_are_calm_and_not_still(source: Convention[Any], target: Any, course: Any) -> None:
+def test_courses_are_calm_and_not_still(source: MomentumConvention[Any], target: Any, course: Any) -> None:
     surface = momentumlab.SURFACES[course.surface]()
     translation = translate(source, target)
     for one in (source, translation.target):
@@ -274,7 +282,7 @@ def test_courses_are_calm_and_not_still(source: Convention[Any], target: Any, co
     ],
     ids=str,
 )
-def test_a_convention_of_momentumlab_is_its_optimizer(one: Convention[Any], optimizer: dict[str, Any]) -> None:
+def test_a_convention_of_momentumlab_is_its_optimizer(one: MomentumConvention[Any], optimizer: dict[str, Any]) -> None:
     result = momentumlab.run({"surface": "ravine", "optimizer": optimizer, "iterations": 50, "start": [-2.4, 0.2]})
     _, gradient = problem("ravine")
     path = walk(one, lambda x, t: gradient(x), (-2.4, 0.2), np.ones(50)).asked  # type: ignore[operator]

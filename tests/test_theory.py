@@ -431,6 +431,16 @@ REASONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"surface": "himmelblau", "optimizer": "sgd", "lr": 0.02699, "iterations": 600},
         {"surface": "ravine", "optimizer": "sgd", "lr": 0.11, "start": [0.01, 0.4], "iterations": 60},
     ),
+    "the averages of nadam have not settled": (
+        {
+            "surface": {"name": "quadratic", "eigenvalues": [0.105]},
+            "optimizer": {"name": "nadam", "eps": 0.37},
+            "lr": 0.238,
+            "start": [0.0824],
+            "iterations": 2000,
+        },
+        {"surface": "himmelblau", "optimizer": "sgd", "lr": 0.02699, "iterations": 600},
+    ),
     "noise": (
         {"surface": "ravine", "optimizer": "sgd", "lr": 0.05, "noise": 0.1, "iterations": 60},
         {"surface": "ravine", "optimizer": "sgd", "lr": 0.11, "start": [0.01, 0.4], "iterations": 60},

@@ -271,6 +271,12 @@ def check_rate(case: Case) -> str | None:
         case.checks["stand still"] = bool((path[-1] == path[-2]).all())
     elif "the iterates stay" in reason:
         case.checks["outside"] = bool(case.distances(result)[ITERATIONS // 2 :].min() > case.prediction.holds_within)
+    elif "have not settled" in reason:  # a run that is long enough for them comes closer to the predicted rate
+        (later,) = trial_rates(case.run(iterations=case.longest))
+        assert rate.predicted is not None
+        assert rate.measured is not None
+        gap = abs(math.log(rate.measured / rate.predicted))
+        case.checks["unsettled"] = later.measured is None or abs(math.log(later.measured / rate.predicted)) < gap
     elif "within rounding" in reason:
         case.checks["reached"] = bool(case.distances(result)[-1] <= 1e-11 * max(1.0, np.abs(path[-1]).max()))
     return reason

@@ -102,6 +102,7 @@ def predict(options: Options) -> None:
     examples=(
         "momentumlab translate --from keras --to torch --lr 0.01 --beta 0.9",
         "momentumlab translate --from torch --nesterov",
+        "momentumlab translate --from torch_adam --to keras_adam --set eps=1e-7",
     ),
 )
 def translate(
@@ -116,20 +117,31 @@ def translate(
     ] = False,
     dampening: Annotated[str | None, option(None, metavar="TAU", help="PyTorch's dampening [0].")] = None,
     nu: Annotated[str | None, option(None, metavar="NU", help="The weight ν of QHM [1].")] = None,
+    settings: Annotated[
+        list[str] | None,
+        option(None, "--set", metavar="NAME=VALUE", help="Any other hyperparameter: --set eps=1e-7. Repeatable."),
+    ] = None,
     schedule: Annotated[
         ScheduleName,
         option(None, help="Schedule with which a changing lr is checked [halved].", **one_of(ScheduleName)),
     ] = ScheduleName.HALVED,
     output: DataOutput = DataFormat.TABLE,
 ) -> None:
-    """Translate lr and momentum between the conventions of libraries, and check the result by running both.
+    """Translate momentum, Adam or RMSprop between the conventions of libraries, and check the result by running both.
 
     'momentumlab list conventions' lists the conventions.
     """
     from momentumlab.report.data import json_text, strict
     from momentumlab.report.translation_table import document, translation_reports, translation_tables
 
-    given = {"lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu}
+    given: dict[str, str | bool | None] = {
+        "lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu
+    }  # fmt: skip
+    for text in settings or ():
+        setting, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"'{text}' is not NAME=VALUE", param_hint="--set")
+        given[setting.strip()] = value
     proven = [(each.translation, each.checks) for each in translation_reports(source, target, given, schedule.value)]
     if output is DataFormat.JSON:
         print(json_text(strict(document(proven))))

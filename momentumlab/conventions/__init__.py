@@ -1,18 +1,19 @@
-"""The conventions in which libraries and papers write momentum, and translations between them.
+"""The conventions in which libraries and papers write momentum, Adam and RMSprop, and translations between them.
 
 =============  ================================================================
 module         part
 =============  ================================================================
 `base`         the interface: a linear filter of gradients, and a step
-`forms`        the conventions: torch, optax, tf1, keras, ema, qhm, papers
+`forms`        momentum: torch, optax, tf1, keras, ema, qhm, papers
+`adaptive`     Adam, AdamW and RMSprop: torch, optax, keras
 `translation`  translations, exact or not, and the reason
 `proof`        runs of both conventions on test surfaces
 `reading`      conventions from options and arguments
 =============  ================================================================
 """
 
-from momentumlab.conventions import forms
-from momentumlab.conventions.base import CONVENTIONS, Convention, Filter, Shape
+from momentumlab.conventions import adaptive, forms
+from momentumlab.conventions.base import CONVENTIONS, Convention, Filter, MomentumConvention, Shape
 from momentumlab.conventions.proof import Check, prove
 from momentumlab.conventions.translation import Fidelity, Obstacle, Translation, translate
 
@@ -22,9 +23,11 @@ __all__ = [
     "Convention",
     "Fidelity",
     "Filter",
+    "MomentumConvention",
     "Obstacle",
     "Shape",
     "Translation",
+    "adaptive",
     "forms",
     "prove",
     "translate",

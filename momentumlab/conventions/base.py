@@ -1,4 +1,4 @@
-"""The interface of conventions: ways to write momentum, a linear filter from gradients to displacements.
+"""The interface of conventions: ways to write an optimizer, and momentum as a linear filter of gradients.
 
 Gradients are taken along a path of points x_t, which begins at the start x₁. A convention displaces the point by
 
@@ -136,10 +136,11 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Convention(ABC, Generic[State]):
-    """A way to write momentum, with its hyperparameters.
+    """A way to write an optimizer, with its hyperparameters.
 
     To add one, decorate a frozen dataclass with `convention`. Its step follows the source literally, for points and
-    gradients of shape ``(dim,)``; its `filter` is derived by hand. The tests compare the two.
+    gradients of shape ``(dim,)``. It can be translated into the conventions of the same family: `MomentumConvention` or
+    `momentumlab.conventions.adaptive.Adaptive`.
 
     Attributes
     ----------
@@ -151,14 +152,9 @@ class Convention(ABC, Generic[State]):
         Libraries and papers that use the convention.
     source
         Source of the equations.
-    shapes
-        Possible shapes of its filter.
-    rescalable
-        Whether its velocity may be multiplied without moving anything else.
     """
 
     lr: float = parameter(0.01, ge=1e-30, le=1e30, aliases=("learning_rate",), doc="learning rate")
-    beta: float = parameter(0.9, ge=0, le=0.999999, aliases=("momentum",), doc="share of the past that is kept")
 
     name: ClassVar[str]
     equation: ClassVar[str]
@@ -167,8 +163,6 @@ class Convention(ABC, Generic[State]):
     stored: ClassVar[str] = "the point at which gradients are taken"
     users: ClassVar[str]
     source: ClassVar[str]
-    shapes: ClassVar[tuple[Shape, ...]]
-    rescalable: ClassVar[bool] = False
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
@@ -196,16 +190,6 @@ class Convention(ABC, Generic[State]):
         return False
 
     @property
-    @abstractmethod
-    def filter(self) -> Filter:
-        """Its weights."""
-
-    @classmethod
-    @abstractmethod
-    def of(cls, wanted: Filter) -> "Convention[Any]":
-        """Return the hyperparameters of a filter of one of its shapes."""
-
-    @property
     def call(self) -> str:
         """The call of its library; empty if it belongs to no library."""
         return ""
@@ -229,6 +213,34 @@ class Convention(ABC, Generic[State]):
     @abstractmethod
     def stores(self, state: State) -> Array:
         """Return the parameters that its users see."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentumConvention(Convention[State]):
+    """A way to write momentum. Its `filter` is derived by hand; the tests compare it with the step.
+
+    Attributes
+    ----------
+    shapes
+        Possible shapes of its filter.
+    rescalable
+        Whether its velocity may be multiplied without moving anything else.
+    """
+
+    beta: float = parameter(0.9, ge=0, le=0.999999, aliases=("momentum",), doc="share of the past that is kept")
+
+    shapes: ClassVar[tuple[Shape, ...]]
+    rescalable: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def filter(self) -> Filter:
+        """Its weights."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, wanted: Filter) -> "MomentumConvention[Any]":
+        """Return the hyperparameters of a filter of one of its shapes."""
 
     def rescaled(self, state: State, ratio: float) -> State:
         """Return the state with its velocity multiplied by a factor, if it is `rescalable`."""

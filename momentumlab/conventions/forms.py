@@ -1,11 +1,11 @@
-"""The conventions. Each step is exactly its equation, without simplification."""
+"""The conventions of momentum. Each step is exactly its equation, without simplification."""
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from momentumlab.conventions.base import Convention, Filter, Moving, Pair, Shape, complement, convention
+from momentumlab.conventions.base import Filter, MomentumConvention, Moving, Pair, Shape, complement, convention
 from momentumlab.errors import Problem
 from momentumlab.registry import Array, parameter
 
@@ -16,7 +16,7 @@ def nesterov_parameter() -> bool:
     return flag
 
 
-class _WithVelocity(Convention[Moving]):
+class _WithVelocity(MomentumConvention[Moving]):
     """A convention whose state is a point and a velocity that begins at zero."""
 
     def begin(self, x: Array) -> Moving:
@@ -195,7 +195,7 @@ class Sutskever(_Switched):
         return Moving(state.x + v, v)
 
 
-class _TwoPoints(Convention[Pair]):
+class _TwoPoints(MomentumConvention[Pair]):
     """A convention that stores two points, initially equal."""
 
     def begin(self, x: Array) -> Pair:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.conventions.base import Convention
+from momentumlab.conventions.adaptive import Adaptive
+from momentumlab.conventions.base import Convention, MomentumConvention
 from momentumlab.conventions.translation import Fidelity, Obstacle, Translation
 from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
@@ -15,6 +16,9 @@ ITERATIONS = 200
 
 CALMNESS = 0.1
 """The largest curvature, as a share of that on which both are stable from the first step."""
+
+UNIT_STEPS = 50.0
+"""Steps of an adaptive method that make up the unit of length of its surface."""
 
 Gradient = Callable[[Array, int], Array]
 
@@ -96,7 +100,10 @@ class Walk:
 def gradient_on(course: Course, translation: Translation) -> Gradient:
     """Return the gradient of a surface, scaled so that both conventions are stable for every lr and β."""
     surface = SURFACES[course.surface]()
-    scale = CALMNESS * min(translation.source.filter.calm, translation.target.filter.calm) / course.steepest
+    source, target = translation.source, translation.target
+    assert isinstance(source, MomentumConvention)
+    assert isinstance(target, MomentumConvention)
+    scale = CALMNESS * min(source.filter.calm, target.filter.calm) / course.steepest
     return lambda x, t: scale * surface.gradient(x[:, np.newaxis])[:, 0]
 
 
@@ -127,6 +134,7 @@ def walk(
     for i, factor in enumerate(factors):
         t = i + 1
         if ratios is not None:
+            assert isinstance(convention, MomentumConvention)
             state = convention.rescaled(state, float(ratios[i]))
         state = convention.step(state, gradient(asked[-1], t), convention.lr * float(factor), t)
         asked.append(convention.asks_at(state))
@@ -145,6 +153,10 @@ def prove(translation: Translation, schedule: str = "halved") -> tuple[Check, ..
         How lr changes: a key of `SCHEDULES`.
     """
     source, target = translation.source, translation.target
+    if isinstance(source, Adaptive):
+        return _prove_adaptive(translation, schedule)
+    assert isinstance(source, MomentumConvention)
+    assert isinstance(target, MomentumConvention)
     times = np.arange(1.0, ITERATIONS + 1)
     constant, changing = np.ones(ITERATIONS), SCHEDULES[schedule](times)
     checks = [
@@ -169,9 +181,37 @@ def prove(translation: Translation, schedule: str = "halved") -> tuple[Check, ..
     return tuple(checks)
 
 
+def _prove_adaptive(translation: Translation, schedule: str) -> tuple[Check, ...]:
+    """Run both with gradients of ordinary size, and with gradients near ε, where its place matters most."""
+    source, target = translation.source, translation.target
+    assert isinstance(source, Adaptive)
+    # A step has about the length lr whatever the gradients are: the unit of length is so many steps.
+    unit = UNIT_STEPS * source.lr
+    changing = SCHEDULES[schedule](np.arange(1.0, ITERATIONS + 1))
+    checks = []
+    for question, factors in ((Question.CONSTANT, np.ones(ITERATIONS)), (SCHEDULE_WORDS[schedule], changing)):
+        differences = {}
+        for course, size, words in zip(COURSES, (1.0, source.rule.damping), ("", ", gradients near ε"), strict=True):
+            surface, first = SURFACES[course.surface](), np.array(course.start)
+            slope = float(np.abs(surface.gradient(first[:, np.newaxis])).max())
+
+            def gradient(x: Array, t: int, surface: Any = surface, scale: float = size / slope) -> Array:
+                found: Array = scale * surface.gradient(x[:, np.newaxis] / unit)[:, 0]
+                return found
+
+            start = tuple((unit * first).tolist())
+            ours, theirs = (walk(one, gradient, start, factors).asked for one in (source, target))
+            differences[course.surface + words] = float(np.abs(ours - theirs).max() / np.abs(ours - ours[0]).max())
+        checks.append(Check(question=question, differences=differences))
+    return tuple(checks)
+
+
 def reweighting(translation: Translation) -> str:
     """How a schedule of the target's lr makes up for the division by 1 − βᵗ: ``"/"``, ``"·"``, or not at all."""
-    if translation.target.filter.keeps_lr or translation.source.filter.keeps_lr:
+    source, target = translation.source, translation.target
+    if not (isinstance(source, MomentumConvention) and isinstance(target, MomentumConvention)):
+        return ""
+    if target.filter.keeps_lr or source.filter.keeps_lr:
         return ""
     if translation.obstacles == (Obstacle.DEBIASED_SOURCE,):
         return "/"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from momentumlab.calls import Call, CallError, parse
+from momentumlab.conventions.adaptive import Adaptive
 from momentumlab.conventions.base import CONVENTIONS, Convention
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 
@@ -50,7 +51,7 @@ def read_translation(
     if cls is not None:
         declared = {word: parameter for parameter in cls.parameters() for word in parameter.words}
         for name, value in given.items():
-            if value is None or value is False:
+            if value is None or (value is False and name == "nesterov"):
                 continue
             if name not in declared:
                 names = ", ".join(parameter.name for parameter in cls.parameters())
@@ -66,9 +67,13 @@ def read_translation(
     found = cls(**values)
     if refused := found.refused():
         raise ConfigError([Problem(place=place(each.place), message=each.message) for each in refused])
-    if wanted is not None:
-        return found, [wanted]
-    return found, [CONVENTIONS[name] for name in CONVENTIONS if name != cls.name]
+    is_adaptive = issubclass(cls, Adaptive)
+    family = [each for each in map(CONVENTIONS.__getitem__, CONVENTIONS) if issubclass(each, Adaptive) == is_adaptive]
+    if wanted is not None and wanted not in family:
+        names = ", ".join(each.name for each in family)
+        message = f"{cls.name} cannot be written in {wanted.name}, which is another method; choose one of {names}"
+        raise ConfigError([Problem(place=place("to"), message=message)])
+    return found, [wanted] if wanted is not None else [each for each in family if each is not cls]
 
 
 def _named(place: str, name: str, problems: list[Problem]) -> type[Convention[Any]] | None:

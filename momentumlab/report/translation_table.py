@@ -1,16 +1,31 @@
 """``translate``: a translation between conventions with its equations and its check, as tables and as JSON."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from momentumlab.conventions import Check, Convention, Fidelity, Obstacle, Shape, Translation, prove, translate
+from momentumlab.conventions import (
+    Check,
+    Convention,
+    Fidelity,
+    MomentumConvention,
+    Obstacle,
+    Shape,
+    Translation,
+    prove,
+    translate,
+)
+from momentumlab.conventions.adaptive import Adaptive, AdaptiveRule
 from momentumlab.conventions.proof import ITERATIONS, SCHEDULES, reweighting
 from momentumlab.conventions.reading import option, read_translation
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.registry import did_you_mean
 from momentumlab.report.labels import axis_name, exact, short
 from momentumlab.report.table import Column, Kind, Table
+
+COLUMNS = ("lr", "beta", "beta1", "beta2", "eps", "eps_root", "weight_decay", "nesterov")
+"""The order of hyperparameters; others follow."""
 
 SYMBOLS = {"nu": "ν", "dampening": "dampening τ"}
 STYLES = {Fidelity.EXACT: "green", Fidelity.CONSTANT_LR: "yellow", Fidelity.NEAREST: "red"}
@@ -162,8 +177,9 @@ def _side_by_side(checked: Sequence[Checked]) -> list[Table]:
 def _setting_columns(conventions: Sequence[Convention[Any]]) -> Iterator[Column]:
     """Yield lr, β and every other hyperparameter that is not zero everywhere."""
     yield Column(heading="convention", cells=[one.name for one in conventions], kind=Kind.NAME)
-    for name in dict.fromkeys(name for one in conventions for name in one.values):
-        if name in ("lr", "beta") or any(one.values.get(name) for one in conventions):
+    names = {name for one in conventions for name in one.values}
+    for name in sorted(names, key=lambda name: (COLUMNS.index(name) if name in COLUMNS else len(COLUMNS), name)):
+        if name in ("lr", "beta", "beta2", "eps") or any(one.values.get(name) for one in conventions):
             cells = [_value(one.values.get(name)) for one in conventions]
             yield Column(heading=SYMBOLS.get(name, axis_name(name)), cells=cells)
 
@@ -192,8 +208,8 @@ def _code_tables(conventions: Sequence[Convention[Any]]) -> Iterator[Table]:
 def _measurement(checks: Sequence[Check]) -> str:
     surfaces = " and ".join(checks[0].differences)
     return (
-        f"Largest difference of the points where gradients are taken, in {ITERATIONS} steps on {surfaces} (losses "
-        "scaled to be stable), as a share of the distance from the start."
+        f"Largest difference of the points where gradients are taken, in {ITERATIONS} steps on {surfaces}, with scaled "
+        "losses, as a share of the distance from the start."
     )
 
 
@@ -201,8 +217,13 @@ def notes(translation: Translation) -> Iterator[str]:
     """Yield what a user should know before relying on a translation."""
     source, target = translation.source, translation.target
     yield from why_not(translation)
-    if translation.fidelity is not Fidelity.EXACT and source.filter.keeps_lr != target.filter.keeps_lr:
-        yield from _about_lr(translation)
+    if (
+        isinstance(source, MomentumConvention)
+        and isinstance(target, MomentumConvention)
+        and translation.fidelity is not Fidelity.EXACT
+        and source.filter.keeps_lr != target.filter.keeps_lr
+    ):
+        yield from _about_lr(source, target, translation.fidelity)
     if source.stores_elsewhere != target.stores_elsewhere:
         behind, at = (source, target) if source.stores_elsewhere else (target, source)
         yield (
@@ -213,15 +234,14 @@ def notes(translation: Translation) -> Iterator[str]:
         yield "Both store the same point, which is not the one where gradients are taken."
 
 
-def _about_lr(translation: Translation) -> Iterator[str]:
-    source, target = translation.source, translation.target
+def _about_lr(source: MomentumConvention[Any], target: MomentumConvention[Any], fidelity: Fidelity) -> Iterator[str]:
     keeps, applies = (source, target) if source.filter.keeps_lr else (target, source)
     steps = 1 / (1 - source.beta)
     yield (
         f"When lr changes, {keeps.name} keeps the old lr for past gradients, while {applies.name} applies the new one "
         f"to all of them: for about 1/(1 − β) = {short(steps)} steps the two differ."
     )
-    if target.rescalable and translation.fidelity is Fidelity.CONSTANT_LR:
+    if target.rescalable and fidelity is Fidelity.CONSTANT_LR:
         ratio = "lr now / lr before" if target.filter.keeps_lr else "lr before / lr now"
         step = "the step in which lr changes"
         yield f"They agree if the velocity of {target.name} is multiplied by {ratio} before {step}."
@@ -238,7 +258,13 @@ def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
         What to call the target, instead of its name.
     """
     source, target = translation.source, translation.target
-    wanted, called = source.filter.normal, target.name if name is None else name
+    called = target.name if name is None else name
+    if isinstance(source, Adaptive) and isinstance(target, Adaptive):
+        yield from _why_not_adaptive(source, target, called, translation.obstacles)
+        return
+    assert isinstance(source, MomentumConvention)
+    assert isinstance(target, MomentumConvention)
+    wanted = source.filter.normal
     for obstacle in translation.obstacles:
         if obstacle is Obstacle.SHAPE:
             ratio = wanted.memory * wanted.beta / (wanted.now + wanted.memory)
@@ -261,7 +287,36 @@ def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
             yield f"A schedule compensates for it: lr {factor} (1 − βᵗ) in step t of {called} gives the same path."
 
 
-def _can_have(target: Convention[Any], called: str) -> str:
+def _why_not_adaptive(source: Adaptive, target: Adaptive, called: str, obstacles: Sequence[Obstacle]) -> Iterator[str]:
+    wanted, found = source.rule, target.rule
+    for obstacle in obstacles:
+        if obstacle is Obstacle.AVERAGE:
+            share = short(wanted.beta1)
+            yield f"{source.name} averages gradients with β₁ = {share}; {called} uses the gradient itself."
+        elif obstacle is Obstacle.CORRECTION:
+            corrects, other = (source.name, called) if wanted.corrects else (called, source.name)
+            longer = short(1 / math.sqrt(1 - wanted.beta2))
+            yield (
+                f"{corrects} divides its averages by 1 − βᵗ and {other} does not: without the division of v, the first "
+                f"step is 1/√(1 − β₂) = {longer} times as long."
+            )
+        elif obstacle is Obstacle.EPS:
+            yield (
+                f"{source.name} adds ε {_places(wanted)}, {called} {_places(found)}: they agree where gradients are "
+                f"much larger than ε, or in the long run where they vanish, and differ in between."
+            )
+        else:
+            yield (
+                f"{source.name} has {wanted.decay.value}, which is left out: {called} does not have it. Coupled decay "
+                "is divided by √v̂ with the gradient, so it weakens where gradients are large; decoupled decay does not."
+            )
+
+
+def _places(rule: AdaptiveRule) -> str:
+    return " and ".join(sorted(place.value for place in rule.places))
+
+
+def _can_have(target: MomentumConvention[Any], called: str) -> str:
     """Return which ratios of the second to the first weight a convention allows."""
     beta = target.beta
     ahead = f"β²/(1 + β) = {short(beta**2 / (1 + beta))}"

@@ -236,9 +236,11 @@ class LocalModel:
 
     def _agreeing(self, actual: Array, predicted: Array, radii: Array, rounding: float) -> NDArray[np.bool_]:
         """Return which runs behave as predicted, both ``(iterations + 1, dim, lanes)``."""
-        distances, expected = np.linalg.norm(actual, axis=1), np.linalg.norm(predicted, axis=1)
+        curved = ~self.is_flat[self.groups]  # a constant distance along flat directions would hide the others
+        distances = np.linalg.norm(actual[:, curved], axis=1)
+        expected = np.linalg.norm(predicted[:, curved], axis=1)
         if self.map.is_exact:
-            gaps = np.linalg.norm(actual - predicted, axis=1)
+            gaps = np.linalg.norm((actual - predicted)[:, curved], axis=1)
             is_close = gaps.max(axis=0) <= VERIFIED * expected.max(axis=0) + 10 * rounding
         else:  # the first iterations of a nonlinear method differ
             is_close = np.ones(len(radii), dtype=bool)

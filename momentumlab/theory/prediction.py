@@ -47,7 +47,7 @@ class Prediction:
         That rate; NaN if there is none.
     iterations_to_tolerance
         The iterations that the trial takes to its tolerance or target from its start; ``None`` if it has none, or if
-        it starts farther away than ``holds_within``, or the method is nonlinear; infinite if it never gets there.
+        it leaves the distance ``holds_within``, or the method is nonlinear; infinite if it never gets there.
     start_rate
         The rate from the start of this trial, which may have no component along the slowest directions; ``None`` if
         the start is farther away than ``holds_within``.
@@ -155,6 +155,8 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
     distance = float(np.linalg.norm(along))
     if not stopping.can_converge or not model.map.is_exact or distance > model.holds_within:
         return None
+    if not model.is_stable and not model.is_quadratic:
+        return None  # the path leaves the region where theory holds, and may settle elsewhere
     if not math.isfinite(distance):
         return math.inf
     # Near the fixed point the loss is f̂ + Σ (slope d + ½ λ d²), d the displacement along each eigenvector.

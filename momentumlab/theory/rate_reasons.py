@@ -10,7 +10,7 @@ import numpy as np
 
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
-from momentumlab.theory.linear_map import TheoryDoesNotApplyError, simulated
+from momentumlab.theory.linear_map import LATE, TheoryDoesNotApplyError, simulated, state_at_rest
 from momentumlab.theory.local_model import LocalModel, local_model
 from momentumlab.theory.modes import critical_betas
 from momentumlab.theory.rate_fits import FEWEST, agrees, path_rate, usable_entries
@@ -123,20 +123,42 @@ def _why_different(
         if length is not None:
             return f"the run is too short: the transient lasts about {length:.3g} iterations"
 
-    # 4. A limit cycle. 5. The iterates are where the linear theory does not hold.
-    return _limit_cycle(result, number) or _outside(result, number, model, displaced) or UNEXPLAINED
+    # 4. A limit cycle. 5. The iterates are where the linear theory does not hold. 6. The method has not settled.
+    return (
+        _limit_cycle(result, number)
+        or _outside(result, number, model, displaced)
+        or _unsettled(model, start, made, predicted)
+        or UNEXPLAINED
+    )
 
 
 def _transient(path: Array, made: int, predicted: float, floor: float) -> float | None:
-    """Return the length at which a path, ``(entries, directions)``, has the predicted rate; ``None`` if at none."""
-    length = float(made)
+    """Return from which length on a path, ``(entries, directions)``, has the predicted rate; ``None`` if from none."""
+    length, first, confirmations = float(made), None, 0
     while length < len(path) - 1:
         length = min(1.2 * length, len(path) - 1.0)
         times = np.arange(int(length) + 1)
         rate = path_rate(path[times], times, floor)
-        if rate is not None and agrees(rate, predicted):
-            return length
-    return None
+        # A rate that passes the predicted one by chance agrees at one length only.
+        if rate is None or not agrees(rate, predicted):
+            first, confirmations = None, 0
+            continue
+        first, confirmations = first or length, confirmations + 1
+        if confirmations == 3:
+            break
+    return first
+
+
+def _unsettled(model: LocalModel, start: Array, made: int, predicted: float) -> str | None:
+    """Return that the method itself still changes: once it has settled, the same run has the predicted rate."""
+    state = state_at_rest(model.optimizer, np.array([model.lr]), model.surface, len(start))
+    path, _ = simulated(model.optimizer, model.lr, model.surface, start[:, np.newaxis], made, first=LATE, state=state)
+    along = (path[:, :, 0] - model.fixed_point) @ model.vectors[:, ~model.is_flat[model.groups]]
+    rounding = max(ROUNDING * float(np.abs(model.fixed_point).max()), UNDERFLOW)
+    rate = path_rate(along, np.arange(made + 1), rounding)
+    if rate is None or not agrees(rate, predicted):
+        return None
+    return f"the averages of {model.optimizer.name} have not settled after {made} iterations"
 
 
 def _limit_cycle(result: Result, number: int) -> str | None:

@@ -3,7 +3,8 @@
 Usage, from the repository, with torch 2.13, optax 0.2.8, keras 3.15 and qhoptim 1.1 installed, and once more with the
 argument ``tensorflow`` where tensorflow-cpu is: KERAS_BACKEND=jax python -m tests.golden.generate_conventions
 
-Both ways write into the same archive, each its own paths.
+and with the argument ``adaptive`` for Adam and RMSprop, which need torch, optax and keras only. All of them write into
+the same archive, each its own paths.
 """
 
 import sys
@@ -15,7 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.conventions import Convention
+from momentumlab.conventions import MomentumConvention
+from momentumlab.conventions.adaptive import (
+    Adaptive,
+    KerasAdam,
+    KerasAdamW,
+    KerasRMSprop,
+    OptaxAdam,
+    OptaxAdamW,
+    OptaxRMSprop,
+    TorchAdam,
+    TorchAdamW,
+    TorchRMSprop,
+)
 from momentumlab.conventions.forms import Average, DebiasedAverage, Keras, Optax, QuasiHyperbolic, TensorFlow1, Torch
 from tests.golden.generate import problem
 
@@ -31,7 +44,7 @@ FACTORS: dict[str, Vector] = {
     "changing": np.concatenate([np.linspace(0.2, 1.0, 10), np.ones(15), np.full(15, 0.5), np.linspace(0.5, 0.05, 20)]),
 }
 
-CASES: list[Convention[Any]] = [
+CASES: list[MomentumConvention[Any]] = [
     Torch(lr=4e-4, beta=0.9),
     Torch(lr=4e-4, beta=0.8, nesterov=True),
     Torch(lr=4e-4, beta=0.8, dampening=0.4),
@@ -47,6 +60,27 @@ CASES: list[Convention[Any]] = [
     # TensorFlow keeps momentum in single precision: numbers that it can keep exactly
     TensorFlow1(lr=4e-4, beta=0.875),
     TensorFlow1(lr=4e-4, beta=0.75, nesterov=True),
+]
+
+ADAPTIVE: list[Adaptive] = [
+    # ε is large, so that its place matters
+    TorchAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3),
+    TorchAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3, weight_decay=0.4),
+    TorchAdamW(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3, weight_decay=0.4),
+    TorchRMSprop(lr=0.02, beta2=0.9, eps=0.3),
+    TorchRMSprop(lr=0.02, beta2=0.9, eps=0.3, weight_decay=0.4),
+    OptaxAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3),
+    OptaxAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.1, eps_root=0.05),
+    OptaxAdamW(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3, weight_decay=0.4),
+    OptaxRMSprop(lr=0.02, beta2=0.9, eps=0.3),
+    OptaxRMSprop(lr=0.02, beta2=0.9, eps=0.3, eps_in_sqrt=False),
+    OptaxRMSprop(lr=0.02, beta2=0.9, eps=0.3, eps_in_sqrt=False, bias_correction=True),
+    OptaxRMSprop(lr=0.02, beta2=0.9, eps=0.3, bias_correction=True),
+    KerasAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3),
+    KerasAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3, weight_decay=0.4),
+    KerasAdamW(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3, weight_decay=0.4),
+    KerasRMSprop(lr=0.02, beta2=0.9, eps=0.3),
+    KerasRMSprop(lr=0.02, beta2=0.9, eps=0.3, weight_decay=0.4),
 ]
 
 OPTAX_INSIDE = "optax.chain(optax.scale_by_learning_rate({lr}), optax.trace({beta}, nesterov={nesterov}))"
@@ -136,17 +170,24 @@ def _tensorflow(call: str, lr: float, factors: Vector, gradient: Any, start: Vec
 
 
 def main() -> None:
-    wanted = "tf" if "tensorflow" in sys.argv else ""
-    libraries = ["tensorflow-cpu"] if wanted else ["torch", "optax", "keras", "qhoptim", "jax"]
-    calls = [(case.call, case.lr) for case in CASES] + [(inside_call(case), case.lr) for case in INSIDE_CASES]
-    known = {key(call, surface, name) for call, _ in calls for surface in STARTS for name in FACTORS} | {"versions"}
+    momentum = [(case.call, case.lr) for case in CASES] + [(inside_call(case), case.lr) for case in INSIDE_CASES]
+    adaptive = [(case.call, case.lr) for case in ADAPTIVE]
+    tensorflow = [each for each in momentum if each[0].startswith("tf.")]
+    if "adaptive" in sys.argv:
+        calls, libraries = adaptive, ["torch", "optax", "keras", "jax"]
+    elif "tensorflow" in sys.argv:
+        calls, libraries = tensorflow, ["tensorflow-cpu"]
+    else:
+        calls = [each for each in momentum if each not in tensorflow]
+        libraries = ["torch", "optax", "keras", "qhoptim", "jax"]
+    every = [call for call, _ in momentum + adaptive]
+    known = {key(call, surface, name) for call in every for surface in STARTS for name in FACTORS} | {"versions"}
     before = dict(np.load(ARCHIVE, allow_pickle=False)) if ARCHIVE.exists() else {}
     archive: dict[str, Any] = {name: path for name, path in before.items() if name in known}
     for call, lr in calls:
-        if call.startswith("tf.") == bool(wanted):
-            for surface in STARTS:
-                for name, factors in FACTORS.items():
-                    archive[key(call, surface, name)] = path_of(call, lr, factors, surface)[KEPT]
+        for surface in STARTS:
+            for name, factors in FACTORS.items():
+                archive[key(call, surface, name)] = path_of(call, lr, factors, surface)[KEPT]
     versions = {line.split()[0]: line for line in archive.get("versions", np.array([], dtype=str)).tolist()}
     versions |= {library: f"{library} {version(library)}" for library in libraries}
     archive["versions"] = np.array(sorted(versions.values()))
