@@ -31,7 +31,7 @@ from momentumlab.theory.linear_map import (
 )
 from momentumlab.theory.lr_limits import largest_radii
 from momentumlab.theory.modes import EQUAL, NEUTRAL, Mode, dominant_eigenvalues, modes_of, responses
-from momentumlab.theory.rate_fits import agrees, measured_rate
+from momentumlab.theory.rate_fits import agrees, path_rate
 
 FLAT = 64 * float(np.finfo(np.float64).eps)
 """A curvature below this share of the largest, times the dimension, is zero but for rounding."""
@@ -254,12 +254,13 @@ class LocalModel:
             is_negligible = (last_expected <= 1e-12 * radii + 0.1 * rounding) & (last <= 1e-9 * radii + rounding)
             agreeing: NDArray[np.bool_] = is_close & (is_reached | is_negligible)
             return agreeing
+        # Where only one of the two has a rate, for example because only one oscillates, they do not agree.
         times, floor = np.arange(len(actual)), max(1e-140, rounding)
         rates = [
-            (measured_rate(one, times, floor), measured_rate(other, times, floor))
-            for one, other in zip(distances.T, expected.T, strict=True)
+            (path_rate(actual[:, curved, i], times, floor), path_rate(predicted[:, curved, i], times, floor))
+            for i in range(len(radii))
         ]
-        return np.array([b is None or (a is not None and agrees(a, b, VERIFIED)) for a, b in rates])
+        return np.array([a == b if a is None or b is None else agrees(a, b, VERIFIED) for a, b in rates])
 
 
 def local_model(plan: Plan, number: int, point: CriticalPoint) -> LocalModel:

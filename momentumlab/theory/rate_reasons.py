@@ -123,11 +123,11 @@ def _why_different(
         if length is not None:
             return f"the run is too short: the transient lasts about {length:.3g} iterations"
 
-    # 4. A limit cycle. 5. The iterates are where the linear theory does not hold. 6. The method has not settled.
+    # 4. A limit cycle. 5. The method has not settled. 6. The iterates are where the linear theory does not hold.
     return (
         _limit_cycle(result, number)
-        or _outside(result, number, model, displaced)
         or _unsettled(model, start, made, predicted)
+        or _outside(result, number, model, displaced)
         or UNEXPLAINED
     )
 
