@@ -332,6 +332,19 @@ def test_a_flat_direction_of_a_quadratic_is_neutral(surface: dict[str, Any]) -> 
     assert rate.measured == pytest.approx(rate.predicted, rel=1e-3)
 
 
+def test_least_squares_with_more_weights_than_rows_converges_as_predicted() -> None:
+    """Two of five directions are flat; rounding must not make their curvature negative."""
+    rng = np.random.default_rng(0)
+    surface = momentumlab.least_squares(rng.standard_normal((3, 5)), rng.standard_normal(3))
+    prediction = predicted(surface=surface, optimizer="momentum", lr=0.05, tolerance=1e-10)
+    assert prediction.modes[-1].curvature == 0
+    assert prediction.stable
+    result = momentumlab.run(surface=surface, optimizer="momentum", lr=0.05, tolerance=1e-10, iterations=5000)
+    assert result.iterations[0] == prediction.iterations_to_tolerance
+    (rate,) = trial_rates(result)
+    assert rate.measured == pytest.approx(rate.predicted, rel=1e-3)
+
+
 @pytest.mark.parametrize("surface", ["x**4", "monkey_saddle", "sum_of_powers"])
 def test_a_flat_direction_elsewhere_is_left_to_higher_orders(surface: str) -> None:
     plan = make_plan(momentumlab.load(surface=surface, optimizer="momentum", lr=0.01))
