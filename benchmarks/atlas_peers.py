@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/atlas_peers.py PEER PROBLEM SIDE
 
-Prints one line of JSON: seconds of the computation alone (once compiled, where something is compiled), and the updates
+Prints one line of JSON: seconds of only the computation (once compiled, where something is compiled), and the updates
 that were made. A peer whose library is not installed ends with exit code 3.
 """
 
@@ -97,7 +97,7 @@ def numba_kernel() -> Run:
 
 
 def jax_while() -> Run:
-    """``vmap`` of a ``while_loop``: all trials go on until the last has ended."""
+    """``vmap`` of a ``while_loop``: all trials continue until the last one has ended."""
     import jax
     import jax.numpy as jnp
 

@@ -1,6 +1,6 @@
 """momentumlab: experiments with first-order optimizers on loss surfaces.
 
-Whatever the command line does, these functions do; docs/python.md describes them::
+These functions do everything that the command line does; docs/python.md describes them::
 
     import momentumlab
     result = momentumlab.run("configs/ravine_beta_sweep.yaml", beta=[0.0, 0.5, 0.9])

@@ -197,7 +197,7 @@ def _scan(text: str) -> tuple[dict[int, Any], str]:
         The numbers, words and strings by their column.
     skeleton
         A text of the same length that is harmless for Python's parser: every number is ``0``, every string is empty,
-        and no word is a keyword. Brackets are balanced and nested at most `MAX_DEPTH` deep; there are no operators.
+        and no word is a keyword. Brackets are balanced and nested at most `MAX_DEPTH` deep; operators do not occur.
     """
     if len(text) > MAX_LENGTH:
         raise CallError(f"a value of {len(text):,} characters is longer than the limit of {MAX_LENGTH:,}", 0)

@@ -225,7 +225,7 @@ def block_size(plan: Plan, workers: int) -> int:
     # Between the limits: several blocks per worker, none of which takes so long that an interruption loses much.
     even = plan.trials / (workers * BLOCKS_PER_WORKER)
     size = max(min(even, MOST_SECONDS / per_trial), min(least, SMALLEST_BLOCK))
-    # However small the plan is, no worker that was asked for remains without a block.
+    # However small the plan is, every requested worker gets a block.
     if workers > 1:
         size = min(size, plan.trials / workers)
     return min(max(1, int(size)), LARGEST_BLOCK)

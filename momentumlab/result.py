@@ -206,7 +206,7 @@ class Result:
         }
 
     def written_to(self, folder: Path) -> "Result":
-        """The same result, knowing its run folder."""
+        """The same result with the path of its run folder."""
         return replace(self, run_folder=folder)
 
     # Figures and tables belong to the outer package `report`; these aliases for notebooks import it when called.

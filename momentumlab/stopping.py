@@ -28,7 +28,7 @@ class Terminated(Interrupted):
 
 
 class _Unwinding:
-    """The number of active blocks that ask for an exception."""
+    """The number of active blocks that request an exception."""
 
     depth = 0
     handled = False

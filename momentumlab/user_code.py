@@ -63,7 +63,7 @@ def check_user_code(group: Group, first: int, last: int) -> None:
             is_random = not np.array_equal(result, again[place], equal_nan=True)
             one, other = alone[place][..., 0], result[..., lane[0]]
             if not is_random and not np.allclose(one, other, rtol=TOLERANCE, atol=0, equal_nan=True):
-                message = "the result of a trial differs alone and in a batch; do lanes, the last axis, mix?"
+                message = "the result of a trial depends on its batch; does the code mix lanes (the last axis)?"
                 raise PluginError(f"{place}: {message}")
     _CHECKED.update(classes)
 

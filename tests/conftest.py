@@ -85,7 +85,7 @@ def out(made: "dict[str, Result | ComparisonResult]") -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path, programs: Path) -> Command:
-    """Run ``momentumlab`` in an empty folder, without a terminal; an unexpected exception is a traceback."""
+    """Run ``momentumlab`` in an empty folder, without a terminal; an unexpected exception prints a traceback."""
 
     own = {key: value for key, value in os.environ.items() if key != "COLUMNS"}  # pytest-xdist sets it
 

@@ -174,7 +174,7 @@ except SystemExit:
     assert "matplotlib" not in loaded(program)
 
 
-def test_sympy_is_loaded_for_expressions_alone(tmp_path: Path) -> None:
+def test_sympy_is_loaded_only_for_expressions(tmp_path: Path) -> None:
     run = "import momentumlab; momentumlab.run(surface={!r}, optimizer='sgd', iterations=1)"
     assert "sympy" not in loaded(run.format("ravine"))
     assert "sympy" not in loaded(
@@ -183,7 +183,7 @@ def test_sympy_is_loaded_for_expressions_alone(tmp_path: Path) -> None:
     assert "sympy" in loaded(run.format("x**2"))
 
 
-def test_one_module_knows_sympy_and_none_evaluates_text() -> None:
+def test_one_module_imports_sympy_and_no_module_evaluates_text() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.Import, ast.ImportFrom)):

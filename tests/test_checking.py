@@ -35,7 +35,7 @@ def checked(tmp_path: Path) -> Iterator["Checked"]:
 
 
 class Checked:
-    """Changes the file that ``new`` writes, loads it and checks it."""
+    """Change the file that ``new`` writes, load it and check it."""
 
     def __init__(self, folder: Path) -> None:
         self.paths = {"surface": folder / "my_wells.py", "optimizer": folder / "my_rule.py"}

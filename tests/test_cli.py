@@ -63,7 +63,7 @@ def strict_json(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def test_the_main_job(command: Command, tmp_path: Path) -> None:
+def test_the_main_example_gives_the_expected_table(command: Command, tmp_path: Path) -> None:
     done = command("run", RAVINE)
     assert (done.returncode, done.stderr) == (0, "")
     *table, folder = done.stdout.splitlines()
@@ -82,7 +82,7 @@ def test_the_main_job(command: Command, tmp_path: Path) -> None:
         assert png.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_table_survives_80_columns(command: Command) -> None:
+def test_the_table_fits_80_columns(command: Command) -> None:
     done = command("run", RAVINE, "--no-plots", "--optimizer", "momentum,nesterov", COLUMNS="80")
     assert all(len(line) <= 80 for line in done.stdout.splitlines()[:-1])
     assert "max_iterations" in done.stdout
@@ -109,13 +109,13 @@ def test_names_are_printed_as_they_are(command: Command) -> None:
     assert command("run", RAVINE, "--name", "").stderr == "--name: is empty\n"
 
 
-def test_a_terminal_without_greek_letters_is_served_too(command: Command) -> None:
+def test_greek_letters_are_replaced_if_the_terminal_has_none(command: Command) -> None:
     done = command("run", RAVINE, "--no-plots", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert "?" in done.stdout
 
 
-def test_json_is_as_documented_to_the_letter(command: Command, tmp_path: Path) -> None:
+def test_json_has_exactly_the_documented_keys(command: Command, tmp_path: Path) -> None:
     done = command("run", RAVINE, "--no-plots", "--format", "json")
     assert done.stderr == ""
     document = strict_json(done.stdout)
@@ -139,7 +139,7 @@ def test_json_is_as_documented_to_the_letter(command: Command, tmp_path: Path) -
     }
 
 
-def test_json_has_null_for_what_is_not_finite(command: Command) -> None:
+def test_json_has_null_for_nonfinite_numbers(command: Command) -> None:
     done = command(
         "run", "--surface", "rosenbrock", "--optimizer", "sgd", "--lr", "1e200", "--no-plots", "--format", "json"
     )
@@ -166,14 +166,14 @@ def test_several_files_make_several_folders_and_a_json_line_each(command: Comman
     assert len({document["run_folder"] for document in documents}) == 3
 
 
-def test_quiet_prints_the_run_folder_alone(command: Command, tmp_path: Path) -> None:
+def test_quiet_prints_only_the_run_folder(command: Command, tmp_path: Path) -> None:
     done = command("run", RAVINE, "--no-plots", "--quiet")
     assert done.stderr == ""
     (folder,) = done.stdout.splitlines()
     assert (tmp_path / folder / "result.json").is_file()
 
 
-def test_no_plots_draws_none(command: Command, tmp_path: Path) -> None:
+def test_no_plots_draws_no_figures(command: Command, tmp_path: Path) -> None:
     (folder,) = command("run", RAVINE, "--no-plots", "--quiet").stdout.splitlines()
     assert {file.name for file in (tmp_path / folder).iterdir()} == {name for name in ALL_FILES if "png" not in name}
 
@@ -185,7 +185,7 @@ def test_steps_print_gradient_and_point_of_each_iteration(command: Command) -> N
     assert rows[4][:3] == ["2", "0.9711", "0.99"]
 
 
-def test_steps_go_into_json_and_csv(command: Command) -> None:
+def test_json_and_csv_contain_the_steps(command: Command) -> None:
     parabola = ROOT / "configs" / "parabola.yaml"
     document = strict_json(command("run", parabola, "--no-plots", "--steps", "--format", "json").stdout)
     steps = document["trials"][0]["steps"]
@@ -332,7 +332,7 @@ def test_list_names_the_whole_catalogue(command: Command) -> None:
         assert [entry["name"] for entry in entries] == sorted(catalogue)
 
 
-def test_show_tells_all_about_an_entry(command: Command) -> None:
+def test_show_prints_everything_an_entry_declares(command: Command) -> None:
     text = command("show", "optimizer", "heavy_ball").stdout
     for part in (
         "Also called:  heavy_ball, polyak",
@@ -383,7 +383,7 @@ def test_unknown_tags_are_one_error_each_with_a_suggestion(command: Command) -> 
     assert done.stderr == "--tag: only surfaces have tags: leave it out for optimizers\n"
 
 
-def test_show_tells_tags_and_domain(command: Command) -> None:
+def test_show_prints_tags_and_domain(command: Command) -> None:
     text = command("show", "surface", "mccormick").stdout
     assert re.search("Tags: +multimodal, saddle, unbounded", text)
     assert re.search(r"Domain: +\[-1.5, 4\] × \[-3, 4\], for which the minima are given", text)

@@ -55,7 +55,7 @@ def standing_of(match: Match, name: str) -> Standing:
 # The search
 
 
-def test_the_chosen_rate_is_the_best_of_all_that_were_tried_one_by_one(simple: ComparisonResult) -> None:
+def test_the_chosen_rate_is_the_best_of_single_runs(simple: ComparisonResult) -> None:
     (match,) = simple.matches
     for one in match.searched:
         alone = [momentumlab.run(surface="ravine", optimizer=one.choice.name, lr=float(lr)) for lr in one.lr]
@@ -116,7 +116,7 @@ def test_an_optimizer_without_beta_gets_as_many_trials_as_the_others(budget: int
     assert len({(one.lr.min(), one.lr.max()) for one in match.searched}) == 1 or budget < 8
 
 
-def test_a_grid_over_lr_and_beta_is_tried_in_full() -> None:
+def test_every_cell_of_a_grid_over_lr_and_beta_is_tried() -> None:
     (match,) = momentumlab.compare(optimizers="momentum", lr="tuned", beta="tuned", budget=64).matches
     (one,) = match.searched
     cells = set(zip(one.columns["lr"].tolist(), one.columns["beta"].tolist(), strict=True))
@@ -125,7 +125,7 @@ def test_a_grid_over_lr_and_beta_is_tried_in_full() -> None:
 
 
 @pytest.mark.parametrize("curvature", [1e-5, 1e8])
-def test_the_range_grows_for_all_until_no_best_rate_lies_at_its_edge(curvature: float) -> None:
+def test_the_range_is_widened_for_all_until_no_best_rate_is_at_its_edge(curvature: float) -> None:
     surface = {"name": "quadratic", "eigenvalues": [curvature]}
     (match,) = momentumlab.compare(surface=surface, optimizers=["sgd", "signum"], start=[1.0], iterations=5).matches
     best = standing_of(match, "sgd").setting["lr"]
@@ -135,20 +135,20 @@ def test_the_range_grows_for_all_until_no_best_rate_lies_at_its_edge(curvature: 
     assert sgd.lr.min() < best < sgd.lr.max()
 
 
-def test_who_is_still_at_the_edge_is_told() -> None:
+def test_a_best_rate_at_the_edge_of_the_range_is_reported() -> None:
     surface = {"name": "quadratic", "eigenvalues": [1e-12]}
     result = momentumlab.compare(surface=surface, optimizers=["sgd"], start=[1.0], iterations=5)
     assert any("sgd" in note and "upper edge" in note for note in result.notes)
 
 
-def test_values_that_are_given_are_searched_and_no_others() -> None:
+def test_only_given_values_are_searched() -> None:
     (match,) = momentumlab.compare(optimizers=["momentum"], lr=[0.01, 0.05], beta=[0.5, 0.8, 0.9]).matches
     (one,) = match.searched
     assert one.cells == 6
     assert set(one.lr) == {0.01, 0.05}
 
 
-def test_of_equally_good_rates_the_middle_one_is_chosen() -> None:
+def test_the_middle_one_of_equally_good_rates_is_chosen() -> None:
     (match,) = momentumlab.compare(optimizers=["sgd"], lr=[0.1, 0.2, 0.3, 0.4, 0.5], start=[0.0, 0.0]).matches
     assert match.standings[0].setting["lr"] == 0.3
 
@@ -173,7 +173,7 @@ def test_tuning_finds_the_optimum_of_polyak_on_quadratics(kappa: int) -> None:
     assert np.log(rate) / np.log(best) > 0.95
 
 
-def test_zooms_try_as_many_settings_for_all_and_only_better_themselves() -> None:
+def test_zooms_try_equally_many_settings_for_all_and_never_worsen_the_result() -> None:
     settings = {"optimizers": ["sgd", "momentum"], "lr": "tuned", "beta": "tuned", "budget": 1024}
     (coarse,) = momentumlab.compare(settings, budget=256).matches
     (fine,) = momentumlab.compare(settings, zooms=3).matches
@@ -185,7 +185,7 @@ def test_zooms_try_as_many_settings_for_all_and_only_better_themselves() -> None
     assert (fine.searched[1].columns["beta"] < 1).all()
 
 
-def test_zooms_keep_what_is_listed() -> None:
+def test_zooms_keep_listed_values() -> None:
     optimizers = [{"name": "momentum", "beta": [0.5, 0.9]}]
     (match,) = momentumlab.compare(optimizers=optimizers, zooms=2, budget=192).matches
     assert set(match.searched[0].columns["beta"]) == {0.5, 0.9}
@@ -214,7 +214,7 @@ def test_ranks_follow_the_final_loss_and_equals_share_one() -> None:
     assert ranks_of(np.array([result, height, diverged])).tolist() == [4, 1, 1, 6, 5, 3, 8, 7]
 
 
-def test_the_same_method_under_two_names_is_told_and_shares_a_rank() -> None:
+def test_the_same_method_under_two_names_is_reported_and_shares_a_rank() -> None:
     settings: dict[str, Any] = {"optimizers": ["sgd", {"name": "momentum", "beta": 0.0}, "adam"], "budget": 8}
     (match,) = momentumlab.compare(settings).matches
     assert match.same_methods == [(0, 1)]
@@ -222,7 +222,7 @@ def test_the_same_method_under_two_names_is_told_and_shares_a_rank() -> None:
     assert standing_of(match, "adam").same_as == ()
 
 
-def test_who_always_diverges_ranks_last_and_stops_nobody(command: Command) -> None:
+def test_an_optimizer_that_always_diverges_ranks_last_and_does_not_stop_the_others(command: Command) -> None:
     optimizers = ["momentum", {"name": "sgd", "lr": [5.0, 9.0]}, {"name": "nesterov", "lr": 7.0}, "adam"]
     result = momentumlab.compare(optimizers=optimizers, budget=8)
     (match,) = result.matches
@@ -234,7 +234,7 @@ def test_who_always_diverges_ranks_last_and_stops_nobody(command: Command) -> No
     assert "note: sgd diverges on rosenbrock with every setting" in done.stderr
 
 
-def test_the_objective_iterations_counts_them_and_ranks_the_late_by_loss() -> None:
+def test_the_objective_iterations_ranks_unconverged_trials_by_loss() -> None:
     settings = {"optimizers": ["momentum", "rprop", "sgd", "adadelta"], "objective": "iterations", "target_loss": 1e-6}
     (match,) = momentumlab.compare(settings).matches
     names = [standing.choice.name for standing in match.standings]
@@ -246,7 +246,7 @@ def test_the_objective_iterations_counts_them_and_ranks_the_late_by_loss() -> No
     assert losses == sorted(losses)
 
 
-def test_to_stop_moving_is_not_to_arrive() -> None:
+def test_an_optimizer_that_stalls_has_not_reached_the_target() -> None:
     """With a tiny learning rate the loss changes by less than any tolerance at once."""
     settings = {"optimizers": ["sgd"], "objective": "iterations", "tolerance": 1e-6, "iterations": 1000}
     (match,) = momentumlab.compare(settings, lr="geomspace(1e-12, 1, 60)").matches
@@ -257,7 +257,7 @@ def test_to_stop_moving_is_not_to_arrive() -> None:
     assert match.standings[0].setting["lr"] == pytest.approx(0.1, rel=0.5)
 
 
-def test_to_stop_by_a_tolerance_is_not_to_reach_a_target() -> None:
+def test_meeting_the_tolerance_is_not_reaching_the_target() -> None:
     settings = {"optimizers": THREE, "objective": "iterations", "target_loss": 1e-6, "tolerance": 1e-4}
     (match,) = momentumlab.compare(settings, iterations=500).matches
     ranked = [(standing.evaluations_to_target[1], standing.final_loss[1]) for standing in match.standings]
@@ -265,7 +265,7 @@ def test_to_stop_by_a_tolerance_is_not_to_reach_a_target() -> None:
     assert ranked[0][1] <= 1e-6 or np.isinf(ranked[0][0])
 
 
-def test_who_diverges_from_fewer_starts_is_ahead() -> None:
+def test_an_optimizer_that_diverges_from_fewer_starts_ranks_higher() -> None:
     settings = {"surface": "rosenbrock", "lr": [0.0025, 0.003, 0.004, 0.005], "start": "random(4, seed=14)"}
     result = momentumlab.compare(settings, optimizers=["sgd", "momentum"])
     (match,) = result.matches
@@ -277,14 +277,14 @@ def test_who_diverges_from_fewer_starts_is_ahead() -> None:
     assert any("from half of the starts or more" in note for note in result.notes)
 
 
-def test_nobody_is_the_same_method_for_standing_still() -> None:
+def test_optimizers_that_do_not_move_are_not_reported_as_the_same_method() -> None:
     (match,) = momentumlab.compare(optimizers=THREE, iterations=0, budget=2).matches
     assert match.same_methods == []
     (match,) = momentumlab.compare(optimizers=["sgd", "adam"], lr=1e-13).matches
     assert match.same_methods == []
 
 
-def test_only_ranges_that_began_alike_grow_together() -> None:
+def test_only_equal_initial_ranges_are_widened_together() -> None:
     optimizers = ["sgd", {"name": "momentum", "lr": "tuned(1e-6, 1e-4)"}]
     (match,) = momentumlab.compare(optimizers=optimizers).matches
     sgd, momentum = match.searched
@@ -327,7 +327,7 @@ def test_quantiles_are_those_of_numpy(values: list[float], q: float) -> None:
 @pytest.mark.parametrize(
     ("values", "median"), [([1, np.inf, 2], 2), ([1, np.inf], np.inf), ([np.inf, np.inf], np.inf), ([0, 1, 2, 9], 1.5)]
 )
-def test_medians_may_hold_trials_that_never_end_well(values: list[float], median: float) -> None:
+def test_medians_may_include_trials_that_diverge(values: list[float], median: float) -> None:
     assert quantile(np.array(values), 0.5) == median
 
 
@@ -360,7 +360,7 @@ def test_robustness_is_the_share_of_rates_within_ten_times_the_best(simple: Comp
         assert standing_of(match, one.choice.name).robustness == near / 64
 
 
-def test_without_a_known_minimum_robustness_is_by_progress() -> None:
+def test_robustness_is_measured_by_progress_if_no_minimum_is_known() -> None:
     yardstick = Yardstick(objective=Objective.FINAL_LOSS, known=np.nan, start_losses=np.array([10.0]))
     assert yardstick.robustness(np.array([-90.0, -81.0, -79.0, 10.0]), -90.0) == 0.5
 
@@ -377,12 +377,12 @@ def test_performance_profiles_of_a_small_table() -> None:
     assert (steps.tolist(), shares.tolist()) == ([10, 30], [0.25, 0.5])
 
 
-def test_who_starts_at_the_target_is_as_good_as_the_best() -> None:
+def test_an_optimizer_that_starts_at_the_target_is_as_good_as_the_best() -> None:
     assert performance_ratios(np.array([[0.0], [0.0], [5.0]])).ravel().tolist() == [1, 1, np.inf]
 
 
 @given(st.lists(st.lists(st.sampled_from([1.0, 2.0, 5.0, np.inf]), min_size=6, max_size=6), min_size=1, max_size=4))
-def test_profiles_rise_to_the_share_that_is_solved(costs: list[list[float]]) -> None:
+def test_profiles_end_at_the_share_of_solved_problems(costs: list[list[float]]) -> None:
     for row, ratios in zip(costs, performance_ratios(np.array(costs)), strict=True):
         _, shares = profile(ratios)
         assert (np.diff(shares) > 0).all()
@@ -435,7 +435,7 @@ def test_the_same_optimizer_with_other_settings_may_be_listed_again() -> None:
     assert "momentum, beta = 0.5" in told(result.plot_sensitivity())
 
 
-def test_values_of_a_surface_parameter_are_problems_of_their_own() -> None:
+def test_each_value_of_a_surface_parameter_is_a_separate_problem() -> None:
     result = momentumlab.compare(surface={"name": "ravine", "b": [1.0, 9.0]}, optimizers=["sgd"], budget=4)
     assert [match.experiment.surface.first["b"] for match in result.matches] == [1.0, 9.0]
 
@@ -475,7 +475,7 @@ def test_a_run_folder_repeats_to_the_same_numbers(command: Command, tmp_path: Pa
         assert again["trials"] == first["trials"]
 
 
-def test_the_tuning_table_has_every_trial_and_marks_the_chosen(command: Command, tmp_path: Path) -> None:
+def test_the_tuning_table_has_every_trial_and_marks_the_chosen_ones(command: Command, tmp_path: Path) -> None:
     done = command("compare", "--optimizers", "sgd,momentum", "--tune", "lr,beta", "--no-plots", "--quiet")
     folder = tmp_path / done.stdout.strip()
     rows = list(csv.DictReader(io.StringIO((folder / "tuning.csv").read_text())))
@@ -502,7 +502,7 @@ def test_an_experiment_may_be_called_tuned() -> None:
     assert momentumlab.run(optimizer="sgd", surface="ravine", name="tuned").experiment.name == "tuned"
 
 
-def test_the_header_says_exactly_what_was_searched(command: Command) -> None:
+def test_the_header_states_exactly_what_was_searched(command: Command) -> None:
     done = command("compare", "--optimizers", "sgd,momentum", "--tune", "lr,beta", "--no-plots")
     assert "searched for sgd: 64 values of lr from 0.0001 to 10" in done.stdout
     assert "searched for momentum: 8 values of lr from 0.0001 to 10 × 8 values of β from 0 to 0.99" in done.stdout
@@ -510,7 +510,7 @@ def test_the_header_says_exactly_what_was_searched(command: Command) -> None:
     assert "the optimizers did not get the same number of trials" in uneven.stdout
 
 
-def test_csv_is_data_alone(command: Command) -> None:
+def test_csv_contains_only_data(command: Command) -> None:
     done = command("compare", "--optimizers", "sgd,adam", "--no-plots", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [(row["rank"], row["optimizer"]) for row in rows] == [("1", "adam"), ("2", "sgd")]
@@ -563,7 +563,7 @@ def test_shipped_comparisons_run_and_are_clear(config: Path) -> None:
         assert_text_is_clear(figure)
 
 
-def test_the_sensitivity_figure_draws_what_was_searched_and_marks_the_chosen(simple: ComparisonResult) -> None:
+def test_the_sensitivity_figure_draws_the_searched_rates_and_marks_the_chosen_one(simple: ComparisonResult) -> None:
     (panel,) = simple.plot_sensitivity().axes
     (match,) = simple.matches
     curves = [line for line in panel.get_lines() if len(np.asarray(line.get_xdata())) == 64]
@@ -577,7 +577,7 @@ def test_the_sensitivity_figure_draws_what_was_searched_and_marks_the_chosen(sim
     ]
 
 
-def test_profiles_carry_their_names_and_the_caution(many: ComparisonResult) -> None:
+def test_profiles_have_their_names_and_the_warning(many: ComparisonResult) -> None:
     text = told(many.plot_profiles())
     for expected in (
         "Dolan–Moré",
@@ -589,7 +589,7 @@ def test_profiles_carry_their_names_and_the_caution(many: ComparisonResult) -> N
         assert expected in text
 
 
-def test_each_profile_draws_what_its_name_says(many: ComparisonResult) -> None:
+def test_each_profile_draws_the_named_quantity(many: ComparisonResult) -> None:
     performance, data = many.plot_profiles().axes
     assert "Dolan" in performance.get_title(loc="left")
     for panel, values in ((performance, performance_ratios(many.costs)), (data, many.costs)):
@@ -608,7 +608,7 @@ def test_the_loss_over_several_starts_is_drawn_as_median_and_quartiles(many: Com
         np.testing.assert_allclose(drawn, np.median(losses[:, : shortest + 1], axis=0), rtol=1e-12)
 
 
-def test_of_many_optimizers_the_best_are_drawn() -> None:
+def test_only_the_best_of_many_optimizers_are_drawn() -> None:
     result = momentumlab.compare(optimizers=list(OPTIMIZERS), iterations=30, budget=4)
     labels = [legend.get_text() for legend in result.plot_sensitivity().legends[0].get_texts()]
     best = {standing.choice.name for standing in result.matches[0].standings[:12]}

@@ -52,7 +52,7 @@ def overridden(path: Path, **options: str) -> momentumlab.Experiment:
         ("+1.5e+2", 150.0),
     ],
 )
-def test_numbers_are_read_as_people_write_them(text: str, value: float) -> None:
+def test_common_spellings_of_numbers_are_read(text: str, value: float) -> None:
     assert read_scalar(text) == value
     assert type(read_scalar(text)) is type(value)
 
@@ -122,7 +122,7 @@ def test_a_grid_covers_the_window_and_random_starts_repeat() -> None:
     assert np.ptp(drawn, axis=1) == pytest.approx([6, 1], rel=0.02)
 
 
-# Who gets which hyperparameter
+# Which optimizers get a hyperparameter
 
 
 def test_a_top_level_hyperparameter_applies_to_optimizers_that_do_not_set_it(config: Any) -> None:

@@ -169,7 +169,7 @@ def test_the_proof_shows_what_is_claimed(source: MomentumConvention[Any]) -> Non
                 assert check.largest < 1e-11, (target.name, check.question)
 
 
-def test_what_is_stored_is_told_apart() -> None:
+def test_conventions_that_store_different_states_are_distinguished() -> None:
     source = Torch(nesterov=True)
     for target, is_same in ((Sutskever, False), (TwoSequence, False), (Keras, True)):
         checks = {check.question: check.largest for check in prove(translate(source, target))}
@@ -179,7 +179,7 @@ def test_what_is_stored_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_each_schedule_changes_lr_and_tells_keras_from_torch(schedule: str) -> None:
+def test_each_schedule_changes_lr_and_separates_keras_from_torch(schedule: str) -> None:
     factors = SCHEDULES[schedule](np.arange(1.0, ITERATIONS + 1))
     assert factors.shape == (ITERATIONS,)
     assert 0 < factors.min() < factors.max() <= 1
@@ -219,7 +219,7 @@ def test_published_translations(source: MomentumConvention[Any], target: Momentu
 
 
 @pytest.mark.parametrize("source", VARIANTS, ids=named)
-def test_what_is_nearest_has_the_same_beta_and_gain_and_the_least_distance(source: MomentumConvention[Any]) -> None:
+def test_the_nearest_translation_has_the_same_beta_gain_and_smallest_distance(source: MomentumConvention[Any]) -> None:
     wanted = source.filter
     steady = Filter(beta=wanted.beta, now=wanted.now, memory=wanted.memory, keeps_lr=wanted.keeps_lr).normal
 
@@ -258,7 +258,9 @@ def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: Mom
 @pytest.mark.parametrize("course", COURSES, ids=lambda course: course.surface)
 @pytest.mark.parametrize("target", [Torch, DebiasedAverage, QuasiHyperbolic], ids=lambda cls: cls.name)
 @pytest.mark.parametrize("source", [*VARIANTS, Torch(beta=0.999, dampening=0.99)], ids=named)
-def test_courses_are_calm_and_not_still(source: MomentumConvention[Any], target: Any, course: Any) -> None:
+def test_reference_trajectories_move_and_stay_bounded(
+    source: MomentumConvention[Any], target: Any, course: Any
+) -> None:
     surface = momentumlab.SURFACES[course.surface]()
     translation = translate(source, target)
     for one in (source, translation.target):

@@ -168,7 +168,7 @@ def test_missing_values_can_be_replaced_by_the_mean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["drop", "mean"])
-def test_archives_have_missing_values_too(tmp_path: Path, missing: str) -> None:
+def test_archives_may_contain_missing_values(tmp_path: Path, missing: str) -> None:
     read = of(
         archived(tmp_path, a=np.array([1.0, np.nan, 4.0, 4.0]), y=np.arange(4)), missing=missing, outputs="number"
     )
@@ -243,7 +243,7 @@ def test_npz_and_csv_files_give_the_same_table(tmp_path: Path) -> None:
 
 
 def declaring(shape: tuple[int, ...], data: bytes = b"") -> bytes:
-    """Return an NPY file that declares a shape, whatever its data."""
+    """Return an NPY file that declares a shape that its data need not have."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": shape})
     return buffer.getvalue() + data
@@ -396,7 +396,7 @@ def test_a_bad_file_ends_the_command_with_code_2_and_no_traceback(tmp_path: Path
         ("hidden", 2.5, "surface.hidden: 2.5 is not an integer from 1 to 10,000"),
         ("batch_size", 1.5, "surface.batch_size: 1.5 is not an integer from 1 to 200"),
         ("batch_size", 201, "surface.batch_size: 201 is not an integer from 1 to 200"),
-        ("data", ["iris", "two_moons"], "surface.data: its values give 32 or 51 coordinates; run them one by one"),
+        ("data", ["iris", "two_moons"], "surface.data: its values give 32 or 51 coordinates; run them separately"),
     ],
 )
 def test_invalid_settings_are_reported_with_their_place(setting: str, value: object, expected: str) -> None:

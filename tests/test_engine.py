@@ -227,7 +227,7 @@ def test_a_batch_equals_its_trials_one_at_a_time(patience: int) -> None:
         assert outcome(alone, 0) == outcome(batch, trial.number)
 
 
-def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = momentumlab.run(MIXED)
     for lanes in (1, 3, 7):
         monkeypatch.setattr(engine, "BATCH_BYTES", 8 * 2 * lanes)
@@ -242,7 +242,9 @@ def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     lrs=st.lists(st.floats(1e-4, 1.0), min_size=2, max_size=6),
     order=st.randoms(use_true_random=False),
 )
-def test_the_order_of_lanes_changes_nothing(surface: str, optimizer: str, lrs: list[float], order: Any) -> None:
+def test_results_do_not_depend_on_the_order_of_lanes(
+    surface: str, optimizer: str, lrs: list[float], order: Any
+) -> None:
     shuffled = list(range(len(lrs)))
     order.shuffle(shuffled)
     settings = {"surface": surface, "optimizer": optimizer, "iterations": 40, "tolerance": 1e-9}
@@ -254,7 +256,7 @@ def test_the_order_of_lanes_changes_nothing(surface: str, optimizer: str, lrs: l
 
 @pytest.mark.parametrize("dimension", [3, 10, 40])
 @pytest.mark.parametrize("surface", ["rosenbrock", "quadratic"])
-def test_many_dimensions_round_the_same_alone_and_in_a_batch(surface: str, dimension: int) -> None:
+def test_many_dimensions_round_the_same_in_a_single_trial_and_in_a_batch(surface: str, dimension: int) -> None:
     chosen: Any = surface
     if surface == "quadratic":
         chosen = {"name": "quadratic", "eigenvalues": list(np.geomspace(0.1, 10, dimension)), "rotation": 33.0}

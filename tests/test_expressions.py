@@ -47,7 +47,7 @@ HOSTILE = [
     "x \\\n + y", "`x`", "$x", "@x", "x@y", "x?", "x!", "5!*x", "~x", "x & y", "x | y",
     "x ^ y", "x << y", "x >> 1",
     "x // y", "x % y", "x -> y", "...", "x...", "{{x}}", "%s" "x",
-    # names that are not ours to use
+    # reserved names
     "__x__ + x", "_ + x", "_a*x", "__builtins__*x", "None*x", "True*x", "False + x", "lambda*x", "class + x",
     "import*x", "match*x", "value*x", "gradient*x", "name + x", "self.x", "parameters*x", "hessian*x", "view*x",
     "S.One*x", "Symbol(x)", "Integer(3)*x", "oo*x.oo", "gamma(x)", "factorial(x)", "diff(x, y)", "integrate(x)",
@@ -67,7 +67,7 @@ HOSTILE = [
     "x" + "+x" * 1_000_000, "x" + "**1" * 600, "x" + "/2" * 600, "sin(" * 100 + "x" + ")" * 100,
     "sin(" * 300_000 + "x", "x+" * 450 + "x", "1" * 1_000_000, " " * 1_000_000 + "x", "x" + "*y" * 101,
     "x" + "*(x+1)" * 101, "a" * 31 + "*x", "max(" + "x," * 1000 + "x)", "+".join(f"x{i}" for i in range(1, 30)),
-    # characters that are not what they seem, or not seen
+    # confusable or invisible characters
     "x\0", "\0", "x\u202ey", "\u202ex", "x\u200by", "\ufeffx", "x\u00a0+ y", "х + 1", "χ",
     "ｘ + y", "x＋y", "x − y", "x × y",
     "x·y", "x ÷ y", "x²", "x³", "√x", "∑x", "π*x", "β*x", "x₁", "½x", "١*x", "x\u0301", "𝑥",
@@ -362,7 +362,7 @@ def test_value_and_gradient_agree_with_high_precision(made: Made, seed: int) -> 
     text, oracle = made
     try:
         cls = expression_class(f"{text} + 0*x + 0*y on -3..3 by -3..3")
-    except ExpressionError:  # a constant part that is no number
+    except ExpressionError:  # a constant part that is not a number
         return
     random = np.random.default_rng(seed)
     numbers = {"a": 0.7, "b": -1.3}
@@ -392,7 +392,7 @@ def test_value_and_gradient_agree_with_high_precision(made: Made, seed: int) -> 
             if any(abs(p - q) > 1e-9 * (1 + abs(p)) or abs(p) > 1e4 for p, q in zip(slope, rough, strict=True)):
                 continue  # a kink or a pole is too near
             if "sign(" in text and np.isnan(gradients[:, lane]).any():
-                continue  # on the edge of a domain: an infinite slope times none
+                continue  # at the edge of a domain: an infinite slope times zero
             assert values[lane] == pytest.approx(float(near[2]), rel=1e-7, abs=1e-7)
             assert gradients[:, lane] == pytest.approx([float(each) for each in slope], rel=1e-5, abs=1e-5)
 

@@ -104,7 +104,7 @@ class Reader(threading.Thread):
 
 
 @pytest.mark.parametrize("moments", [5, pytest.param(50, marks=pytest.mark.long)])
-def test_kill_9_at_any_moment_leaves_no_half_file_and_no_folder_that_claims_to_be_complete(
+def test_kill_9_at_any_moment_leaves_no_partial_file_and_no_folder_marked_complete(
     moments: int, tmp_path: Path
 ) -> None:
     clock = time.monotonic()
@@ -394,7 +394,7 @@ ENVIRONMENTS = {
 
 @ON_LINUX
 @pytest.mark.parametrize(("variable", "case"), ENVIRONMENTS.items(), ids=ENVIRONMENTS)
-def test_environment_variables_that_make_no_sense_are_ignored_or_named(
+def test_invalid_environment_variables_are_ignored_or_reported(
     variable: str, case: tuple[str, int, str], tmp_path: Path
 ) -> None:
     arguments, code, errors = case
@@ -405,7 +405,7 @@ def test_environment_variables_that_make_no_sense_are_ignored_or_named(
 
 @ON_LINUX
 @pytest.mark.parametrize("arguments", ["--help", "run --help", "runs --help", "--version"])
-def test_help_on_a_full_disk_is_one_line(arguments: str, tmp_path: Path) -> None:
+def test_help_on_a_full_disk_is_a_single_error(arguments: str, tmp_path: Path) -> None:
     done = in_shell(f"{{}} {arguments} > /dev/full", tmp_path)
     assert (done.returncode, done.stderr) == (1, "error: cannot print the result: no space left on device\n")
 
@@ -455,7 +455,7 @@ def test_a_history_of_impossible_size_is_refused(size: str, command: Command) ->
 
 
 @pytest.mark.parametrize("noise", ["gaussian(1e200)", "heavy_tailed(1e200)", "relative(1e200)"])
-def test_noise_beyond_all_bounds_is_a_divergence(noise: str, command: Command) -> None:
+def test_noise_that_overflows_is_divergence(noise: str, command: Command) -> None:
     done = command("run", RAVINE, "--no-plots", "--noise", noise)
     assert (done.returncode, done.stderr) == (0, "")
     assert "diverged" in done.stdout
@@ -565,7 +565,7 @@ def test_foreign_text_in_errors_is_escaped(arguments: list[str | Path], command:
     assert done.stderr
 
 
-def test_the_faults_that_are_tried_are_documented() -> None:
+def test_tested_faults_are_documented() -> None:
     page = (ROOT / "docs" / "faults.md").read_text()
     for name in [*NAMES, *SHELL, *ENVIRONMENTS]:
         assert name in page, name

@@ -180,7 +180,7 @@ def test_the_window_grows_to_hold_the_path_up_to_a_limit() -> None:
     assert leaving == [False, True]
 
 
-def test_small_paths_are_shown_from_nearer_by_with_their_minimum() -> None:
+def test_short_paths_are_enlarged_together_with_their_minimum() -> None:
     surface = SURFACES["cubic"]()
     (left, right), (bottom, top) = path_window(surface, [np.array([[0.5, 0.5], [0.99, 0.01]])])
     assert right - left < 2
@@ -200,7 +200,7 @@ def test_the_height_of_the_contours_follows_the_logarithm_above_the_minimum() ->
     assert land.shade.max() == 1
 
 
-def test_heights_are_counted_from_the_minimum_wherever_it_lies() -> None:
+def test_heights_are_measured_from_the_minimum() -> None:
     window = ((0.5, 1.5), (-0.5, 0.5))
     land = contours([SURFACES["cubic"]()], coordinate_plane(), window)[0]  # minimum −5 at (1, 0)
     floor = np.unravel_index(land.shade.argmin(), land.shade.shape)
@@ -209,7 +209,7 @@ def test_heights_are_counted_from_the_minimum_wherever_it_lies() -> None:
     assert land.shade.max() == 1
 
 
-def test_the_dimples_of_a_crowded_surface_are_seen() -> None:
+def test_the_local_minima_of_rastrigin_are_visible() -> None:
     surface = SURFACES["rastrigin"]()
     land = contours([surface], coordinate_plane(), ((-4.975, 4.975), (-4.975, 4.975)))[0]  # 20 points a unit
     at = {place: np.argmin(np.abs(np.linspace(-4.975, 4.975, 200) - place)) for place in (0.0, 3.0, 3.5)}
@@ -222,7 +222,7 @@ def test_the_dimples_of_a_crowded_surface_are_seen() -> None:
     assert (np.diff(land.shade.ravel()[order]) >= -1e-12).all()  # a higher place is never paler
 
 
-def test_a_plain_is_left_plain() -> None:
+def test_a_plateau_has_few_contours() -> None:
     land = contours([SURFACES["plateau"]()], coordinate_plane(), SURFACES["plateau"]().window(2))[0]
     assert np.mean(land.shade > land.levels[-2]) > 0.5
 
@@ -271,7 +271,7 @@ def test_a_window_around_a_single_point_is_not_empty() -> None:
     assert bottom < top
 
 
-def test_of_many_trials_the_best_the_worst_and_some_between_are_shown() -> None:
+def test_figures_of_many_trials_show_the_best_the_worst_and_some_between() -> None:
     result = momentumlab.run(RICH["forty trials"])
     trajectory, velocity, loss = figures_of(result)
     assert len(trajectory.axes) == 12
@@ -317,7 +317,7 @@ def test_powers_of_ten(value: float, text: str) -> None:
     assert power_of_ten(value) == text
 
 
-def test_settings_of_matplotlib_do_not_leak() -> None:
+def test_settings_of_matplotlib_are_neither_used_nor_changed() -> None:
     import matplotlib as mpl
 
     with mpl.rc_context({"lines.linewidth": 9.0, "axes.grid": True}):

@@ -1,4 +1,4 @@
-"""Surfaces made of Python functions: shapes, gradients and notes."""
+"""Surfaces of Python functions: shapes, gradients and notes."""
 
 import math
 from typing import Any

@@ -13,7 +13,7 @@ EXAMPLES = {"nested file": 8, "run": 25, "sweep folder": 40, "command": 20}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_ends_in_a_traceback_a_hang_or_a_file_elsewhere(
+def test_no_input_causes_a_traceback_a_hang_or_a_stray_file(
     kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz") / "case"
@@ -40,7 +40,7 @@ def test_every_kind_is_both_accepted_and_refused(kind: str, tmp_path: Path) -> N
         find(KINDS[kind], functools.partial(ends, ending=ending), settings=options)
 
 
-def test_the_judge_sees_hangs_tracebacks_and_strayed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_judge_detects_hangs_tracebacks_and_stray_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def judged(loader: object) -> str:
         monkeypatch.setattr("tests.fuzz.judge.load_either", loader)
         with pytest.raises(Finding) as caught:
@@ -91,7 +91,7 @@ def test_a_folder_without_damage_is_resumed_without_computing(tmp_path: Path, mo
     assert partial.block_trials <= workers.LARGEST_BLOCK
 
 
-def test_the_watch_knows_what_lies_outside(tmp_path: Path) -> None:
+def test_the_watch_distinguishes_inside_from_outside(tmp_path: Path) -> None:
     from tests.fuzz import judge as judging
 
     with watched(tmp_path / "inside"):

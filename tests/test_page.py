@@ -99,7 +99,7 @@ def test_every_number_of_the_page_is_the_engines(config: str, monkeypatch: pytes
 
 
 def rerun(config: str, own: dict[str, Any], chosen: dict[str, str]) -> momentumlab.Result:
-    """One trial of a page, run alone from its configuration and the printed values of its axes."""
+    """One trial of a page, run from its configuration and the printed values of its axes."""
     experiment = momentumlab.load(ROOT / "configs" / f"{config}.yaml", iterations=60)
     choice = next(
         each for each in experiment.optimizers if each.name == own["command"].split("--optimizer ")[1].split()[0]

@@ -385,7 +385,7 @@ def test_a_plugin_cannot_end_the_program(command: Command, lab: Path, kind: str,
         (
             "return np.stack([0.125 * x[0], 2 * self.b * x[1]])",
             "return x - x.mean()",
-            "Gully.gradient: the result of a trial differs alone and in a batch; do lanes, the last axis, mix?",
+            "Gully.gradient: the result of a trial depends on its batch; does the code mix lanes (the last axis)?",
         ),
         ("v = self.beta * state.v + g", "v = g; g += state.v", "changes its arguments; look for += or out="),
     ],

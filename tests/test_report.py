@@ -35,7 +35,7 @@ def printed(result: momentumlab.Result, width: int = 80) -> list[str]:
         ({**RAVINE, "optimizer": None, "optimizers": [{"name": "momentum", "beta": b} for b in (0.1, 0.2)]}, ["beta"]),
     ],
 )
-def test_only_what_varies_is_told(settings: dict[str, Any], varying: list[str]) -> None:
+def test_labels_contain_only_what_varies(settings: dict[str, Any], varying: list[str]) -> None:
     assert varying_hyperparameters(momentumlab.load(settings)) == varying
 
 
@@ -60,7 +60,7 @@ def test_numbers_are_aligned_and_readable() -> None:
     assert [row.split()[-3:-1] for row in rows] == [["0.9875", "0.9875"], ["0.9743", "0.9743"]]
 
 
-def test_a_narrow_terminal_does_without_what_is_less_important() -> None:
+def test_a_narrow_terminal_omits_less_important_columns() -> None:
     result = momentumlab.run(RAVINE, beta=[0.0, 0.5], iterations=20)
     wide, narrow, narrower = (printed(result, width) for width in (90, 62, 40))
     assert "iterations" in wide[1]
@@ -97,7 +97,7 @@ def test_many_trials_show_the_best_ten_and_count_the_others() -> None:
         assert f"{count} {label}" in remark
 
 
-def test_diverged_trials_rank_last_whatever_their_loss() -> None:
+def test_diverged_trials_rank_last_regardless_of_their_loss() -> None:
     result = momentumlab.run({"surface": "saddle", "optimizer": "sgd", "lr": [0.1, 3.0], "iterations": 60})
     assert [status.label for status in result.status] == ["max_iterations", "diverged"]
     assert result.final_losses[1] < result.final_losses[0]

@@ -1,4 +1,4 @@
-"""Run folders of real processes and real faults: states, locks, foreign files, damage, plug-ins, what is written."""
+"""Run folders of real processes and real faults: states, locks, other files, damage, plug-ins, written files."""
 
 import errno
 import json
@@ -36,7 +36,7 @@ SLOW = LAB.replace("0.0625 * (x[0] * x[0])", "0.0625 * (x[0] * x[0]) + (time.sle
 
 @pytest.fixture
 def slow_run(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A process that has begun to draw the figures of its run folder, and is still at it."""
+    """A process that is drawing the figures of its run folder."""
     (tmp_path / "slow.py").write_text(f"import time\n{SLOW}")
     arguments = ["--plugin", "slow.py", "--surface", "gully", "--optimizer", "ball", "--iterations", "3"]
     process = begin("run", *arguments, cwd=tmp_path)

@@ -142,7 +142,7 @@ def test_recorded_trajectories_of_a_sweep_are_read(made: dict[str, Result | Comp
     recorded = load_run(run_of(folder_of(sweep))).recorded
     assert recorded is not None
     assert recorded.trials == 2
-    for number in range(2):  # the same trial, run alone
+    for number in range(2):  # the same trial in a run of its own
         trial = recorded.plan.trial(number)
         alone = momentumlab.run(
             surface={"name": trial.surface, **trial.surface_parameters},
@@ -330,7 +330,7 @@ def test_damage_is_reported_and_never_read(damage: str, is_listed: bool, copy: P
     place=st.floats(0, 1, exclude_max=True),
     content=st.binary(min_size=1, max_size=4),
 )
-def test_changed_bytes_lead_to_a_result_or_a_message(name: str, place: float, content: bytes, copy: Path) -> None:
+def test_changed_bytes_give_a_result_or_a_message(name: str, place: float, content: bytes, copy: Path) -> None:
     whole = (copy / name).read_bytes()
     at = int(place * len(whole))
     (copy / name).write_bytes(whole[:at] + content + whole[at + len(content) :])

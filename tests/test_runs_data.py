@@ -251,7 +251,7 @@ def test_a_copy_that_does_not_hold_the_arrays_is_damage(tmp_path: Path, monkeypa
         load_run(run)
 
 
-def test_a_run_on_a_function_names_what_the_folder_cannot_hold(tmp_path: Path, own_functions: None) -> None:
+def test_a_run_on_a_function_lists_what_the_folder_does_not_contain(tmp_path: Path, own_functions: None) -> None:
     result = momentumlab.run(
         surface=lambda x: (x * x).sum(axis=0), optimizer="sgd", start=[1, 1], iterations=3, out=tmp_path, plots=False
     )

@@ -70,7 +70,7 @@ def test_a_constant_schedule_gives_the_trajectory_of_the_number(name: str, param
 
 @every_variable
 def test_each_iteration_has_its_own_value(name: str, parameter: Parameter) -> None:
-    """Against a loop written out here, which makes the optimizer anew for every iteration."""
+    """Compare with a plain loop that constructs a new optimizer in every iteration."""
     first, last = sorted((parameter.default, other_values(parameter)[0]))
     text = f"linear({first!r}, {last!r}, over=9)"
     lr = parameter.name == "lr"
@@ -103,7 +103,7 @@ def test_bias_corrections_are_exact_under_a_schedule(name: str, scheduled: str) 
     x = np.zeros_like(g)
     declared = {parameter.name for parameter in OPTIMIZERS[name].parameters()}
     plain = {key: value for key, value in {"weight_decay": 0.0, "eps": 1e-300}.items() if key in declared}
-    expected = g if name == "radam" else np.sign(g)  # radam has not yet begun to divide
+    expected = g if name == "radam" else np.sign(g)  # radam does not divide yet
     state: Any = None
     for t, beta in enumerate((0.9, 0.5, 0.99, 0.0, 0.7), start=1):
         optimizer = OPTIMIZERS[name](**plain, **{scheduled: beta})
@@ -160,7 +160,7 @@ def test_nesterovs_method_and_pytorchs_form_differ_under_his_sequence() -> None:
 # Trials side by side
 
 
-def test_trials_are_numbered_schedule_by_schedule_and_are_the_same_alone() -> None:
+def test_trials_are_numbered_schedule_by_schedule_and_equal_single_runs() -> None:
     together = momentumlab.run(MIXED, start=[[-2.4, 0.2], [1.0, 0.1]])
     assert together.trials == 12
     for trial in together.plan:

@@ -259,7 +259,7 @@ def test_the_first_value_out_of_bounds_is_found(text: str, iterations: int, boun
     outside = np.flatnonzero(values > bound if is_upper else values < bound)
     found = schedule.first_outside(iterations, lambda value: bool(value <= bound if is_upper else value >= bound))
     if found is None or not len(outside):
-        # Where a value is the bound itself, the last digit may be another alone than in an array.
+        # Where a value is the bound itself, a scalar and an array may differ in the last digit.
         assert found is None or abs(found[1] - bound) < 1e-15
         assert not len(outside) or np.abs(values[outside] - bound).max() < 1e-15
     elif abs(values[outside[0]] - bound) > 1e-15:

@@ -102,7 +102,7 @@ def test_the_schema_refuses_what_the_loader_refuses(text: str) -> None:
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.long)])
-def test_most_of_what_is_bad_is_seen_without_the_loader(count: int) -> None:
+def test_the_schema_detects_most_invalid_configurations(count: int) -> None:
     refused, seen = [], []
 
     @settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck))
@@ -147,7 +147,7 @@ def test_every_parameter_has_its_bounds_in_the_schema(count: int | None) -> None
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_what_is_resolved_is_accepted_too(path: Path) -> None:
+def test_resolved_configurations_are_accepted(path: Path) -> None:
     assert SCHEMA.is_valid(json.loads(json.dumps(to_dict(load_either(path)))))
 
 
@@ -160,7 +160,7 @@ def test_the_file_in_the_repository_is_what_the_command_prints(name: str, made: 
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_configurations_tell_editors_where_the_schema_is(path: Path) -> None:
+def test_shipped_configurations_name_the_schema_for_editors(path: Path) -> None:
     (target,) = re.findall(r"\A# yaml-language-server: \$schema=(\S+)$", path.read_text(), re.MULTILINE)
     assert (path.parent / target).resolve() == (ROOT / "docs" / "schema" / "experiment.json").resolve()
 
@@ -176,7 +176,7 @@ RESULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("settings", RESULTS.values(), ids=RESULTS)
-def test_every_result_is_as_its_schema_says(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_every_result_matches_its_schema(settings: dict[str, Any], tmp_path: Path) -> None:
     if isinstance(load_either(settings), Comparison):
         momentumlab.compare(settings, out=tmp_path, plots=False)
     else:
@@ -223,7 +223,7 @@ def test_every_key_of_the_printed_json_is_described(arguments: list[str], comman
     assert complaints_without_unknown_keys(json.loads(done.stdout)) == []
 
 
-def test_the_page_names_what_no_schema_says() -> None:
+def test_the_page_lists_the_rules_that_are_not_in_the_schema() -> None:
     page = " ".join((ROOT / "docs" / "experiments.md").read_text().split())
     for name in BEYOND_A_SCHEMA:
         assert name in page

@@ -33,7 +33,7 @@ WRITTEN = [name for name, cls in SURFACES.items() if cls.is_formula]
 
 
 def cases() -> Iterator[Any]:
-    """Every surface with its defaults in its default dimension, and in the least and in three where it has any."""
+    """Every surface with its defaults: in its default dimension, and if it has several, in the lowest and in three."""
     for name in WRITTEN:
         cls = SURFACES[name]
         dims = [cls().required_dimension] if cls().required_dimension else sorted({cls.least_dimension, 2, 3})
@@ -129,7 +129,7 @@ def solved(truth: Oracle, x: list[Any]) -> list[Any]:
 
 
 def assert_tip_of_a_cone(truth: Oracle, critical: CriticalPoint) -> None:
-    """From a minimum where there is no gradient the loss rises in proportion to the distance, in every direction."""
+    """At a minimum without a gradient the loss rises in proportion to the distance in every direction."""
     at = [mp.mpf(c) for c in critical.point]
     with mp.workdps(3 * DIGITS):
         assert abs(truth.value(*at) - critical.loss) < 1e-100

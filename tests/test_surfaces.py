@@ -201,7 +201,7 @@ def test_every_parameter_of_a_surface_changes_it(name: str) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(angle=st.floats(-360, 360), eigenvalues=st.lists(st.floats(-10, 10), min_size=1, max_size=6))
-def test_a_quadratic_has_the_stated_eigenvalues_whatever_its_rotation(angle: float, eigenvalues: list[float]) -> None:
+def test_a_quadratic_has_the_stated_eigenvalues_for_any_rotation(angle: float, eigenvalues: list[float]) -> None:
     surface = Quadratic(eigenvalues=tuple(eigenvalues), rotation=angle)
     found = np.linalg.eigvalsh(surface.hessian(np.zeros((len(eigenvalues), 1)))[:, :, 0])
     assert found == pytest.approx(sorted(eigenvalues), abs=1e-13)

@@ -1,4 +1,4 @@
-"""Sweeps: every cell of a plane is the trial it would be alone; nothing that was finished is lost; maps show it all."""
+"""Sweeps: cells equal single trials, finished blocks are never lost, and maps show every cell."""
 
 import json
 import multiprocessing
@@ -72,7 +72,7 @@ def plane() -> Result:
     return swept(PLANE)
 
 
-def test_a_sweep_gives_what_the_recorded_run_gives(plane: Result) -> None:
+def test_a_sweep_equals_the_recorded_run(plane: Result) -> None:
     assert_same(plane, engine.run(plane.plan))
     assert {status.label for status in plane.status} == {"converged", "max_iterations", "diverged"}
 
@@ -97,14 +97,14 @@ def test_a_sweep_is_patient_by_default_and_says_so(command: Command, tmp_path: P
 
 
 @pytest.mark.parametrize("block_trials", [1, 7, 64, 10_000])
-def test_blocks_of_any_size_give_the_same(block_trials: int, plane: Result) -> None:
+def test_blocks_of_any_size_give_the_same_result(block_trials: int, plane: Result) -> None:
     assert_same(plane, swept(PLANE, block_trials))
 
 
 @pytest.mark.parametrize("patience", [1, 4])
 @pytest.mark.parametrize("lanes", [1, 5, 33])
 @pytest.mark.parametrize("idle_share", [0.0, 0.125, 0.9])
-def test_freed_lanes_can_be_filled_at_any_time(
+def test_free_lanes_can_be_refilled_at_any_time(
     lanes: int, idle_share: float, patience: int, plane: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = plane if patience == 1 else swept({**PLANE, "patience": patience})
@@ -114,7 +114,7 @@ def test_freed_lanes_can_be_filled_at_any_time(
 
 
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in ("newton", "polyak_step")])
-def test_every_optimizer_gives_the_same_in_lanes_that_were_filled(
+def test_every_optimizer_gives_the_same_result_in_refilled_lanes(
     optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = {**PLANE, "optimizer": optimizer, "lr": "geomspace(1e-3, 3, 12)", "start": "random(3)"}
@@ -124,7 +124,7 @@ def test_every_optimizer_gives_the_same_in_lanes_that_were_filled(
     assert_same(expected, swept(experiment))
 
 
-def test_hyperparameters_that_act_at_a_certain_time_do_so_in_lanes_that_were_filled(
+def test_time_dependent_hyperparameters_act_at_the_same_iteration_in_refilled_lanes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = {
@@ -161,7 +161,7 @@ class Keeper(Optimizer[Kept]):
         return np.where(state.loss < here.loss, 0.5, 1.0) * g, Kept(here.loss)
 
 
-def test_what_an_optimizer_keeps_is_not_changed_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_kept_in_a_state_are_not_modified(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"name": "keeper", "default_lr": 1e-3}
     monkeypatch.setitem(OPTIMIZERS._classes, "keeper", type("Named", (Keeper,), names))
     experiment = {**PLANE, "optimizer": "keeper", "lr": "geomspace(1e-3, 0.12, 40)", "beta": None}
@@ -179,7 +179,7 @@ class Inline(Executor):
         return future
 
 
-def test_any_executor_will_do(plane: Result) -> None:
+def test_any_executor_gives_the_same_result(plane: Result) -> None:
     assert_same(plane, swept(PLANE, executor=Inline()))
     with ThreadPoolExecutor(3) as threads:
         assert_same(plane, swept(PLANE, executor=threads))
@@ -190,7 +190,7 @@ def test_any_executor_will_do(plane: Result) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.data())
-def test_a_random_block_of_a_plane_is_what_run_gives_for_those_trials(data: st.DataObject) -> None:
+def test_a_random_block_of_a_plane_equals_single_runs(data: st.DataObject) -> None:
     surface = data.draw(st.sampled_from([name for name in SURFACES if SURFACES[name]().default_dimension == 2]))
     optimizer = data.draw(st.sampled_from(["sgd", "momentum", "nesterov", "adam", "rmsprop"]))
     experiment = {**PLANE, "surface": surface, "optimizer": optimizer, "lr": "geomspace(1e-4, 1, 30)", "beta": None}
@@ -209,7 +209,7 @@ def test_a_random_block_of_a_plane_is_what_run_gives_for_those_trials(data: st.D
         assert alone.status_codes[0] == block.codes[number - first]
 
 
-def test_a_plan_of_some_trials_has_their_numbers(plane: Result) -> None:
+def test_a_plan_of_some_trials_gives_the_same_numbers(plane: Result) -> None:
     numbers = [300, 0, 17]
     few = engine.run(plane.plan.only(numbers))
     assert np.array_equal(few.final_points, plane.final_points[numbers])
@@ -225,7 +225,7 @@ def test_memory_of_a_plan_does_not_grow_with_its_trials() -> None:
 # Planes
 
 
-def test_cells_are_where_their_axes_say(plane: Result) -> None:
+def test_cells_have_the_values_of_their_axes(plane: Result) -> None:
     found = arrays(planes(plane))
     assert found["axes"].tolist() == ["lr", "beta"]
     assert found["final_loss"].shape == (23, 19) == found["status"].shape
@@ -259,7 +259,7 @@ def test_shared_parameters_surfaces_and_starts_are_axes_too() -> None:
     assert set(arrays(planes(result))) >= {"adam.final_loss", "sgd.final_loss", "adam.amsgrad"}
 
 
-def test_the_best_cell_is_the_one_that_converges_soonest(plane: Result) -> None:
+def test_the_best_cell_converges_in_the_fewest_iterations(plane: Result) -> None:
     (only,) = planes(plane)
     converged = np.where(plane.status_codes == Status.CONVERGED.code, plane.iterations, 10**9)
     assert plane.iterations[only.best] == converged.min()
@@ -293,14 +293,14 @@ def test_medians_over_starts_are_those_of_all_trials() -> None:
         assert only.main_status()[cell] == order[2]
 
 
-def test_ranks_go_on_through_ties() -> None:
+def test_rankings_of_any_length_are_prefixes_of_the_whole_ranking() -> None:
     (only,) = planes(swept({**PLANE, "iterations": 3, "tolerance": 1e-1}))
     keys = list(zip(*only.keys.tolist(), strict=True))
     for count in (1, 5, 50, only.cells):
         assert [keys[cell] for cell in only.ranking(count)] == sorted(keys)[:count]
 
 
-def test_entries_of_the_same_optimizer_have_arrays_of_their_own() -> None:
+def test_entries_of_the_same_optimizer_have_separate_arrays() -> None:
     optimizers = [{"name": "momentum", "beta": 0.0}, {"name": "momentum", "beta": 0.9}]
     result = swept({**PLANE, "optimizer": optimizers, "beta": None})
     found = arrays(planes(result))
@@ -337,7 +337,7 @@ SWEEP = ["sweep", "--surface", "ravine", "--optimizer", "momentum", "--lr", "geo
          "--beta", "linspace(0,0.98,11)", "--iterations", "150", "--tolerance", "1e-6"]  # fmt: skip
 
 
-def test_run_and_sweep_are_one_road(command: Command, tmp_path: Path) -> None:
+def test_run_and_sweep_give_the_same_table_and_files(command: Command, tmp_path: Path) -> None:
     tables = [command(verb, *SWEEP[1:], "--patience", "5").stdout.splitlines() for verb in ("sweep", "run")]
     assert tables[0][:-1] == tables[1][:-1]
     folders = [tmp_path / table[-1] for table in tables]
@@ -414,7 +414,7 @@ def interrupted_sweep(out: Path, blocks: int) -> Path:
     return folder
 
 
-def test_a_resumed_sweep_does_only_the_missing_blocks(
+def test_a_resumed_sweep_computes_only_the_missing_blocks(
     command: Command, tmp_path: Path, plane: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = interrupted_sweep(tmp_path, 3)
@@ -478,7 +478,7 @@ def test_a_damaged_note_is_one_clear_error(text: str, command: Command, tmp_path
     assert f"error: {folder}: cannot be resumed (partial.json" in done.stderr
 
 
-def test_blocks_that_are_none_are_computed_again(tmp_path: Path, plane: Result) -> None:
+def test_invalid_blocks_are_computed_again(tmp_path: Path, plane: Result) -> None:
     folder = interrupted_sweep(tmp_path, 3)
     (folder / "blocks" / "0x.npz").write_bytes(b"")
     for first, change in ((0, {"codes": np.full(100, 99, dtype=np.int8)}), (100, {"losses": np.zeros(1)})):
@@ -507,7 +507,7 @@ def test_a_worker_that_was_killed_is_one_clear_error(tmp_path: Path) -> None:
     assert f"--resume runs/{folder.name}" in errors
 
 
-def test_the_processes_of_the_caller_are_left_alone() -> None:
+def test_processes_of_the_caller_are_not_stopped() -> None:
     def stop(block: Outcome) -> None:
         raise KeyboardInterrupt
 
@@ -553,7 +553,7 @@ def children_of(process: int) -> list[int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
-def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_blocks_and_names_the_command_that_resumes(tmp_path: Path) -> None:
     process, folder = begin_long_sweep(tmp_path)
     process.send_signal(signal.SIGINT)
     clock = time.monotonic()
@@ -656,7 +656,7 @@ def test_no_text_of_a_map_overlaps_or_is_cut_off(experiment: dict[str, Any]) -> 
         assert_text_is_clear(figure)
 
 
-def test_a_map_shows_the_value_of_each_cell_where_it_belongs(plane: Result) -> None:
+def test_a_map_shows_the_value_of_each_cell_in_its_place(plane: Result) -> None:
     figure = map_figures(report_of(plane))["map_loss"]()
     panel = figure.axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
@@ -668,7 +668,7 @@ def test_a_map_shows_the_value_of_each_cell_where_it_belongs(plane: Result) -> N
     assert panel.get_xlim()[0] < np.log10(0.01) < np.log10(0.4) < panel.get_xlim()[1]
 
 
-def test_a_falling_axis_shows_each_cell_where_it_belongs() -> None:
+def test_a_decreasing_axis_shows_each_cell_in_its_place() -> None:
     result = swept({**PLANE, "lr": [0.3, 0.2, 0.1], "beta": [0.0, 0.5]})
     panel = map_figures(report_of(result))["map_loss"]().axes[0]
     shown = np.ma.filled(panel.get_images()[-1].get_array(), np.nan)  # type: ignore[arg-type]
@@ -676,7 +676,7 @@ def test_a_falling_axis_shows_each_cell_where_it_belongs() -> None:
     assert np.array_equal(shown, expected[::-1].T, equal_nan=True)
 
 
-def test_what_has_stalled_is_not_drawn_as_the_best() -> None:
+def test_stalled_cells_are_not_drawn_as_the_best() -> None:
     result = swept({**PLANE, "lr": "geomspace(1e-9, 0.3, 30)", "iterations": 400})
     (only,) = planes(result)
     panel = map_figures(report_of(result))["map_iterations"]().axes[0]
@@ -685,7 +685,7 @@ def test_what_has_stalled_is_not_drawn_as_the_best() -> None:
     assert "of the converged stalled" in "".join(sweep_tables(report_of(result))[0].remarks)
 
 
-def test_cells_of_several_surfaces_begin_at_their_own_heights() -> None:
+def test_cells_of_several_surfaces_have_their_own_initial_loss() -> None:
     surface = {"name": "ravine", "b": [9000.0, 9.0]}
     (only,) = planes(swept({**PLANE, "surface": surface, "lr": [1e-9, 1e-4], "beta": 0.0}))
     assert only.yardstick.start_losses.ravel() == pytest.approx([360.36, 360.36, 0.72, 0.72])

@@ -103,7 +103,7 @@ def in_terminals(commands: Sequence[Sequence[str]], width: int, folder: Path) ->
 
 
 def shown(text: str) -> list[str]:
-    """The lines of a table without the path of a run folder or figure, which is no part of it."""
+    """The lines of a table without the path of a run folder or figure."""
     return [line for line in text.splitlines() if not re.match(r"runs/|\S*\.png$", line)]
 
 
@@ -124,7 +124,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, str
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_printed_token_is_whole(name: str, width: int, printed: dict[int, dict[str, str]]) -> None:
+def test_no_printed_token_is_cut(name: str, width: int, printed: dict[int, dict[str, str]]) -> None:
     narrow, wide = shown(printed[width][name]), shown(printed[WIDE][name])
     assert wide, "the command prints something"
     assert max(map(cell_len, narrow)) <= width
@@ -132,7 +132,7 @@ def test_every_printed_token_is_whole(name: str, width: int, printed: dict[int, 
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_lists_of_runs_are_whole(width: int, tmp_path: Path) -> None:
+def test_lists_of_runs_are_not_cut(width: int, tmp_path: Path) -> None:
     made = [
         ["run", *RAVINE, "--lr", "0.1,0.012345678901", "--name", "first"],
         ["sweep", *RAVINE, "--lr", "0.1,0.2", "--beta", "0.5,0.9", "--name", "second"],

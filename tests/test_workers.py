@@ -57,7 +57,7 @@ def searched(result: ComparisonResult) -> list[Any]:
 
 
 class Recorder(Executor):
-    """Runs tasks at once and counts them."""
+    """Run tasks immediately and count them."""
 
     _max_workers = 3
 

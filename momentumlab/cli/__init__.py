@@ -8,7 +8,7 @@ module         part
 `completion`   completion of names in shells
 `loading`      from files and options to experiments
 `streams`      stdout, stderr and exit codes
-`output`       results in the format that was asked for
+`output`       results in the requested format
 `execute`      ``run``, ``sweep``, ``compare``, ``tune``
 `lookup`       ``predict``, ``translate``, ``list``, ``show``
 `runs`         ``runs``

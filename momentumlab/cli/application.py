@@ -129,7 +129,7 @@ def command(
 
 
 def _metavar(argument: Any) -> str:
-    """Return how an argument is called in messages and help: as declared, whatever the version of Typer makes of it."""
+    """Return the name of an argument in messages and help, as declared."""
     return str(argument.metavar or argument.name.upper())
 
 

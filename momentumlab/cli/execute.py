@@ -186,7 +186,7 @@ def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", o
 def execute_each(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
     """Run everything and print each result when it is finished; CSV is printed as one table at the end.
 
-    Nobody may be reading any more: then the rest is computed all the same, since its run folders are wanted.
+    If the reader of stdout has gone, the rest is still computed, because its run folders are wanted.
     """
     from momentumlab.api import execute, execute_comparison
     from momentumlab.experiment import Comparison

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from momentumlab.experiment import Comparison, Experiment
 
 MOST_NAMED = 60
-"""Most characters of one option in a name made of options."""
+"""Maximum number of characters of one option in a name derived from options."""
 
 DECIMAL_COMMA = re.compile(r"\s*[+-]?0,\d+\s*")
 POINTS = ("start", "surface", "optimizer", "name", "over")
@@ -32,7 +32,7 @@ def typed() -> str:
 
 
 def joined_words(*words: str | None) -> str:
-    """Return a name made of what was typed, short enough for the name of a folder."""
+    """Return a name derived from the arguments, short enough for the name of a folder."""
     plain = (re.sub(r"[^\w]+", "-", word).strip("-")[:MOST_NAMED].strip("-") for word in words if word)
     return "_".join(filter(None, plain))[:100]
 

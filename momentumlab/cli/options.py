@@ -123,7 +123,7 @@ def whole(*, least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def gibibytes(text: str | int) -> int:
-    """Read a size in GiB; the number of bytes."""
+    """Parse a size in GiB and return the number of bytes."""
     if isinstance(text, int):  # the default, which some versions of Typer pass through the parser, too
         return text
     try:

@@ -1,4 +1,4 @@
-"""Printing of results in the format that was asked for."""
+"""Print results in the requested format."""
 
 from collections.abc import Sequence
 from dataclasses import replace

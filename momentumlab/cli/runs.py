@@ -347,7 +347,7 @@ def is_interactive() -> bool:
 
 
 def _remove(runs: "list[RunFolder]", yes: bool) -> None:
-    """Remove what can be removed; the rest stays, with a reason each and exit code 1."""
+    """Remove runs; the command names each that cannot be removed, with the reason, and exits with code 1."""
     from momentumlab.runs import remove as removing
     from momentumlab.runs.listing import size_text
 

@@ -76,7 +76,7 @@ def _as_line(
 
 
 def report_internal(error: Exception) -> None:
-    """Report an exception that nobody expected: one line, and the traceback in a file for a bug report."""
+    """Report an unexpected exception: one line, and the traceback in a file for a bug report."""
     import tempfile
     import traceback
 

@@ -77,7 +77,7 @@ def complain_of_system(error: OSError) -> None:
 
 
 def complain(*lines: object) -> None:
-    """Print lines to stderr, with foreign text escaped. If nobody can read them, the exit code has to do."""
+    """Print lines to stderr, with foreign text escaped. If stderr is closed, the exit code must suffice."""
     try:
         for line in "\n".join(map(str, lines)).split("\n") if lines else ():
             sys.stderr.write(f"{printable(line)}\n")  # in one go: a signal may come between a line and its end

@@ -150,7 +150,7 @@ def _by_word(shared: _Definitions) -> dict[str, list[Schema]]:
 
 
 def _choice(registry: Registry[Any], shared: _Definitions) -> Schema:
-    """An entry of a registry by name, alone or with its parameters."""
+    """An entry of a registry, given by name only or with its parameters."""
     entries = [{"$ref": f"#/definitions/{registry.noun}_{name}"} for name in registry]
     for name, cls in registry.items():
         parameters: tuple[Parameter, ...] = cls.parameters()
@@ -245,7 +245,7 @@ def _one_or_several(schema: Schema) -> tuple[Schema, Schema]:
 
 
 def schema_text(schema: Any, indent: int = 0) -> str:
-    """Return a schema as JSON in which whatever fits into a line of 120 characters stands on one line."""
+    """Return a schema as JSON in which every value that fits into 120 characters is on one line."""
     line = json.dumps(schema, ensure_ascii=False)
     if not isinstance(schema, (dict, list)) or len(line) + indent <= 110:
         return line

@@ -192,7 +192,7 @@ class _Resolver:
                 problems += error.problems
         if len(dimensions) > 1:
             counts = " or ".join(map(str, sorted(dimensions)))
-            problems.append(Problem(place="data", message=f"its values give {counts} coordinates; run them one by one"))
+            problems.append(Problem(place="data", message=f"its values give {counts} coordinates; run them separately"))
         for problem in dict.fromkeys(problems):  # a place that is the name of a parameter becomes that of its setting
             node = component.settings.get(problem.place, self.tree["surface"])
             self.problems.append(node.problem(problem.message) if problem.place in choice.axes else problem)
@@ -294,7 +294,7 @@ class _Resolver:
         """Look up a name, given as ``ravine`` or ``{name: ravine, …}``."""
         named = node.value.get("name") if isinstance(node.value, dict) else node
         if named is None or not isinstance(named.value, str):
-            self.problems.append(node.problem(f"write the {registry.noun}'s name, alone or as {{name: …}}"))
+            self.problems.append(node.problem(f"write the {registry.noun}'s name, or {{name: …}}"))
             return None
         try:
             cls = registry[named.value]

@@ -268,7 +268,7 @@ def parse_setting(text: str, place: str, path: str) -> ConfigNode:
         return replace(node_of([read_scalar(word) for word in words], place, path), typed=text)
     if "(" in text and all(CALL_OR_WORD.fullmatch(word) for word in words):
         return node_of([read_scalar(word) for word in words] if len(words) > 1 else words[0], place, path)
-    # A line and column of YAML mean nothing to someone who typed an option: all values get the option as their place.
+    # A line and column of YAML would be meaningless for an option: all values get the option as their place.
     return node_of(parse_yaml(text, place, path=path).plain(), place, path)
 
 

@@ -29,7 +29,7 @@ class Fidelity(Enum):
 
 
 class Obstacle(Enum):
-    """Why there is no exact translation."""
+    """The reason why no exact translation exists."""
 
     SHAPE = "the newest gradient has a different weight relative to older ones"
     FIRST = "the first gradient is not dampened"

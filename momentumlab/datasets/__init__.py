@@ -1,4 +1,4 @@
-"""Data sets: CSV and NPZ files, the bundled tables and generated ones, and the design matrices made of them.
+"""Data sets: CSV and NPZ files, the bundled tables and generated ones, and the design matrices built from them.
 
 ===============  =================================================================
 module           content

@@ -26,7 +26,7 @@ class DataSet(NamedCall, ABC):
 
     @abstractmethod
     def table(self, *, numeric: bool) -> DataTable:
-        """Return the table; ``numeric`` asks for a numeric target instead of classes."""
+        """Return the table; ``numeric`` requests a numeric target instead of classes."""
 
 
 DATA_SETS: Registry[DataSet] = Registry("data set", listed_as="data", required=("source",))
@@ -76,7 +76,7 @@ class BundledTable(DataSet):
     label
         The column of classes.
     number
-        The target column if a numeric target is asked for; the classes are then left out.
+        The target column if a numeric target is requested; the classes are then left out.
     """
 
     label: ClassVar[str]

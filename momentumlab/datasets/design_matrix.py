@@ -164,7 +164,7 @@ def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -
 
 
 def _feature_columns(table: DataTable, name: str, options: DesignOptions, problems: list[Problem]) -> dict[str, Array]:
-    """Return the features made of a column, NaN where a value is missing."""
+    """Return the features derived from a column, NaN where a value is missing."""
     missing = table.missing(name)
     if missing.any() and options.missing == "error":
         remedy = "set 'missing' to drop or mean"

@@ -61,7 +61,7 @@ class Kernels:
                         pass
                     yield outcome
             finally:
-                stop[0] = 1  # after an exception, such as Ctrl-C, no kernel goes on
+                stop[0] = 1  # after an exception, such as Ctrl-C, every kernel stops
 
     def _chunks(self, first: int, last: int, threads: int) -> Iterator[tuple[int, int, int]]:
         """Yield the index of a group, and the first trial of a chunk and the one after its last."""

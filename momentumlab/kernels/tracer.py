@@ -64,7 +64,7 @@ class Traced(NDArrayOperatorsMixin):
         return Traced(self.cells.copy(), self.graph)
 
     def astype(self, dtype: Any) -> "Traced":
-        """Return a copy; only float64 can be asked for."""
+        """Return a copy; only float64 is supported."""
         if np.dtype(dtype) != self.dtype:
             raise UntraceableError(f"converts an array to {np.dtype(dtype)}")
         return self.copy()

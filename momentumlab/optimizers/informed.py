@@ -41,7 +41,7 @@ class PolyakStep(Optimizer[Stateless]):
 @optimizer("newton", lr=1.0)
 @dataclass(frozen=True, kw_only=True)
 class Newton(Optimizer[Stateless]):
-    """Newton's method: a step to the critical point of the local quadratic, whatever its kind.
+    """Newton's method: a step to the critical point of the local quadratic, of any kind.
 
     If the Hessian is singular, the step is the shortest one. Minima, saddles and maxima attract the iterates alike.
     """

@@ -16,7 +16,7 @@ from momentumlab.search.ranking import WITHIN
 from momentumlab.search.tuning import ZOOM_CELLS, Searched
 
 FEW = 4
-"""Up to so many values that were searched are listed one by one."""
+"""Up to this many searched values are listed individually."""
 
 ROBUST = 1
 """Priority of the column ``robust``."""

@@ -216,7 +216,7 @@ class Report:
 
     @cached_property
     def averaged_losses(self) -> Sequence[tuple[float, float]]:
-        """Loss of each trial at two averages of its iterates: over the later half, and exponentially weighted.
+        """Loss of each trial at two averages of its iterates: over the second half, and exponentially weighted.
 
         Empty without noise or trajectories.
         """

@@ -71,7 +71,7 @@ def rate_columns(rates: Sequence[TrialRate]) -> Iterator[Column]:
 
 
 def _rate(rate: float | None) -> str:
-    """Return a rate; close to 1 as its difference from 1, which is what counts there."""
+    """Format a rate; one close to 1 as its difference from 1, which is the informative part."""
     if rate is None:
         return "–"
     return f"{rate:.4f}" if abs(rate - 1) > 1e-3 or rate == 1 else f"1{rate - 1:+.1e}".replace("e-0", "e-")

@@ -101,7 +101,7 @@ def _trial() -> Schema:
         "surface_parameters": _described("If the surface has axes: its parameters.", ANY_OBJECT),
         "rate": _described(f"Measured {rate}", FINITE_OR_NULL),
         "predicted_rate": _described(f"Predicted {rate}", FINITE_OR_NULL),
-        "averaged_loss": _described("With noise: loss at the mean of the later half of the iterates.", FINITE_OR_NULL),
+        "averaged_loss": _described("With noise: loss at the mean of the second half of the iterates.", FINITE_OR_NULL),
         "ema_loss": _described("With noise: loss at a running average of the iterates.", FINITE_OR_NULL),
         "accuracy": _described("Data: fraction of rows that are classified correctly.", NUMBER),
         "validation_loss": _described("Data: mean loss of held-out rows, without the L2 penalty.", NUMBER),

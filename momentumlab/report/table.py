@@ -82,7 +82,7 @@ class Column:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all rows have the same value, which can be said in the title."""
+        """Whether all rows have the same value, so that one line can state it."""
         return bool(self.cells) and bool(self.cells[0]) and len(set(self.cells)) == 1
 
     @cached_property

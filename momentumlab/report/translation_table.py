@@ -56,12 +56,12 @@ class TranslationReport:
 
     @property
     def target(self) -> Convention[Any]:
-        """The convention that was asked for."""
+        """The requested convention."""
         return self.translation.target
 
     @property
     def fidelity(self) -> Fidelity:
-        """How good the translation is."""
+        """The quality of the translation."""
         return self.translation.fidelity
 
     @property

@@ -213,7 +213,7 @@ def _change_of(data: Mapping[str, Any]) -> str:
 
 
 def plugin_files() -> list[dict[str, Any]]:
-    """Return the loaded plug-ins as records have them: file, SHA-256 and the names that each adds."""
+    """Return the loaded plug-ins as they are recorded: file, SHA-256 and the names that each adds."""
     return [
         {"file": str(each.path), "sha256": each.sha256, "entries": [list(entry) for entry in each.entries]}
         for each in loaded_plugins()
@@ -224,7 +224,7 @@ def load_plugins_of(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """Load the plug-ins that a run used from their recorded paths, and return why others cannot be loaded.
 
     A plug-in is loaded if its content is unchanged and the folder was written by this user on this machine and not
-    copied: code must not run because somebody sent a folder. A plug-in that was given by ``--plugin`` takes the place
+    copied: receiving a folder must not run code. A plug-in that was given by ``--plugin`` takes the place
     of a recorded one that has the same names.
     """
     status = folder.stat()

@@ -145,7 +145,7 @@ def output_errors(path: Path) -> Iterator[None]:
     """Turn an operating-system error into an `OutputError` that names the file, or else ``path``."""
     try:
         yield
-    except DamageError as error:  # of a file that this process has written: somebody else has removed or changed it
+    except DamageError as error:  # of a file that this process has written: another process has removed or changed it
         raise OutputError(f"{path}/{error}") from error
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "null byte" not in str(error):
@@ -263,7 +263,7 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool | None:
-    """Return whether a process holds the lock of a run folder; None if the file system cannot tell."""
+    """Return whether a process holds the lock of a run folder; None if the file system does not report it."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
     except OSError:

@@ -162,7 +162,7 @@ def save_figure(
 
 @dataclass(frozen=True, kw_only=True)
 class PngSource:
-    """What a figure of a run carries.
+    """The texts that are stored in a figure of a run.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class PngSource:
 
 
 def is_png(path: Path) -> bool:
-    """Return whether a file is a PNG, whatever its name."""
+    """Return whether a file is a PNG, regardless of its name."""
     try:
         with os.fdopen(open_regular(os.path.realpath(path)), "rb") as file:
             return file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE

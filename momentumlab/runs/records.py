@@ -236,7 +236,7 @@ def _is_running(path: Path, record: Mapping[str, Any]) -> bool:
     return True
 
 
-# Records come from the disk and possibly from somebody else, so every value is checked before it is used.
+# Records come from the disk and possibly from another machine, so every value is checked before it is used.
 
 Check = Callable[[Any], bool]
 

@@ -58,7 +58,7 @@ def obstacle(run: RunFolder) -> str | None:
         return "is a symbolic link; remove the link yourself"
     if run.status is RunStatus.RUNNING:
         return "is running: a process is writing it"
-    # Links and folders are foreign whatever their names, except the folder of blocks.
+    # Links and folders never belong to a run, except the folder of blocks.
     try:
         inside = set(run.path.iterdir())
         if _is_folder(blocks := run.path / BLOCKS):

@@ -175,7 +175,7 @@ class ComparisonResult:
         return list(self.rows())
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of `summary`, one by one."""
+        """The rows of `summary`."""
         for match in self.matches:
             names = [choice.name for choice in match.experiment.optimizers]
             parameters = {name: axis.values[0] for name, axis in match.experiment.surface.axes.items()}

@@ -23,7 +23,7 @@ ZOOM_CELLS = 4
 """The number of best cells around which a zoom places finer grids."""
 
 LEAST_ZOOM = 5
-"""The least number of values on each axis of a finer grid; with fewer trials there is no zoom."""
+"""The minimum number of values on each axis of a finer grid; with fewer trials there is no zoom."""
 
 ZOOM_REACH = 1.5
 """How far a finer grid extends to either side of a cell, in distances between neighbouring cells."""

@@ -49,7 +49,7 @@ def _bytes(arrays: Sequence[Any]) -> list[bytes]:
 
 
 def lanes_are_independent(name: str) -> None:
-    """Lanes are the last axis of every array of the state, and a trial has the same path alone and in a batch."""
+    """Lanes are the last axis of every array of the state, and a trial has the same path on its own and in a batch."""
     state = OPTIMIZERS[name]().init(np.zeros((3, 5)))
     for field, array in zip(getattr(state, "_fields", range(len(state))), state, strict=True):
         shape = np.shape(array)
@@ -70,7 +70,7 @@ def hyperparameters_may_vary_by_lane(name: str) -> None:
 
 
 def _assert_same_alone(name: str, axis: str, values: Sequence[float], **settings: Any) -> None:
-    """Check that each value of a hyperparameter gives the same path alone and in a batch with the others."""
+    """Check that each value of a hyperparameter gives the same path on its own and in a batch with the others."""
     batch = short_run(name, **settings, **{axis: values})
     for lane, value in enumerate(values):
         alone = short_run(name, **settings, **{axis: value})

@@ -275,7 +275,7 @@ def _map_at_scale(
 
 
 def _permanent_components(found: LinearMap) -> list[int]:
-    """Return the state components that a nonlinear method keeps for ever once it has come to rest."""
+    """Return the state components that a nonlinear method retains permanently once it is at a fixed point."""
     if found.is_exact:
         return []
     diagonal = np.abs(found.steps.diagonal(axis1=2, axis2=3)).min(axis=0)

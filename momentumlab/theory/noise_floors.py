@@ -1,4 +1,4 @@
-"""The noise floor of the loss: measured over the later half of the paths, and predicted."""
+"""The noise floor of the loss: measured over the second half of the paths, and predicted."""
 
 import math
 from dataclasses import dataclass
@@ -35,13 +35,13 @@ class NoiseFloor:
     Attributes
     ----------
     measured
-        The mean loss above the minimum over the later half of all paths; ``None`` if no minimum is known, a path
+        The mean loss above the minimum over the second half of all paths; ``None`` if no minimum is known, a path
         ended early, or the transient is not over.
     predicted
         The loss at the fixed point above the minimum plus ½ Σ λ · variance over the eigenvalues λ of the Hessian;
-        ``None`` if the theory does not apply, or does not hold as far away as the noise drives the iterates.
+        ``None`` if the theory does not apply, or is not valid at the distance to which the noise drives the iterates.
     is_transient
-        Whether the transient still dominates the later half of the paths.
+        Whether the transient still dominates the second half of the paths.
     """
 
     measured: float | None
@@ -66,7 +66,7 @@ class _Stationary:
 
 
 def noise_floor(result: Result, numbers: NDArray[np.int64]) -> NoiseFloor:
-    """Return the noise floor of the trials of one setting, its replicates; the result has its history."""
+    """Return the noise floor of the replicates of one setting from a result with a history."""
     plan, first = result.plan, int(numbers[0])
     middle = np.median(result.final_points[numbers], axis=0)
     minima = plan.surface_of(first).minima(plan.dimension)
@@ -104,7 +104,7 @@ def _is_falling(heights: Array) -> bool:
 
 
 def _is_transient(plan: Plan, number: int, minimum: CriticalPoint, stationary: _Stationary) -> bool:
-    """Return whether the later half of the paths still depends on the start."""
+    """Return whether the second half of the paths still depends on the start."""
     model, iterations = stationary.model, plan.stopping.iterations
     # The variance builds up as 1 − ρ²ᵏ: half-way through the run, it must be nearly stationary.
     missing = float((stationary.losses * model.rates**iterations).sum())
@@ -148,7 +148,7 @@ def _stationary(plan: Plan, number: int, minimum: CriticalPoint) -> _Stationary 
 
 
 def tail_average(path: Array) -> Array:
-    """Return the mean of the later half of a path, ``(entries, dim) -> (dim,)``.
+    """Return the mean of the second half of a path, ``(entries, dim) -> (dim,)``.
 
     B. T. Polyak and A. B. Juditsky, *Acceleration of stochastic approximation by averaging* (1992), without the first
     half, which depends on the start.

@@ -112,7 +112,7 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
         found = critical_betas(model.optimizer, model.lr, np.array(model.curvatures)).tolist()
         critical = [None if math.isnan(beta) else beta for beta in found]
 
-    # Which directions this start excites decides about the trial, whatever the slowest direction is.
+    # Which directions this start excites determines its rate, which may differ from that of the slowest direction.
     start = np.array(trial.start)
     excited = model.rates[(model.components(start) > 0) & ~model.is_flat]
     start_rate, converges = None, None

@@ -30,7 +30,7 @@ def agrees(measured: float, predicted: float, share: float = AGREES) -> bool:
 
 
 def measured_rate(distances: Array, iterations: NDArray[np.int64], floor: float = 0.0) -> float | None:
-    """Return the factor by which a distance changes per iteration in the later half of a path.
+    """Return the factor by which a distance changes per iteration in the second half of a path.
 
     It is the least-squares slope of the logarithm: through the peaks if the distance oscillates, else through every
     point. In the earlier half, faster directions still contribute.

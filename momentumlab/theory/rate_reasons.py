@@ -196,7 +196,7 @@ def _outside(result: Result, number: int, model: LocalModel, displaced: Array) -
 def underdamped_remark(result: Result, rates: Mapping[int, TrialRate]) -> str | None:
     """Return why a larger β is slower, if it is among these trials because every direction is underdamped.
 
-    The rate of an underdamped direction is √β whatever its curvature, so only a smaller β is faster.
+    The rate of an underdamped direction is √β for any curvature, so only a smaller β is faster.
     """
     # The rates are known already: most trials are ruled out before a model is computed.
     candidates: dict[float, int] = {}

@@ -162,7 +162,7 @@ def tree_of(text: str) -> Any:
 
 @st.composite
 def trees(draw: st.DrawFn) -> Any:
-    """A shipped configuration in which some values are others."""
+    """A shipped configuration with some values replaced."""
     tree = tree_of(draw(st.sampled_from(TEXTS)))
     for _ in range(draw(st.integers(1, 3))):
         tree = draw(mutated(tree))

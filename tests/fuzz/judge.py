@@ -1,4 +1,4 @@
-"""Runs a case, and says what is wrong with how it ended."""
+"""Run a case and report what is wrong with its outcome."""
 
 import base64
 import contextlib
@@ -43,7 +43,7 @@ class Hang(BaseException):
 
 
 class _Watch:
-    """Where files may be written, while somebody watches; the rest of the interpreter is not asked."""
+    """The folder in which files may be written while a case is watched."""
 
     folder: str | None = None
     strayed: list[str] = []  # noqa: RUF012
@@ -236,7 +236,7 @@ def apply(path: Path, change: Mapping[str, Any]) -> None:
 
 
 def _npy(shape: Sequence[int], kind: str) -> bytes:
-    """An array whose header promises more than there is."""
+    """An array whose header declares more data than the file contains."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": tuple(shape)})
     return file.getvalue() + bytes(1_000_000)

@@ -1,7 +1,7 @@
 """What the golden trajectories record: which optimizers, hyperparameters, surfaces and iterates.
 
 Every hyperparameter that momentumlab has, too, is moved off its default at least once. The learning rates keep away
-from chaos: where steps are so long that a path bounces for ever, any difference in rounding grows until nothing can be
+from chaos: where steps are so long that a path never settles, any difference in rounding grows until nothing can be
 compared.
 """
 

@@ -1,4 +1,4 @@
-"""Makes data_problems.npz anew: scikit-learn's minima of logistic losses, PyTorch's losses and gradients of a network.
+"""Regenerate data_problems.npz: scikit-learn's minima of logistic losses, PyTorch's losses and gradients of a network.
 
 Run with scikit-learn 1.9.1 and PyTorch 2.13.0 installed: ``python -m tests.golden.generate_data_problems``. Neither is
 needed by the tests.

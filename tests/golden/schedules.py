@@ -2,7 +2,7 @@
 
 Usage, from the repository, with the extra ``[parity]`` installed: python -m tests.golden.schedules
 
-Each case has our spelling, and what the library is asked for. Values are those of the first `RECORDED` updates in an
+Each case has our spelling, and the call of the library. Values are those of the first `RECORDED` updates in an
 experiment of `ITERATIONS`: in PyTorch the rate in force at ``optimizer.step()``, with ``scheduler.step()`` after it; in
 optax ``schedule(count)`` for count = 0, 1, …
 """
@@ -32,7 +32,7 @@ class Case:
     make
         From ``torch.optim.lr_scheduler`` and an optimizer whose lr is ``base``; or from ``optax``.
     recorded
-        PyTorch's cosine rises again after its end, and its onecycle refuses to go on.
+        PyTorch's cosine rises again after its end, and its onecycle raises an error.
     """
 
     text: str
@@ -196,7 +196,7 @@ CASES = [
 class PathCase:
     """An optimizer whose hyperparameters change in the course of its path.
 
-    PyTorch's are set anew in ``param_groups`` before each step, to the values of `CASES`; optax's are injected. A
+    PyTorch's are set in ``param_groups`` before each step, to the values of `CASES`; optax's are injected. A
     momentum of exactly 0 is left to optax: PyTorch does not touch its buffer then, so that a gradient is lost.
 
     Attributes

@@ -3,7 +3,7 @@
 ======================  ==========================================================
 module                  content
 ======================  ==========================================================
-`backend`               figures without pyplot, whatever ``MPLBACKEND`` says
+`backend`               figures without pyplot, regardless of ``MPLBACKEND`` says
 `style`                 colours, markers, scales, layout, titles and legends
 `trials`                which trials are shown, and their colours
 `contours`              planes, windows and shaded heights of a surface

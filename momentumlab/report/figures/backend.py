@@ -1,4 +1,4 @@
-"""Figures drawn with Agg, without pyplot and whatever ``MPLBACKEND`` says.
+"""Figures drawn with Agg, without pyplot and regardless of ``MPLBACKEND``.
 
 matplotlib fails to import if it does not know the backend that ``MPLBACKEND`` names, such as a notebook's backend in a
 process started from that notebook. Hence this module must be the first one that imports matplotlib.

@@ -98,7 +98,7 @@ def comparison_loss_figure(report: ComparisonReport, surface: int) -> DisplayFig
 
 
 def _abscissa(match: Match) -> str:
-    """Return what the iterations of all optimizers are; the two differ for methods with several gradients per step."""
+    """Return whether the axis counts iterations or gradient evaluations; a step may take several."""
     return "gradient evaluations" if (match.result.gradients_per_step == 1).all() else "iterations"
 
 

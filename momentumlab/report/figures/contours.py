@@ -80,7 +80,7 @@ def coordinate_plane() -> Projection:
 def principal_plane(paths: Sequence[Array], center: Array) -> Projection:
     """Return the plane through ``center`` along the first two principal directions of the paths.
 
-    Each path has the same weight, whatever its number of points.
+    Each path has the same weight, regardless of its number of points.
 
     Parameters
     ----------

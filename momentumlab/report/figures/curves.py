@@ -319,7 +319,7 @@ def _theory_remark(report: Report, shown: Sequence[ShownTrial], formula: str) ->
 
 
 def _envelope(heights: Array, iterations: NDArray[np.int64], rate: float) -> Array:
-    """Return the multiple of ``rate ** iterations`` that touches the later half of a curve from above."""
+    """Return the multiple of ``rate ** iterations`` that touches the second half of a curve from above."""
     counted = np.flatnonzero(heights > 1e-14 * heights.max(initial=0.0))
     later = counted[len(counted) // 2 :]
     if not len(later) or rate <= 0:

@@ -36,7 +36,7 @@ HEIGHT_COLORS = LinearSegmentedColormap.from_list("height", ["#fffdf5", "#e9eef2
 VALUE_COLORS = LinearSegmentedColormap.from_list(
     "value", ["#fde725", "#7ad151", "#22a884", "#2a788e", "#414487", "#440154"]
 )
-"""Viridis reversed: the best values are the brightest, and lightness alone gives the order."""
+"""Viridis reversed: the best values are the brightest, and lightness gives the order."""
 
 CONTOUR_COLOR = "#70879b"
 GRAY = "#444444"
@@ -241,7 +241,7 @@ def power_of_ten(value: float) -> str:
 
 
 def shortened(text: str, longest: int = MAX_LABEL) -> str:
-    """Return foreign text with control characters escaped and, if it is long, without its middle."""
+    """Return text of unknown origin with control characters escaped and, if it is long, without its middle."""
     line = printable(text)
     if len(line) <= longest:
         return line

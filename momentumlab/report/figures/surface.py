@@ -117,7 +117,7 @@ def informative_plane(surface: Surface) -> Projection:
 def _write_formula(panel: Axes, formula: str) -> None:
     """Write the formula above the panel, in a smaller font if it is long.
 
-    It is left out if it would be illegible, or if a plug-in's LaTeX is more than matplotlib understands.
+    It is left out if it would be illegible, or if matplotlib cannot typeset a plug-in's LaTeX.
     """
     title = panel.set_title(formula, loc="left", va="bottom", fontsize=FORMULA_SIZE, parse_math=True)
     try:

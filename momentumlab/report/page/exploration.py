@@ -34,7 +34,7 @@ MOST_DIMENSIONS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Detail:
-    """How much of an experiment a page shows.
+    """The extent to which a page shows an experiment.
 
     Attributes
     ----------
