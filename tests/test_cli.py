@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -456,11 +457,12 @@ COMPLETIONS: dict[str, tuple[str, set[str], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-@pytest.mark.parametrize(("typed", "expected", "absent"), COMPLETIONS.values(), ids=COMPLETIONS)
-def test_shells_complete_names(
-    typed: str, expected: set[str], absent: set[str], shell: str, command: Command, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("shell", "case"),
+    [*(("bash", case) for case in COMPLETIONS), *itertools.product(("zsh", "fish"), ("a second surface", "a run"))],
+)
+def test_shells_complete_names(shell: str, case: str, command: Command, tmp_path: Path) -> None:
+    typed, expected, absent = COMPLETIONS[case]
     for name in ("configs", "runs/20260101-000000-mine"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("configs/mine.yaml", "configs/mine.txt", "plot.py"):

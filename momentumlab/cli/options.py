@@ -8,12 +8,13 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
+from typer.models import ParameterInfo
 
 from momentumlab.cli.application import app, command
 from momentumlab.cli.completion import configurations, names_of
@@ -226,29 +227,40 @@ Quiet = Annotated[bool, option(OUTPUT, "--quiet", "-q", help="Print only the pat
 
 # The options of experiments
 
-
-class Only:
-    """Marks an option that only some of the commands have."""
-
-    def __init__(self, *commands: str) -> None:
-        self.commands = commands
-
-
-class HelpIn:
-    """Marks an option with another help text in some of the commands."""
-
-    def __init__(self, **texts: str) -> None:
-        self.texts = texts
-
-
-SETTING = "setting"
-"""Marks an option whose text is the value of the configuration key of the same name."""
-
-EXECUTED = Only("run", "sweep", "compare", "tune")
-PRINTED = Only("run", "sweep", "compare", "tune", "predict")
-SEARCHED = Only("compare", "tune")
+EXECUTED = ("run", "sweep", "compare", "tune")
+PRINTED = (*EXECUTED, "predict")
+EVERY = (*PRINTED, "explore")
+SEARCHED = ("compare", "tune")
 PATIENCE = "Iterations in a row for which the tolerance must hold [5]."
 SEVERAL_SURFACES = "One or several surfaces: ravine,booth, or expressions in x, y, …"
+
+
+def declared(
+    info: Any, default: Any = None, *, commands: Sequence[str] = EVERY, is_setting: bool = False, **texts: str
+) -> Any:
+    """Declare an option as a field of `Options`.
+
+    Parameters
+    ----------
+    info
+        Typer's description of the option, or an annotated type that contains it.
+    default
+        The value if the option is not given.
+    commands
+        The commands that have it.
+    is_setting
+        Whether its text is the value of the configuration key of the same name.
+    **texts
+        Help texts of commands for which the common one does not hold.
+    """
+    info = info if isinstance(info, ParameterInfo) else get_args(info)[1]
+    details = {"info": info, "commands": commands, "is_setting": is_setting, "texts": texts}
+    return field(default=default, metadata=details)
+
+
+def setting(group: str, metavar: str, text: str, *, commands: Sequence[str] = EVERY, **texts: str) -> Any:
+    """Declare an option whose text is the value of the configuration key of the same name; see `declared`."""
+    return declared(option(group, metavar=metavar, help=text), commands=commands, is_setting=True, **texts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,184 +271,144 @@ class Options:
     them by the rules of YAML files.
     """
 
-    configs: Annotated[
-        list[Path] | None,
+    configs: list[Path] | None = declared(
         typer.Argument(
             metavar="[CONFIG]...", help="YAML files. Options override their settings.", autocompletion=configurations
-        ),
-    ] = None
-    surface: Annotated[SurfaceName, SETTING, HelpIn(compare=SEVERAL_SURFACES, tune=SEVERAL_SURFACES)] = None
-    optimizer: Annotated[OptimizerNames, SETTING] = None
-    lr: Annotated[LearningRate, SETTING] = None
-    beta: Annotated[Beta, SETTING] = None
-    start: Annotated[
-        str | None,
-        SETTING,
-        option(WHAT, metavar="POINT", help="Starting point or points: --start=-1,1, grid(5,5) or random(20)."),
-    ] = None
-    starts: Annotated[
-        int | None,
-        option(WHAT, metavar="N", parser=whole(least=1), help="Number of random starts in the plotting window."),
-    ] = None
-    settings: Settings = None
-    plugins: Plugins = None
-    name: Annotated[str | None, SETTING, option(WHAT, metavar="NAME", help="Name of the experiment.")] = None
-    max_trials: Annotated[
-        int | None, option(WHAT, metavar="N", parser=whole(least=1), help="Refuse experiments with more trials.")
-    ] = None
+        )
+    )
+    surface: str | None = declared(SurfaceName, is_setting=True, compare=SEVERAL_SURFACES, tune=SEVERAL_SURFACES)
+    optimizer: str | None = declared(OptimizerNames, is_setting=True)
+    lr: str | None = declared(LearningRate, is_setting=True)
+    beta: str | None = declared(Beta, is_setting=True)
+    start: str | None = setting(WHAT, "POINT", "Starting point or points: --start=-1,1, grid(5,5) or random(20).")
+    starts: int | None = declared(
+        option(WHAT, metavar="N", parser=whole(least=1), help="Number of random starts in the plotting window.")
+    )
+    settings: list[str] | None = declared(Settings)
+    plugins: list[Path] | None = declared(Plugins)
+    name: str | None = setting(WHAT, "NAME", "Name of the experiment.")
+    max_trials: int | None = declared(
+        option(WHAT, metavar="N", parser=whole(least=1), help="Refuse experiments with more trials.")
+    )
 
-    over: Annotated[
-        str | None,
-        SEARCHED,
+    over: str | None = declared(
         option(SEARCH, "--over", "--tune", metavar="NAMES", help="Hyperparameters to search: lr or lr,beta [lr]."),
-    ] = None
-    budget: Annotated[
-        str | None,
-        SETTING,
-        SEARCHED,
-        option(SEARCH, metavar="N", help="Trials per optimizer [64]."),
-        HelpIn(tune="Trials per optimizer [4096]."),
-    ] = None
-    zooms: Annotated[
-        str | None,
-        SETTING,
-        SEARCHED,
-        option(SEARCH, metavar="N", help="Refinements of the grid [0]."),
-        HelpIn(tune="Refinements of the grid [3]."),
-    ] = None
-    objective: Annotated[
-        ObjectiveName | None,
-        SETTING,
-        SEARCHED,
+        commands=SEARCHED,
+    )
+    budget: str | None = setting(
+        SEARCH, "N", "Trials per optimizer [64].", commands=SEARCHED, tune="Trials per optimizer [4096]."
+    )
+    zooms: str | None = setting(
+        SEARCH, "N", "Refinements of the grid [0].", commands=SEARCHED, tune="Refinements of the grid [3]."
+    )
+    objective: ObjectiveName | None = declared(
         option(SEARCH, help="Criterion of the choice and the ranking [final_loss].", **one_of(ObjectiveName)),
-    ] = None
-    accuracy: Annotated[
-        str | None,
-        SETTING,
-        SEARCHED,
-        option(
-            SEARCH,
-            metavar="SHARE",
-            help="A surface counts as solved when the loss has fallen to this share of its initial height above the "
-            "lowest loss found [1e-6].",
-        ),
-    ] = None
+        commands=SEARCHED,
+        is_setting=True,
+    )
+    accuracy: str | None = setting(
+        SEARCH,
+        "SHARE",
+        "A surface counts as solved when the loss has fallen to this share of its initial height above the lowest loss "
+        "found [1e-6].",
+        commands=SEARCHED,
+    )
 
-    iterations: Annotated[
-        str | None, SETTING, option(STOPPING, metavar="N", help="Maximum number of iterations, or 5 epochs.")
-    ] = None
-    tolerance: Annotated[
-        str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the loss changes by at most T.")
-    ] = None
-    patience: Annotated[
-        str | None,
-        SETTING,
-        option(
-            STOPPING,
-            metavar="N",
-            help="Iterations in a row for which the tolerance must hold [1].",
-        ),
-        HelpIn(sweep=PATIENCE, compare=PATIENCE, tune=PATIENCE),
-    ] = None
-    gradient_tolerance: Annotated[
-        str | None, SETTING, option(STOPPING, metavar="T", help="Stop when the gradient norm is at most T.")
-    ] = None
-    target_loss: Annotated[
-        str | None, SETTING, option(STOPPING, metavar="LOSS", help="Stop when the loss is at most LOSS.")
-    ] = None
+    iterations: str | None = setting(STOPPING, "N", "Maximum number of iterations, or 5 epochs.")
+    tolerance: str | None = setting(STOPPING, "T", "Stop when the loss changes by at most T.")
+    patience: str | None = setting(
+        STOPPING,
+        "N",
+        "Iterations in a row for which the tolerance must hold [1].",
+        sweep=PATIENCE,
+        compare=PATIENCE,
+        tune=PATIENCE,
+    )
+    gradient_tolerance: str | None = setting(STOPPING, "T", "Stop when the gradient norm is at most T.")
+    target_loss: str | None = setting(STOPPING, "LOSS", "Stop when the loss is at most LOSS.")
 
-    noise: Annotated[
-        str | None, SETTING, option(NOISE, metavar="NOISE", help="Noise of the gradients: 0.1 or relative(0.1).")
-    ] = None
-    replicates: Annotated[
-        str | None, SETTING, option(NOISE, metavar="N", help="Repeat each trial N times with independent noise.")
-    ] = None
-    seed: Annotated[
-        str | None, SETTING, option(NOISE, metavar="N", help="Random seed for noise and random starts [0].")
-    ] = None
+    noise: str | None = setting(NOISE, "NOISE", "Noise of the gradients: 0.1 or relative(0.1).")
+    replicates: str | None = setting(NOISE, "N", "Repeat each trial N times with independent noise.")
+    seed: str | None = setting(NOISE, "N", "Random seed for noise and random starts [0].")
 
-    backend: Annotated[
-        str | None,
-        SETTING,
-        EXECUTED,
-        option(
-            OUTPUT,
-            metavar="NAME",
-            help="numpy, numba (compiled kernels, for trials whose trajectories are not recorded), or auto: numba if "
-            "it is installed and the run is long enough [auto].",
-        ),
-    ] = None
+    backend: str | None = setting(
+        OUTPUT,
+        "NAME",
+        "numpy, numba (compiled kernels, for trials whose trajectories are not recorded), or auto: numba if it is "
+        "installed and the run is long enough [auto].",
+        commands=EXECUTED,
+    )
 
-    record: Annotated[
-        str,
-        Only("run", "sweep"),
+    record: str = declared(
         option(
             RECORDING,
             metavar="TRIALS",
             help="Trials whose trajectories are kept: all, none, best:N, or auto: all if there are at most 100 [auto].",
         ),
-        HelpIn(sweep="Trials whose trajectories are kept: none or best:N [none]."),
-    ] = "auto"
-    max_history: Annotated[
-        int,
-        Only("run"),
+        "auto",
+        commands=("run", "sweep"),
+        sweep="Trials whose trajectories are kept: none or best:N [none].",
+    )
+    max_history: int = declared(
         option(
             RECORDING, metavar="GIB", parser=gibibytes, help="Memory for trajectories; beyond it they are thinned [1]."
         ),
-    ] = 2**30
-    no_plots: Annotated[bool, EXECUTED, option(RECORDING, "--no-plots", help="Draw no figures.")] = False
-    theory: Annotated[Theory, Only("run", "sweep")] = False
-    page: Annotated[
-        bool, Only("run", "sweep"), option(RECORDING, "--page", help="Also write an interactive page, page.html.")
-    ] = False
+        2**30,
+        commands=("run",),
+    )
+    no_plots: bool = declared(option(RECORDING, "--no-plots", help="Draw no figures."), False, commands=EXECUTED)
+    theory: bool = declared(Theory, False, commands=("run", "sweep"))
+    page: bool = declared(
+        option(RECORDING, "--page", help="Also write an interactive page, page.html."),
+        False,
+        commands=("run", "sweep"),
+    )
 
-    skip_existing: Annotated[
-        bool,
-        EXECUTED,
+    skip_existing: bool = declared(
         option(OUTPUT, "--skip-existing", help="Reuse an identical completed run instead of computing it again."),
-    ] = False
-    workers: Annotated[
-        int,
-        EXECUTED,
+        False,
+        commands=EXECUTED,
+    )
+    workers: int = declared(
         option(OUTPUT, metavar="N", parser=whole(least=0), help="Number of processes [0: chosen by the work]."),
-    ] = 0
-    executor: Annotated[
-        str | None,
-        EXECUTED,
+        0,
+        commands=EXECUTED,
+    )
+    executor: str | None = declared(
         option(
             OUTPUT,
             metavar="NAME",
             help="Run blocks of trials on a cluster: dask:tcp://HOST:PORT, dask:FILE.json, mpi, or MODULE:FACTORY.",
         ),
-    ] = None
-    resume: Annotated[
-        Path | None,
-        Only("sweep", "compare", "tune"),
+        commands=EXECUTED,
+    )
+    resume: Path | None = declared(
         option(OUTPUT, metavar="RUN", help="Finish the interrupted run in this folder."),
-    ] = None
-    out: Annotated[Out, EXECUTED] = RUNS
-    steps: Annotated[Steps, Only("run")] = False
-    all_rows: Annotated[AllRows, Only("sweep")] = False
-    output: Annotated[Output, PRINTED] = Format.TABLE
-    plot: Annotated[
-        bool,
-        Only("predict"),
+        commands=("sweep", "compare", "tune"),
+    )
+    out: Path = declared(Out, RUNS, commands=EXECUTED)
+    steps: bool = declared(Steps, False, commands=("run",))
+    all_rows: bool = declared(AllRows, False, commands=("sweep",))
+    output: Format = declared(Output, Format.TABLE, commands=PRINTED)
+    plot: bool = declared(
         option(OUTPUT, "--plot", help="Also draw the rate against beta and lr, and the poles."),
-    ] = False
-    figure: Annotated[
-        Path | None,
-        Only("predict"),
+        False,
+        commands=("predict",),
+    )
+    figure: Path | None = declared(
         option(OUTPUT, "--out", metavar="FILE", help="File of the figure [NAME_prediction.png]."),
-    ] = None
-    save: Annotated[
-        Path, Only("explore"), option(OUTPUT, metavar="FILE", help="HTML file to write [explore.html].")
-    ] = Path("explore.html")
-    quiet: Annotated[Quiet, EXECUTED] = False
+        commands=("predict",),
+    )
+    save: Path = declared(
+        option(OUTPUT, metavar="FILE", help="HTML file to write [explore.html]."),
+        Path("explore.html"),
+        commands=("explore",),
+    )
+    quiet: bool = declared(Quiet, False, commands=EXECUTED)
 
     def flags(self) -> dict[str, str | None]:
         """Return the text of every setting by its configuration key; ``None`` if the option is not given."""
-        hints = get_type_hints(Options, include_extras=True)
-        return {name: getattr(self, name) for name, hint in hints.items() if SETTING in get_args(hint)}
+        return {each.name: getattr(self, each.name) for each in fields(Options) if each.metadata["is_setting"]}
 
 
 def experiment_command(
@@ -448,24 +420,21 @@ def experiment_command(
         def run_command(**arguments: Any) -> None:
             function(Options(**arguments))
 
-        hints = get_type_hints(Options, include_extras=True)
+        name = function.__name__
+        types = get_type_hints(Options)
         parameters = []
-        for field in fields(Options):
-            annotation, *marks = get_args(hints[field.name])
-            if all(function.__name__ in mark.commands for mark in marks if isinstance(mark, Only)):
-                (info,) = (mark for mark in marks if not isinstance(mark, (Only, HelpIn)) and mark != SETTING)
-                for mark in marks:
-                    if isinstance(mark, HelpIn) and function.__name__ in mark.texts:
-                        info = copy.copy(info)
-                        info.help = mark.texts[function.__name__]
-                keyword = inspect.Parameter.KEYWORD_ONLY
-                declared: Any = Annotated[annotation, info]
-                parameters.append(inspect.Parameter(field.name, keyword, default=field.default, annotation=declared))
+        for each in fields(Options):
+            if name in each.metadata["commands"]:
+                info = copy.copy(each.metadata["info"])
+                info.help = each.metadata["texts"].get(name, info.help)
+                keyword: Any = inspect.Parameter.KEYWORD_ONLY
+                declaration: Any = Annotated[types[each.name], info]
+                parameters.append(inspect.Parameter(each.name, keyword, default=each.default, annotation=declaration))
         # Typer reads the signature and, in some versions, the annotations.
         run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run_command.__annotations__ = {each.name: each.annotation for each in parameters}
         run_command.__doc__ = function.__doc__
-        command(app, function.__name__, group=group, examples=examples)(run_command)
+        command(app, name, group=group, examples=examples)(run_command)
         return function
 
     return register
