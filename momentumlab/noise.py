@@ -90,7 +90,7 @@ def noise(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[NoiseClass],
 @noise("gaussian", aliases=("normal",))
 @dataclass(frozen=True, kw_only=True)
 class Gaussian(NormalNoise):
-    """Normal errors of constant size: near the minimum only noise is left of a gradient."""
+    """Normally distributed errors of constant size, which dominate the gradient near the minimum."""
 
     deviation: float = parameter(gt=0, doc="standard deviation in each coordinate")
 

@@ -251,7 +251,7 @@ def declared(
     is_setting
         Whether its text is the value of the configuration key of the same name.
     **texts
-        Help texts of commands for which the common one does not hold.
+        Help texts of commands in which the common text does not apply.
     """
     info = info if isinstance(info, ParameterInfo) else get_args(info)[1]
     details = {"info": info, "commands": commands, "is_setting": is_setting, "texts": texts}

@@ -49,7 +49,7 @@ def _surface_table(report: ComparisonReport, surface: int) -> Table:
 
 
 def searched_lines(report: ComparisonReport, match: Match) -> Iterator[str]:
-    """Yield what was searched: once, if it was the same for all optimizers."""
+    """Yield what was searched, in one line if it was the same for all optimizers."""
     comparison = report.result.comparison
     by_text: dict[str, list[str]] = {}
     for name, searched in zip(method_names(comparison.experiments[0]), match.searched, strict=True):

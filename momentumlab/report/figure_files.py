@@ -1,4 +1,4 @@
-"""Which figures a run folder gets, by file name without its extension; each is drawn when it is called."""
+"""The figures of a run folder: functions that draw them, by file name without its extension."""
 
 import re
 from collections.abc import Callable, Mapping

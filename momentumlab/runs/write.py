@@ -540,7 +540,7 @@ def write_figures(
     drawings
         Functions that draw, by the names of their files.
     texts
-        Texts that each PNG carries, by keyword.
+        Texts that are stored in each PNG, by keyword.
     kinds
         ``png``, ``svg``, ``pdf``: each figure is written in all of these formats.
     dpi

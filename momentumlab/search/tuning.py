@@ -305,7 +305,7 @@ def _column(group: Group, name: str) -> NDArray[Any]:
 
 
 def _with_rates(one: Searched, count: int, below: bool, above: bool) -> Choice:
-    """Return the optimizer with a number of learning rates beyond the ends of those that were searched."""
+    """Return the optimizer with additional learning rates beyond the searched range."""
     first, *_, last = (float(value) for value in one.choice.axes["lr"].values)  # type: ignore[arg-type]
     steps = math.log(last / first) * 0.25 * np.arange(1, count + 1) / count
     lower = one.lr.min() * np.exp(-steps[::-1]) if below else ()

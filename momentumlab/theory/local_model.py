@@ -372,7 +372,7 @@ def decay_of(optimizer: Optimizer[Any], lr: float) -> float:
 
 
 def _fixed_point(optimizer: Optimizer[Any], lr: float, surface: Surface, point: Array, found: LinearMap) -> Array:
-    """Return where the method rests: the solution of ∇f(x) + w x = 0, by Newton's method from the critical point."""
+    """Return the fixed point of the method, where ∇f(x) + w x = 0, by Newton's method from the critical point."""
     if found.period > 1 and np.any(np.asarray(getattr(optimizer, "weight_decay", 0.0))):
         raise TheoryDoesNotApplyError(f"{optimizer.name} is periodic and has weight decay")
     decay = decay_of(optimizer, lr) if found.period == 1 else 0.0

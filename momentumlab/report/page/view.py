@@ -44,7 +44,7 @@ class View:
     window
         The interval of each coordinate.
     floor
-        The loss above which losses are drawn: the lowest that is known.
+        The lowest known loss, above which losses are drawn.
     """
 
     experiment: Experiment
