@@ -7,15 +7,20 @@ on the start of a process, or on signals, is tested with the real command.
 """
 
 import gc
+import importlib
 import io
 import json
 import os
+import pkgutil
 import signal
 import socket
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+NOT_IMPORTED = ("momentumlab.__main__", "momentumlab.kernels", "momentumlab.optimizers.adapters")
+"""Modules that start when they are imported, or import optional libraries."""
 
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
@@ -41,12 +46,12 @@ def serve(address: str) -> None:
     import sympy
     import yaml
 
-    import momentumlab.api
-    import momentumlab.cli
-    import momentumlab.report.figures
-    import momentumlab.report.result_table
+    import momentumlab
 
-    assert all((matplotlib, rich, sympy, yaml, momentumlab))
+    assert all((matplotlib, rich, sympy, yaml))
+    for module in pkgutil.walk_packages(momentumlab.__path__, "momentumlab."):
+        if not module.name.startswith(NOT_IMPORTED):
+            importlib.import_module(module.name)
     gc.freeze()  # or the first collection in a fork would copy the pages of every object
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
