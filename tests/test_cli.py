@@ -449,6 +449,7 @@ COMPLETIONS: dict[str, tuple[str, set[str], set[str]]] = {
     "an optimizer": ("run --optimizer nes", {"nesterov"}, {"adam"}),
     "an entry": ("show optimizer ada", {"adam", "adagrad"}, {"ackley"}),
     "a checked name": ("check ack", {"ackley"}, set()),
+    "a convention": ("translate --from ke", {"keras"}, {"torch"}),
     "a configuration": ("run con", {"configs/"}, {"plot.py"}),
     "a configuration in a folder": ("validate configs/mi", {"configs/mine.yaml"}, {"configs/mine.txt"}),
     "a run": ("runs show 2026", {"20260101-000000-mine"}, {"latest"}),

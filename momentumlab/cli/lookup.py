@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from momentumlab.cli.application import LOOKING, app, command
-from momentumlab.cli.completion import names_of_kind
+from momentumlab.cli.completion import names_of, names_of_kind
 from momentumlab.cli.loading import joined_words, load_experiments
 from momentumlab.cli.options import (
     Beta,
@@ -106,9 +106,25 @@ def predict(options: Options) -> None:
     ),
 )
 def translate(
-    source: Annotated[str, option(None, "--from", metavar="CONVENTION", help="Convention of the given values.")],
+    source: Annotated[
+        str,
+        option(
+            None,
+            "--from",
+            metavar="CONVENTION",
+            help="Convention of the given values.",
+            autocompletion=names_of("conventions"),
+        ),
+    ],
     target: Annotated[
-        str | None, option(None, "--to", metavar="CONVENTION", help="Convention of the result [all].")
+        str | None,
+        option(
+            None,
+            "--to",
+            metavar="CONVENTION",
+            help="Convention of the result [all].",
+            autocompletion=names_of("conventions"),
+        ),
     ] = None,
     lr: Annotated[str | None, option(None, metavar="LR", help="Learning rate [0.01].")] = None,
     beta: Annotated[str | None, option(None, metavar="BETA", help="Momentum [0.9].")] = None,
