@@ -137,7 +137,7 @@ def jax_while() -> Run:
 
 
 def torch_lanes() -> Run:
-    """Tensors with a lane dimension; ended trials are taken out in every tenth iteration."""
+    """Tensors with a lane dimension; finished trials are removed every tenth iteration."""
     import torch
 
     def run(problem: Problem, lrs: np.ndarray, betas: np.ndarray) -> np.ndarray:

@@ -240,7 +240,7 @@ class MomentumConvention(Convention[State]):
     @classmethod
     @abstractmethod
     def of(cls, wanted: Filter) -> "MomentumConvention[Any]":
-        """Return the hyperparameters of a filter of one of its shapes."""
+        """Return this convention with the hyperparameters that give a filter."""
 
     def rescaled(self, state: State, ratio: float) -> State:
         """Return the state with its velocity multiplied by a factor, if it is `rescalable`."""

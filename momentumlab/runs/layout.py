@@ -67,7 +67,7 @@ def reason_of(error: OSError) -> str:
 
 
 def named(names: list[str]) -> str:
-    """Return the first names of a list, and the number of the others."""
+    """Return the first names of a list and the number of the remaining ones."""
     rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + rest
 

@@ -145,7 +145,7 @@ def compare_with_folder(stored: LoadedRun, repeated: Sequence[Result]) -> Repeti
 
 
 def compare_with_png(summary: Mapping[str, Any], repeated: Sequence[Result]) -> Repetition:
-    """Compare the final states of a repetition with the hash that a PNG carries."""
+    """Compare the final states of a repetition with the hash stored in a PNG."""
     verdict = Verdict.IDENTICAL if digest(repeated) == summary["digest"] else Verdict.DIFFERENT
     return Repetition(verdict=verdict, versions=changed_versions(summary), results=tuple(repeated))
 

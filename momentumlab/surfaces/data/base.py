@@ -250,7 +250,7 @@ class DataSurface(Surface):
         return (0.0,) * dim
 
     def window(self, dim: int) -> Intervals:
-        """Return a window centred at zero that is half as wide again as the known minima need."""
+        """Return a window centred at zero, half again as wide as needed to contain the known minima."""
         farthest = max((abs(c) for point in self.minima(dim) for c in point.point), default=1.0)
         reach = min(max(1.0, float(f"{1.5 * farthest:.1g}")), max(WIDEST, 1.1 * farthest))
         return ((-reach, reach),) * dim
