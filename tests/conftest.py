@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.zygote import write_clients
+from tests.zygote import call, write_clients
 
 if TYPE_CHECKING:
     from momentumlab.result import Result
@@ -90,15 +90,12 @@ def command(tmp_path: Path, programs: Path) -> Command:
     own = {key: value for key, value in os.environ.items() if key != "COLUMNS"}  # pytest-xdist sets it
 
     def run(*arguments: str | Path, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+        words = [str(programs / "momentumlab"), *map(str, arguments)]
+        variables = {**own, "PYTHONIOENCODING": "utf-8", "MOMENTUMLAB_DEBUG": "1", **environment}
+        if (programs / "socket").exists():
+            return call(str(programs / "socket"), words, cwd, variables, timeout=120)
         return subprocess.run(
-            [programs / "momentumlab", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            cwd=cwd,
-            check=False,
-            timeout=120,
-            env={**own, "PYTHONIOENCODING": "utf-8", "MOMENTUMLAB_DEBUG": "1", **environment},
+            words, capture_output=True, text=True, encoding="utf-8", cwd=cwd, check=False, timeout=120, env=variables
         )
 
     return run

@@ -14,7 +14,9 @@ import os
 import pkgutil
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +39,26 @@ def write_clients(folder: Path, address: str) -> None:
     for name in ("momentumlab", "python"):
         (folder / name).write_text(CLIENT.format(python=sys.executable, address=address))
         (folder / name).chmod(0o755)
+
+
+def call(
+    address: str, argv: list[str], cwd: Path, env: dict[str, str], timeout: float
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program in a fork of the server without a client, and return its output and exit code."""
+    with (
+        socket.socket(socket.AF_UNIX) as server,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
+        Path(os.devnull).open() as empty,
+    ):
+        server.settimeout(timeout)
+        server.connect(address)
+        request = json.dumps({"argv": argv, "cwd": str(cwd), "env": env}).encode() + b"\n"
+        socket.send_fds(server, [request], [empty.fileno(), output.fileno(), errors.fileno()])
+        code = int(server.recv(16) or 1)
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(argv, code, output.read(), errors.read())
 
 
 def serve(address: str) -> None:
