@@ -1,4 +1,8 @@
-"""The functions of the Python interface, which the command line uses as well."""
+"""The functions of the Python interface, which the command line uses as well.
+
+Functions that take settings raise `ConfigError` with every problem they find, `PluginError` if a user's surface,
+optimizer or schedule raises an exception, and `OutputError` if they cannot write.
+"""
 
 import os
 import re
@@ -71,11 +75,6 @@ def load(
         Settings whose names are not keyword arguments: ``{"surface.a": 0.1}``, hyperparameters of your own optimizers.
     **overrides
         Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``.
-
-    Raises
-    ------
-    ConfigError
-        With every problem that was found.
     """
     return _loaded(source, gradient, settings, overrides)
 
@@ -184,15 +183,6 @@ def run(
         Memory limit for the trajectories; beyond it every k-th iterate is recorded.
     gradient, settings, **overrides
         Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``; see `load`.
-
-    Raises
-    ------
-    ConfigError
-        With every problem of the source and the overrides.
-    OutputError
-        If the run folder cannot be written.
-    PluginError
-        If a user's surface, optimizer or schedule raises an exception.
     """
     plan = make_plan(_loaded(source, gradient, settings, overrides), max_trials=max_trials)
     how = Execution(
@@ -226,35 +216,10 @@ def sweep(
 
     Parameters
     ----------
-    source
-        The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
-    out
-        The folder in which a run folder is created; without it nothing is written.
-    plots
-        Whether to draw the figures into the run folder.
-    theory
-        Whether the maps show predictions.
-    page
-        Whether to write the interactive page into the run folder.
-    workers
-        The number of worker processes; 0 for one per core if the work takes long enough.
-    executor
-        A `concurrent.futures.Executor` that runs the blocks of trials instead.
     resume
         The run folder of an unfinished sweep, of which the missing blocks are run.
-    max_trials
-        The maximum number of trials.
-    gradient, settings, **overrides
-        Settings that replace those of the source, see `load`: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
-
-    Raises
-    ------
-    ConfigError
-        With every problem of the source and the overrides.
-    OutputError
-        If the run folder cannot be written.
-    PluginError
-        If a user's surface, optimizer or schedule raises an exception.
+    source, out, plots, theory, page, workers, executor, max_trials, gradient, settings, **overrides
+        As in `run`: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
     """
     from momentumlab.search.sweeps import Sweep
 
@@ -518,15 +483,6 @@ def compare(
         The maximum number of trials with which the search starts on a surface.
     source, out, plots, workers, executor, resume, gradient, settings, **overrides
         As in `sweep`.
-
-    Raises
-    ------
-    ConfigError
-        With every problem of the source and the overrides.
-    OutputError
-        If the run folder cannot be written.
-    PluginError
-        If a user's surface, optimizer or schedule raises an exception.
     """
     how = Execution(plots=plots, workers=workers, executor=executor)
     return _search(source, gradient, settings, overrides, {}, max_trials, how, out=out, resume=resume)
@@ -662,21 +618,15 @@ def explore(
 
     Parameters
     ----------
-    source
-        Path of a YAML file, a mapping of the same form, or an experiment; not needed if the overrides are complete.
     save
         The HTML file to write.
-    gradient, settings, **overrides
-        Settings that replace those of the source; see `load`.
+    source, gradient, settings, **overrides
+        As in `load`.
 
     Raises
     ------
-    ConfigError
-        With every problem of the source and the overrides.
     PageTooLargeError
         If the axes of the experiment do not fit on a page.
-    OutputError
-        If the file cannot be written.
     """
     from momentumlab.report.page import page
 
@@ -699,17 +649,8 @@ def predict(
 
     Parameters
     ----------
-    source
-        The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
-    max_trials
-        The maximum number of trials.
-    gradient, settings, **overrides
-        Settings that replace those of the source; see `load`.
-
-    Raises
-    ------
-    ConfigError
-        With every problem of the source and the overrides.
+    source, max_trials, gradient, settings, **overrides
+        As in `run`.
     """
     from momentumlab.report.prediction_table import PredictionReport
 
