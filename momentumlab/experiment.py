@@ -278,14 +278,29 @@ def method_names(experiment: Experiment) -> list[str]:
 
 
 class Objective(Enum):
-    """The criterion by which a comparison ranks optimizers."""
+    """The criterion by which a comparison chooses settings and ranks optimizers.
 
+    Attributes
+    ----------
+    label
+        The name in configurations.
+    words
+        The quantity that is ranked.
+    quantile
+        The quantile over starts and replicates that is compared.
+    """
+
+    ROBUST_LOSS = "robust_loss", "final loss"
     FINAL_LOSS = "final_loss", "final loss"
     ITERATIONS = "iterations", "iterations to convergence"
+    Q75 = "q75", "75 % quantile of the final loss", 0.75
+    Q90 = "q90", "90 % quantile of the final loss", 0.9
+    Q95 = "q95", "95 % quantile of the final loss", 0.95
 
-    def __init__(self, label: str, words: str) -> None:
+    def __init__(self, label: str, words: str, quantile: float = 0.5) -> None:
         self.label = label
         self.words = words
+        self.quantile = quantile
 
 
 DEFAULT_OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -317,7 +332,7 @@ class Comparison:
 
     name: str
     experiments: tuple[Experiment, ...]
-    objective: Objective = Objective.FINAL_LOSS
+    objective: Objective = Objective.ROBUST_LOSS
     budget: int = DEFAULT_BUDGET
     zooms: int = 0
     accuracy: float = DEFAULT_ACCURACY

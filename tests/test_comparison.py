@@ -40,7 +40,7 @@ MANY = {
 
 @pytest.fixture(scope="module")
 def simple() -> ComparisonResult:
-    return momentumlab.compare(optimizers=THREE)
+    return momentumlab.compare(optimizers=THREE, objective="final_loss")
 
 
 @pytest.fixture(scope="module")
@@ -314,7 +314,7 @@ def test_the_overall_table_counts_ranks_and_problems(many: ComparisonResult) -> 
     for name, mean, first, reached in overall.rows:
         assert float(mean) == pytest.approx(np.mean(ranks[name]), rel=1e-2)
         assert int(first) == ranks[name].count(1)
-        assert reached == f"{np.isfinite(many.costs[THREE.index(name)]).sum()} of 10"
+        assert reached == f"{np.isfinite(many.costs[THREE.index(name)]).sum()} of 32"
     means = [float(row[1]) for row in overall.rows]
     assert means == sorted(means)
 
@@ -336,7 +336,7 @@ def test_results_over_several_starts_are_medians_and_quartiles(many: ComparisonR
         for standing in match.standings:
             losses = match.result.final_losses[list(match.trials_of(standing.number))]
             np.testing.assert_allclose(standing.final_loss, np.quantile(losses, [0.25, 0.5, 0.75]), rtol=1e-12)
-            assert sum(standing.counts.values()) == match.starts == 5
+            assert sum(standing.counts.values()) == match.starts == 16
 
 
 def test_evaluations_to_target_are_those_of_a_plain_loop(many: ComparisonResult) -> None:
@@ -476,7 +476,8 @@ def test_a_run_folder_repeats_to_the_same_numbers(command: Command, tmp_path: Pa
 
 
 def test_the_tuning_table_has_every_trial_and_marks_the_chosen_ones(command: Command, tmp_path: Path) -> None:
-    done = command("compare", "--optimizers", "sgd,momentum", "--tune", "lr,beta", "--no-plots", "--quiet")
+    words = "--optimizers sgd,momentum --tune lr,beta --objective final_loss --no-plots --quiet"
+    done = command("compare", *words.split())
     folder = tmp_path / done.stdout.strip()
     rows = list(csv.DictReader(io.StringIO((folder / "tuning.csv").read_text())))
     (result,) = [json.loads((folder / "result.json").read_text())]
@@ -582,7 +583,7 @@ def test_profiles_have_their_names_and_the_warning(many: ComparisonResult) -> No
     for expected in (
         "Dolan–Moré",
         "Moré–Wild",
-        "10 problems",
+        "32 problems",
         "A performance profile identifies the best optimizer",
         "share of problems",
     ):
@@ -625,7 +626,7 @@ def test_a_panel_holds_the_paths_from_all_starts(many: ComparisonResult) -> None
     assert len(figure.axes) == 3
     for panel in figure.axes:
         starts = [line for line in panel.get_lines() if line.get_marker() == "o" and line.get_markersize() == 4]
-        assert len(starts) == 5
+        assert len(starts) == 16
 
 
 @pytest.mark.parametrize("objective", [{}, {"objective": "iterations", "tolerance": 1e-6}, {"target_loss": 1e-3}])

@@ -261,7 +261,8 @@ def test_shared_parameters_surfaces_and_starts_are_axes_too() -> None:
 
 def test_the_best_cell_converges_in_the_fewest_iterations(plane: Result) -> None:
     (only,) = planes(plane)
-    converged = np.where(plane.status_codes == Status.CONVERGED.code, plane.iterations, 10**9)
+    is_near = plane.final_losses <= 1e-4  # 100 tolerances above the minimum; what stops higher has stalled
+    converged = np.where((plane.status_codes == Status.CONVERGED.code) & is_near, plane.iterations, 10**9)
     assert plane.iterations[only.best] == converged.min()
     ranked = only.ranking(20)
     assert converged[ranked].tolist() == sorted(converged.tolist())[:20]
@@ -613,7 +614,7 @@ PICTURED: dict[str, dict[str, Any]] = {
     "a plane": PLANE,
     "two planes": {**PLANE, "optimizer": ["momentum", "nesterov"]},
     "three axes": {**PLANE, "optimizer": "adam", "beta": None, "beta1": [0.0, 0.9], "beta2": "linspace(0.5,0.99,9)"},
-    "many maps": {**PLANE, "start": "grid(4, 4)"},
+    "many maps": {**PLANE, "start": "grid(4, 4)", "tolerance": 1e-5},
     "a line": {**PLANE, "beta": 0.9},
     "two lines": {**PLANE, "optimizer": ["sgd", "momentum"], "beta": None},
     "words and flags": {**PLANE, "optimizer": "adam", "beta": None, "amsgrad": [False, True]},

@@ -50,8 +50,12 @@ class DataFormat(StrEnum):
 class ObjectiveName(StrEnum):
     """Criteria by which a search chooses."""
 
+    ROBUST_LOSS = "robust_loss"
     FINAL_LOSS = "final_loss"
     ITERATIONS = "iterations"
+    Q75 = "q75"
+    Q90 = "q90"
+    Q95 = "q95"
 
 
 class Kind(StrEnum):
@@ -302,7 +306,7 @@ class Options:
         SEARCH, "N", "Refinements of the grid [0].", commands=SEARCHED, tune="Refinements of the grid [3]."
     )
     objective: ObjectiveName | None = declared(
-        option(SEARCH, help="Criterion of the choice and the ranking [final_loss].", **one_of(ObjectiveName)),
+        option(SEARCH, help="Criterion of the choice and the ranking [robust_loss].", **one_of(ObjectiveName)),
         commands=SEARCHED,
         is_setting=True,
     )

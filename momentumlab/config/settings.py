@@ -65,9 +65,9 @@ COMPARISON_SETTINGS = _by_name(
     Parameter(
         name="objective",
         kind=ValueKind.WORD,
-        default=Objective.FINAL_LOSS.label,
+        default=Objective.ROBUST_LOSS.label,
         choices=tuple(objective.label for objective in Objective),
-        doc="Criterion by which a comparison ranks.",
+        doc="Criterion by which a comparison chooses settings and ranks optimizers.",
     ),
     Parameter(
         name="budget",

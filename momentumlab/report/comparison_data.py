@@ -67,7 +67,7 @@ def search_arrays(result: ComparisonResult) -> dict[str, NDArray[Any]]:
 
 
 def _searched_rows(match: Match, one: Searched, chosen: int) -> Iterator[dict[str, Any]]:
-    results, *_ = match.yardstick.keys(one.final_losses, one.iterations, one.status_codes)
+    results, *_ = one.keys(match.search_yardstick)
     final_losses = quantile(finished(one.final_losses, one.status_codes), 0.5)
     iterations = np.median(one.iterations, axis=1)
     counts = {status: (one.status_codes == status.code).sum(axis=1) for status in Status}
@@ -82,7 +82,7 @@ def _searched_rows(match: Match, one: Searched, chosen: int) -> Iterator[dict[st
             "optimizer": one.choice.name,
             **fixed,
             **one.setting(cell),
-            "starts": match.starts,
+            "starts": one.final_losses.shape[1],
             "iterations": float(iterations[cell]),
             "final_loss": float(final_losses[cell]),
             "result": float(results[cell]),

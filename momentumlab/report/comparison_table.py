@@ -12,8 +12,11 @@ from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, rate_col
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import Status
 from momentumlab.search import Match, Standing
+from momentumlab.search.comparison import is_random
 from momentumlab.search.ranking import WITHIN
 from momentumlab.search.tuning import ZOOM_CELLS, Searched
+
+MEDIAN = 0.5
 
 FEW = 4
 """Up to this many searched values are listed individually."""
@@ -57,6 +60,8 @@ def searched_lines(report: ComparisonReport, match: Match) -> Iterator[str]:
         by_text.setdefault(text, []).append(name)
     for text, names in by_text.items():
         yield f"searched for {'each optimizer' if len(by_text) == 1 else '; '.join(names)}: {text}"
+    if is_random(match.experiment):
+        yield f"judged on {repeats(match.experiment)} that the search has not seen"
     if len({searched.cells for searched in match.searched}) > 1:
         yield "the optimizers did not get the same number of trials"
 
@@ -93,7 +98,11 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
     standings = match.standings
     numbers = [match.trials_of(standing.number)[0] for standing in standings]
     trials = [match.result.plan.trial(number) for number in numbers]
-    yield Column(heading="rank", cells=[str(standing.rank) for standing in standings])
+    shared = len({standing.rank for standing in standings}) < len(standings) and match.starts > 1
+    tie = (
+        "optimizers share a rank if a paired bootstrap over the trials does not separate them (95 %)" if shared else ""
+    )
+    yield Column(heading="rank", cells=[str(standing.rank) for standing in standings], meaning=tie)
     yield Column(heading="optimizer", cells=[standing.choice.name for standing in standings], kind=Kind.NAME)
     searched = [name for one in match.searched for name in one.columns]
     for name in dict.fromkeys([*labels.hyperparameters, *searched]):
@@ -108,6 +117,12 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
         for standing, number in zip(standings, numbers, strict=True)
     ]
     yield Column(heading="final loss", cells=losses, kind=Kind.VALUES)
+    objective = report.result.comparison.objective
+    if match.starts > 1 and objective.quantile != MEDIAN:
+        yield Column(heading=objective.label, cells=[f"{standing.result:.3g}" for standing in standings])
+    if any(standing.diverged > 0 for standing in standings) and match.starts > 1:
+        cells = [f"{standing.diverged:.0%}" for standing in standings]
+        yield Column(heading="diverged", cells=cells, meaning="share of trials that diverge" if is_last else "")
     if match.starts == 1:
         points = [point(match.result.final_points[number]) for number in numbers]
         yield Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT)

@@ -20,7 +20,7 @@ from momentumlab.report.labels import Labels, setup
 from momentumlab.result import Result, Status
 from momentumlab.search import ComparisonResult
 from momentumlab.search.planes import Plane, best_trials, planes
-from momentumlab.search.ranking import STALLED, finished, quantile
+from momentumlab.search.ranking import finished, quantile
 from momentumlab.theory import (
     NoiseFloor,
     RatePlane,
@@ -286,7 +286,7 @@ class ComparisonReport:
         if target is not None:
             return f"the loss was at most {target:g}"
         if comparison.objective is Objective.ITERATIONS:
-            return f"the tolerance was met, within {STALLED:g} of the initial loss above the known minimum"
+            return "the tolerance was met near the minimum"
         return f"the loss was within {comparison.accuracy:g} of the initial loss above the lowest loss known or found"
 
     def written_to(self, folder: Path) -> "ComparisonReport":

@@ -131,6 +131,8 @@ def _rank() -> Schema:
             "starts": COUNT,
             "evaluations_to_target": _described("Gradient evaluations until the target loss.", quartiles),
             "final_loss": quartiles,
+            "result": _described("The quantity that is ranked.", FINITE_OR_NULL),
+            "diverged": _described("Fraction of trials that diverged.", NUMBER),
             "robustness": _described(
                 "Fraction of the searched learning rates with a result within ten times the best.", FINITE_OR_NULL
             ),

@@ -1,5 +1,6 @@
 """Comparison of optimizers: search for each, choose its best setting, run the chosen settings, rank them."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumlab import engine
-from momentumlab.experiment import Choice, Comparison, Experiment, Objective, method_names
+from momentumlab.experiment import Choice, Comparison, Experiment, Objective, Random, method_names
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result, Status
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from momentumlab.surfaces.base import Intervals
 
 ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
+
+LEAST_REPEATS = 16
+"""The least number of starts and replicates on which the chosen settings are judged if they are random."""
 
 SAME_PATH = 1e-10
 """Optimizers whose trajectories differ by less than this fraction of their length are the same method."""
@@ -47,6 +51,8 @@ class Standing:
         Quartiles of the gradient evaluations until the target was reached; infinite if it was not.
     final_loss
         Quartiles; infinite for starts from which the trial diverges.
+    result
+        The quantity that is ranked: a quantile of the final loss, or the median iterations to convergence.
     counts
         The number of trials per status.
     always_diverged
@@ -65,10 +71,16 @@ class Standing:
     setting: Mapping[str, Value]
     evaluations_to_target: tuple[float, float, float]
     final_loss: tuple[float, float, float]
+    result: float
     counts: Mapping[Status, int]
     always_diverged: bool
     robustness: float | None
     same_as: tuple[int, ...]
+
+    @property
+    def diverged(self) -> float:
+        """The share of trials that diverged."""
+        return self.counts.get(Status.DIVERGED, 0) / sum(self.counts.values())
 
     @property
     def mostly_diverged(self) -> bool:
@@ -86,8 +98,11 @@ class Match:
         The searched settings of each optimizer.
     standings
         In order of rank.
+    yardstick, search_yardstick
+        The measures of the judged and of the searched trials.
     result
-        The trials of the chosen settings with their history, by optimizer; the starts vary fastest.
+        The trials of the chosen settings with their history, by optimizer; the starts vary fastest. Noise, mini-batches
+        and random starts are not those of the search.
     targets
         The loss that counts as solved, ``(starts,)``.
     evaluations_to_target
@@ -96,6 +111,7 @@ class Match:
     """
 
     yardstick: Yardstick
+    search_yardstick: Yardstick
     searched: tuple[Searched, ...]
     standings: tuple[Standing, ...]
     result: Result
@@ -194,6 +210,8 @@ class ComparisonResult:
                     "starts": match.starts,
                     "evaluations_to_target": evaluations,
                     "final_loss": {"q1": low, "median": median, "q3": high},
+                    "result": standing.result,
+                    "diverged": standing.diverged,
                     "robustness": standing.robustness,
                     "statuses": {status.label: standing.counts.get(status, 0) for status in ENDS},
                     "same_as": [names[number] for number in standing.same_as],
@@ -276,7 +294,7 @@ def compare(comparison: Comparison, run: RunPlan = engine.run) -> ComparisonResu
     matches = []
     notes: dict[str, None] = {}
     for experiment in comparison.experiments:
-        yardstick = yardstick_of(experiment, comparison.objective)
+        yardstick = yardstick_of(experiment, comparison.objective, comparison.accuracy)
         searched = search(experiment, yardstick, run, zooms=comparison.zooms)
         match = judged(comparison, experiment, searched, lambda chosen: run(make_plan(chosen), history=True))
         matches.append(match)
@@ -290,7 +308,7 @@ def judged(
     searched: tuple[Searched, ...],
     run: Callable[[Experiment], Result],
 ) -> Match:
-    """Choose the best searched settings on one surface, run them, and rank the optimizers.
+    """Choose the best searched settings on one surface, run them with fresh noise and starts, and rank the optimizers.
 
     Parameters
     ----------
@@ -303,39 +321,92 @@ def judged(
     run
         Returns the result of the experiment of the chosen settings, with its history.
     """
-    yardstick = yardstick_of(experiment, comparison.objective)
-    cells = [yardstick.best(one.final_losses, one.iterations, one.status_codes) for one in searched]
+    yardstick = yardstick_of(experiment, comparison.objective, comparison.accuracy)
+    cells = [one.best(yardstick) for one in searched]
     chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))
-    result = run(replace(experiment, optimizers=chosen))
-    targets = _targets(comparison, yardstick, experiment, searched)
+    result = run(fresh(replace(experiment, optimizers=chosen)))
+    judge = yardstick_of(result.experiment, comparison.objective, comparison.accuracy)
+    shape = (len(chosen), result.experiment.repeats)
+    iterations, codes = result.iterations.reshape(shape), result.status_codes.reshape(shape)
+    losses = finished(result.final_losses.reshape(shape), codes)
+    found = losses
+    if not is_random(experiment):  # the search began at the same starts: what it found counts too
+        found = np.concatenate([losses, *(finished(one.final_losses, one.status_codes) for one in searched)])
+    targets = _targets(comparison, judge, found.min(axis=0))
     if comparison.objective is Objective.ITERATIONS:
-        shape = (len(chosen), len(targets))
-        losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
-        per_step = result.gradients_per_step.reshape(shape)
-        evaluations = yardstick.results(losses, result.iterations.reshape(shape), codes) * per_step
+        results = judge.results(losses, iterations, codes)
+        evaluations = results * result.gradients_per_step.reshape(shape)
     else:
-        evaluations = _evaluations_to_target(result, targets)
+        results, evaluations = losses, _evaluations_to_target(result, targets)
+    same = _same_paths(result, shape)
+    keys = judge.keys(losses, iterations, codes)
+    ranks = ranks_of(keys, judge.sampled_keys(losses, iterations, codes) if shape[1] > 1 else None)
+    ranked = quantile(results, comparison.objective.quantile)
+    standings = [
+        Standing(
+            number=i,
+            choice=chosen[i],
+            rank=int(ranks[same[i]]),
+            cell=cells[i],
+            setting=one.setting(cells[i]),
+            evaluations_to_target=_quartiles(evaluations[i]),
+            final_loss=_quartiles(losses[i]),
+            result=float(ranked[i]),
+            counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
+            always_diverged=bool((one.status_codes == Status.DIVERGED.code).all()),
+            robustness=None if comparison.zooms else _robustness(yardstick, one, cells[i]),
+            same_as=tuple(j for j in range(len(same)) if same[j] == same[i] and j != i),
+        )
+        for i, one in enumerate(searched)
+    ]
     return Match(
-        yardstick=yardstick,
+        yardstick=judge,
+        search_yardstick=yardstick,
         searched=searched,
-        standings=_standings(comparison, yardstick, searched, cells, result, evaluations),
+        standings=tuple(sorted(standings, key=lambda each: (each.rank, keys[:, each.number].tolist(), each.number))),
         result=result,
         targets=targets,
         evaluations_to_target=evaluations,
     )
 
 
-def _targets(
-    comparison: Comparison, yardstick: Yardstick, experiment: Experiment, searched: tuple[Searched, ...]
-) -> Array:
-    """Return the target loss; else, for each start, the accuracy above the lowest loss that is known or was found."""
-    if experiment.stopping.target_loss is not None:
-        return np.full_like(yardstick.start_losses, experiment.stopping.target_loss)
-    found = [finished(one.final_losses, one.status_codes).min(axis=0) for one in searched]
-    lowest = np.fmin(np.min(found, axis=0), yardstick.known)
+def is_random(experiment: Experiment) -> bool:
+    """Return whether starts or gradients are random."""
+    return experiment.is_random or isinstance(experiment.starts, Random)
+
+
+def fresh(experiment: Experiment) -> Experiment:
+    """Return the experiment with other noise, mini-batches and random starts, at least `LEAST_REPEATS` of each setting.
+
+    What has chosen a setting cannot judge it: the best of many noisy results is better than it deserves. An experiment
+    without anything random is returned unchanged.
+    """
+    starts, replicates, seed = experiment.starts, experiment.replicates, experiment.seed
+    if isinstance(starts, Random):
+        count = max(starts.count, math.ceil(LEAST_REPEATS / replicates))
+        starts = replace(starts, count=count, seed=_fresh_seed(starts.seed))
+    if experiment.is_random:
+        seed, replicates = _fresh_seed(seed), max(replicates, math.ceil(LEAST_REPEATS / len(starts)))
+    return replace(experiment, starts=starts, replicates=replicates, seed=seed)
+
+
+def _fresh_seed(seed: int) -> int:
+    """Return a seed of a stream that is independent of those of this seed and of its neighbours."""
+    return int(np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(1)[0])
+
+
+def _targets(comparison: Comparison, judge: Yardstick, found: Array) -> Array:
+    """Return the target loss; else, for each start, the accuracy above the lowest loss that is known or was found.
+
+    ``found`` is the lowest final loss from each start.
+    """
+    target = comparison.experiments[0].stopping.target_loss
+    if target is not None:
+        return np.full_like(judge.start_losses, target)
+    lowest = np.fmin(found, judge.known)
     with np.errstate(invalid="ignore"):  # a start without a finite loss has no target
-        lowest = np.minimum(lowest, yardstick.start_losses)
-        targets: Array = lowest + comparison.accuracy * (yardstick.start_losses - lowest)
+        lowest = np.minimum(lowest, judge.start_losses)
+        targets: Array = lowest + comparison.accuracy * (judge.start_losses - lowest)
     return targets
 
 
@@ -350,43 +421,11 @@ def _evaluations_to_target(result: Result, targets: Array) -> Array:
     return evaluations.reshape(-1, len(targets))
 
 
-def _standings(
-    comparison: Comparison,
-    yardstick: Yardstick,
-    searched: tuple[Searched, ...],
-    cells: list[int],
-    result: Result,
-    evaluations: Array,
-) -> tuple[Standing, ...]:
-    shape = evaluations.shape
-    losses, codes = result.final_losses.reshape(shape), result.status_codes.reshape(shape)
-    places = ranks_of(yardstick.keys(losses, result.iterations.reshape(shape), codes))
-    same = _same_paths(result, shape)
-    valid = finished(losses, codes)
-    standings = [
-        Standing(
-            number=i,
-            choice=result.experiment.optimizers[i],
-            rank=int(places[i]),
-            cell=cell,
-            setting=one.setting(cell),
-            evaluations_to_target=_quartiles(evaluations[i]),
-            final_loss=_quartiles(valid[i]),
-            counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
-            always_diverged=bool((one.status_codes == Status.DIVERGED.code).all()),
-            robustness=None if comparison.zooms else _robustness(yardstick, one, cell),
-            same_as=tuple(j for j in range(len(same)) if same[j] == same[i] and j != i),
-        )
-        for i, (one, cell) in enumerate(zip(searched, cells, strict=True))
-    ]
-    return tuple(sorted(standings, key=lambda standing: (standing.rank, standing.number)))
-
-
 def _robustness(yardstick: Yardstick, one: Searched, cell: int) -> float | None:
     line = one.along_lr(cell)
     if len(line) == 1:
         return None
-    results, *_ = yardstick.keys(one.final_losses[line], one.iterations[line], one.status_codes[line])
+    results = one.keys(yardstick)[0, line]
     if np.isnan(one.lr[line]).any():  # schedules among them are in no order
         return None
     return yardstick.robustness(results, float(results[np.flatnonzero(line == cell)[0]]))
@@ -428,7 +467,7 @@ def _notes(match: Match) -> Iterator[str]:
         reason = "" if finite.any() else ": the loss at the start is not finite; choose another start"
         yield f"all trials of all optimizers diverge on {surface}{reason}"
         return
-    below, above = at_edges(match.searched, match.yardstick)
+    below, above = at_edges(match.searched, match.search_yardstick)
     for number, one in enumerate(match.searched):
         standing = match.standing(number)
         if standing.always_diverged:

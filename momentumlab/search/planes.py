@@ -18,7 +18,7 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.schedules import Schedule
-from momentumlab.search.ranking import Yardstick, finished, yardstick_of
+from momentumlab.search.ranking import Yardstick, best_cell, finished, yardstick_of
 from momentumlab.surfaces import SURFACES
 
 NEAR = 0.01
@@ -119,7 +119,7 @@ class Plane:
     @cached_property
     def best(self) -> int:
         """The best cell."""
-        return self.yardstick.best(self.final_losses, self.iterations, self.status_codes)
+        return best_cell(self.keys)
 
     @property
     def best_result(self) -> float:

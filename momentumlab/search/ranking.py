@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.experiment import Experiment, Objective
+from momentumlab.experiment import DEFAULT_ACCURACY, Experiment, Objective
 from momentumlab.registry import Array
 from momentumlab.result import Status
 
@@ -13,8 +13,14 @@ FLOOR = 1e-30
 """A loss closer to the known minimum than this fraction of the initial height counts as the minimum: the loss is
 quadratic there, and a point with fifteen correct digits cannot get closer."""
 
-STALLED = 1e-3
-"""A trial that meets a tolerance above this fraction of its initial height has stalled."""
+SAMPLES = 1000
+"""The number of bootstrap samples by which ties are found."""
+
+CONFIDENCE = 0.975
+"""An optimizer is better than another if it is in this share of the samples: a two-sided test at 5 %."""
+
+LAST_CHANGES = 100
+"""A loss that falls by 1 % per iteration meets the tolerance at this many tolerances above the minimum."""
 
 WITHIN = 10.0
 """A result within this factor of the best counts as equally good for the robustness."""
@@ -32,12 +38,17 @@ class Yardstick:
         ``(starts,)``
     target
         The target loss; if set, a trial that reaches it has solved the problem.
+    accuracy, tolerance
+        A trial that meets its tolerance has stalled if it is higher than this fraction of its initial height and than
+        `LAST_CHANGES` tolerances.
     """
 
     objective: Objective
     known: float
     start_losses: Array
     target: float | None = None
+    accuracy: float = DEFAULT_ACCURACY
+    tolerance: float = 0.0
 
     def heights(self, losses: Array) -> Array:
         """Return the height of losses above the known minimum, at least `FLOOR`; without one, the losses themselves."""
@@ -50,22 +61,23 @@ class Yardstick:
 
     def results(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
         """Return the objective of each trial, lower is better; infinite if unsolved. All ``(cells, starts)``."""
-        if self.objective is Objective.FINAL_LOSS:
-            return self.heights(finished(losses, codes))
-        return np.where(self.arrived(losses, codes), iterations, np.inf)
+        if self.objective is Objective.ITERATIONS:
+            return np.where(self.arrived(losses, codes), iterations, np.inf)
+        return self.heights(finished(losses, codes))
 
     def arrived(self, losses: Array, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
         """Return which trials converged near the minimum: with a tiny learning rate the loss stops changing anywhere.
 
-        The loss must reach the target or, without a target, be within `STALLED` of the initial height above the known
-        minimum (without one, above the lowest loss of these trials).
+        The loss must reach the target or, without a target, be near the known minimum (without one, the lowest loss of
+        these trials): see `accuracy`.
         """
         if self.target is not None:
             near = losses <= self.target
         else:
             lowest = finished(losses, codes).min(axis=0) if np.isnan(self.known) else self.known
             with np.errstate(invalid="ignore"):  # lowest is infinite if all trials diverged
-                near = losses <= lowest + STALLED * (self.start_losses - lowest)
+                reach = np.fmax(self.accuracy * (self.start_losses - lowest), LAST_CHANGES * self.tolerance)
+                near = losses <= lowest + reach
         arrived: NDArray[np.bool_] = (codes == Status.CONVERGED.code) & near
         return arrived
 
@@ -75,25 +87,28 @@ class Yardstick:
         Returns
         -------
         Array
-            ``(3, cells)``, lower is better: the median objective over the starts, the median height, and the fraction
-            of starts that diverge.
+            ``(3, cells)``, lower is better: the objective, the height (both as a quantile over the starts), and the
+            fraction of starts that diverge.
         """
         results = self.results(losses, iterations, codes)
         heights = self.heights(finished(losses, codes))
         diverged = np.mean(codes == Status.DIVERGED.code, axis=1)
-        return np.stack([quantile(results, 0.5), quantile(heights, 0.5), diverged])
+        q = self.objective.quantile
+        return np.stack([quantile(results, q), quantile(heights, q), diverged])
 
-    def best(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> int:
-        """Return the best cell; of several equally good cells, which are in the order of lr, the middle one.
-
-        If all trials diverge it is the first, with the lowest lr.
-        """
-        keys = self.keys(losses, iterations, codes)
-        tied = np.arange(keys.shape[1])
-        for key in keys:
-            tied = tied[key[tied] == key[tied].min()]
-        all_diverged = keys[2, tied[0]] == 1
-        return int(tied[0 if all_diverged else len(tied) // 2])
+    def sampled_keys(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
+        """Return the keys of paired bootstrap samples of the starts, ``(samples, 3, cells)``."""
+        starts = losses.shape[1]
+        samples = np.random.default_rng(0).integers(starts, size=(SAMPLES, starts))
+        results = self.results(losses, iterations, codes)
+        heights = self.heights(finished(losses, codes))
+        diverged = codes == Status.DIVERGED.code
+        q = self.objective.quantile
+        keys = [
+            [quantile(own[samples], q), quantile(height[samples], q), ended[samples].mean(axis=1)]
+            for own, height, ended in zip(results, heights, diverged, strict=True)
+        ]
+        return np.moveaxis(np.array(keys), -1, 0).transpose(0, 2, 1)
 
     def robustness(self, results: Array, best: float) -> float:
         """Return the fraction of median results within a factor of `WITHIN` of the best.
@@ -103,12 +118,28 @@ class Yardstick:
         """
         if not np.isfinite(best):
             return 0.0
-        if np.isnan(self.known) and self.objective is Objective.FINAL_LOSS:
+        if np.isnan(self.known) and self.objective is not Objective.ITERATIONS:
             return float(np.mean(results <= best + (quantile(self.start_losses, 0.5) - best) / WITHIN))
         return float(np.mean(results <= WITHIN * best))
 
 
-def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
+def best_cell(keys: Array) -> int:
+    """Return the best cell; of several equally good cells, which are in the order of lr, the middle one.
+
+    Parameters
+    ----------
+    keys
+        Sort keys, ``(keys, cells)``; the last is the fraction of starts that diverge. If all trials diverge, the first
+        cell is returned, which has the lowest lr.
+    """
+    tied = np.arange(keys.shape[1])
+    for key in keys:
+        tied = tied[key[tied] == key[tied].min()]
+    all_diverged = keys[-1, tied[0]] == 1
+    return int(tied[0 if all_diverged else len(tied) // 2])
+
+
+def yardstick_of(experiment: Experiment, objective: Objective, accuracy: float = DEFAULT_ACCURACY) -> Yardstick:
     """Return the measure of trials on the experiment's surface."""
     surface = experiment.first_surface
     with np.errstate(all="ignore"):
@@ -122,6 +153,8 @@ def yardstick_of(experiment: Experiment, objective: Objective) -> Yardstick:
         ),
         start_losses=start_losses,
         target=experiment.stopping.target_loss,
+        accuracy=accuracy,
+        tolerance=experiment.stopping.tolerance or 0.0,
     )
 
 
@@ -142,17 +175,45 @@ def finished(losses: Array, codes: NDArray[np.int8]) -> Array:
     return np.where(codes == Status.DIVERGED.code, np.inf, losses)
 
 
-def ranks_of(keys: Array) -> NDArray[np.int64]:
-    """Return ranks from 1; equal results share a rank.
+def ranks_of(keys: Array, samples: Array | None = None) -> NDArray[np.int64]:
+    """Return ranks from 1; results that are equal, or that the samples do not separate, share a rank.
 
     Parameters
     ----------
     keys
         ``(3, optimizers)``, as `Yardstick.keys` gives them. A key counts only between those for which all before it
         are infinite.
+    samples
+        The keys of paired bootstrap samples, ``(samples, 3, optimizers)``. An optimizer shares the rank of the best one
+        before it that is not better in `CONFIDENCE` of the samples.
     """
-    result, height, diverged = keys
+    keys = _comparable(keys)
+    sampled = None if samples is None else _comparable(samples)
+    order = np.lexsort(keys[::-1])
+    ranks = np.ones(len(order), dtype=np.int64)
+    leader = order[0]
+    for place, number in enumerate(order.tolist()):
+        if sampled is None:
+            is_tied = (keys[:, number] == keys[:, leader]).all()
+        else:
+            is_tied = _share_better(sampled[..., leader], sampled[..., number]) < CONFIDENCE
+        if not is_tied:
+            leader = number
+        ranks[number] = ranks[leader] if is_tied else place + 1
+    return ranks
+
+
+def _comparable(keys: Array) -> Array:
+    """Return keys, ``(…, 3, optimizers)``, with 0 for those that do not count because the one before is finite."""
+    result, height, diverged = np.moveaxis(keys, -2, 0)
     height = np.where(np.isinf(result), height, 0.0)
-    diverged = np.where(np.isinf(height), diverged, 0.0)
-    rows = list(zip(result.tolist(), height.tolist(), diverged.tolist(), strict=True))
-    return np.array([1 + sum(other < row for other in rows) for row in rows])
+    return np.stack([result, height, np.where(np.isinf(height), diverged, 0.0)], axis=-2)
+
+
+def _share_better(one: Array, other: Array) -> float:
+    """Return the share of samples, ``(samples, 3)``, in which one is better than the other; equal ones count half."""
+    differs = one != other
+    first = differs.argmax(axis=1)
+    rows = np.arange(len(one))
+    better = one[rows, first] < other[rows, first]
+    return float(np.mean(np.where(differs.any(axis=1), better, 0.5)))

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.experiment import Axis, Choice, Experiment, Setting
+from momentumlab.experiment import Axis, Choice, Experiment, Objective, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Group, Plan, make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result
 from momentumlab.scales import Scale, scale_of
 from momentumlab.schedules import Schedule
-from momentumlab.search.ranking import Yardstick
+from momentumlab.search.ranking import Yardstick, best_cell
 
 ZOOM_CELLS = 4
 """The number of best cells around which a zoom places finer grids."""
@@ -27,6 +27,9 @@ LEAST_ZOOM = 5
 
 ZOOM_REACH = 1.5
 """How far a finer grid extends to either side of a cell, in distances between neighbouring cells."""
+
+NEARBY = (1.1, 1.5)
+"""The least and the largest factor between a learning rate and the neighbours by which ``robust_loss`` judges it."""
 
 MOST_WIDENINGS = 4
 """The maximum number of times a range of learning rates is widened, each time by a quarter of its logarithmic width
@@ -108,6 +111,44 @@ class Searched:
         """Return whether both first grids have the same range of learning rates and the same number of cells."""
         return (self.began_with, self.choice.combinations) == (other.began_with, other.choice.combinations)
 
+    def keys(self, yardstick: Yardstick) -> Array:
+        """Return the sort keys of the cells, ``(3, cells)``; see `Yardstick.keys`."""
+        return yardstick.keys(self.final_losses, self.iterations, self.status_codes)
+
+    def best(self, yardstick: Yardstick) -> int:
+        """Return the cell that is chosen.
+
+        With the objective ``robust_loss`` and a tuned lr, a cell is as good as the median of its own result and those
+        of its neighbours, the next lower and the next higher lr at a factor within `NEARBY`. Of equal cells, the one
+        with the better worst of the three is chosen. An isolated dip of the loss is therefore not chosen. If the
+        learning rates are too far apart for neighbours, the cell with the best result is.
+        """
+        keys = self.keys(yardstick)
+        if yardstick.objective is Objective.ROBUST_LOSS and self.may_grow:
+            lower, higher = self._nearby()
+            if ((lower >= 0) & (higher >= 0)).any():
+                result, _, diverged = keys
+                padded = np.append(result, np.inf)  # a missing neighbour, of index -1, counts as diverged
+                _, middle, worst = np.sort([result, padded[lower], padded[higher]], axis=0)
+                keys = np.stack([middle, worst, result, diverged])
+        return best_cell(keys)
+
+    def _nearby(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the neighbours in lr of each cell, with equal other hyperparameters; -1 if there is none."""
+        others = [column.tolist() for name, column in self.columns.items() if name != "lr"]
+        lines: dict[tuple[Any, ...], list[int]] = {}
+        for cell, values in enumerate(zip(*others, strict=True) if others else [()] * self.cells):
+            lines.setdefault(values, []).append(cell)
+        lower, higher = np.full((2, self.cells), -1)
+        for cells in map(np.array, lines.values()):
+            lr = self.lr[cells]
+            least, largest = NEARBY[0] * (1 - 1e-9), NEARBY[1] * (1 + 1e-9)  # the values of a grid are rounded
+            below = np.searchsorted(lr, lr / least, side="right") - 1
+            above = np.searchsorted(lr, lr * least, side="left") % len(cells)
+            lower[cells] = np.where((below >= 0) & (lr[below] * largest >= lr), cells[below], -1)
+            higher[cells] = np.where((lr[above] > lr) & (lr[above] <= lr * largest), cells[above], -1)
+        return lower, higher
+
     def along_lr(self, cell: int) -> NDArray[np.intp]:
         """Return the cells that differ from a cell only in their learning rate, including the cell."""
         same = np.ones(self.cells, dtype=bool)
@@ -187,7 +228,7 @@ def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArra
     below, above = np.zeros((2, len(searched)), dtype=bool)
     for i, one in enumerate(searched):
         if one.may_grow:
-            best = one.lr[yardstick.best(one.final_losses, one.iterations, one.status_codes)]
+            best = one.lr[best_cell(one.keys(yardstick))]
             below[i], above[i] = best == one.lr.min(), best == one.lr.max()
     return below, above
 
@@ -220,27 +261,29 @@ def _zoomed(
         return [], {}
     cells = _best_cells(one, spacings, yardstick, grids)
     count = int((one.choice.combinations / len(cells)) ** (1 / len(spacings)) + 1e-9)
-    steps = np.linspace(-ZOOM_REACH, ZOOM_REACH, count)
+    reach = {name: ZOOM_REACH * spacing for name, spacing in spacings.items()}
+    if yardstick.objective is Objective.ROBUST_LOSS and "lr" in reach:
+        reach["lr"] = max(reach["lr"], 2 * math.log(NEARBY[0]))  # a grid must contain the neighbours of its middle
+    steps = np.linspace(-1, 1, count)
     choices = []
     for cell in cells:
         chosen = one.chosen(cell).axes
         axes = {name: replace(axis, tuned=name in one.columns) for name, axis in chosen.items()}
-        for name, spacing in spacings.items():
+        for name in spacings:
             scale = _scale_of(one.choice, name)
             middle = scale.forward(np.array([one.setting(cell)[name]], dtype=np.float64))
-            values = scale.rounded(scale.inverse(middle + spacing * steps), spacing * (steps[1] - steps[0]))
+            values = scale.rounded(scale.inverse(middle + reach[name] * steps), reach[name] * (steps[1] - steps[0]))
             values = np.unique(values)
             axes[name] = Axis(values=tuple(values.tolist()), tuned=True)
         choices.append(replace(one.choice, axes=axes))
-    finer = {name: spacing * 2 * ZOOM_REACH / (count - 1) for name, spacing in spacings.items()}
-    return choices, finer
+    return choices, {name: 2 * reach[name] / (count - 1) for name in spacings}
 
 
 def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardstick, most: int) -> list[int]:
     """Return the best cells that are not neighbours of each other."""
-    keys = yardstick.keys(one.final_losses, one.iterations, one.status_codes)
+    keys = one.keys(yardstick)
     order = np.lexsort(keys[::-1])
-    best = yardstick.best(one.final_losses, one.iterations, one.status_codes)
+    best = one.best(yardstick)
     places = {
         name: _scale_of(one.choice, name).forward(one.columns[name].astype(np.float64)) / spacing
         for name, spacing in spacings.items()

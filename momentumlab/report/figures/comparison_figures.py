@@ -149,7 +149,7 @@ def sensitivity_figure(report: ComparisonReport) -> DisplayFigure:
 
 def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curves: Sequence[style.CurveStyle]) -> str:
     """Draw the results on one surface against lr and return what they are."""
-    yardstick = match.yardstick
+    yardstick = match.search_yardstick
     known = not math.isnan(yardstick.known)
     label, by_iterations = _scored_by(result, match)
     by_height = known and not by_iterations
@@ -384,9 +384,7 @@ def _surface_label(match: Match) -> str:
 def _scores(match: Match, number: int, by_iterations: bool) -> Array:
     """Return the median iterations or final loss of each setting of an optimizer; NaN if it is infinite."""
     searched = match.searched[number]
-    iterations_or_loss, height, _ = match.yardstick.keys(
-        searched.final_losses, searched.iterations, searched.status_codes
-    )
+    iterations_or_loss, height, _ = searched.keys(match.search_yardstick)
     score = iterations_or_loss if by_iterations else height
     return np.where(np.isfinite(score), score, np.nan)
 
