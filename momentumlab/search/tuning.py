@@ -353,7 +353,11 @@ def _with_rates(one: Searched, count: int, below: bool, above: bool) -> Choice:
     steps = math.log(last / first) * 0.25 * np.arange(1, count + 1) / count
     lower = one.lr.min() * np.exp(-steps[::-1]) if below else ()
     higher = one.lr.max() * np.exp(steps) if above else ()
-    rounded = _scale_of(one.choice, "lr").rounded(np.array([*lower, *higher]), steps[0])
+    scale, values = _scale_of(one.choice, "lr"), np.array([*lower, *higher])
+    rounded = scale.rounded(values, steps[0])
+    # The new ends are rounded alike for all optimizers, however many values each of them gets.
+    ends = [place for place, is_new in ((0, below), (-1, above)) if is_new]
+    rounded[ends] = scale.rounded(values[ends], steps[-1])
     rates = Axis(values=tuple(rounded.tolist()), tuned=True)
     return replace(one.choice, axes={**one.choice.axes, "lr": rates})
 
