@@ -1,14 +1,17 @@
-"""A whole lr × β plane: `momentumlab sweep` against what one would otherwise write, in turn.
+"""A whole lr × β plane: momentumlab against programs that are written for this plane only.
 
-Usage: python benchmarks/atlas.py [--side 1000] [--repeats 3] [--problems momentum-ravine,…] [--scaling]
+Usage: python benchmarks/atlas.py [--side 1000] [--repeats 3] [--problems momentum-ravine,…] [--scaling] [--optimizers]
 
-Two figures for each: the throughput of the computation alone (updates per second, compiled before the clock starts
-where something is compiled), and the wall time of the whole process, its imports and its compilation included. A peer
-that is not installed is skipped, and that is said; ``pip install -e ".[bench]"`` installs them all.
+Two figures for each: the throughput of the computation (updates per second, compiled before the clock starts), and the
+wall time of the whole process with imports and compilation. Programs take turns; the figures are medians. A program
+whose library is not installed is skipped; ``pip install -e ".[bench]"`` installs them all.
+
+``--scaling`` varies the number of trials, ``--optimizers`` runs every optimizer on two surfaces.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -56,6 +59,7 @@ class Problem:
             "start": list(self.start),
             "iterations": ITERATIONS,
             "tolerance": TOLERANCE,
+            "patience": 1,
         }
 
 
@@ -87,29 +91,32 @@ PROBLEMS = {
     )
 }
 
+COLD = "sweep --no-plots, numba, no cache"
+
 ENGINE = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 import numpy as np
 import momentumlab
 from momentumlab.plan import make_plan
 from momentumlab.executor import Workers
-plan = make_plan(momentumlab.load(json.loads(sys.argv[1])), max_trials=10**9)
-workers = int(sys.argv[2])
-few = make_plan(momentumlab.load({"surface": "ravine", "optimizer": "sgd", "lr": "linspace(0.01, 0.1, 8)"}))
-with Workers(workers) as pool:
-    pool.run(few, block_trials=1)  # starts the processes
+experiment = momentumlab.load(json.loads(sys.argv[1]), backend=sys.argv[2])
+plan = make_plan(experiment, max_trials=10**9)
+few = plan.only(range(0, plan.trials, plan.trials // 8))
+with Workers(int(sys.argv[3])) as pool:
+    pool.run(few if sys.argv[2] == "numpy" else plan, block_trials=1 if sys.argv[2] == "numpy" else 0)
     clock = time.perf_counter()
     result = pool.run(plan)
     seconds = time.perf_counter() - clock
-print(json.dumps({"seconds": seconds, "updates": int(result.iterations.sum(dtype=np.int64)), "share": 1.0,
-                  "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+print(json.dumps({"seconds": seconds, "updates": int(result.iterations.sum(dtype=np.int64)),
+                  "notes": result.notes, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 """
 
 
-def measured(command: list[str]) -> tuple[dict[str, Any], float] | None:
-    """What a command prints, and its wall time; ``None`` if it cannot run here."""
+def measured(command: list[str], cache: str) -> tuple[dict[str, Any], float] | None:
+    """Return what a command prints, and its wall time; ``None`` if it cannot run here."""
     clock = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, check=False)
+    environment = {**os.environ, "XDG_CACHE_HOME": cache}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, check=False, env=environment)
     wall = time.perf_counter() - clock
     if done.returncode == 3:
         return None
@@ -118,56 +125,102 @@ def measured(command: list[str]) -> tuple[dict[str, Any], float] | None:
     return (json.loads(done.stdout.splitlines()[-1]) if done.stdout.startswith("{") else {}), wall
 
 
-def compare(problem: Problem, side: int, repeats: int) -> None:
+def engine(settings: dict[str, Any], backend: str, workers: int) -> list[str]:
+    return [sys.executable, "-c", ENGINE, json.dumps(settings), backend, str(workers)]
+
+
+def compare(problem: Problem, side: int, repeats: int, wanted: list[str]) -> None:
     from atlas_peers import PEERS
 
-    settings = json.dumps(problem.settings(side))
+    settings = problem.settings(side)
     momentumlab = str(Path(sys.executable).with_name("momentumlab"))
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "plane.yaml"
-        config.write_text(settings)
+        config.write_text(json.dumps(settings))
         sweep = [momentumlab, "sweep", str(config), "--out", folder, "--quiet", "--max-trials", "1000000000"]
         commands = {
-            "engine, 1 worker": [sys.executable, "-c", ENGINE, settings, "1"],
-            "engine, 2 workers": [sys.executable, "-c", ENGINE, settings, "2"],
-            "momentumlab sweep --no-plots": [*sweep, "--no-plots"],
-            "momentumlab sweep, 3 maps": sweep,
+            **{
+                f"engine, {backend}, {workers} {'worker' if workers == 1 else 'workers'}": engine(
+                    settings, backend, workers
+                )
+                for backend in ("numpy", "numba")
+                for workers in (1, 2)
+            },
+            "sweep --no-plots, numpy": [*sweep, "--no-plots", "--backend", "numpy"],
+            "sweep --no-plots, numba": [*sweep, "--no-plots", "--backend", "numba"],
+            COLD: [*sweep, "--no-plots", "--backend", "numba"],
+            "sweep, 3 maps, auto": sweep,
             **{peer: [sys.executable, "atlas_peers.py", peer, problem.name, str(side)] for peer in PEERS},
         }
+        commands = {name: each for name, each in commands.items() if not wanted or any(map(name.startswith, wanted))}
         speeds: dict[str, list[float]] = {name: [] for name in commands}
         walls: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(repeats):
+        for repeat in range(repeats):
             for name, command in commands.items():
-                outcome = measured(command)
+                outcome = measured(command, f"{folder}/{repeat if name == COLD else 'cache'}")
                 if outcome is None:
                     continue
                 printed, wall = outcome
                 walls[name].append(wall)
                 if printed:
                     speeds[name].append(printed["updates"] / printed["seconds"])
-    print(f"\n{problem.name}, {side} × {side}")
+    print(f"\n{problem.name}, {side} × {side}, relative to numba's prange")
+    peer = "numba prange"
     for name in commands:
         if not walls[name]:
-            print(f"  {name:30} not installed, skipped")
+            print(f"  {name:32} not installed, skipped")
             continue
-        speed = f"{statistics.median(speeds[name]) / 1e6:8.3f} M updates/s" if speeds[name] else " " * 22
-        sampled = " (a sample)" if name in PEERS and PEERS[name][1] > 1 else ""
-        print(f"  {name:30} {speed}   {statistics.median(walls[name]):6.2f} s{sampled}")
+        wall = statistics.median(walls[name])
+        text = f"{wall:6.2f} s {wall / statistics.median(walls[peer]):5.2f}"
+        if speeds[name]:
+            speed = statistics.median(speeds[name])
+            text += f"   {speed / 1e6:8.3f} M updates/s {speed / statistics.median(speeds[peer]):6.2f}"
+        print(f"  {name:32} {text}{' (a sample)' if name in PEERS and PEERS[name][1] > 1 else ''}", flush=True)
 
 
-def scaling(problem: Problem) -> None:
-    """Throughput and peak memory of planes of 10⁴ to 10⁷ trials."""
-    print("\nscaling, one process and two")
-    for side in (100, 316, 1000, 3162):
-        for workers in ("1", "2"):
-            outcome = measured([sys.executable, "-c", ENGINE, json.dumps(problem.settings(side)), workers])
+def scaling(problem: Problem, sides: list[int]) -> None:
+    """Print throughput and peak memory by the number of trials."""
+    print("\nscaling, compiled kernels, 2 threads")
+    with tempfile.TemporaryDirectory() as cache:
+        for side in sides:
+            outcome = measured(engine(problem.settings(side), "numba", 2), cache)
             assert outcome is not None
             printed, _ = outcome
             per_trial = (printed["memory"] - 200e6) / side**2
             print(
-                f"  {side**2:>10,} trials, {workers} workers: {printed['updates'] / printed['seconds'] / 1e6:6.1f} M "
-                f"updates/s, {printed['memory'] / 1e6:6.0f} MB ({per_trial:.0f} bytes a trial above 200 MB)"
+                f"  {side**2:>11,} trials: {printed['updates'] / printed['seconds'] / 1e6:6.1f} M updates/s, "
+                f"{printed['memory'] / 1e6:6.0f} MB ({per_trial:.0f} bytes a trial above 200 MB)",
+                flush=True,
             )
+
+
+def all_optimizers(side: int) -> None:
+    """Print the speed of every optimizer on two surfaces, with kernels and with NumPy, by turns in one process."""
+    import momentumlab
+    from momentumlab.executor import Workers
+    from momentumlab.optimizers import OPTIMIZERS
+    from momentumlab.plan import make_plan
+
+    surfaces = ("ravine", "rosenbrock")
+    print("\nM updates/s of one thread: compiled kernel, NumPy, ratio")
+    for optimizer in OPTIMIZERS:
+        parts = []
+        for surface in surfaces:
+            lr = f"geomspace(1e-5, 1e-3, {side * side})"
+            settings = {"surface": surface, "optimizer": optimizer, "lr": lr, "iterations": 300}
+            speeds = {}
+            for backend in ("numba", "numpy"):
+                plan = make_plan(momentumlab.load(settings, backend=backend))
+                with Workers(1) as pool:
+                    pool.run(plan)
+                    clock = time.perf_counter()
+                    result = pool.run(plan)
+                    speeds[backend] = int(result.iterations.sum(dtype=np.int64)) / (time.perf_counter() - clock) / 1e6
+                if backend == "numba":
+                    is_compiled = any("compiled" in note for note in result.notes)
+            ratio = f"{speeds['numba'] / speeds['numpy']:5.1f}" if is_compiled else "    –"
+            parts.append(f"{speeds['numba'] if is_compiled else 0:7.0f} {speeds['numpy']:6.0f} {ratio}")
+        print(f"  {optimizer:20} {'   |   '.join(parts)}", flush=True)
 
 
 def main() -> None:
@@ -175,12 +228,16 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--problems", default=",".join(PROBLEMS))
-    parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--only", default="", help="beginnings of the names of programs, separated by commas")
+    parser.add_argument("--scaling", default="", help="sides of the planes, such as 316,1000,3162")
+    parser.add_argument("--optimizers", action="store_true")
     arguments = parser.parse_args()
     for name in filter(None, arguments.problems.split(",")):
-        compare(PROBLEMS[name], arguments.side, arguments.repeats)
+        compare(PROBLEMS[name], arguments.side, arguments.repeats, list(filter(None, arguments.only.split(","))))
     if arguments.scaling:
-        scaling(PROBLEMS["momentum-ravine"])
+        scaling(PROBLEMS["momentum-ravine"], [int(side) for side in arguments.scaling.split(",")])
+    if arguments.optimizers:
+        all_optimizers(arguments.side)
 
 
 if __name__ == "__main__":

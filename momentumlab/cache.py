@@ -72,16 +72,21 @@ def write(name: str, contents: bytes) -> None:
             path.unlink(missing_ok=True)
 
 
+def contents() -> tuple[int, int]:
+    """Return the number of entries and their size in bytes."""
+    with suppress(OSError, RuntimeError):
+        sizes = [path.stat().st_size for path in _entries()]
+        return len(sizes), sum(sizes)
+    return 0, 0
+
+
 def clear() -> tuple[int, int]:
     """Delete all entries, and return how many there were and their size in bytes."""
-    count = size = 0
+    deleted = contents()
     with suppress(OSError, RuntimeError):
         for path in list(_entries()):
-            with suppress(OSError):
-                size += path.stat().st_size
-                path.unlink()
-                count += 1
-    return count, size
+            path.unlink(missing_ok=True)
+    return deleted
 
 
 def _entries() -> Iterator[Path]:

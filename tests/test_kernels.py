@@ -2,13 +2,21 @@
 
 import dataclasses
 import itertools
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import momentumlab
-from momentumlab import engine
+from momentumlab import cache, engine
+from momentumlab.executor import Workers
 from momentumlab.kernels import backend, compiler
 from momentumlab.kernels.graph import in_order
 from momentumlab.kernels.recording import Recording, record
@@ -18,9 +26,10 @@ from momentumlab.kernels.writer import LANES, write
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.outcome import Outcome
 from momentumlab.plan import Plan, make_plan
-from momentumlab.registry import ValueKind
+from momentumlab.registry import Array, ValueKind
 from momentumlab.result import Result
-from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces import SURFACES, Surface
+from momentumlab.surfaces.base import sum_coordinates
 
 FORMULAS = [name for name in SURFACES if SURFACES[name].is_formula]
 
@@ -113,7 +122,7 @@ def test_every_surface_that_is_a_formula_can_be_recorded(surface: str) -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_but_a_few_can_be_recorded(optimizer: str) -> None:
     if optimizer in UNTRACEABLE:
-        with pytest.raises(UntraceableError):
+        with pytest.raises(UntraceableError, match="Hessian"):
             recording_of("ravine", optimizer)
     else:
         assert isinstance(recording_of("ravine", optimizer), Recording)
@@ -202,3 +211,158 @@ def test_compiled_kernels_return_the_numbers_of_the_engine(surface: str, optimiz
     plan = random_plan(surface, optimizer, seed=1, trials=300, iterations=40 if exact else 1)
     plan = make_plan(dataclasses.replace(plan.experiment, backend="numba"))
     assert_equal(engine.run(plan, history=False), run_compiled(plan), exact=exact)
+
+
+def test_no_operations_are_contracted() -> None:
+    """A fused multiply-add rounds once where NumPy rounds twice."""
+    pytest.importorskip("numba")
+    from llvmlite import binding
+
+    machine = compiler._machine(binding.get_default_triple())
+    product = "%a = fmul double %x, %y\n%b = fadd double %a, %z\nret double %b"
+    module = binding.parse_assembly(f"define double @f(double %x, double %y, double %z) {{\n{product}\n}}")
+    assembly = machine.emit_assembly(module)
+    assert "mul" in assembly
+    assert "fma" not in assembly
+    assert "fmadd" not in assembly
+
+
+# What cannot be recorded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branching(Surface):
+    """A surface whose Python code depends on the data."""
+
+    formula = latex = source = "x²"
+    view, start = ((-1.0, 1.0),) * 2, (0.5, 0.5)
+
+    def value(self, x: Array) -> Array:
+        return sum_coordinates(x * x) if np.all(x < 1e9) else sum_coordinates(x)
+
+    def gradient(self, x: Array) -> Array:
+        return 2 * x
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random(Branching):
+    """A surface that draws numbers of its own."""
+
+    def value(self, x: Array) -> Array:
+        return sum_coordinates(x * x) + np.random.default_rng().normal()
+
+
+@pytest.mark.parametrize(("cls", "reason"), [(Branching, "calls numpy.all"), (Random, "more than its arguments")])
+def test_code_that_a_recording_would_misrepresent_runs_on_numpy(
+    cls: type[Surface], reason: str, own_functions: None
+) -> None:
+    SURFACES.register(cls.__name__.lower(), cls)
+    cls.name = cls.__name__.lower()
+    try:
+        with pytest.raises(UntraceableError, match=reason):
+            recording_of(cls.name, "sgd")
+        pytest.importorskip("numba")
+        plan = make_plan(momentumlab.load({"surface": cls.name, "optimizer": "sgd", "backend": "numba"}))
+        with Workers(1) as workers:
+            result = workers.run(plan)
+        assert any("is computed by NumPy" in note for note in result.notes)
+    finally:
+        SURFACES.forget(cls.name)
+
+
+# The backend
+
+
+PLANE = {"surface": "ravine", "optimizer": "momentum", "lr": "linspace(0.01, 0.2, 40)", "beta": "linspace(0, 0.9, 40)"}
+
+
+def test_nothing_needs_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "is_available", lambda: False)
+    assert momentumlab.sweep(PLANE, iterations=10**6, target_loss=1.0).result.notes == ()
+    with pytest.raises(momentumlab.ConfigError, match=r"pip install .*momentumlab\[fast\]"):
+        momentumlab.sweep(PLANE, backend="numba")
+
+
+def test_short_runs_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "load", lambda source: pytest.fail("compiles"))
+    momentumlab.sweep(PLANE)
+
+
+def test_results_do_not_depend_on_backend_blocks_and_threads() -> None:
+    pytest.importorskip("numba")
+    results = []
+    for backend_name, threads in (("numpy", 1), ("numba", 1), ("numba", 3)):
+        plan = make_plan(momentumlab.load({**PLANE, "backend": backend_name, "tolerance": 1e-6, "patience": 5}))
+        with Workers(threads) as workers:
+            results.append(workers.run(plan, block_trials=700))
+    for result in results[1:]:
+        assert result.final_points.tobytes() == results[0].final_points.tobytes()
+        assert result.iterations.tolist() == results[0].iterations.tolist()
+        assert result.notes == ("computed by compiled kernels (numba)",)
+
+
+def test_ctrl_c_ends_kernels_at_once() -> None:
+    pytest.importorskip("numba")
+    settings = {**PLANE, "lr": "linspace(1e-9, 2e-9, 40)", "iterations": 10**9, "tolerance": 0, "patience": 5}
+    plan = make_plan(momentumlab.load({**settings, "backend": "numba"}))
+    assert backend.kernels_for(plan) is not None  # compiled before the clock starts
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    begin = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
+        workers.run(plan)
+    timer.join()
+    assert time.monotonic() - begin < 0.5 + 0.2
+
+
+# The cache folder
+
+
+def test_cache_returns_what_was_written() -> None:
+    cache.write("entry", b"contents")
+    assert cache.read("entry") == b"contents"
+    assert cache.read("another") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"\0" * 100])
+def test_damaged_entries_are_ignored_and_replaced(damage: bytes) -> None:
+    cache.write("damaged", b"contents")
+    (cache.folder() / "damaged").write_bytes(damage)
+    assert cache.read("damaged") is None
+    cache.write("damaged", b"contents")
+    assert cache.read("damaged") == b"contents"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX permissions")
+@pytest.mark.parametrize("place", ["", "shared"])
+def test_entries_that_others_could_have_written_are_ignored(place: str) -> None:
+    cache.write("shared", b"contents")
+    path = cache.folder() / place
+    mode = path.stat().st_mode
+    path.chmod(mode | 0o020)
+    try:
+        assert cache.read("shared") is None
+    finally:
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize("home", ["/dev/null/home", "/proc/none"])
+def test_an_unusable_cache_folder_does_no_harm(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
+    cache.write("entry", b"contents")
+    assert cache.read("entry") is None
+    assert cache.clear() == (0, 0)
+
+
+def test_clear_empties_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache.write("entry", b"contents")
+    assert cache.clear()[0] == 1
+    assert list(cache.folder().iterdir()) == []
+
+
+def test_processes_can_write_the_same_entry_at_the_same_time() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: cache.write("same", b"contents" * 10_000), range(64)))
+    assert cache.read("same") == b"contents" * 10_000
+    assert [path.name for path in cache.folder().iterdir() if path.name.startswith("tmp")] == []

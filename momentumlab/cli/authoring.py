@@ -125,3 +125,12 @@ def schema(
 
         document = result_schema()
     print(schema_text(document))
+
+
+@command(app, group=PREPARING, examples=("momentumlab cache", "momentumlab cache --clear"))
+def cache(clear: Annotated[bool, option(None, "--clear", help="Delete the files.")] = False) -> None:
+    """Show or clear the folder of compiled kernels, which are computed again when needed."""
+    from momentumlab import cache as files
+
+    count, size = files.clear() if clear else files.contents()
+    print(f"{files.folder()}: {count:,} {'file' if count == 1 else 'files'}, {size / 1e3:,.0f} kB{' deleted' * clear}")

@@ -34,7 +34,8 @@ def _names(noun: str) -> list[str]:
 
 def names_of_kind(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name in ``show KIND NAME``."""
-    return names_of(context.params["kind"].plural)(incomplete) if context.params.get("kind") else []
+    kind = context.params.get("kind")
+    return names_of(kind.plural)(incomplete) if kind and kind.plural else []
 
 
 def configurations(incomplete: str) -> list[str]:

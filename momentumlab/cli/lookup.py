@@ -14,13 +14,14 @@ from momentumlab.cli.options import (
     DataOutput,
     EntryKind,
     Format,
-    Kind,
     LearningRate,
     ListFormat,
     Options,
     Plugins,
     ScheduleName,
     Settings,
+    Shown,
+    ShownKind,
     experiment_command,
     one_of,
     option,
@@ -207,19 +208,27 @@ def list_entries(
         "momentumlab show optimizer adam",
         "momentumlab show surface himmelblau --plot",
         "momentumlab show optimizer momentum --response --beta 0.5,0.9",
+        "momentumlab show kernel --surface ravine --optimizer momentum --lr 0.1,0.2",
     ),
 )
 def show_entry(
-    kind: EntryKind,
+    kind: ShownKind,
     name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="Its name, or the expression of a surface.", autocompletion=names_of_kind),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Its name, or the expression of a surface.",
+            show_default=False,
+            autocompletion=names_of_kind,
+        ),
+    ] = None,
     plot: Annotated[bool, option(None, "--plot", help="Also draw the surface.")] = False,
     response: Annotated[
         bool,
         option(None, "--response", help="Draw the response to gradients, a curve per value of --beta."),
     ] = False,
+    surface: Annotated[str | None, option(None, metavar="NAME", help="Surface of a kernel.")] = None,
+    optimizer: Annotated[str | None, option(None, metavar="NAME", help="Optimizer of a kernel.")] = None,
     lr: LearningRate = None,
     beta: Beta = None,
     settings: Settings = None,
@@ -229,10 +238,21 @@ def show_entry(
         Path | None, option(None, metavar="FILE", help="File of the figure [NAME.png or NAME_response.png].")
     ] = None,
 ) -> None:
-    """Show a surface, optimizer, schedule, noise model, data set or convention: formula, parameters, minima, source."""
-    if plot and kind is not Kind.SURFACE:
+    """Show a surface, optimizer, schedule, noise model, data set or convention: formula, parameters, minima, source.
+
+    'show kernel' prints the code that is compiled for an optimizer on a surface.
+    """
+    if kind is Shown.KERNEL:
+        if name is not None or surface is None or optimizer is None:
+            raise ConfigError([Problem(place="show kernel", message="give --surface and --optimizer, and no name")])
+        _show_kernel(Options(surface=surface, optimizer=optimizer, lr=lr, beta=beta, settings=settings))
+        return
+    if name is None:
+        message = f"the name is missing; 'momentumlab list {kind.plural}' shows all"
+        raise ConfigError([Problem(place=f"show {kind.value}", message=message)])
+    if plot and kind is not Shown.SURFACE:
         raise typer.BadParameter("only surfaces can be drawn; optimizers have --response", param_hint="--plot")
-    if response and kind is not Kind.OPTIMIZER:
+    if response and kind is not Shown.OPTIMIZER:
         raise typer.BadParameter("only optimizers have a response; surfaces have --plot", param_hint="--response")
     only_with_response = {"--lr": lr, "--beta": beta, "--set": settings, "--format": output is DataFormat.JSON}
     for name_of_option, value in () if response else only_with_response.items():
@@ -243,7 +263,7 @@ def show_entry(
         return
     from momentumlab.report.entries import card
 
-    if out and kind is not Kind.SURFACE:
+    if out and kind is not Shown.SURFACE:
         raise ConfigError([Problem(place="--out", message="nothing is drawn; add --response")])
     show(*card(kind.plural, name))
     if plot or out:
@@ -251,13 +271,29 @@ def show_entry(
         from momentumlab.runs import write as store
         from momentumlab.surfaces import SURFACES
 
-        surface = SURFACES[name]()
-        if surface.default_dimension > 2 and surface.is_formula:
-            message = f"figures show 2 variables, this surface has {surface.default_dimension}"
+        drawn = SURFACES[name]()
+        if drawn.default_dimension > 2 and drawn.is_formula:
+            message = f"figures show 2 variables, this surface has {drawn.default_dimension}"
             raise ConfigError([Problem(place="--plot", message=message)])
-        path = out or Path(f"{joined_words(surface.name)}.png")
-        store.write_figure(path, surface_figure(surface))
+        path = out or Path(f"{joined_words(drawn.name)}.png")
+        store.write_figure(path, surface_figure(drawn))
         print(f"\n{path}")
+
+
+def _show_kernel(options: Options) -> None:
+    from momentumlab.experiment import Comparison
+    from momentumlab.kernels.backend import kernel_source
+    from momentumlab.kernels.tracer import UntraceableError
+    from momentumlab.plan import make_plan
+
+    (loaded,) = load_experiments(options)
+    if isinstance(loaded, Comparison):
+        raise ConfigError([Problem(place="--optimizer", message="a kernel belongs to one optimizer; name one")])
+    for group in make_plan(loaded).groups:
+        try:
+            print(kernel_source(group, loaded))
+        except UntraceableError as error:
+            print(f"{group.optimizer_class.name} on {group.surface_class.name} has no kernel: {error}")
 
 
 def _show_response(options: Options, output: DataFormat, out: Path | None) -> None:

@@ -74,6 +74,23 @@ class Kind(StrEnum):
         return self.value if self in (Kind.NOISE, Kind.DATA) else f"{self.value}s"
 
 
+class Shown(StrEnum):
+    """What can be shown: an entry of a list, or the compiled kernel of an optimizer on a surface."""
+
+    SURFACE = "surface"
+    OPTIMIZER = "optimizer"
+    SCHEDULE = "schedule"
+    NOISE = "noise"
+    DATA = "data"
+    CONVENTION = "convention"
+    KERNEL = "kernel"
+
+    @property
+    def plural(self) -> str:
+        """The name of the list; empty for kernels."""
+        return "" if self is Shown.KERNEL else Kind(self.value).plural
+
+
 class SchemaOf(StrEnum):
     """Documents that have a JSON schema."""
 
@@ -208,6 +225,13 @@ EntryKind = Annotated[
     Kind,
     typer.Argument(
         help="surface, optimizer, schedule, noise, data or convention.", **(one_of(Kind) | {"metavar": "KIND"})
+    ),
+]
+ShownKind = Annotated[
+    Shown,
+    typer.Argument(
+        help="surface, optimizer, schedule, noise, data, convention or kernel.",
+        **(one_of(Shown) | {"metavar": "KIND"}),
     ),
 ]
 Plugins = Annotated[

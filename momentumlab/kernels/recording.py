@@ -101,6 +101,8 @@ def record(group: Group, experiment: Experiment) -> Recording:
 def _record(group: Group, experiment: Experiment) -> Recording:
     if not group.surface_class.is_formula:
         raise UntraceableError("the surface is not a formula in the coordinates")
+    if "hessian" in group.optimizer_class.requires:
+        raise UntraceableError("the optimizer uses the Hessian, and linear algebra on it")
     graph = Graph()
     settings = _Settings(group, experiment, graph)
     dimension = experiment.dimension

@@ -44,24 +44,33 @@ def advance(first, last, numbers, sizes, tables, points, losses, iterations, cod
     width = min({lanes}, last - first)  # lanes in use
     for i in range(width):
         k[TRIAL + i] = -1
+        w[CODE + i] = 1.0
     ended = 1
-    limit = 0  # the value of n at which the lanes must be examined
+    limit = 4096  # the value of n at which ages and the request to stop are examined
     while True:
-        if ended != 0 or n >= limit:
+        if n >= limit:
             limit = n + 4096
+            for i in range(width):
+                if n - k[BORN + i] < maximum:
+                    limit = min(limit, k[BORN + i] + maximum)
+                elif w[CODE + i] == 0.0:
+                    w[CODE + i] = -1.0
+                    ended = 1
+            if stop[0] != 0:
+                return
+        if ended != 0:
             i = 0
             while i < width:
+                if w[CODE + i] == 0.0:
+                    i += 1
+                    continue
                 if k[TRIAL + i] >= 0:
-                    if w[CODE + i] == 0.0 and n - k[BORN + i] < maximum:
-                        limit = min(limit, k[BORN + i] + maximum)
-                        i += 1
-                        continue
                     # The trial has ended: write its results.
                     place = k[TRIAL + i] - first
                     {results}
                     losses[place] = w[LOSS + i]
                     iterations[place] = n - k[BORN + i]
-                    codes[place] = int(w[CODE + i])
+                    codes[place] = max(int(w[CODE + i]), 0)
                 if following == last:
                     # No trial waits: the last lane moves here.
                     width -= 1
@@ -75,8 +84,9 @@ def advance(first, last, numbers, sizes, tables, points, losses, iterations, cod
                 k[BORN + i] = n
                 place = following
                 following += 1
+                limit = min(limit, n + maximum)
                 {start}
-            if width == 0 or stop[0] != 0:
+            if width == 0:
                 return
         ended = 0
         {prepare}for i in range(width):
@@ -192,8 +202,9 @@ class _Writer:
         """Compute the first state of a trial from its number, whose axes vary from the outermost to the replicates."""
         recording = self.recording
         known: dict[Node, tuple[str, int]] = {}
-        yield "k[REPLICATE + i] = place % replicates"
-        yield "place //= replicates"
+        if recording.draws:
+            yield "k[REPLICATE + i] = place % replicates"
+            yield "place //= replicates"
         for i in range(recording.dimension):
             name = self.name(f"x[{i}]")
             yield f"{name} = tables[starts_at + {i} * starts + place % starts]"
@@ -215,7 +226,7 @@ class _Writer:
             yield f"w[{self.slot(key)} + i] = first_{self.name(key)}"
         for name in (*(self.name(node.value) for node in self.per_trial), *self.kept_names):
             yield f"w[{name.upper()} + i] = {name}"
-        yield "w[CODE + i] = (1.0 if converged else 0.0) if bounded else 2.0"
+        yield "w[CODE + i] = (1.0 if converged else -1.0 if maximum == 0 else 0.0) if bounded else 2.0"
 
     def _table_entry(self, key: str) -> str:
         """Return the expression of an input that changes with the iteration; empty for other inputs."""
@@ -302,10 +313,10 @@ class _Body:
 
 
 RESERVED = {
-    *FUNCTIONS, "abs", "min", "int", "range", "w", "k", "i", "n", "slot", "place", "age", "width", "ended", "limit",
-    "following", "code", "bounded", "converged", "first", "last", "numbers", "sizes", "tables", "points", "losses",
-    "iterations", "codes", "stop", "maximum", "replicates", "starts", "starts_at", "draws_at", "trial", "born",
-    "replicate",
+    *FUNCTIONS, "abs", "min", "max", "int", "range", "w", "k", "i", "n", "slot", "place", "age", "width", "ended",
+    "limit", "following", "code", "bounded", "converged", "first", "last", "numbers", "sizes", "tables", "points",
+    "losses", "iterations", "codes", "stop", "maximum", "replicates", "starts", "starts_at", "draws_at", "trial",
+    "born", "replicate",
 }  # fmt: skip
 """Identifiers that quantities of a recording cannot have."""
 
