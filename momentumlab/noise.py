@@ -198,13 +198,16 @@ class Errors:
         The noise model, the seed of the experiment and the number of coordinates.
     replicates
         The number of replicates of the experiment.
+    purpose
+        The purpose of the random streams; see `random_stream`.
     """
 
-    def __init__(self, noise: Noise, seed: int, dimension: int, replicates: int) -> None:
+    def __init__(self, noise: Noise, seed: int, dimension: int, replicates: int, purpose: int = STREAM) -> None:
         self.noise = noise
         self.seed = seed
         self.dimension = dimension
         self.replicates = replicates
+        self.purpose = purpose
         # This depends only on the dimension: the errors of a trial do not depend on other trials.
         self.length = max(1, min(LONGEST_PAGE, PAGE_NUMBERS // dimension))
         page_bytes = 8 * self.length * dimension * replicates
@@ -213,7 +216,7 @@ class Errors:
     def _draw(self, number: int) -> Array:
         iterations = np.arange(number * self.length, (number + 1) * self.length)
         pages = [
-            self.noise.draws(random_stream(self.seed, replicate, number, STREAM), iterations, self.dimension)
+            self.noise.draws(random_stream(self.seed, replicate, number, self.purpose), iterations, self.dimension)
             for replicate in range(self.replicates)
         ]
         return np.stack(pages, axis=2)

@@ -6,6 +6,7 @@ A formula takes the list of coordinates, and the parameters of the surface by na
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 Formula = Callable[..., Any]
@@ -44,6 +45,17 @@ def himmelblau(v: list[Any]) -> Any:
 def quadratic(v: list[Any], eigenvalues: Any, rotation: Any) -> Any:
     assert rotation == 0  # test_surfaces turns it
     return sum(curvature * x**2 / 2 for curvature, x in zip(eigenvalues, v, strict=True))
+
+
+def random_quadratic(v: list[Any], eigenvalues: Any, seed: Any) -> Any:
+    """Orthogonalise the columns one after the other, by the method of Gram and Schmidt."""
+    dim = len(eigenvalues)
+    columns: list[Any] = []
+    for drawn in np.random.default_rng([int(seed), dim]).standard_normal((dim, dim)).T:
+        rest = drawn - sum((drawn @ column) * column for column in columns)
+        columns.append(rest / np.sqrt(rest @ rest))
+    products = [sum(sp.Float(c, 40) * x for c, x in zip(column.tolist(), v, strict=True)) for column in columns]
+    return sum(curvature * z**2 / 2 for curvature, z in zip(eigenvalues, products, strict=True))
 
 
 def nesterov_worst_case(v: list[Any], smoothness: Any) -> Any:
@@ -157,6 +169,8 @@ FORMULAS: dict[str, Formula] = {
     "ravine": lambda v, a, b: a * v[0] ** 2 + b * v[1] ** 2,
     "saddle": lambda v: v[0] ** 2 - v[1] ** 2,
     "quadratic": quadratic,
+    "random_quadratic": random_quadratic,
+    "noisy_valley": lambda v, s: (v[0] * v[1] - 1) ** 2 / 2,
     "sphere": lambda v: sum(x**2 for x in v),
     "matyas": lambda v: decimal("0.26") * (v[0] ** 2 + v[1] ** 2) - decimal("0.48") * v[0] * v[1],
     "nesterov_worst_case": nesterov_worst_case,

@@ -28,13 +28,15 @@ BEYOND = 0.1
 
 FAR = 1e4
 
-WRITTEN = [name for name, cls in SURFACES.items() if cls.is_formula]
-"""Those that can be written down for SymPy; what is proven of the others is in test_data_problems."""
+WRITTEN = [name for name, cls in SURFACES.items() if cls.is_formula and Tag.BBOB not in cls.tags]
+"""Those that can be written down for SymPy; the others are tested in test_data_problems and test_bbob."""
 
 
 def cases() -> Iterator[Any]:
     """Every surface with its defaults: in its default dimension, and if it has several, in the lowest and in three."""
     for name in WRITTEN:
+        if name == "noisy_valley":  # its minima are not isolated: see test_moved_surfaces
+            continue
         cls = SURFACES[name]
         dims = [cls().required_dimension] if cls().required_dimension else sorted({cls.least_dimension, 2, 3})
         yield from (pytest.param(name, dim, id=f"{name}-{dim}d") for dim in dims)
@@ -234,8 +236,9 @@ def lists_a_saddle(surface: Surface, dim: int) -> bool:
 def is_unbounded(surface: Surface, dim: int) -> bool:
     """Return whether the loss far out is negative, by more than a hundredth of the distance, in some direction."""
     angles = np.linspace(0, 2 * np.pi, 721)
-    circle = np.stack([np.cos(angles), np.sin(angles)]) if dim == 2 else np.array([[-1.0, 1.0]])
-    return bool(surface.value(FAR * circle).min() < -FAR / 100)
+    sphere = np.random.default_rng(0).normal(size=(dim, 721))
+    sphere = np.stack([np.cos(angles), np.sin(angles)]) if dim == 2 else sphere / np.linalg.norm(sphere, axis=0)
+    return bool(surface.value(FAR * sphere).min() < -FAR / 100)
 
 
 def has_a_kink(surface: Surface, dim: int) -> bool:

@@ -4,8 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from momentumlab.config.yaml_reader import ConfigNode
-from momentumlab.errors import ConfigError
+from momentumlab.errors import ConfigError, UnknownNameError
 from momentumlab.surfaces import SURFACES
+
+PARAMETERS = {"rotate", "shift"}
+"""The parameters of moved surfaces; see `momentumlab.surfaces.moved`."""
 
 
 def by_name(node: ConfigNode) -> ConfigNode:
@@ -19,6 +22,8 @@ def by_name(node: ConfigNode) -> ConfigNode:
     if not isinstance(node.value, dict):
         return node
     given: dict[str, ConfigNode] = {key: item for key, item in node.value.items() if item.value is not None}
+    if PARAMETERS & given.keys():
+        return _moved(node, given)
     expression, view = given.pop("expression", None), given.pop("view", None)
     if expression is not None and "name" in given:
         raise ConfigError([expression.key_problem("both a name and an expression are given")])
@@ -34,6 +39,21 @@ def by_name(node: ConfigNode) -> ConfigNode:
     if view is not None:
         text = f"{text.partition(' on ')[0]} on {' by '.join(_interval(item, view) for item in _intervals(view))}"
     return replace(node, value={"name": replace(named, value=text), **given})
+
+
+def _moved(node: ConfigNode, given: dict[str, ConfigNode]) -> ConfigNode:
+    """Return the node of a surface with ``rotate`` or ``shift``, which is another surface unless it declares them."""
+    original = by_name(replace(node, value={key: item for key, item in given.items() if key not in PARAMETERS}))
+    named = original.value.get("name")
+    if named is None or not isinstance(named.value, str):
+        return node
+    try:
+        declared = {parameter.name for parameter in SURFACES[named.value].parameters()}
+    except (ConfigError, UnknownNameError):
+        return node  # reported where the name is looked up
+    moved = replace(named, value=named.value if PARAMETERS & declared else f"moved({named.value})")
+    motion = {key: item for key, item in given.items() if key in PARAMETERS}
+    return replace(node, value={**original.value, **motion, "name": moved})
 
 
 def spelled(name: str) -> dict[str, Any]:

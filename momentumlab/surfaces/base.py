@@ -37,6 +37,7 @@ class Tag(StrEnum):
     SADDLE = "saddle", "saddle points, listed among the critical points"
     PLATEAU = "plateau", "the gradient is nearly zero in at least a quarter of the window"
     KINK = "kink", "the gradient or the curvature is discontinuous"
+    BBOB = "bbob", "a function of the BBOB suite"
     UNBOUNDED = "unbounded", "the loss is unbounded below; runs may diverge"
 
 
@@ -225,11 +226,12 @@ class Surface(ABC):
 
 
 PLAIN_NAME = re.compile(r"\s*[A-Za-z_]\w*([- ][A-Za-z_]\w*)*\s*", re.ASCII)
+MOVED = re.compile(r"\s*moved\s*\((.*)\)\s*", re.DOTALL)
 VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
 
 
 class SurfaceRegistry(Registry[Surface]):
-    """Registry of surfaces. Keys are names, or expressions in x, y, …, which define surfaces."""
+    """Registry of surfaces. Keys are names, expressions in x, y, …, or ``moved(…)`` with one of these."""
 
     def register(self, name: str, cls: type[Surface], aliases: tuple[str, ...] = ()) -> None:
         """Add a class under its name and aliases; see `Registry.register` for the errors."""
@@ -255,9 +257,18 @@ class SurfaceRegistry(Registry[Surface]):
         ConfigError
             If the expression is invalid; with the column.
         """
-        return self[name].name if name not in self and self.is_expression(name) else super().canonical(name)
+        if MOVED.fullmatch(name) or (name not in self and self.is_expression(name)):
+            return self[name].name
+        return super().canonical(name)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and MOVED.fullmatch(name) is not None)
 
     def __getitem__(self, name: str) -> type[Surface]:
+        if moved := MOVED.fullmatch(name):
+            from momentumlab.surfaces.moved import moved_class
+
+            return moved_class(self.canonical(moved[1]))
         if name not in self and self.is_expression(name):
             from momentumlab.surfaces.expressions import expression_class
 
@@ -306,6 +317,15 @@ def matrix_product(matrix: Array, x: Array) -> Array:
     product: Array = matrix[:, :1] * x[0]
     for column, coordinate in zip(matrix.T[1:], x[1:], strict=True):
         product = product + column[:, np.newaxis] * coordinate
+    return product
+
+
+def plane_rotations(dim: int, degrees: float) -> Array:
+    """Return the product of rotations by an angle in the planes (1,2), (2,3), … in turn, ``(dim, dim)``."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    product = np.eye(dim)
+    for i in range(dim - 1):
+        product[:, [i, i + 1]] = product[:, [i, i + 1]] @ np.array([[cosine, -sine], [sine, cosine]])
     return product
 
 

@@ -1,5 +1,6 @@
 """Quadratic surfaces. Their gradients are linear, and linear theory is exact."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from momentumlab.surfaces.base import (
     diagonal,
     matrix_product,
     minimum,
+    plane_rotations,
     saddle_point,
     sum_coordinates,
     surface,
@@ -126,22 +128,12 @@ class Saddle(Surface):
         return (saddle_point(0.0, 0.0, loss=0.0),)
 
 
-@surface("quadratic")
 @dataclass(frozen=True, kw_only=True)
-class Quadratic(Surface):
-    """A quadratic in any dimension, defined by the eigenvalues of its Hessian.
-
-    H = R diag(λ) Rᵀ, where R rotates by the angle ``rotation`` in the planes (1,2), (2,3), … in turn. Without rotation
-    the eigenvectors are the coordinate axes; rotation makes the problem harder for methods that scale each coordinate
-    separately. Negative eigenvalues make a saddle or a maximum, zero eigenvalues a flat direction.
-    """
+class QuadraticForm(Surface):
+    """½ xᵀ H x, where H has given eigenvalues and eigenvectors."""
 
     eigenvalues: tuple[float, ...] = parameter((0.125, 18.0), doc="eigenvalues of the Hessian, one per dimension")
-    rotation: float = parameter(0.0, doc="rotation angle in degrees", shared=True)
 
-    formula = "½ xᵀ R diag(λ) Rᵀ x"
-    latex = r"\frac{1}{2} x^\top R \,\mathrm{diag}(\lambda)\, R^\top x"
-    source = "elementary"
     dimension = None
     tags = frozenset({Tag.QUADRATIC, Tag.CONVEX, Tag.RAVINE, Tag.ILL_CONDITIONED})
     view = ((-3.0, 3.0),)
@@ -172,14 +164,15 @@ class Quadratic(Surface):
         """λ as a column, ``(dim, 1)``."""
         return np.array(self.eigenvalues)[:, np.newaxis]
 
-    @cached_property
+    @property
+    @abstractmethod
     def axes(self) -> Array:
-        """R: the eigenvectors as columns, ``(dim, dim)``."""
-        cosine, sine = np.cos(np.radians(self.rotation)), np.sin(np.radians(self.rotation))
-        axes = np.eye(len(self.eigenvalues))
-        for i in range(len(self.eigenvalues) - 1):
-            axes[:, [i, i + 1]] = axes[:, [i, i + 1]] @ np.array([[cosine, -sine], [sine, cosine]])
-        return axes
+        """The eigenvectors as columns, ``(dim, dim)``."""
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether the eigenvectors are the coordinate axes."""
+        return False
 
     @cached_property
     def matrix(self) -> Array:
@@ -188,11 +181,11 @@ class Quadratic(Surface):
         return (matrix + matrix.T) / 2
 
     def value(self, x: Array) -> Array:
-        z = x if self.rotation == 0 else matrix_product(self.axes.T, x)
+        z = x if self.is_diagonal else matrix_product(self.axes.T, x)
         return 0.5 * sum_coordinates(self.curvatures * z * z)
 
     def gradient(self, x: Array) -> Array:
-        return self.curvatures * x if self.rotation == 0 else matrix_product(self.matrix, x)
+        return self.curvatures * x if self.is_diagonal else matrix_product(self.matrix, x)
 
     def hessian(self, x: Array) -> Array:
         return np.repeat(self.matrix[:, :, np.newaxis], x.shape[1], axis=2).astype(x.dtype)
@@ -203,6 +196,54 @@ class Quadratic(Surface):
         else:
             kind = CriticalKind.SADDLE if max(self.eigenvalues) > 0 else CriticalKind.MAXIMUM
         return (CriticalPoint(kind=kind, point=(0.0,) * dim, loss=0.0),)
+
+
+@surface("quadratic")
+@dataclass(frozen=True, kw_only=True)
+class Quadratic(QuadraticForm):
+    """A quadratic in any dimension, defined by the eigenvalues of its Hessian.
+
+    H = R diag(λ) Rᵀ, where R rotates by the angle ``rotation`` in the planes (1,2), (2,3), … in turn. Without rotation
+    the eigenvectors are the coordinate axes; rotation makes the problem harder for methods that scale each coordinate
+    separately. Negative eigenvalues make a saddle or a maximum, zero eigenvalues a flat direction.
+    """
+
+    rotation: float = parameter(0.0, doc="rotation angle in degrees", shared=True)
+
+    formula = "½ xᵀ R diag(λ) Rᵀ x"
+    latex = r"\frac{1}{2} x^\top R \,\mathrm{diag}(\lambda)\, R^\top x"
+    source = "elementary"
+
+    @cached_property
+    def axes(self) -> Array:
+        """R: the eigenvectors as columns, ``(dim, dim)``."""
+        return plane_rotations(len(self.eigenvalues), self.rotation)
+
+    @property
+    def is_diagonal(self) -> bool:
+        return self.rotation == 0
+
+
+@surface("random_quadratic")
+@dataclass(frozen=True, kw_only=True)
+class RandomQuadratic(QuadraticForm):
+    """A quadratic with given eigenvalues and random eigenvectors, in any dimension.
+
+    The eigenvectors are uniformly distributed (Haar measure) and determined by ``seed``.
+    """
+
+    seed: int = parameter(0, ge=0, le=2**53, doc="random seed of the eigenvectors")
+
+    formula = "½ xᵀ Q diag(λ) Qᵀ x,  Q random"
+    latex = r"\frac{1}{2} x^\top Q \,\mathrm{diag}(\lambda)\, Q^\top x"
+    source = "Stewart (1980), SIAM J. Numer. Anal. 17, for the random orthogonal matrix"
+
+    @cached_property
+    def axes(self) -> Array:
+        """Q: the eigenvectors as columns, ``(dim, dim)``."""
+        dim = len(self.eigenvalues)
+        q, r = np.linalg.qr(np.random.default_rng([self.seed, dim]).standard_normal((dim, dim)))
+        return np.asarray(q * np.where(np.diag(r) < 0, -1.0, 1.0))
 
 
 @surface("sphere")

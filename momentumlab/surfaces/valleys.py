@@ -1,10 +1,13 @@
 """Surfaces with vanishing, bounded or nonsmooth gradients."""
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from momentumlab.noise import Errors, Gaussian
 from momentumlab.registry import Array, Real, parameter
 from momentumlab.surfaces.base import (
     CriticalPoint,
@@ -13,10 +16,14 @@ from momentumlab.surfaces.base import (
     absolute,
     diagonal,
     minimum,
+    saddle_point,
     sum_coordinates,
     surface,
     symmetric,
 )
+
+STREAM = 4
+"""The purpose of the random streams of noisy_valley; see `momentumlab.noise.random_stream`."""
 
 
 @surface("plateau")
@@ -321,3 +328,52 @@ def _power(x: Array, exponent: int) -> Array:
         if exponent:
             x = x * x
     return power
+
+
+@surface("noisy_valley")
+@dataclass(frozen=True, kw_only=True)
+class NoisyValley(Surface):
+    """A curved valley of minima whose noise grows with the steepness of the walls.
+
+    The model x·y is fitted to the target 1, which has a new error s·n in every iteration: the gradient is
+    (x y − 1 − s n)·(y, x). All points with x y = 1 are minima. The noise is larger where the valley is narrower, and
+    pushes the iterates along the valley to its flattest points, ±(1, 1). With s = 0 the gradient is exact.
+    """
+
+    s: float = parameter(0.5, ge=0, shared=True, doc="standard deviation of the errors of the target")
+
+    formula = "(x y − 1)²/2, with gradients of (x y − 1 − s n)²/2, n standard normal"
+    latex = r"\frac{1}{2}(x y - 1)^2"
+    source = "label noise in its simplest form, after Blanc, Gupta, Valiant & Valiant (2020), arXiv 1904.09080"
+    tags = frozenset({Tag.FLAT_MINIMUM, Tag.MULTIMODAL, Tag.SADDLE})
+    view = ((-0.5, 4.5), (-0.5, 2.5))
+    start = (4.0, 0.5)
+    lists_all_minima = False
+
+    def value(self, x: Array) -> Array:
+        rest = x[0] * x[1] - 1
+        return rest * rest / 2
+
+    def gradient(self, x: Array) -> Array:
+        return (x[0] * x[1] - 1) * np.stack([x[1], x[0]])
+
+    def hessian(self, x: Array) -> Array:
+        return symmetric(x[1] * x[1], 2 * x[0] * x[1] - 1, x[0] * x[0], like=x)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return minimum(1.0, 1.0), saddle_point(0.0, 0.0, loss=0.5)
+
+    @property
+    def is_sampled(self) -> bool:
+        return self.s > 0
+
+    def sampled_gradient(self, x: Array, k: Array | int, replicate: NDArray[np.int64], seed: int) -> Array:
+        """Return the gradient with the error of this iteration; see `Surface.sampled_gradient`."""
+        error = target_errors(seed, int(replicate.max()) + 1).at(k, replicate)[0]
+        return (x[0] * x[1] - 1 - self.s * error) * np.stack([x[1], x[0]])
+
+
+@functools.lru_cache(maxsize=4)
+def target_errors(seed: int, replicates: int) -> Errors:
+    """Return the errors of the target."""
+    return Errors(Gaussian(deviation=1.0), seed, 1, replicates, purpose=STREAM)

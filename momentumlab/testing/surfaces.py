@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.registry import Array, Parameter
+from momentumlab.registry import Array, Parameter, ValueKind
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface
 from momentumlab.testing.derivatives import disagreement
 from momentumlab.testing.documentation import assert_documented
@@ -134,14 +134,21 @@ def parameters_may_vary_by_lane(name: str) -> None:
 
 
 def every_parameter_has_an_effect(name: str) -> None:
-    """Every parameter of a formula changes the value."""
+    """Every parameter of a formula changes the value or the sampled gradient."""
     cls = SURFACES[name]
     if not cls.is_formula:  # surfaces on data also have parameters for reading the data
         return
     x = points_in(cls(), cls().default_dimension)
     for parameter in cls.parameters():
         changed = cls(**{parameter.name: another(parameter)})
-        assert changed.value(x).tobytes() != cls().value(x).tobytes(), f"{parameter.name} has no effect"
+        assert _results(changed, x) != _results(cls(), x), f"{parameter.name} has no effect"
+
+
+def _results(surface: Surface, x: Array) -> tuple[bytes, bytes]:
+    """Return the value and the gradient that an optimizer receives."""
+    replicates = np.zeros(x.shape[1], dtype=np.int64)
+    g = surface.sampled_gradient(x, 0, replicates, SEED) if surface.is_sampled else surface.gradient(x)
+    return surface.value(x).tobytes(), g.tobytes()
 
 
 def is_finite_in_the_window(name: str) -> None:
@@ -234,6 +241,8 @@ def another(parameter: Parameter) -> Any:
         return next(choice for choice in parameter.choices if choice != default)
     if isinstance(default, tuple):
         return tuple(2 * value for value in default)
+    if parameter.kind is ValueKind.COUNT:
+        return default + 1
     candidates = [1.7 * default, default + 0.7, default / 1.7, default - 0.7]
     return next(value for value in candidates if value != default and parameter.allows(value))
 
