@@ -18,6 +18,7 @@ from momentumlab.experiment import Experiment, Stopping
 from momentumlab.lanes import put_lanes, take_lanes
 from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
+from momentumlab.optimizers.base import WithoutExactGradient
 from momentumlab.outcome import Outcome
 from momentumlab.plan import Group, Plan
 from momentumlab.registry import Array
@@ -256,7 +257,7 @@ class _Batch:
         """Return what the optimizer may know about this iteration."""
         surface, oracle = self.surface, self.surface.gradient
         if self.noise is not None or self.is_sampled:
-            surface = cast(Surface, _WithoutExactGradient(surface))
+            surface = cast(Surface, WithoutExactGradient(surface))
             oracle = self.gradient if self.noise is None else lambda x: self.with_errors(self.gradient(x))
         if self.optimizer.gradients_per_step == 1:
             oracle = _refuse_gradient
@@ -318,21 +319,6 @@ class _Batch:
         self.small_changes = self.small_changes[lanes]
         self.start_nit = self.start_nit[lanes] if isinstance(self.start_nit, np.ndarray) else self.start_nit
         self.idle = 0
-
-
-class _WithoutExactGradient:
-    """A surface as an optimizer sees it if gradients are random."""
-
-    def __init__(self, surface: Surface) -> None:
-        self._surface = surface
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("gradient", "sampled_gradient"):
-            raise RuntimeError(
-                f"here.surface.{name} gives the optimizer a gradient without the errors of this iteration: "
-                "call here.gradient(x)"
-            )
-        return getattr(self._surface, name)
 
 
 def _refuse_gradient(x: Array) -> Array:

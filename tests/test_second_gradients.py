@@ -100,6 +100,21 @@ def test_an_exact_gradient_under_noise_is_an_error(cheat: str, source: dict[str,
         momentumlab.run({key: value for key, value in {**RAVINE, **source}.items() if value}, optimizer=cheat)
 
 
+def test_compiled_kernels_find_exact_gradients_under_noise_too(cheat: str) -> None:
+    pytest.importorskip("numba")
+    with pytest.raises(PluginError, match=r"call here.gradient\(x\)"):
+        momentumlab.run(RAVINE, optimizer=cheat, noise=0.5, record="none", backend="numba")
+
+
+@pytest.mark.parametrize("surface", ["ravine", "noisy_valley"])
+@pytest.mark.parametrize("name", ["sam", "extragradient"])
+def test_compiled_kernels_use_the_same_second_gradients(surface: str, name: str) -> None:
+    pytest.importorskip("numba")
+    settings: dict[str, Any] = {**RAVINE, "surface": surface, "optimizer": name, "noise": 0.1, "seed": 4}
+    one, other = (momentumlab.run(settings, record="none", backend=backend) for backend in ("numpy", "numba"))
+    assert np.array_equal(one.final_points, other.final_points)
+
+
 def test_an_undeclared_second_gradient_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OPTIMIZERS["sam"], "gradients_per_step", 1)
     with pytest.raises(RuntimeError, match="set gradients_per_step = 2"):

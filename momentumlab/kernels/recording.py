@@ -12,6 +12,7 @@ from momentumlab.experiment import Experiment
 from momentumlab.kernels.graph import Graph, Node, evaluate, in_order
 from momentumlab.kernels.tracer import Traced, UntraceableError, traced_inputs
 from momentumlab.optimizers import Here
+from momentumlab.optimizers.base import WithoutExactGradient
 from momentumlab.plan import Group
 from momentumlab.registry import Array
 from momentumlab.user_code import check_user_code
@@ -105,6 +106,8 @@ def _record(group: Group, experiment: Experiment) -> Recording:
         raise UntraceableError("the optimizer uses the Hessian, and linear algebra on it")
     graph = Graph()
     settings = _Settings(group, experiment, graph)
+    if settings.surface.is_sampled:
+        raise UntraceableError("the gradient of the surface is sampled")
     dimension = experiment.dimension
     infinite, none = (Traced(_cells([graph.constant(number)]), graph) for number in (np.inf, 0.0))
 
@@ -129,7 +132,8 @@ def _record(group: Group, experiment: Experiment) -> Recording:
     def oracle(points: Any) -> Any:
         return with_errors(settings.surface.gradient(points))
 
-    here = Here(*cast(Any, (x, t, loss, settings.lr, settings.surface, oracle)))
+    surface = settings.surface if noise is None else WithoutExactGradient(settings.surface)
+    here = Here(*cast(Any, (x, t, loss, settings.lr, surface, oracle)))
     velocity, next_state = settings.optimizer.step(state, with_errors(g), here)
     _require_shape(velocity, x.shape, "velocity")
     next_parts = {name: Traced(x._lifted(part), graph) for name, part in zip(names, next_state, strict=True)}

@@ -52,6 +52,21 @@ class Here(NamedTuple):
         return self.surface.gradient(x) if self.oracle is None else self.oracle(x)
 
 
+class WithoutExactGradient:
+    """A surface as an optimizer sees it if gradients are random."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("gradient", "sampled_gradient"):
+            raise RuntimeError(
+                f"here.surface.{name} gives the optimizer a gradient without the errors of this iteration: "
+                "call here.gradient(x)"
+            )
+        return getattr(self._surface, name)
+
+
 class Optimizer(ABC, Generic[State]):
     """A rule that maps gradients to velocities. Only the engine applies ``x ← x − lr · velocity``.
 
