@@ -153,6 +153,8 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome) -> None:
         # before the update, so a trial ends with the point, loss and velocity that were tested.
         for status, lanes in _ended(stopping, batch, g):
             trials, x, loss = batch.trials.take(lanes), batch.x.take(lanes, axis=1), batch.loss.take(lanes)
+            if stopping.evaluate_every > 1:  # the loss can be that of an earlier point
+                loss = take_lanes(batch.surface, lanes).value(x)
             outcome.write(trials, batch.iterations_of(lanes), x, loss, status)
             if recorder is not None:
                 recorder.record_end(batch.nit, trials, x, batch.velocity.take(lanes, axis=1), loss)
@@ -175,9 +177,9 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome) -> None:
         # optimizer may keep a reference to what it received.
         velocity, batch.state = batch.optimizer.step(batch.state, g, batch.here())
         x = batch.state.x if batch.optimizer.sets_point else batch.x - batch.lr * velocity
-        loss = batch.surface.value(x)
-        batch.x, batch.velocity, batch.previous_loss, batch.loss = x, velocity, batch.loss, loss
         batch.nit += 1
+        batch.loss, batch.previous_loss = batch.evaluated_losses(x)
+        batch.x, batch.velocity = x, velocity
 
 
 class _Batch:
@@ -203,6 +205,7 @@ class _Batch:
     def __init__(self, group: Group, first: int, last: int, width: int, experiment: Experiment) -> None:
         self.group = group
         self.maxiter = maxiter = experiment.stopping.iterations
+        self.evaluate_every = experiment.stopping.evaluate_every
         self.seed = experiment.seed
         self.noise = experiment.noise
         if experiment.noise is not None:
@@ -247,6 +250,20 @@ class _Batch:
         if self.is_sampled:
             return self.surface.sampled_gradient(x, self.nit - self.start_nit, self.replicate, self.seed)
         return self.surface.gradient(x)
+
+    def evaluated_losses(self, x: Array) -> tuple[Array, Array]:
+        """Return the losses at new points and the previous ones.
+
+        Where the loss is not evaluated in this iteration, the first is the last loss and the second NaN, which meets no
+        tolerance.
+        """
+        if self.evaluate_every == 1:
+            return self.surface.value(x), self.loss
+        ages = self.nit - self.start_nit
+        is_due = np.asarray((ages % self.evaluate_every == 0) | (ages >= self.maxiter))
+        if not is_due.any():
+            return self.loss, np.full_like(self.loss, np.nan)
+        return np.where(is_due, self.surface.value(x), self.loss), np.where(is_due, self.loss, np.nan)
 
     def with_errors(self, g: Array) -> Array:
         """Return a gradient with the errors of this iteration."""
@@ -387,9 +404,10 @@ def meets_a_criterion(
         change = loss - previous_loss
         is_small = np.abs(change, out=change) <= stopping.tolerance
         if stopping.patience > 1:
-            small_changes += 1
-            small_changes *= is_small
-            is_small = small_changes >= stopping.patience
+            is_known = ~np.isnan(previous_loss)  # False between evaluations of the loss
+            small_changes += is_known
+            small_changes *= is_small | ~is_known
+            is_small &= small_changes >= stopping.patience
         tests.append(is_small)
     if stopping.gradient_tolerance is not None:
         tests.append(np.sqrt(sum_coordinates(g * g)) <= stopping.gradient_tolerance)

@@ -178,6 +178,9 @@ class Stopping:
         Converged when the Euclidean norm of the gradient is at most this.
     target_loss
         Converged when the loss is at most this.
+    evaluate_every
+        The loss is evaluated in every so many iterations, and at the end of a trial. Criteria for the loss are tested
+        then; in between, the last loss stands for it.
     """
 
     iterations: int = DEFAULT_ITERATIONS
@@ -185,6 +188,7 @@ class Stopping:
     patience: int = 1
     gradient_tolerance: float | None = None
     target_loss: float | None = None
+    evaluate_every: int = 1
 
     @cached_property
     def can_converge(self) -> bool:

@@ -38,6 +38,7 @@ class Settings(TypedDict, total=False):
     patience: int | None
     gradient_tolerance: float | None
     target_loss: float | None
+    evaluate_every: int
     noise: "float | str | Noise | None"
     replicates: int | None
     seed: int | None

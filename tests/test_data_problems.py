@@ -388,6 +388,36 @@ def test_validation_reports_loss_and_accuracy_of_held_out_rows() -> None:
         assert row[f"{prefix}loss" if prefix else "final_loss"] == pytest.approx(losses.mean() + penalty, rel=1e-12)
 
 
+@pytest.mark.parametrize("record", ["all", "none"])
+def test_the_loss_can_be_evaluated_less_often(record: Any) -> None:
+    settings: dict[str, Any] = {
+        "surface": {"name": "softmax", "data": "iris", "batch_size": 20}, "optimizer": "momentum", "lr": [0.01, 0.05],
+        "iterations": 47, "replicates": 3, "seed": 1,
+    }  # fmt: skip
+    often = momentumlab.run(settings, record="all")
+    seldom = momentumlab.run(settings, record=record, evaluate_every=10)
+    assert np.array_equal(seldom.final_points, often.final_points)
+    assert np.array_equal(seldom.final_losses, often.final_losses)
+    if record == "all":
+        expected = often.losses[:, [*np.repeat([0, 10, 20, 30, 40], 10)[:47], 47]]
+        assert np.array_equal(seldom.losses, expected)
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_criteria_for_the_loss_are_tested_when_it_is_evaluated(patience: int) -> None:
+    settings: dict[str, Any] = {"surface": "ravine", "optimizer": "sgd", "lr": 0.05, "iterations": 3000}
+    losses = momentumlab.run(settings).losses[0]
+    changes = np.abs(np.diff(losses[::7]))
+    small = [i for i in range(len(changes)) if i + 1 >= patience and (changes[i + 1 - patience : i + 1] <= 1e-4).all()]
+    result = momentumlab.run(settings, tolerance=1e-4, patience=patience, evaluate_every=7)
+    assert result.iterations.tolist() == [7 * (small[0] + 1)]
+    target = momentumlab.run(settings, target_loss=0.1, evaluate_every=7)
+    assert target.iterations.tolist() == [7 * int((losses[::7] <= 0.1).argmax())]
+    slope = momentumlab.run(settings, gradient_tolerance=0.1, evaluate_every=7)
+    (x,) = slope.final_points
+    assert slope.final_losses[0] == pytest.approx(x[0] ** 2 / 16 + 9 * x[1] ** 2, rel=1e-14)
+
+
 @pytest.mark.parametrize(("batch_size", "iterations"), [(0, 3), (16, 24), (120, 3), (50, 9)])
 def test_iterations_can_be_given_in_epochs(batch_size: int, iterations: int) -> None:
     surface = {"name": "softmax", "data": "iris", "validation": 0.2, "batch_size": batch_size}

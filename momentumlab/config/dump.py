@@ -59,6 +59,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
         **({} if stopping.tolerance is None else {"patience": stopping.patience}),
         "gradient_tolerance": stopping.gradient_tolerance,
         "target_loss": stopping.target_loss,
+        **({} if stopping.evaluate_every == 1 else {"evaluate_every": stopping.evaluate_every}),
         **({"noise": str(experiment.noise)} if experiment.noise else {}),
         **({"replicates": experiment.replicates, "seed": experiment.seed} if experiment.is_random else {}),
         **({"backend": experiment.backend} if experiment.backend != "auto" else {}),

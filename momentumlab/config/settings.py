@@ -41,6 +41,14 @@ SETTINGS = _by_name(
     Parameter(name="gradient_tolerance", ge=0, doc="Converged when the norm of the gradient is at most this."),
     Parameter(name="target_loss", doc="Converged when the loss is at most this."),
     Parameter(
+        name="evaluate_every",
+        kind=ValueKind.COUNT,
+        default=1,
+        ge=1,
+        le=MAX_ITERATIONS,
+        doc="Iterations from one evaluation of the loss to the next, for expensive losses.",
+    ),
+    Parameter(
         name="replicates",
         kind=ValueKind.COUNT,
         default=1,

@@ -106,6 +106,8 @@ def _record(group: Group, experiment: Experiment) -> Recording:
         raise UntraceableError("the optimizer uses the Hessian, and linear algebra on it")
     graph = Graph()
     settings = _Settings(group, experiment, graph)
+    if experiment.stopping.evaluate_every > 1:
+        raise UntraceableError("the loss is not evaluated in every iteration")
     if settings.surface.is_sampled:
         raise UntraceableError("the gradient of the surface is sampled")
     dimension = experiment.dimension
