@@ -28,6 +28,9 @@ from momentumlab.surfaces.base import (
 
 SOURCE = "Hansen, Finck, Ros & Auger (2009), INRIA RR-6829; instances as in coco-experiment"
 
+UNIMODAL = {1, 2, 5, 6, 8, 9, 10, 11, 12, 13, 14}
+"""The functions with a single minimum, the Rosenbrock functions in two dimensions only; f7 has plateaus."""
+
 Evaluated = tuple[Array, Array]
 """A value ``(lanes,)`` and its gradient ``(dim, lanes)``, or numbers and their derivatives, elementwise."""
 
@@ -158,10 +161,8 @@ class BBOB(Surface):
     source = SOURCE
     dimension = None
     least_dimension = 2
-    tags = frozenset({Tag.BBOB})
     view = ((-5.0, 5.0),)
     start = (0.0, 0.0)
-    lists_all_minima = False
 
     @property
     def seed(self) -> int:
@@ -210,6 +211,8 @@ def bbob(name: str, number: int, formula: str) -> Callable[[type[BBOB]], type[BB
 
     def register(cls: type[BBOB]) -> type[BBOB]:
         cls.number, cls.formula, cls.latex = number, formula, rf"\mathrm{{BBOB}}\;f_{{{number}}}(x)"
+        cls.lists_all_minima = number in UNIMODAL
+        cls.tags = frozenset({Tag.BBOB}) if number in {*UNIMODAL, 7} else frozenset({Tag.BBOB, Tag.MULTIMODAL})
         cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         return surface(f"bbob_{name}", aliases=(f"bbob_f{number}",))(cls)
 
