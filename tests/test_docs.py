@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ def blocks(language: str) -> list[Any]:
     found = []
     for page in PAGES:
         for i, block in enumerate(
-            re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+            re.findall(rf"^ *```{language}\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE)
         ):
-            found.append(pytest.param(block, id=f"{page.stem}-{i}"))
+            found.append(pytest.param(textwrap.dedent(block), id=f"{page.stem}-{i}"))
     return found
 
 
