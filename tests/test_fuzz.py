@@ -9,16 +9,24 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from tests.fuzz.inputs import KINDS, Case
 from tests.fuzz.judge import Finding, apply, emptied, judge, make_sweep, watched
 
-EXAMPLES = {"nested file": 8, "run": 25, "sweep folder": 40, "command": 20}
+EXAMPLES = {"nested file": 8, "run": 25, "sweep folder": 40, "command": 20, "run folder": 60}
+LONG = {"nested file": 300, "run": 3000, "sweep folder": 3000, "command": 2000, "run folder": 25_000}
+"""A case of a run folder is up to three operations."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "examples"),
+    [
+        *((kind, EXAMPLES.get(kind, 150)) for kind in KINDS),
+        *(pytest.param(kind, LONG.get(kind, 20_000), marks=pytest.mark.long) for kind in KINDS),
+    ],
+)
 def test_no_input_causes_a_traceback_a_hang_or_a_stray_file(
-    kind: str, tmp_path_factory: pytest.TempPathFactory
+    kind: str, examples: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz") / "case"
 
-    @settings(max_examples=EXAMPLES.get(kind, 150), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(KINDS[kind])
     def trial(case: Case) -> None:
         judge(case, emptied(folder))

@@ -23,6 +23,7 @@ EXAMPLES = {"nested file": 30, "run": 100, "sweep folder": 100, "command": 100}
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--cases", type=int, help="stop after this many cases, however long they take")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=KINDS, help="only cases of this kind")
     parser.add_argument("--repeat", type=Path, metavar="FILE", help="run the case of a finding again")
@@ -34,10 +35,10 @@ def main() -> int:
         if options.repeat is not None:
             print(judge(json.loads(options.repeat.read_text()), emptied(folder)))
             return 0
-        return fuzz(options.minutes, options.seed, options.kind, folder)
+        return fuzz(options.minutes, options.cases, options.seed, options.kind, folder)
 
 
-def fuzz(minutes: float, first_seed: int, kind: str | None, folder: Path) -> int:
+def fuzz(minutes: float, cases: int | None, first_seed: int, kind: str | None, folder: Path) -> int:
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
     slowest = (0.0, "")
     end = time.monotonic() + 60 * minutes
@@ -52,7 +53,7 @@ def fuzz(minutes: float, first_seed: int, kind: str | None, folder: Path) -> int
                 print(f"{name}: {finding.args[0]}\nAgain: python -m tests.fuzz --repeat {file}", file=sys.stderr)
                 return 1
             slowest = max(slowest, (time.process_time() - clock, name))
-            if time.monotonic() > end:
+            if time.monotonic() > end if cases is None else counts.total() >= cases:
                 report(counts, slowest)
                 return 0
         report(counts, slowest)

@@ -244,6 +244,73 @@ MEMBERS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     max_size=1,
 )
 
+DATA_TEXTS = ["x,z,y\n1,0,2\n2,1,3\n3,0,4.5\n4,1,4\n", "a;b;y\n1;2;no\n2;3;yes\n4;4;no\n", "x\ty\n1\t0\n2\t1\n3\t0\n"]
+CELLS = [*NUMBERS, *WORDS, ",", ";", '"', '""', "\r", "\r\n", "\n\n", "x,y\n", "1,5", "NA", "inf", "\ufeff"]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Case:
+    """A configuration whose data file is damaged as bytes, or has other cells."""
+    text = draw(st.sampled_from(DATA_TEXTS))
+    for _ in range(draw(st.integers(0, 2))):
+        at, length = draw(st.integers(0, len(text))), draw(st.integers(0, 2))
+        text = text[:at] + draw(st.sampled_from(CELLS) | st.sampled_from("0123456789.")) + text[at + length :]
+    content = text.encode(errors="surrogatepass")
+    if draw(st.integers(0, 3)) == 0:
+        content = damaged(Random(draw(st.integers(0, 2**32))), content)
+    model = draw(st.sampled_from(["least_squares", "logistic", "softmax", "mlp"]))
+    surface: dict[str, Any] = {"name": model, "data": "t.csv"}
+    for key in draw(
+        st.just([]) | st.lists(st.sampled_from(["target", "ignore", "batch_size", "standardise"]), max_size=2)
+    ):
+        surface[key] = draw(st.sampled_from(["x", "y", "x,z", 2, True, *WORDS[:20]]))
+    return {"file": yaml_file({"surface": surface, "optimizer": "sgd"}), "files": {"t.csv": a_file(content)}}
+
+
+RECORD_KEYS = [
+    "format", "kind", "name", "started", "trials", "optimizers", "surfaces", "plugins", "data", "identity", "best_loss",
+    "recorded", "strides", "digest", "origin", "files", "process", "block_trials", "experiment_sha256", "notes",
+    "provenance", "settings",
+]  # fmt: skip
+RECORD_VALUES = st.one_of(
+    VALUES,
+    st.sampled_from([
+        [{"file": "/etc/passwd", "sha256": "0", "copy": "../../x"}], [{"file": "a.py", "sha256": "0"}], {"../x": 1},
+        {"/etc/passwd": 1}, "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-23:59", 10**400, [10**12], "sweep",
+        "comparison", "run", {"host": "x", "pid": 1}, [[[[]]]], {"experiment.yaml": 0},
+    ]),
+)  # fmt: skip
+FOLDER_PARTS = [
+    "run.json", "run.json", "partial.json", "result.json", "experiment.yaml", "summary.csv", "trajectories.npz",
+    "sweep.npz", "search.npz", "best.yaml", "data-1-t.csv", "loss.png", ".lock", "blocks", "blocks/0.npz", "notes.txt",
+    ".run.json.1.part",
+]  # fmt: skip
+FOLDER_CHANGES = st.one_of(
+    CHANGES,
+    st.fixed_dictionaries({"how": st.sampled_from(["fifo", "link", "sparse", "locked away"])}),
+    st.fixed_dictionaries(
+        {
+            "how": st.just("members"),
+            "members": st.dictionaries(st.sampled_from(RECORD_KEYS), RECORD_VALUES, min_size=1, max_size=2),
+        }
+    ),
+)
+OPERATIONS = [
+    ["list"], ["list", "--format", "json"], ["list", "--format", "csv"], ["list", "--since", "1d", "--name", "r*"],
+    ["show", "RUN"], ["show", "RUN", "--format", "json"], ["show", "RUN", "--steps"], ["compare", "RUN", "HEALTHY"],
+    ["export", "RUN"], ["export", "RUN", "--to", "OUT/export.csv"], ["rerun", "RUN"], ["rerun", "RUN/loss.png"],
+    ["plot", "RUN", "--only", "loss", "--to", "OUT/figures"], ["rm", "RUN", "--yes"], ["clean", "--yes"],
+    ["clean", "--partial", "--yes"], ["show", "latest"],
+]  # fmt: skip
+FOLDER_CASES = st.fixed_dictionaries(
+    {
+        "template": st.sampled_from(["run", "sweep", "comparison", "data", "unfinished"]),
+        "damage": st.dictionaries(st.sampled_from(FOLDER_PARTS), FOLDER_CHANGES, min_size=1, max_size=2),
+        "forgets sizes": st.booleans(),
+        "operations": st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=3),
+    }
+)
+
 KINDS: dict[str, st.SearchStrategy[Case]] = {
     "damaged file": st.builds(
         lambda seed, text: {"file": a_file(damaged(Random(seed), text.encode()))},
@@ -261,6 +328,8 @@ KINDS: dict[str, st.SearchStrategy[Case]] = {
         st.sampled_from(TEXT_KEYS[:5]),
         CALL_TEXTS,
     ),
+    "table": tables(),
+    "run folder": FOLDER_CASES,
     "command": commands(),
     "run": st.builds(
         lambda tree, name: {"file": yaml_file(tree), "command": ["run", "--no-plots"], "name": name},

@@ -1,13 +1,16 @@
 """Run a case and report what is wrong with its outcome."""
 
+import atexit
 import base64
 import contextlib
+import functools
 import io
 import json
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 import zipfile
@@ -22,6 +25,7 @@ import numpy as np
 from momentumlab.cli import app
 from momentumlab.config import load_either, settings_from_text
 from momentumlab.errors import ConfigError
+from momentumlab.runs.layout import DamageError, read_bytes
 from tests.fuzz.inputs import Case, damaged
 
 SECONDS = 2
@@ -134,8 +138,11 @@ def judge(case: Case, folder: Path) -> str:
         If it ends as it must not.
     """
     config = folder / "x.yaml"
-    if "file" in case:
-        config.write_bytes(base64.b64decode(case["file"]))
+    files = case.get("files", {}) | ({"x.yaml": case["file"]} if "file" in case else {})
+    for name, content in files.items():
+        (folder / name).write_bytes(base64.b64decode(content))
+    if "operations" in case:
+        damage_copy(case, folder / "out")
     try:
         with warnings.catch_warnings(), limited(), watched(folder / "out"):
             warnings.simplefilter("error")
@@ -159,6 +166,8 @@ def _ending(case: Case, folder: Path, config: Path) -> str:
         if "name" in case:
             extra += [f"--name={case['name']}"]
         return _judge_command([*case["command"], *extra])
+    if "operations" in case:
+        return _judge_operations(case["operations"], folder / "out")
     if "changes" in case:
         return _judge_sweep(case["changes"], folder / "out")
     try:
@@ -181,6 +190,65 @@ def _judge_command(arguments: Sequence[str]) -> str:
     if "Traceback" in errors or (code and not errors):
         raise Finding(f"exit code {code}: {errors[-2000:]!r}")
     return "refused" if code else "accepted"
+
+
+def _judge_operations(operations: Sequence[Sequence[str]], out: Path) -> str:
+    """Run commands on a damaged run folder beside a healthy one, which every list must contain."""
+    names = {"RUN": str(out / DAMAGED), "HEALTHY": str(out / HEALTHY), "OUT": str(out)}
+    ending = "accepted"
+    for operation in operations:
+        words = list(operation)
+        for name, path in names.items():
+            words = [word.replace(name, path) for word in words]
+        code, printed, errors = run_in_process(["runs", *words, "--out", str(out)])
+        if code not in (0, 1, 2) or "Traceback" in errors or (code and not printed + errors) or "memory" in errors:
+            raise Finding(f"{operation}: exit code {code}: {errors[-2000:]!r}")
+        if words[0] == "list" and "--name" not in words and HEALTHY not in printed:
+            raise Finding(f"{operation}: a healthy run folder is not listed")
+        ending = "refused" if code else ending
+    if not (out / HEALTHY / "run.json").is_file():
+        raise Finding("a healthy run folder was removed")
+    return ending
+
+
+HEALTHY, DAMAGED = "20260101-000000-healthy", "20260102-000000-damaged"
+
+
+@functools.cache
+def templates() -> Path:
+    """Return a folder with a run folder of each kind, made once per process and removed when it ends."""
+    import momentumlab
+
+    out = Path(tempfile.mkdtemp(prefix="templates"))
+    atexit.register(shutil.rmtree, out, ignore_errors=True)
+    (out / "t.csv").write_text("x,z,y\n1,0,2\n2,1,3\n3,0,4.5\n4,1,4\n")
+    small: dict[str, Any] = {"optimizer": "sgd", "iterations": 4}
+    on_data = {"surface": {"name": "least_squares", "data": str(out / "t.csv")}, **small, "lr": [0.01, 0.1]}
+    made: dict[str, Any] = {
+        "run": momentumlab.run(**small, surface="ravine", out=out),
+        "sweep": momentumlab.sweep(**small, surface="booth", lr=[0.01, 0.02, 0.03], out=out, plots=False).result,
+        "comparison": momentumlab.compare(
+            surface="booth", optimizers=["sgd"], budget=3, iterations=4, out=out, plots=False
+        ),
+        "data": momentumlab.run(on_data, out=out, plots=False),
+    }
+    for name, result in made.items():
+        result.run_folder.rename(out / name)
+    make_sweep(out / "unfinished-out").rename(out / "unfinished")
+    return out
+
+
+def damage_copy(case: Case, out: Path) -> None:
+    """Copy a run folder, damage it, and put a healthy one beside it."""
+    shutil.copytree(templates() / "run", out / HEALTHY)
+    folder = Path(shutil.copytree(templates() / case["template"], out / DAMAGED))
+    for name, change in case["damage"].items():
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):
+            apply(folder / name, change)
+    if case["forgets sizes"]:  # so that reading finds what the list would
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError, DamageError):
+            record = json.loads(read_bytes(folder / "run.json", 10**6))
+            (folder / "run.json").write_text(json.dumps({**record, "files": {}}))
 
 
 def _judge_sweep(changes: Mapping[str, Mapping[str, Any]], out: Path) -> str:
@@ -225,6 +293,16 @@ def apply(path: Path, change: Mapping[str, Any]) -> None:
             path.write_bytes(random.randbytes(random.choice((1, 100, 5000))))
         case "folder":
             path.mkdir(exist_ok=True)
+        case "fifo":
+            os.mkfifo(path)
+        case "link":
+            path.symlink_to("/etc/passwd")
+        case "sparse":
+            path.touch()
+            os.truncate(path, 5 * 10**9)
+        case "locked away":
+            path.touch()
+            path.chmod(0)
         case "json":
             path.write_text(json.dumps(change["json"]), errors="surrogatepass")
         case "header":
@@ -232,7 +310,9 @@ def apply(path: Path, change: Mapping[str, Any]) -> None:
                 for name in ("points", "losses", "iterations", "codes"):
                     archive.writestr(f"{name}.npy", _npy(change["shape"], change["type"]))
         case "members":
-            path.write_text(json.dumps({**json.loads(content or b"{}"), **change["members"]}), errors="surrogatepass")
+            with contextlib.suppress(ValueError):
+                content = json.dumps({**json.loads(content or b"{}"), **change["members"]}).encode()
+            path.write_bytes(content)
 
 
 def _npy(shape: Sequence[int], kind: str) -> bytes:
