@@ -76,6 +76,7 @@ HOSTILE = {
     "a note that is a folder": {"partial.json": {"how": "folder"}},
     "endless blocks": {"partial.json": {"how": "members", "members": {"block_trials": 10**12}}},
     "a deep note": {"partial.json": {"how": "json", "json": [[[[[[]]]]]]}},
+    "numbers that JSON cannot have": {"partial.json": {"how": "members", "members": {"other": float("inf")}}},
     "no experiment": {"experiment.yaml": {"how": "removed"}},
 }
 

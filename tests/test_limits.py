@@ -1,7 +1,11 @@
 """The limits in docs/limits.md, and the note before a long run."""
 
 import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import momentumlab
@@ -9,7 +13,7 @@ from momentumlab import calls
 from momentumlab.config import load_either, settings, yaml_reader
 from momentumlab.engine import HISTORY_BYTES
 from momentumlab.experiment import MAX_DIMENSION, MAX_VALUES
-from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, make_plan
+from momentumlab.plan import BYTES_PER_COORDINATE, BYTES_PER_TRIAL, MAX_SEARCHED, MAX_TRIALS, make_plan
 from momentumlab.runs.layout import LARGEST_RECORD
 from tests.conftest import ROOT, Command
 
@@ -79,3 +83,50 @@ def test_the_command_line_sets_the_memory_limit(command: Command) -> None:
     )  # fmt: skip
     assert done.returncode == 0
     assert "above the limit of 0.0 GiB: every 4th iterate" in done.stderr
+
+
+# Memory
+
+
+def peak_of(action: Callable[[], object]) -> int:
+    """Return the most bytes that were allocated at the same time, beyond those before."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_contours_in_many_dimensions_take_little_memory() -> None:
+    from momentumlab.report.figures.contours import _heights, principal_plane
+
+    path = np.random.default_rng(0).normal(size=(9, 4000))
+    plane = principal_plane([path], path[-1])
+    mesh = np.random.default_rng(1).normal(size=(2, 10_000))
+    surface = momentumlab.load(surface="rosenbrock", optimizer="sgd", start=[0.0, 0.0]).first_surface
+    assert peak_of(lambda: _heights(surface, plane, mesh)) < 20e6  # all points together take 320 MB
+
+
+def test_a_trajectory_figure_takes_half_as_much_memory_as_the_history() -> None:
+    def draw(iterations: int) -> int:
+        settings = {"surface": "rosenbrock", "optimizer": "momentum", "lr": 1e-5, "start": "random(4, dimension=500)"}
+        result = momentumlab.run({**settings, "iterations": iterations})
+        return peak_of(result.plot_trajectories)
+
+    draw(5)  # imports
+    history = 4 * 1000 * 500 * 16
+    assert draw(1000) - draw(5) < 0.5 * history
+
+
+@pytest.mark.long
+def test_the_memory_of_a_sweep_with_its_map_is_estimated_within_a_factor_of_one_and_a_half(tmp_path: Path) -> None:
+    def peak(side: int) -> int:
+        axes = {"lr": f"linspace(0.001, 0.1, {side})", "beta": f"linspace(0, 0.9, {side})"}
+        settings = {**BASE, **axes, "iterations": 2}
+        return peak_of(lambda: momentumlab.sweep(settings, out=tmp_path, workers=1))
+
+    peak(20)  # imports
+    measured = (peak(900) - peak(450)) / (900**2 - 450**2)
+    estimated = BYTES_PER_TRIAL + 2 * BYTES_PER_COORDINATE
+    assert estimated / 1.5 < measured < 1.5 * estimated

@@ -313,6 +313,14 @@ _PARTIAL: dict[str, Check] = _COMMON | {
 }
 
 
+def _finite(text: str) -> float:
+    """Return a number that can be written as JSON again."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return value
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """Return the record of a complete run folder; errors are those of `read_json`."""
     return read_json(f"{folder}{os.sep}{RECORD}", _RECORD, LARGEST_RECORD)
@@ -342,7 +350,7 @@ def read_json(path: str, checks: Mapping[str, Check], limit: int) -> dict[str, A
     """
     name = path[path.rfind(os.sep) + 1 :]
     try:
-        record = json.loads(read_bytes(path, limit))
+        record = json.loads(read_bytes(path, limit), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise DamageError(f"{name} is not valid JSON: {str(error)[:100]}") from None
     if not isinstance(record, dict):

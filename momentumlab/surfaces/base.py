@@ -301,7 +301,7 @@ def sum_coordinates(terms: Array) -> Array:
     """
     if len(terms) > terms.shape[1]:
         total: Array = np.add.accumulate(terms, axis=0)[-1]
-        return total
+        return total.copy()  # a view would keep all partial sums in memory
     total = terms[0]
     for term in terms[1:]:
         total = total + term

@@ -26,8 +26,8 @@ MIN_MESH = 60
 MAX_WORK = 1.5e9
 """Multiplications for one map, about one second; expensive surfaces get a coarser mesh."""
 
-BATCH_SIZE = 2**22
-"""Coordinates that are evaluated at once."""
+BATCH_SIZE = 2**17
+"""Coordinates that are evaluated at once: the intermediate results of a surface then stay in the cache."""
 
 MAX_HEIGHT = 1e100
 LEVELS = 16

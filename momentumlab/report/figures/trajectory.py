@@ -31,6 +31,9 @@ FEW_ITERATES = 60
 MAX_COORDINATE = 1e20
 """Larger coordinates are drawn here."""
 
+MOST_POINTS = 1024
+"""Points of all trajectories that determine the plane on which they are drawn."""
+
 MAX_REPLICATES = 8
 """Replicates in one panel; more would hide each other."""
 
@@ -131,9 +134,9 @@ def _draw_on_contours(
 ) -> tuple[tuple[str, str], str]:
     """Draw trajectories over contours; return the names of the axes and a remark on the plane."""
     shown = [one for group in groups for one in group.trials]
-    points = [_finite_path(result, one) for one in shown]
-    plane = _plane(result, shown, points)
-    paths = [plane.project(path) for path in points]
+    plane = _plane(result, shown)
+    # Of all trajectories at once only the projections are in memory.
+    paths = [plane.project(_finite_path(result, one)) for one in shown]
     # The window holds all starts and the trajectories that did not diverge.
     held = [path[:1] if one.diverged else path for one, path in zip(shown, paths, strict=True)]
     if view is not None:
@@ -196,9 +199,12 @@ def _draw_on_graph(
     return ("x", "loss"), ""
 
 
-def _plane(result: Result, shown: Sequence[ShownTrial], paths: Sequence[Array]) -> Projection:
+def _plane(result: Result, shown: Sequence[ShownTrial]) -> Projection:
     if result.plan.dimension == 2:
         return coordinate_plane()
+    # The principal directions of long paths are those of every k-th of their points.
+    step = max(1, int(result.iterations[[one.number for one in shown]].sum()) // MOST_POINTS)
+    paths = [_finite_path(result, one, step) for one in shown]
     # Diverged trajectories would dominate the directions, and single points have none.
     bounded = [path for one, path in zip(shown, paths, strict=True) if not one.diverged]
     best = result.final_points[result.ranking()[0]]
@@ -206,9 +212,9 @@ def _plane(result: Result, shown: Sequence[ShownTrial], paths: Sequence[Array]) 
     return principal_plane(bounded or [path[:1] for path in paths], center=center)
 
 
-def _finite_path(result: Result, one: ShownTrial) -> Array:
-    """Return the finite iterates of a trial, clipped to what matplotlib can draw."""
-    path = result.path(one.number)
+def _finite_path(result: Result, one: ShownTrial, step: int = 1) -> Array:
+    """Return the finite iterates of a trial, or every k-th of them, clipped to what matplotlib can draw."""
+    path = result.path(one.number)[::step]
     finite: Array = path[np.isfinite(path).all(axis=1)]
     return np.clip(finite, -MAX_COORDINATE, MAX_COORDINATE)
 
