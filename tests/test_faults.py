@@ -182,20 +182,32 @@ def test_a_signal_at_any_moment_is_one_line_and_the_right_exit_code(
 
 
 @ON_LINUX
-def test_output_before_a_signal_is_not_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_output_before_a_signal_is_not_lost(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text("surface: ravine\noptimizer: sgd\nlr: 1e-9\niterations: 50_000_000\n")
     process = begin("run", RAVINE, "long.yaml", "--no-plots", cwd=tmp_path)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("ravine_beta_sweep")
-    process.terminate()
+    process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors.splitlines()[-1]) == (143, "terminated")
+    assert (process.returncode, errors.splitlines()[-1]) == (128 + number, stopping.WORDS[number])
 
 
 @ON_LINUX
+def test_sighup_keeps_its_default_action(tmp_path: Path) -> None:
+    process = begin_caught("run", RAVINE, *ENDLESS, cwd=tmp_path)
+    process.send_signal(signal.SIGHUP)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (-signal.SIGHUP, "")
+
+
+@ON_LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the command", "all its processes"])
-def test_a_terminated_sweep_says_how_to_resume(whole_group: bool, tmp_path: Path) -> None:
+def test_a_sweep_that_a_signal_ends_says_how_to_resume(
+    whole_group: bool, number: signal.Signals, tmp_path: Path
+) -> None:
     plane = {"surface": "ravine", "optimizer": "momentum", "iterations": 6000}
     axes = {"lr": "linspace(1e-4, 0.1, 300)", "beta": "linspace(0, 0.9, 300)"}
     (tmp_path / "long.yaml").write_text(json.dumps({**plane, **axes}))
@@ -208,12 +220,15 @@ def test_a_terminated_sweep_says_how_to_resume(whole_group: bool, tmp_path: Path
         time.sleep(0.02)
     (folder,) = tmp_path.glob("runs/[0-9]*")
     if whole_group:
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, number)
     else:
-        process.terminate()
+        process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 143
-    assert errors == f"error: terminated; finished blocks are kept: momentumlab sweep --resume runs/{folder.name}\n"
+    assert process.returncode == 128 + number
+    assert (
+        errors
+        == f"error: {stopping.WORDS[number]}; finished blocks are kept: momentumlab sweep --resume runs/{folder.name}\n"
+    )
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 0)
         raise AssertionError("a worker is left over")
@@ -268,6 +283,42 @@ def test_a_full_file_system_is_one_line(tmp_path: Path) -> None:
         assert finished("run", RAVINE, "--out", small, "--no-plots", cwd=tmp_path).returncode == 0
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+def without_privileges() -> None:
+    """Let permissions of files apply to root as well; in a process that is about to start."""
+    import ctypes
+
+    drop_capability, overriding, searching = 24, 1, 2  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    for capability in (overriding, searching):
+        ctypes.CDLL(None).prctl(drop_capability, capability, 0, 0, 0)
+
+
+@ON_LINUX
+def test_a_read_only_folder_is_one_line_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "fixed").mkdir(mode=0o500)
+    done = finished("run", RAVINE, *ENDLESS, "--out", "fixed", cwd=tmp_path, prepare=without_privileges)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[1:] == ["error: fixed: permission denied"], "after the note on the duration"
+
+
+@ON_LINUX
+def test_an_unreadable_run_folder_or_record_breaks_no_command(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        assert finished("run", RAVINE, "--no-plots", "--quiet", "--name", name, cwd=tmp_path).returncode == 0
+    (tmp_path / "runs").joinpath("latest").unlink()
+    first, second, third = sorted((tmp_path / "runs").iterdir(), key=lambda path: path.name[-1])
+    first.chmod(0)
+    (second / RECORD).chmod(0)
+    done = finished("runs", "--format", "json", cwd=tmp_path, prepare=without_privileges)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(Path(row["run_folder"]).name, row["status"]) for row in json.loads(done.stdout)] == [
+        (third.name, "complete"),
+        (second.name, "damaged"),
+    ]
+    shown = finished("runs", "show", second.name, cwd=tmp_path, prepare=without_privileges)
+    assert (shown.returncode, shown.stderr.count("\n")) == (1, 1)
+    assert "run.json cannot be opened: permission denied" in shown.stderr
 
 
 @ON_LINUX
@@ -401,6 +452,9 @@ def test_invalid_environment_variables_are_ignored_or_reported(
     done = in_shell(f"env {variable} {{}} {arguments}", tmp_path)
     assert (done.returncode, done.stderr) == (code, errors)
     assert done.stdout
+    if variable.startswith("TZ="):
+        (document,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/[0-9]*/result.json"))
+        assert document["provenance"]["started"].endswith("+00:00")
 
 
 @ON_LINUX

@@ -214,6 +214,36 @@ def test_runs_work_on_file_systems_that_cannot_sync_a_folder(
     assert states(tmp_path) == ["complete"]
 
 
+@ON_LINUX
+def test_all_files_are_on_the_disk_before_the_record_makes_the_folder_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[tuple[str, str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor: int) -> None:
+        events.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def note_rename(old: Path, new: Path) -> None:
+        events.append(("rename", Path(new).name))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    folder = folder_of(momentumlab.run(RAVINE, out=tmp_path))
+    at = events.index(("rename", "run.json"))
+    before, after = events[:at], events[at:]
+    names = {path.name for path in folder.iterdir()} - {"run.json"}
+    assert {name for what, name in before if what == "rename"} == names | {"partial.json"}
+    for name in names:
+        assert before.index(("sync", name)) > before.index(("rename", name))
+    assert before[-1] == ("sync", f".run.json.{os.getpid()}.part")
+    assert ("sync", folder.name) in before, "the names of the files"
+    assert ("sync", folder.name) in after
+    assert ("sync", tmp_path.name) in after, "the name of the folder"
+
+
 def test_a_disk_that_reports_an_error_leaves_the_folder_unfinished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +432,14 @@ def test_a_run_with_a_plugin_reopens_in_every_command(with_plugin: Path, command
         done = command("runs", name, *arguments)
         assert (done.returncode, done.stderr) == (0, ""), name
     assert command("runs", "--format", "json").stdout.count('"complete"') == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_plugin_of_a_folder_that_belongs_to_somebody_else_is_not_loaded(with_plugin: Path, command: Command) -> None:
+    os.chown(with_plugin, 12345, -1)
+    done = command("runs", "plot", "latest")
+    assert done.returncode == 1
+    assert "is not loaded automatically" in done.stderr
 
 
 @pytest.mark.parametrize("fault", ["changed", "missing", "a FIFO", "a copy of the folder"])
