@@ -268,7 +268,7 @@ def test_an_experiment_needs_no_file(command: Command) -> None:
         (["run", "--nonsense"], "unknown option '--nonsense'; see 'momentumlab run --help'"),
     ],
 )
-def test_bad_input_is_one_clear_error(
+def test_bad_input_gives_one_clear_error(
     arguments: list[str | Path], message: str, command: Command, tmp_path: Path
 ) -> None:
     done = command(*arguments, COLUMNS="200")
@@ -290,7 +290,7 @@ def test_nothing_runs_when_one_of_the_files_is_bad(command: Command, tmp_path: P
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_output_folder_that_cannot_be_written_is_exit_1(command: Command, tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_written_exits_with_1(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for out in ("file", "file/below", "/proc/none"):
         done = command("run", RAVINE, "--no-plots", "--out", out)
@@ -301,13 +301,13 @@ def test_an_output_folder_that_cannot_be_written_is_exit_1(command: Command, tmp
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_output_folder_is_exit_1(command: Command, tmp_path: Path) -> None:
+def test_a_read_only_output_folder_exits_with_1(command: Command, tmp_path: Path) -> None:
     (tmp_path / "fixed").mkdir(mode=0o500)
     done = command("run", RAVINE, "--no-plots", "--out", "fixed")
     assert (done.returncode, done.stderr) == (1, "error: fixed: permission denied\n")
 
 
-def test_interruption_is_exit_130(command: Command, tmp_path: Path) -> None:
+def test_interruption_exits_with_130(command: Command, tmp_path: Path) -> None:
     arguments = ["run", RAVINE, "--iterations", "50_000_000", "--no-plots", "--set", "beta=0.999999", "--lr", "1e-9"]
     process = subprocess.Popen(
         [Path(sys.executable).with_name("momentumlab"), *map(str, arguments)],
@@ -373,7 +373,7 @@ def test_tags_that_no_surface_has_together_are_a_note(command: Command) -> None:
     assert done.stderr == "note: no surface has all of these tags: convex, unbounded\n"
 
 
-def test_unknown_tags_are_one_error_each_with_a_suggestion(command: Command) -> None:
+def test_unknown_tags_give_one_error_each_with_a_suggestion(command: Command) -> None:
     done = command("list", "surfaces", "--tag", "ravin,convex", "--tag", "xyz")
     assert (done.returncode, done.stdout) == (2, "")
     first, second = done.stderr.splitlines()
@@ -568,7 +568,7 @@ def test_a_hyperparameter_can_be_written_as_an_option(
         (["list", "surfaces", "extra"], "unexpected argument: extra; see 'momentumlab list --help'"),
     ],
 )
-def test_a_mistake_in_the_arguments_is_one_line_with_a_remedy(
+def test_a_mistake_in_the_arguments_gives_one_line_with_a_remedy(
     arguments: list[str], message: str, command: Command
 ) -> None:
     done = command(*arguments)

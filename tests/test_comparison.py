@@ -420,7 +420,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
-def test_bad_input_is_one_clear_error(arguments: list[str], message: str, command: Command, tmp_path: Path) -> None:
+def test_bad_input_gives_one_clear_error(arguments: list[str], message: str, command: Command, tmp_path: Path) -> None:
     done = command("compare", *arguments)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())

@@ -162,7 +162,7 @@ def test_processes_that_start_together_get_separate_folders(count: int, tmp_path
 @ON_LINUX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("moments", [3, pytest.param(40, marks=pytest.mark.long)])
-def test_a_signal_at_any_moment_is_one_line_and_the_right_exit_code(
+def test_a_signal_at_any_moment_gives_one_line_and_the_right_exit_code(
     moments: int, number: signal.Signals, tmp_path: Path
 ) -> None:
     chance = random.Random(number)
@@ -247,7 +247,7 @@ def finished(
 
 
 @ON_LINUX
-def test_a_file_that_outgrows_its_limit_is_one_line_and_the_next_run_is_unharmed(tmp_path: Path) -> None:
+def test_a_file_that_outgrows_its_limit_gives_one_line_and_the_next_run_is_unharmed(tmp_path: Path) -> None:
     import resource
 
     def limit() -> None:
@@ -264,7 +264,7 @@ def test_a_file_that_outgrows_its_limit_is_one_line_and_the_next_run_is_unharmed
 
 
 @ON_LINUX
-def test_a_full_file_system_is_one_line(tmp_path: Path) -> None:
+def test_a_full_file_system_gives_one_line(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)]
@@ -322,7 +322,7 @@ def test_an_unreadable_run_folder_or_record_breaks_no_command(tmp_path: Path) ->
 
 
 @ON_LINUX
-def test_a_folder_that_is_removed_in_mid_run_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_removed_in_mid_run_gives_one_line(tmp_path: Path) -> None:
     process = begin("run", RAVINE, cwd=tmp_path)
     while not list(tmp_path.glob("runs/*/experiment.yaml")) and process.poll() is None:
         time.sleep(0.001)
@@ -544,7 +544,7 @@ def test_a_signal_during_start_up_ends_the_process_at_once(moment: str, number: 
 
 @ON_LINUX
 @pytest.mark.parametrize("shown", ["", "option", "variable"])
-def test_an_unexpected_exception_is_one_line_and_a_log_file(shown: str, tmp_path: Path) -> None:
+def test_an_unexpected_exception_gives_one_line_and_a_log_file(shown: str, tmp_path: Path) -> None:
     broken, temporary, work = tmp_path / "broken", tmp_path / "temporary", tmp_path / "work"
     for folder in (broken, temporary, work):
         folder.mkdir()

@@ -126,7 +126,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_python_is_one_clear_error_without_options(mistake: dict[str, Any]) -> None:
+def test_a_mistake_in_python_gives_one_clear_error_without_options(mistake: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {"surface": "ravine", **COMMON, **mistake}
     with pytest.raises(MomentumLabError) as caught:
         momentumlab.run(**arguments)
@@ -134,7 +134,7 @@ def test_a_mistake_in_python_is_one_clear_error_without_options(mistake: dict[st
     assert "--" not in str(caught.value)
 
 
-def test_a_mistake_in_a_translation_is_one_clear_error_without_options() -> None:
+def test_a_mistake_in_a_translation_gives_one_clear_error_without_options() -> None:
     mistakes: list[dict[str, Any]] = [
         {"source": "kears"},
         {"source": "keras", "target": "tensor"},

@@ -386,7 +386,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
-def test_bad_input_is_one_clear_error(arguments: list[str], message: str, command: Command, tmp_path: Path) -> None:
+def test_bad_input_gives_one_clear_error(arguments: list[str], message: str, command: Command, tmp_path: Path) -> None:
     done = command(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
@@ -471,7 +471,7 @@ def test_a_folder_whose_experiment_was_edited_is_not_resumed(command: Command, t
 
 
 @pytest.mark.parametrize("text", ["{}", "nonsense", '{"block_trials": 0}', "[]"])
-def test_a_damaged_note_is_one_clear_error(text: str, command: Command, tmp_path: Path) -> None:
+def test_a_damaged_note_gives_one_clear_error(text: str, command: Command, tmp_path: Path) -> None:
     folder = interrupted_sweep(tmp_path, 1)
     (folder / "partial.json").write_text(text)
     done = command("sweep", "--resume", folder, "--no-plots")
@@ -498,7 +498,7 @@ def test_only_one_process_works_on_a_folder(command: Command, tmp_path: Path) ->
     assert command("sweep", "--resume", folder, "--no-plots").returncode == 0
 
 
-def test_a_worker_that_was_killed_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_worker_that_was_killed_gives_one_clear_error(tmp_path: Path) -> None:
     process, folder = begin_long_sweep(tmp_path)
     os.kill(children_of(process.pid)[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
@@ -586,7 +586,7 @@ def test_kill_9_loses_at_most_the_blocks_in_progress(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the size of files")
-def test_a_full_disk_is_one_clear_error_and_the_sweep_can_be_resumed(tmp_path: Path) -> None:
+def test_a_full_disk_gives_one_clear_error_and_the_sweep_can_be_resumed(tmp_path: Path) -> None:
     import resource
 
     def limit() -> None:

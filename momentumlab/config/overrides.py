@@ -26,7 +26,7 @@ def override(root: ConfigNode, settings: Iterable[ConfigNode]) -> ConfigNode:
         The whole configuration.
     settings
         The new values; the path of each names what it replaces: ``lr``, ``surface.a``, ``optimizers.0.beta``. A
-        hyperparameter at the top level also replaces that of single optimizers.
+        hyperparameter at the top level also replaces that of individual optimizers.
 
     Raises
     ------
