@@ -171,8 +171,9 @@ def run(
     page
         Whether to write the interactive page into the run folder.
     record
-        Which trajectories are recorded: ``"all"``, ``"none"``, or with ``"auto"`` all if there are at most
-        `MOST_RECORDED` trials or no axis for a map.
+        Which trajectories are recorded: ``"all"``, ``"none"``, with ``"best:3"`` those of the best three trials of a
+        sweep (`Result.best_trials`), or with ``"auto"`` all if there are at most `MOST_RECORDED` trials or no axis for
+        a map.
     workers
         The number of worker processes; 0 for one per core if the work takes long enough.
     executor
@@ -207,6 +208,7 @@ def sweep(
     workers: int = 0,
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
+    record: str = "none",
     max_trials: int = MAX_TRIALS,
     gradient: "LossFunction | None" = None,
     settings: Mapping[str, object] | None = None,
@@ -218,6 +220,8 @@ def sweep(
     ----------
     resume
         The run folder of an unfinished sweep, of which the missing blocks are run.
+    record
+        ``"best:3"`` runs the best three trials again with their trajectories: `Sweep.best_trials`.
     source, out, plots, theory, page, workers, executor, max_trials, gradient, settings, **overrides
         As in `run`: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
     """
@@ -229,7 +233,7 @@ def sweep(
     else:
         experiment = _unfinished(folder, Experiment, source, {**(settings or {}), **overrides})
     how = Execution(
-        plots=plots, theory=theory, page=page, record="none", is_sweep=True, workers=workers, executor=executor
+        plots=plots, theory=theory, page=page, record=record, is_sweep=True, workers=workers, executor=executor
     )
     plan = make_plan(experiment, max_trials=max_trials if folder is None else experiment.trials)
     return Sweep.of(execute(plan, how, out=None if out is None else Path(out), resume=folder).result)
@@ -402,6 +406,7 @@ def _sweep(
                     how.on_block(block)
             result = workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
             recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
+            result = replace(result, best_trials=recorded)
             if folder is not None:
                 result = replace(result, notes=_notes(result))
             report = report_of(result, recorded=recorded, all_rows=how.all_rows)

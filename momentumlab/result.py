@@ -93,6 +93,8 @@ class Result:
         What a person should know about this result beyond its numbers.
     run_folder
         Where it was written, if it was.
+    best_trials
+        The best trials of a sweep with their trajectories, if ``record`` asked for them: ``record="best:3"``.
     """
 
     plan: Plan
@@ -103,6 +105,7 @@ class Result:
     history: History | None
     notes: tuple[str, ...] = ()
     run_folder: Path | None = None
+    best_trials: "Result | None" = None
 
     @property
     def experiment(self) -> Experiment:
@@ -207,7 +210,8 @@ class Result:
 
     def written_to(self, folder: Path) -> "Result":
         """The same result with the path of its run folder."""
-        return replace(self, run_folder=folder)
+        best = None if self.best_trials is None else self.best_trials.written_to(folder)
+        return replace(self, run_folder=folder, best_trials=best)
 
     # Figures and tables belong to the outer package `report`; these aliases for notebooks import it when called.
 

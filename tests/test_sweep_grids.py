@@ -1,5 +1,6 @@
 """The Sweep that Python returns: grids with the shape of the named axes, and their conversions."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 import momentumlab
 from momentumlab import MomentumLabError
+from momentumlab.report.comparison_table import interval
+from momentumlab.report.sweep_table import percentage
 from momentumlab.result import Status
 
 PLANE: dict[str, Any] = {
@@ -123,3 +126,47 @@ def test_tune_returns_the_best_settings_and_all_that_was_searched() -> None:
     assert match.searched[1].cells > 200 / 2
     again = momentumlab.run({"surface": "ravine", "optimizer": "momentum", **settings["momentum"]})
     assert again.final_losses[0] == tuned.results[0].final_losses[match.trials_of(1)[0]]
+
+
+def test_xarray_holds_random_starts_and_replicates_as_coordinates() -> None:
+    pytest.importorskip("xarray")
+    sweep = momentumlab.sweep(PLANE, beta=0.5, start="random(4)", noise=0.1, replicates=2)
+    dataset = sweep.to_xarray()
+    assert dict(dataset.sizes) == {"lr": 5, "start": 4, "replicate": 2, "coordinate": 2}
+    assert dataset["start"].values.tolist() == [0, 1, 2, 3]
+    assert dataset["replicate"].values.tolist() == [0, 1]
+    assert np.array_equal(dataset["start_point"].values, sweep.axes["start"])
+    picked = dataset["final_loss"].sel(start=2, replicate=1).values
+    assert np.array_equal(picked, sweep.final_loss[:, 2, 1])
+
+
+def test_the_archive_of_a_sweep_loads_into_xarray_as_documented(tmp_path: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    settings: dict[str, Any] = {**PLANE, "beta": 0.5, "start": "random(4)", "noise": 0.1, "replicates": 2}
+    result = momentumlab.sweep(settings, out=tmp_path, plots=False).result
+    assert result.run_folder is not None
+    with np.load(result.run_folder / "sweep.npz") as sweep:
+        names = list(sweep["axes"])
+        array = xarray.DataArray(sweep["final_loss"], coords={name: sweep[name] for name in names}, dims=names)
+    assert array.sizes == {"lr": 5, "start": 4, "replicate": 2}
+
+
+def test_the_best_trajectories_of_a_sweep_need_no_run_folder(plane: momentumlab.Sweep) -> None:
+    assert plane.best_trials is None
+    best = momentumlab.sweep(PLANE, record="best:3").best_trials
+    assert best is not None
+    assert best.trials == 3
+    assert best.losses[0, -1] == best.final_losses[0] or np.isnan(best.losses[0, -1])
+    assert best.iterations[0] == plane.best()["iterations"]
+    run = momentumlab.run(PLANE, patience=5, record="best:3")
+    assert run.best_trials is not None
+    assert np.array_equal(run.best_trials.positions, best.positions, equal_nan=True)
+
+
+def test_percentages_and_ranges_are_not_rounded_to_something_else() -> None:
+    assert [percentage(count, 40_000) for count in (0, 1, 20_000, 39_989, 40_000)] == [
+        "0.0%", "0.003%", "50.0%", "99.97%", "100.0%",
+    ]  # fmt: skip
+    assert interval(0.2026, 0.2026) == "at 0.203"
+    assert interval(0.20261, 0.20264) == "from 0.20261 to 0.20264"
+    assert interval(1e-4, 10.0) == "from 0.0001 to 10"

@@ -1,6 +1,7 @@
 """The tables of a comparison: a ranking per surface, with what was searched, and one over all surfaces."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -77,14 +78,22 @@ def _searched_text(searched: Searched) -> str:
             continue
         axis = searched.choice.axes[name]
         began = f", begun with {len(axis)}" if axis.tuned and len(values) != len(axis) else ""
-        parts.append(f"{len(values)} values of {axis_name(name)} from {values[0]:.3g} to {values[-1]:.3g}{began}")
+        parts.append(f"{len(values)} values of {axis_name(name)} {interval(values[0], values[-1])}{began}")
     return " × ".join(parts)
+
+
+def interval(low: Any, high: Any) -> str:
+    """Return the ends of a range with as many digits as tell them apart: ``from 0.001 to 0.1``, or ``at 0.01``."""
+    digits = 3
+    while low != high and f"{low:.{digits}g}" == f"{high:.{digits}g}":
+        digits += 1
+    return f"at {low:.{digits}g}" if low == high else f"from {low:.{digits}g} to {high:.{digits}g}"
 
 
 def _zoomed_text(searched: Searched, zooms: int) -> str:
     """Return the first grid of a search with zooms, and how it went on."""
     sizes = [
-        f"{len(axis)} {axis_name(name)} from {axis.values[0]:.3g} to {axis.values[-1]:.3g}"
+        f"{len(axis)} {axis_name(name)} {interval(axis.values[0], axis.values[-1])}"
         for name, axis in searched.choice.axes.items()
         if axis.tuned
     ]

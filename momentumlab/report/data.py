@@ -35,6 +35,7 @@ def json_document(
         "experiment": report.experiment.name,
         "run_folder": None if report.run_folder is None else str(report.run_folder),
         "trials": trials,
+        **({"trials_in_all": report.result.trials} if report.is_sweep else {}),
         **extra,
     }
 

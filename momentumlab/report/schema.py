@@ -33,7 +33,7 @@ def result_schema() -> Schema:
                 "type": "array",
                 "items": {"$ref": "#/$defs/trial"},
             },
-            "trials_in_all": _described("Sweep: number of trials.", COUNT),
+            "trials_in_all": _described("Sweep: number of trials; 'trials' lists the best of many.", COUNT),
             "objective": _described("Comparison: criterion of the ranking.", TEXT),
             "ranking": {
                 "description": "Comparison: a row per surface and optimizer.",

@@ -116,7 +116,8 @@ def open_run(path: str | os.PathLike[str]) -> Result | Sweep | ComparisonResult:
         loaded = load_run(run)
     if loaded.comparison is not None:
         return loaded.comparison
-    return Sweep.of(loaded.results[0]) if loaded.is_sweep else loaded.results[0]
+    (result,) = loaded.results
+    return Sweep.of(replace(result, best_trials=loaded.recorded)) if loaded.is_sweep else result
 
 
 def load_run(run: RunFolder) -> LoadedRun:

@@ -185,7 +185,6 @@ def write_sweep(
             report,
             numbers=report.best,
             **_origin(report.experiment, provenance, report.notes),
-            trials_in_all=report.result.trials,
         )
         drawings = sweep_drawings(report, theory=theory) if plots else {}
         _complete(folder, SWEEP, report.experiment, [report.result], recorded, files, document, drawings)

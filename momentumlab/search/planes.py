@@ -194,14 +194,19 @@ class Plane:
         return values.reshape((*(length for _, length in self.dimensions), *values.shape[2:]))
 
     def coordinates(self) -> dict[str, NDArray[Any]]:
-        """Return the values along each dimension; of starts the points, ``(starts, dim)``; schedules are their text."""
+        """Return the values along each dimension; starts and replicates are numbered, and schedules are their text.
+
+        ``start_point`` has the starts themselves, ``(starts, dim)``.
+        """
         found: dict[str, NDArray[Any]] = {}
         for axis in self.axes:
             is_plain = not any(isinstance(value, (tuple, Schedule)) for value in axis.values)
             found[axis.name] = np.array(axis.values if is_plain else [str(value) for value in axis.values])
-        if "start" in dict(self.dimensions):
+        numbered = {name: length for name, length in self.dimensions if name in ("start", "replicate")}
+        found |= {name: np.arange(length) for name, length in numbered.items()}
+        if "start" in numbered:
             experiment = self.result.experiment
-            found["start"] = experiment.starts.array(experiment.first_surface.window(experiment.dimension)).T
+            found["start_point"] = experiment.starts.array(experiment.first_surface.window(experiment.dimension)).T
         return found
 
     def counts(self) -> dict[Status, int]:

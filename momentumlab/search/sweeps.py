@@ -71,7 +71,7 @@ class Sweep:
         """The values along each dimension of the grids, by name; of starts the points, ``(starts, dim)``."""
         plane = self._plane
         own = plane.coordinates()
-        return {name: own.get(name, np.arange(length)) for name, length in plane.dimensions}
+        return {name: own["start_point" if name == "start" else name] for name, _ in plane.dimensions}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,6 +99,11 @@ class Sweep:
     def final_point(self) -> Array:
         """Final point of each trial, with the shape of the axes and a last dimension for the coordinates."""
         return self._plane.grid(self._plane.final_points)
+
+    @property
+    def best_trials(self) -> Result | None:
+        """The best trials with their trajectories, if ``record`` asked for them: ``record="best:3"``."""
+        return self.result.best_trials
 
     def best(self) -> dict[str, Any]:
         """Return the best cell: optimizer, axis values, and the medians of its final losses and iterations.
@@ -137,6 +142,8 @@ class Sweep:
     def to_xarray(self) -> Any:
         """Return an `xarray.Dataset` with final_loss, iterations, status and final_point over the axes.
 
+        Starts and replicates are numbered; the coordinate ``start_point`` has the starts themselves.
+
         Raises
         ------
         ImportError
@@ -144,7 +151,10 @@ class Sweep:
         """
         xarray = _optional("xarray", "to_xarray()")
         names = [name for name, _ in self._plane.dimensions]
-        coordinates = {name: values for name, values in self.axes.items() if values.ndim == 1}
+        coordinates: dict[str, Any] = self._plane.coordinates()
+        if "start_point" in coordinates:
+            coordinates["start_point"] = (["start", "coordinate"], coordinates["start_point"])
+        coordinates = {name: values for name, values in coordinates.items() if name in (*names, "start_point")}
         variables = {
             "final_loss": (names, self.final_loss),
             "iterations": (names, self.iterations),
