@@ -8,8 +8,10 @@ import pytest
 
 import momentumlab
 from momentumlab import MomentumLabError
+from momentumlab.report import report_of
 from momentumlab.report.comparison_table import interval
-from momentumlab.report.sweep_table import percentage
+from momentumlab.report.data import json_document
+from momentumlab.report.sweep_table import percentage, sweep_tables
 from momentumlab.result import Status
 
 PLANE: dict[str, Any] = {
@@ -170,3 +172,26 @@ def test_percentages_and_ranges_are_not_rounded_to_something_else() -> None:
     assert interval(0.2026, 0.2026) == "at 0.203"
     assert interval(0.20261, 0.20264) == "from 0.20261 to 0.20264"
     assert interval(1e-4, 10.0) == "from 0.0001 to 10"
+
+
+def test_values_of_a_surface_parameter_are_problems_with_a_best_setting_each() -> None:
+    settings: dict[str, Any] = {"optimizer": "momentum", "lr": "geomspace(1e-3, 1, 12)", "iterations": 40}
+    surface = {"name": "ravine", "b": [1.0, 9.0, 90.0]}
+    sweep = momentumlab.sweep(settings, surface=surface)
+    alone = [momentumlab.sweep(settings, surface={"name": "ravine", "b": b}).best() for b in (1.0, 9.0, 90.0)]
+    best = sweep.best_settings()
+    assert [{key: value for key, value in each.items() if key != "surface.b"} for each in best] == alone
+    assert [each["surface.b"] for each in best] == [1.0, 9.0, 90.0]
+    assert len({each["lr"] for each in best}) > 1  # they differ, so a single best setting would mislead
+    with pytest.raises(MomentumLabError, match="best_settings"):
+        sweep.best()
+    (table,) = sweep_tables(report_of(sweep.result))
+    assert "the best for each surface" in table.lines[0]
+    column = next(each for each in table.columns if each.heading == "surface.b")
+    assert [float(cell) for cell in column.cells] == [1.0, 9.0, 90.0]
+
+
+def test_the_json_of_a_sweep_says_how_many_trials_there_are() -> None:
+    result = momentumlab.sweep(PLANE, lr="geomspace(1e-3, 1, 400)", iterations=5).result
+    document = json_document(report_of(result))
+    assert (len(document["trials"]), document["trials_in_all"]) == (1000, 1200)

@@ -15,6 +15,7 @@ from momentumlab.result import STATUS_OF_CODE, Status
 from momentumlab.search.planes import MUCH_WORSE, GridAxis, Plane
 
 BEST_CELLS = 10
+MOST_PROBLEMS = 20
 
 
 def sweep_tables(report: Report) -> list[Table]:
@@ -25,7 +26,12 @@ def sweep_tables(report: Report) -> list[Table]:
 
 def _table(plane: Plane) -> Table:
     by = "fewest iterations" if plane.by_iterations else "lowest final loss"
-    best = f"the best {min(BEST_CELLS, plane.cells)} by {by}" if plane.cells > 1 else f"by {by}"
+    problems = len(plane.best_per_problem())
+    if problems > 1:
+        count = f"{MOST_PROBLEMS} of {problems:,} surfaces" if problems > MOST_PROBLEMS else "each surface"
+        best = f"the best for {count} by {by}"
+    else:
+        best = f"the best {min(BEST_CELLS, plane.cells)} by {by}" if plane.cells > 1 else f"by {by}"
     return Table(
         lines=[f"{plane.name}: {_size(plane)}, {best}"], columns=list(_columns(plane)), remarks=list(_remarks(plane))
     )
@@ -38,7 +44,8 @@ def _size(plane: Plane) -> str:
 
 
 def _columns(plane: Plane) -> Iterator[Column]:
-    cells = plane.ranking(BEST_CELLS).tolist()
+    problems = plane.best_per_problem()
+    cells = problems[:MOST_PROBLEMS] if len(problems) > 1 else plane.ranking(BEST_CELLS).tolist()
     losses, codes = plane.median_losses(), plane.main_status()
     statuses = [STATUS_OF_CODE[int(codes[cell])] for cell in cells]
     for axis in plane.axes:
@@ -71,7 +78,7 @@ def _remarks(plane: Plane) -> Iterator[str]:
         yield f"minima reached: {', '.join(shares)}"
     reach = [_reach(plane, *each) for each in plane.reach() if not each[0].name.startswith("start ")]
     yield from library_remarks(plane.result.experiment)
-    if reach:
+    if reach and len(plane.best_per_problem()) == 1:
         worse = "iterations" if plane.by_iterations else "loss above the minimum"
         yield f"{worse} at most {MUCH_WORSE:g} times that of the best cell: {'; '.join(reach)}"
 

@@ -121,6 +121,13 @@ class Plane:
         """The best cell."""
         return best_cell(self.keys)
 
+    def best_per_problem(self) -> list[int]:
+        """Return the best cell for each combination of surface parameters: these are problems, not choices."""
+        surface_axes = [place for place, axis in enumerate(self.axes) if axis.name.startswith("surface.")]
+        cells = np.moveaxis(np.arange(self.cells).reshape(self.shape), surface_axes, range(len(surface_axes)))
+        problems = cells.reshape(math.prod(cells.shape[: len(surface_axes)]), -1)
+        return [int(own[best_cell(self.keys[:, own])]) for own in problems]
+
     @property
     def best_result(self) -> float:
         """The objective's value at the best cell; infinite if no cell has one."""

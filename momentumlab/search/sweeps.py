@@ -110,16 +110,35 @@ class Sweep:
 
         The best cell has the fewest iterations to convergence if a tolerance or a target loss is set, else the lowest
         final loss. If several cells are equally good, the middle one is returned.
+
+        Raises
+        ------
+        MomentumLabError
+            If surface parameters have several values: each is a problem of its own, see `best_settings`.
         """
-        name, plane = min(self.planes.items(), key=lambda each: tuple(each[1].keys[:, each[1].best].tolist()))
-        cell = plane.best
-        return {
-            "optimizer": name,
-            **plane.setting(cell),
-            "final_loss": float(plane.median_losses()[cell]),
-            "iterations": float(np.median(plane.iterations[cell])),
-            "status": STATUS_OF_CODE[int(plane.main_status()[cell])].label,
-        }
+        settings = self.best_settings()
+        if len(settings) > 1:
+            message = "the surface has several values, each with a best cell of its own: use best_settings()"
+            raise MomentumLabError(message)
+        return settings[0]
+
+    def best_settings(self) -> list[dict[str, Any]]:
+        """Return what `best` returns for each combination of surface parameters, in their order."""
+        best = []
+        for cells in zip(*(plane.best_per_problem() for plane in self.planes.values()), strict=True):
+            # Of the optimizers, the one whose best cell is best.
+            every = zip(self.planes.items(), cells, strict=True)
+            (name, plane), cell = min(every, key=lambda each: tuple(each[0][1].keys[:, each[1]].tolist()))
+            best.append(
+                {
+                    "optimizer": name,
+                    **plane.setting(cell),
+                    "final_loss": float(plane.median_losses()[cell]),
+                    "iterations": float(np.median(plane.iterations[cell])),
+                    "status": STATUS_OF_CODE[int(plane.main_status()[cell])].label,
+                }
+            )
+        return best
 
     def plot_map(self) -> "Figure":
         """Draw maps of all optimizers of the result, or curves over a single axis.
