@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from momentumlab import surfaces as surfaces
     from momentumlab.api import compare as compare
     from momentumlab.api import explore as explore
+    from momentumlab.api import laboratory as laboratory
     from momentumlab.api import load as load
     from momentumlab.api import predict as predict
     from momentumlab.api import rerun as rerun
@@ -71,6 +72,7 @@ _HOMES = {
     "check": "testing.checking",
     "compare": "api",
     "explore": "api",
+    "laboratory": "api",
     "least_squares": "surfaces.data.given_arrays",
     "list_runs": "runs.records",
     "load": "api",
@@ -116,6 +118,7 @@ __all__ = [
     "check",
     "compare",
     "explore",
+    "laboratory",
     "least_squares",
     "list_runs",
     "load",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from momentumlab.executor import OnBlock
     from momentumlab.keywords import LossFunction
+    from momentumlab.live import LiveServer
     from momentumlab.report.page import Page
     from momentumlab.report.prediction_table import PredictionReport
     from momentumlab.report.translation_table import TranslationReport
@@ -103,7 +104,7 @@ def _configuration(
     given: dict[str, Any] = {} if settings is None else dict(settings)
     if twice := sorted(given.keys() & overrides.keys()):
         raise ConfigError([Problem(place=f"argument {name}", message="is also in 'settings'") for name in twice])
-    given |= overrides
+    given = {**overrides, **given}  # surface.a replaces a parameter of the surface, which is placed first
     own = dict(source) if isinstance(source, Mapping) else {}
     start = given.get("start", own.get("start"))
     in_source, in_given = _with_surfaces(own, start, gradient), _with_surfaces(given, start, gradient)
@@ -639,6 +640,42 @@ def explore(
     if save is not None:
         store.write_file(Path(save), lambda file: file.write(built.html.encode()))
     return built
+
+
+def laboratory(
+    source: Source | None = None,
+    *,
+    port: int = 0,
+    gradient: "LossFunction | None" = None,
+    settings: Mapping[str, object] | None = None,
+    **overrides: Unpack[Settings],
+) -> "LiveServer":
+    """Start the live laboratory: a page on which every setting of an experiment can be changed.
+
+    Parameters
+    ----------
+    source
+        Path of a YAML file, a mapping of the same form, or an experiment; not needed if the overrides are complete.
+    port
+        The port; 0 for a free one.
+    gradient, settings, **overrides
+        Settings that replace those of the source; see `load`.
+
+    Returns
+    -------
+    LiveServer
+        The server, which runs in a thread until its method ``close`` is called; open its ``url`` in a browser.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of the source and the overrides.
+    OutputError
+        If the port cannot be used.
+    """
+    from momentumlab.live import LiveServer
+
+    return LiveServer(_loaded(source, gradient, settings, overrides), port=port)
 
 
 @attribute_errors()

@@ -46,6 +46,7 @@ ROOMS = [
     "config",
     "report",
     "runs",
+    "live",
     "api",
     "testing",
     "cli",

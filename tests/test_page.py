@@ -6,9 +6,7 @@ import json
 import os
 import re
 import shlex
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import momentumlab
 from momentumlab.report.page import PageTooLargeError, document, page
 from momentumlab.report.page.document import MOST_BYTES
 from momentumlab.report.page.encoding import MISSING, Payload, quantise
+from tests.browser import frames, opened, press, status, wait
 from tests.conftest import ROOT, Command
 
 CONFIGS = ["ravine_beta_sweep", "optimizer_comparison", "parabola", "noisy_ravine", "my_function"]
@@ -245,24 +244,6 @@ def test_an_experiment_that_fits_on_no_page_is_refused() -> None:
 
 # ---- in a real browser ------------------------------------------------------------------------------------------
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("Chromium is not installed")
-    options = webdriver.ChromeOptions()
-    flags = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-sync"
-    for flag in [*flags.split(), "disable-component-update", "window-size=1280,1250"]:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_page_load_timeout(30)
-    yield driver
-    driver.quit()
-
 
 @pytest.fixture(scope="module")
 def ravine(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -271,36 +252,8 @@ def ravine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def frames(browser: Any) -> int:
-    return int(browser.execute_script("return document.documentElement.dataset.frame || 0"))
-
-
-def wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the page did not respond in time"
-        time.sleep(0.02)
-
-
-def opened(browser: Any, path: Path, fragment: str = "") -> Any:
-    browser.get("about:blank")
-    browser.get(f"{path.as_uri()}{fragment}")
-    wait(lambda: frames(browser) > 0)
-    return browser
-
-
-def status(browser: Any) -> str:
-    return str(browser.find_element("id", "status").text)
-
-
-def press(browser: Any, identifier: str, key: str, times: int = 1) -> None:
-    for _ in range(times):
-        before = frames(browser)
-        browser.find_element("id", identifier).send_keys(key)
-        wait(lambda before=before: frames(browser) > before)  # type: ignore[misc]
-
-
 def test_the_page_loads_without_a_request_or_an_error(browser: Any, ravine: Path) -> None:
+    browser.get_log("browser")  # of earlier tests
     opened(browser, ravine)
     assert browser.get_log("browser") == []
     requests = browser.execute_script("return performance.getEntriesByType('resource').length")

@@ -75,6 +75,11 @@ def of_a_point(x: Array) -> float:
 # Names and keywords
 
 
+def test_a_parameter_of_the_surface_in_settings_is_not_lost_beside_its_name() -> None:
+    experiment = momentumlab.load(surface="ravine", optimizer="sgd", settings={"surface.a": 0.3})
+    assert experiment.surface.axes["a"].values == (0.3,)
+
+
 def test_every_keyword_is_a_setting_and_every_setting_is_a_keyword() -> None:
     own = [cls for cls in OPTIMIZERS.values() if cls.__module__.startswith("momentumlab.")]
     words = {word for cls in own for each in cls.parameters() for word in each.words}

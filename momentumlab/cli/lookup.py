@@ -1,5 +1,6 @@
 """The commands that look things up and ahead: ``explore``, ``predict``, ``translate``, ``list`` and ``show``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,28 +34,54 @@ from momentumlab.errors import ConfigError, Problem
 @experiment_command(
     group=LOOKING,
     examples=(
+        "momentumlab explore",
+        "momentumlab explore configs/ravine_beta_sweep.yaml",
         "momentumlab explore configs/ravine_beta_sweep.yaml --save ravine.html",
-        "momentumlab explore --surface rosenbrock --optimizer momentum,adam --lr 1e-3",
     ),
 )
 def explore(options: Options) -> None:
-    """Write an interactive page with every setting of an experiment, for any browser.
+    """Open a live page in the browser: drag the start, change any setting, and see the trajectory and a map follow.
 
-    The page is one file that works offline. Axes of lr and momentum with up to eight values are refined to a grid.
+    The page is served on this computer only, until Ctrl-C. With --save, a page with every setting of the experiment is
+    written instead: one file that works offline, without a server.
     """
     from momentumlab.experiment import Comparison
-    from momentumlab.report.page import page
-    from momentumlab.runs.write import write_file
 
+    if not (options.configs or options.surface or options.optimizer):
+        lr, beta = options.lr or "0.1", options.beta or "0.9"
+        options = replace(options, surface="ravine", optimizer="momentum", lr=lr, beta=beta)
     loaded = load_experiments(options)
     if len(loaded) > 1:
         raise ConfigError([Problem(place="", message="a page shows one experiment; give one CONFIG file")])
     (one,) = loaded
     if isinstance(one, Comparison):
         raise ConfigError([Problem(place=one.name, message="a page shows an experiment; give lr values to explore")])
-    content = page(one).html.encode()
-    write_file(options.save, lambda file: file.write(content))
-    print(options.save)
+    if options.save is not None:
+        from momentumlab.report.page import page
+        from momentumlab.runs.write import write_file
+
+        content = page(one).html.encode()
+        write_file(options.save, lambda file: file.write(content))
+        print(options.save)
+        return
+    from momentumlab.live import LiveServer
+
+    server = LiveServer(one, port=options.port)
+    print(server.url, flush=True)
+    print_notes(["press Ctrl-C to stop"])
+    if not options.no_browser:
+        open_browser(server.url)
+    server.wait()
+
+
+def open_browser(url: str) -> None:
+    """Open a page in a graphical browser, if there is one."""
+    import os
+    import sys
+    import webbrowser
+
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(url)
 
 
 @experiment_command(

@@ -427,9 +427,18 @@ class Options:
         option(OUTPUT, "--out", metavar="FILE", help="File of the figure [NAME_prediction.png]."),
         commands=("predict",),
     )
-    save: Path = declared(
-        option(OUTPUT, metavar="FILE", help="HTML file to write [explore.html]."),
-        Path("explore.html"),
+    save: Path | None = declared(
+        option(OUTPUT, metavar="FILE", help="Write a page that needs no server into this HTML file."),
+        commands=("explore",),
+    )
+    port: int = declared(
+        option(OUTPUT, metavar="N", parser=whole(least=0, most=65535), help="Port of the server [0: a free one]."),
+        0,
+        commands=("explore",),
+    )
+    no_browser: bool = declared(
+        option(OUTPUT, "--no-browser", help="Print the address, but do not open a browser."),
+        False,
         commands=("explore",),
     )
     quiet: bool = declared(Quiet, False, commands=EXECUTED)

@@ -62,7 +62,9 @@ def final_states(result: Result, trials: slice, payload: Payload) -> dict[str, A
     }
 
 
-def trajectories(result: Result, trials: slice, view: View, payload: Payload, stride: int) -> dict[str, Any]:
+def trajectories(
+    result: Result, trials: slice, view: View, payload: Payload, stride: int, *, with_rates: bool = True
+) -> dict[str, Any]:
     """Return positions, velocities, gradients, losses and measured rates along recorded trajectories.
 
     Parameters
@@ -73,6 +75,8 @@ def trajectories(result: Result, trials: slice, view: View, payload: Payload, st
         The trials of one optimizer.
     stride
         The page gets every stride-th iterate and the last; a multiple of the history's stride.
+    with_rates
+        Whether to measure rates, which takes longer than one trajectory; otherwise they are NaN.
     """
     history = result.history
     assert history is not None
@@ -91,8 +95,10 @@ def trajectories(result: Result, trials: slice, view: View, payload: Payload, st
         heights = np.log10(np.maximum(losses - view.floor, 10.0 ** LOG_LOSS[0]))
     heights = np.where(np.isfinite(losses), heights, LOG_LOSS[1])
     flat = view.project(positions, is_point=True)
-    rates = [rate.measured for rate in trial_rates(result, range(trials.start, trials.stop))]
-    measured = np.array([math.nan if rate is None else rate for rate in rates], dtype=np.float32)
+    measured = np.full(len(rows), math.nan, dtype=np.float32)
+    if with_rates:
+        for row, rate in enumerate(trial_rates(result, range(trials.start, trials.stop))):
+            measured[row] = math.nan if rate.measured is None else rate.measured
     return {
         "positions": payload.add(quantise(flat, view.low, view.high), difference_axis=1),
         "velocities": payload.add(quantise(velocities, -velocity_scale, velocity_scale), difference_axis=1),
@@ -104,8 +110,10 @@ def trajectories(result: Result, trials: slice, view: View, payload: Payload, st
     }
 
 
-def encode_theory(theory: MapTheory, payload: Payload) -> dict[str, Any]:
+def encode_theory(theory: MapTheory | str, payload: Payload) -> dict[str, Any]:
     """Return predicted rates, the motion along each eigenvector and the crossings of the stability limit."""
+    if isinstance(theory, str):
+        return {"noTheory": theory}
     return {
         "curvatures": [f"{curvature:.4g}" for curvature in theory.curvatures],
         "predictedRate": payload.add(theory.rates.astype(np.float32)),

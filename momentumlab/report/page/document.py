@@ -21,11 +21,10 @@ from momentumlab.plan import make_plan
 from momentumlab.report.labels import Labels
 from momentumlab.report.page.blocks import LOG_LOSS, describe_block, encode_theory, final_states, trajectories
 from momentumlab.report.page.encoding import Payload
-from momentumlab.report.page.exploration import FEW_VALUES, MOMENTUM_NAMES, Block, Detail, Exploration, blocks, explore
+from momentumlab.report.page.exploration import FEW_VALUES, MOMENTUM_NAMES, Detail, Exploration, blocks, explore
 from momentumlab.report.page.map_theory import map_theory
 from momentumlab.report.page.view import make_view
 from momentumlab.result import Result, Status
-from momentumlab.theory import TheoryDoesNotApplyError
 
 MOST_BYTES = 4_900_000
 """The largest page. A page that would be larger gets a coarser grid or fewer iterates."""
@@ -150,7 +149,7 @@ def _header(
                 **describe_block(block, experiment, [current.get(axis.name, 0) for axis in block.axes]),
                 **final_states(result, trials, payload),
                 **trajectories(result, trials, view, payload, stride),
-                **theory_of(experiment, block, payload),
+                **encode_theory(map_theory(experiment, block), payload),
             }
         )
     return {
@@ -160,7 +159,7 @@ def _header(
         "notes": [
             *notes,
             *exploration.notes,
-            *([f"One iterate in {stride} is shown, and the last."] if stride > 1 else []),
+            *thinning_note(stride),
             *([f"{view.plane.remark}."] if view.plane is not None else []),
         ],
     }
@@ -180,15 +179,12 @@ def describe(experiment: Experiment, stride: int) -> dict[str, Any]:
     }
 
 
-def theory_of(experiment: Experiment, block: Block, payload: Payload) -> dict[str, Any]:
-    """Return the predictions for one optimizer, or the reason why there are none."""
-    try:
-        return encode_theory(map_theory(experiment, block), payload)
-    except TheoryDoesNotApplyError as error:
-        return {"noTheory": str(error)}
+def thinning_note(stride: int) -> list[str]:
+    """Return what a page says about trajectories of which it shows every stride-th iterate."""
+    return [f"One iterate in {stride} is shown, and the last."] if stride > 1 else []
 
 
-def fill_template(header: Mapping[str, Any], payload: str, program: Sequence[str], connections: str = "") -> str:
+def fill_template(header: Mapping[str, Any], payload: str, program: Sequence[str], *, is_live: bool = False) -> str:
     """Return the document.
 
     Parameters
@@ -199,8 +195,8 @@ def fill_template(header: Mapping[str, Any], payload: str, program: Sequence[str
         The encoded arrays.
     program
         The files of the program.
-    connections
-        What the page may connect to, as in a content security policy; nothing by default.
+    is_live
+        Whether the page has the controls of the laboratory and may connect to its own server.
     """
     style = _asset("explorer.css")
     code = '"use strict";\n(async function () {\n' + "\n".join(map(_asset, program)) + "})();\n"
@@ -208,7 +204,8 @@ def fill_template(header: Mapping[str, Any], payload: str, program: Sequence[str
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(code)}'"
     parts = {
         "{{title}}": html.escape(f"{header['name']} · momentumlab"),
-        "{{policy}}": policy + (f"; connect-src {connections}" if connections else ""),
+        "{{policy}}": policy + ("; connect-src 'self'" if is_live else ""),
+        "{{laboratory}}": _asset("laboratory.html") if is_live else "",
         "{{style}}": style,
         "{{header}}": json.dumps(header, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c"),
         "{{payload}}": payload,

@@ -50,9 +50,9 @@ class Payload:
         self.size += len(content)
         return description
 
-    def text(self) -> str:
-        """Base64 of the compressed arrays; equal arrays give equal text."""
-        return base64.b64encode(gzip.compress(b"".join(self.chunks), compresslevel=6, mtime=0)).decode()
+    def text(self, *, level: int = 6) -> str:
+        """Base64 of the arrays, compressed at this level; equal arrays give equal text."""
+        return base64.b64encode(gzip.compress(b"".join(self.chunks), compresslevel=level, mtime=0)).decode()
 
 
 def quantise(values: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.int16]:

@@ -95,7 +95,7 @@ class Block:
     trials: int
 
 
-def explore(experiment: Experiment, detail: Detail, *, pinned: int = 0) -> Exploration:
+def explore(experiment: Experiment, detail: Detail) -> Exploration:
     """Refine the axes of an experiment.
 
     Parameters
@@ -104,16 +104,11 @@ def explore(experiment: Experiment, detail: Detail, *, pinned: int = 0) -> Explo
         Axes with more than `FEW_VALUES` values are not refined.
     detail
         The size of the grid, and the length to which axes are thinned out.
-    pinned
-        How many of the optimizers, the last ones, are left as they are.
     """
     own = experiment.optimizers
-    refined = own[: len(own) - pinned]
-    choices = tuple(_refined(experiment, choice, detail) for choice in refined) + own[len(refined) :]
-    surface = replace(
-        experiment.surface,
-        axes={name: _thinned(axis, detail.axis_values) for name, axis in experiment.surface.axes.items()},
-    )
+    choices = tuple(_refined(experiment, choice, detail) for choice in own)
+    thinned = {name: _thinned(axis, detail.axis_values) for name, axis in experiment.surface.axes.items()}
+    surface = replace(experiment.surface, axes=thinned)
     notes = [
         f"{choice.name}, {name}: {_count(len(before))}; the page shows {len(after)} of them."
         if len(after) < len(before)

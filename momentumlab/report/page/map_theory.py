@@ -56,14 +56,15 @@ class MapTheory:
     crossings: Array
 
 
-def map_theory(experiment: Experiment, block: Block) -> MapTheory:
-    """Return the predictions for all settings of one optimizer.
+def map_theory(experiment: Experiment, block: Block) -> MapTheory | str:
+    """Return the predictions for all settings of one optimizer, or the reason why there are none."""
+    try:
+        return _predictions(experiment, block)
+    except TheoryDoesNotApplyError as error:
+        return str(error)
 
-    Raises
-    ------
-    TheoryDoesNotApplyError
-        With the reason.
-    """
+
+def _predictions(experiment: Experiment, block: Block) -> MapTheory:
     if experiment.dimension > MOST_DIMENSIONS:
         raise TheoryDoesNotApplyError(f"the page predicts rates in up to {MOST_DIMENSIONS} dimensions")
     # Rates depend neither on the start nor on noise: one trial per setting.

@@ -11,7 +11,7 @@ function decodeBlock(source, read) {
     firstTrial: 0, ...arrays, entries, coordinates,
     shape: source.axes.map((axis) => axis.values.length),
     rows: source.positions.shape[0],
-    points: source.finalPoint.shape[1],
+    points: source.points || source.finalPoint.shape[1],
   };
 }
 function load(newHeader, read) {
@@ -99,9 +99,9 @@ function hashParts() {
   for (const pin of ["a", "b"]) if (state.pins[pin]) parts.set(pin, encode(state.pins[pin]));
   return parts;
 }
-function writeHash(parts) {
+let writeHash = (parts) => {
   try { history.replaceState(null, "", `#${parts}`); } catch { /* a sandboxed frame has no history */ }
-}
+};
 function readHash() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const natural = (name) => (/^\d{1,9}$/.test(parts.get(name)) ? Number(parts.get(name)) : null);
