@@ -30,6 +30,7 @@ PAGES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
+    """Write all pages."""
     root = Path(__file__).parent.parent
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "gallery")
     folder.mkdir(exist_ok=True)
