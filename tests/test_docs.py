@@ -78,8 +78,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Path:
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_the_examples_of_a_help_text_run(path: tuple[str, ...], prepared: Path, programs: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(prepared, tmp_path / "examples", symlinks=True)
+    # A live page is served until Ctrl-C.
+    script = re.sub(r"(momentumlab explore\b(?!.*--save).*)", r"\1 --save page.html", abridged(COMMANDS[path].epilog))
     done = subprocess.run(
-        ["sh", "-e", "-c", abridged(COMMANDS[path].epilog)], cwd=folder, capture_output=True, text=True,
+        ["sh", "-e", "-c", script], cwd=folder, capture_output=True, text=True,
         env=environment(programs), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -445,7 +445,8 @@ def test_a_map_cell_is_selected_and_two_settings_are_compared(browser: Any, live
     table = browser.find_element("id", "comparison")
     wait(table.is_displayed)
     canvas.send_keys("\ue013")
-    wait(lambda: len({row.text.partition(" ")[2] for row in table.find_elements("tag name", "tr")}) == 3)
+    rows = "return [...document.querySelectorAll('#comparison tr')].map((row) => row.children[1].textContent)"
+    wait(lambda: len(set(browser.execute_script(rows))) == 3)  # heading, A, selected
 
 
 def test_two_tabs_and_a_server_that_stops(browser: Any) -> None:

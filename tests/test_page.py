@@ -293,7 +293,7 @@ def test_arrow_keys_on_the_map_and_sliders_select_settings_and_the_address_keeps
 
 
 COPIED: list[dict[str, Any]] = [
-    {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": [0, 0.9], "tolerance": 1e-9},
+    {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "beta": [0, 0.9], "tolerance": 1e-2, "patience": 3},
     {"surface": "x**4/4 - x**2 + y**2/3", "optimizer": "adam", "start": [0.3, -1], "settings": {"eps": 1e-7}},
     {
         "surface": "ravine",
