@@ -345,6 +345,8 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
 
     if resume is None and how.keeps_all(plan):
         result = _run_recorded(plan, how)
+        if plan.experiment.backend == "numba":
+            result = replace(result, notes=(*result.notes, WITHOUT_KERNELS))
         report = report_of(result if out is None else replace(result, notes=_notes(result)))
         if out is None:
             return report
@@ -361,6 +363,10 @@ def _notes(result: "Result | ComparisonResult") -> tuple[str, ...]:
         return result.notes
     missing = f"not in the run folder: {', '.join(names)}; only a Python program that defines them can repeat this run"
     return (*result.notes, missing)
+
+
+WITHOUT_KERNELS = "computed by NumPy: compiled kernels do not record trajectories (record: none)"
+"""The note of a recorded run for which kernels were requested."""
 
 
 def _run_recorded(plan: Plan, how: Execution) -> Result:

@@ -297,6 +297,11 @@ def test_nothing_needs_numba(monkeypatch: pytest.MonkeyPatch) -> None:
         momentumlab.sweep(PLANE, backend="numba")
 
 
+def test_recorded_runs_are_computed_by_numpy_and_say_so() -> None:
+    assert any("do not record" in note for note in momentumlab.run(PLANE, iterations=1, backend="numba").notes)
+    assert momentumlab.run(PLANE, iterations=1).notes == ()
+
+
 def test_short_runs_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler, "load", lambda source: pytest.fail("compiles"))
     momentumlab.sweep(PLANE)
