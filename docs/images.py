@@ -18,6 +18,7 @@ COMMANDS = {
     "atlas": ["sweep", "configs/ravine_atlas.yaml", "--theory"],
     "noisy": ["run", "configs/noisy_ravine.yaml", "--theory"],
     "schedules": ["run", "configs/beta_warmup.yaml"],
+    "overlay": ["run", "configs/optimizer_comparison.yaml", "--panels", "one", "--size", "16:9"],
 }
 FIGURES = {
     "ravine_trajectory": ("ravine", "trajectory"),
@@ -26,6 +27,7 @@ FIGURES = {
     "ravine_atlas": ("atlas", "map_iterations"),
     "noisy_ravine": ("noisy", "loss"),
     "schedules_velocity": ("schedules", "velocity"),
+    "overlay": ("overlay", "trajectory"),
 }
 ZOO = {
     "adam_uphill": "trajectory",

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from momentumlab.optimizers import OPTIMIZERS as OPTIMIZERS
     from momentumlab.optimizers import Optimizer as Optimizer
     from momentumlab.plugins import load_plugin as load_plugin
+    from momentumlab.report.figure_options import FigureOptions as FigureOptions
     from momentumlab.result import Result as Result
     from momentumlab.result import Status as Status
     from momentumlab.runs.read import open_run as open_run
@@ -93,6 +94,7 @@ _HOMES = {
     "MomentumLabError": "errors",
     "PluginError": "errors",
     "Experiment": "experiment",
+    "FigureOptions": "report.figure_options",
     "OPTIMIZERS": "optimizers",
     "Optimizer": "optimizers",
     "Result": "result",
@@ -107,6 +109,7 @@ __all__ = [
     "ComparisonResult",
     "ConfigError",
     "Experiment",
+    "FigureOptions",
     "MomentumLabError",
     "Optimizer",
     "PluginError",

@@ -33,6 +33,7 @@ from momentumlab.keywords import AdaptiveSettings, SearchSettings, Settings
 from momentumlab.outcome import Outcome
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.plugins import attribute_errors, loaded_plugins, python_entries, shown_path
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import Result
 from momentumlab.runs import write as store
@@ -145,7 +146,7 @@ def run(
     source: Source | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
-    plots: bool = True,
+    plots: bool | FigureOptions = True,
     theory: bool = False,
     page: bool = False,
     record: str = "auto",
@@ -166,7 +167,7 @@ def run(
     out
         The folder in which a run folder is created; without it nothing is written.
     plots
-        Whether to draw the figures into the run folder.
+        Whether to draw figures into the run folder, or how.
     theory
         Whether the figures show predictions.
     page
@@ -188,8 +189,7 @@ def run(
     """
     plan = make_plan(_loaded(source, gradient, settings, overrides), max_trials=max_trials)
     how = Execution(
-        plots=plots,
-        theory=theory,
+        figures=figure_options(plots, theory=theory),
         page=page,
         record=record,
         workers=workers,
@@ -203,7 +203,7 @@ def sweep(
     source: Source | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
-    plots: bool = True,
+    plots: bool | FigureOptions = True,
     theory: bool = False,
     page: bool = False,
     workers: int = 0,
@@ -233,9 +233,8 @@ def sweep(
         experiment = _loaded(source, gradient, settings, overrides, patience=SEARCH_PATIENCE)
     else:
         experiment = _unfinished(folder, Experiment, source, {**(settings or {}), **overrides})
-    how = Execution(
-        plots=plots, theory=theory, page=page, record=record, is_sweep=True, workers=workers, executor=executor
-    )
+    figures = figure_options(plots, theory=theory)
+    how = Execution(figures=figures, page=page, record=record, is_sweep=True, workers=workers, executor=executor)
     plan = make_plan(experiment, max_trials=max_trials if folder is None else experiment.trials)
     return Sweep.of(execute(plan, how, out=None if out is None else Path(out), resume=folder).result)
 
@@ -246,16 +245,14 @@ class Execution:
 
     Attributes
     ----------
-    plots
-        Whether to draw figures.
     record
         Which trajectories are recorded: ``all``, ``none``, ``auto`` (see `run`), or the best of a sweep: ``best:5``.
     is_sweep
         Whether to run a sweep, however few trials there are.
     all_rows
         Whether CSV and JSON of a sweep have all trials, not only the best.
-    theory
-        Whether curves and maps show predictions.
+    figures
+        How figures are drawn; `None` for no figures.
     page
         Whether to write the interactive page into the run folder.
     workers
@@ -270,11 +267,10 @@ class Execution:
         The command line that the run folder records; ``None`` from Python.
     """
 
-    plots: bool = True
     record: str = "auto"
     is_sweep: bool = False
     all_rows: bool = False
-    theory: bool = False
+    figures: FigureOptions | None = FigureOptions()
     page: bool = False
     workers: int = 0
     executor: "Executor | None" = None
@@ -296,6 +292,13 @@ class Execution:
     def best(self) -> int:
         """The number of best trials of a sweep whose trajectories are recorded."""
         return int(self.record.removeprefix("best:")) if self.record.startswith("best:") else 0
+
+
+def figure_options(plots: bool | FigureOptions, *, theory: bool = False) -> FigureOptions | None:
+    """Return the options of figures that the arguments ``plots`` and ``theory`` mean."""
+    if isinstance(plots, FigureOptions):
+        return replace(plots, theory=theory or plots.theory)
+    return FigureOptions(theory=theory) if plots else None
 
 
 def check_record(record: str, place: str) -> str:
@@ -335,6 +338,8 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
     PluginError
         If a user's code raises an exception.
     """
+    if how.figures is not None:
+        how.figures.check(plan.trials)
     if out is not None:
         store.prepare(out)
     started, clock = datetime.now(), time.perf_counter()
@@ -350,7 +355,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         report = report_of(result if out is None else replace(result, notes=_notes(result)))
         if out is None:
             return report
-        return store.write_run(report, out, provenance(), plots=how.plots, theory=how.theory, with_page=how.page)
+        return store.write_run(report, out, provenance(), how.figures, with_page=how.page)
     return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
 
 
@@ -419,9 +424,7 @@ def _sweep(
             report = report_of(result, recorded=recorded, all_rows=how.all_rows)
             if folder is None:
                 return report
-            return store.write_sweep(
-                report, folder, provenance(), plots=how.plots, theory=how.theory, with_page=how.page
-            )
+            return store.write_sweep(report, folder, provenance(), how.figures, with_page=how.page)
 
 
 @contextmanager
@@ -472,7 +475,7 @@ def compare(
     source: Source | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
-    plots: bool = True,
+    plots: bool | FigureOptions = True,
     workers: int = 0,
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
@@ -496,7 +499,7 @@ def compare(
     source, out, plots, workers, executor, resume, gradient, settings, **overrides
         As in `sweep`.
     """
-    how = Execution(plots=plots, workers=workers, executor=executor)
+    how = Execution(figures=figure_options(plots), workers=workers, executor=executor)
     return _search(source, gradient, settings, overrides, {}, max_trials, how, out=out, resume=resume)
 
 
@@ -504,7 +507,7 @@ def tune(
     source: Source | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
-    plots: bool = True,
+    plots: bool | FigureOptions = True,
     workers: int = 0,
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
@@ -523,7 +526,7 @@ def tune(
     `TUNING_ZOOMS`.
     """
     defaults = {"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS}
-    how = Execution(plots=plots, workers=workers, executor=executor)
+    how = Execution(figures=figure_options(plots), workers=workers, executor=executor)
     return _search(source, gradient, settings, overrides, defaults, max_trials, how, out=out, resume=resume)
 
 
@@ -613,7 +616,7 @@ def execute_comparison(
             report = ComparisonReport(result=replace(compared, notes=_notes(compared)))
             seconds = time.perf_counter() - clock
             provenance = store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
-            return store.write_comparison(report, folder, provenance, plots=how.plots)
+            return store.write_comparison(report, folder, provenance, how.figures)
 
 
 def explore(
@@ -833,12 +836,12 @@ def rerun(
             check_size(each, MAX_SEARCHED if is_comparison else MAX_TRIALS, place=text)
     target = folder if keep else None
     if isinstance(experiment, Comparison):
-        how = Execution(plots=plots, command_line=command_line)
+        how = Execution(figures=figure_options(plots), command_line=command_line)
         results = execute_comparison(experiment, how, out=target).result.results
     else:
         is_sweep = kind == SWEEP
         record = "none" if is_sweep else "all"
-        how = Execution(plots=plots, record=record, is_sweep=is_sweep, command_line=command_line)
+        how = Execution(figures=figure_options(plots), record=record, is_sweep=is_sweep, command_line=command_line)
         results = (execute(make_plan(experiment, max_trials=experiment.trials), how, out=target).result,)
     if stored is not None:
         return what, repeating.compare_with_folder(stored, results)

@@ -1,11 +1,12 @@
 """The result of a run: data without I/O."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from momentumlab.report.figure_options import FigureSettings
     from momentumlab.report.page import Page
-    from momentumlab.surfaces.base import Intervals
 
 
 class Status(Enum):
@@ -215,36 +216,65 @@ class Result:
 
     # Figures and tables belong to the outer package `report`; these aliases for notebooks import it when called.
 
-    def plot_trajectories(self, *, view: "Intervals | None" = None) -> "Figure":
+    def plot_trajectories(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the trajectories over the contours of the surface (in one dimension, over its graph).
 
-        ``view`` is the window, an interval per coordinate; by default it holds the trajectories.
+        ``ax`` are matplotlib axes to draw on: one for all trajectories, or one for each. The options are those of
+        `momentumlab.FigureOptions`.
         """
         from momentumlab.report import report_of
-        from momentumlab.report.figures import trajectory_figure
+        from momentumlab.report.figures import FigureOptions, trajectory_figure
 
-        return trajectory_figure(report_of(self), view=view)
+        return trajectory_figure(report_of(self), FigureOptions(**options), ax=ax)
 
-    def plot_velocities(self, *, theory: bool = False) -> "Figure":
+    def plot_velocities(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the velocity against the iteration, a panel per coordinate; with ``theory``, the predicted envelope."""
         from momentumlab.report import report_of
-        from momentumlab.report.figures import velocity_figure
+        from momentumlab.report.figures import FigureOptions, velocity_figure
 
-        return velocity_figure(report_of(self), theory=theory)
+        return velocity_figure(report_of(self), FigureOptions(**options), ax=ax)
 
-    def plot_losses(self, *, theory: bool = False) -> "Figure":
+    def plot_losses(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
         from momentumlab.report import report_of
-        from momentumlab.report.figures import loss_figure
+        from momentumlab.report.figures import FigureOptions, loss_figure
 
-        return loss_figure(report_of(self), theory=theory)
+        return loss_figure(report_of(self), FigureOptions(**options), ax=ax)
 
-    def plot_training(self) -> "Figure":
+    def plot_training(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw loss and accuracy of a data problem against gradient evaluations and epochs."""
         from momentumlab.report import report_of
-        from momentumlab.report.figures import training_figure
+        from momentumlab.report.figures import FigureOptions, training_figure
 
-        return training_figure(report_of(self))
+        return training_figure(report_of(self), FigureOptions(**options), ax=ax)
+
+    def save_animation(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fps: float = 20.0,
+        hold_last: float = 2.0,
+        **options: Unpack["FigureSettings"],
+    ) -> Path:
+        """Write an animation of all trajectories and losses, and return its path.
+
+        Parameters
+        ----------
+        path
+            The file; it ends in ``.gif``, ``.apng``, ``.png`` or, with ffmpeg, ``.mp4``.
+        fps
+            Frames per second.
+        hold_last
+            How long the last frame is shown, in seconds.
+        **options
+            Those of `momentumlab.FigureOptions`.
+        """
+        from momentumlab.report import report_of
+        from momentumlab.report.figures import FigureOptions
+        from momentumlab.runs.write import write_animation
+
+        write_animation(Path(path), report_of(self), FigureOptions(**options), fps=fps, hold_last=hold_last)
+        return Path(path)
 
     def save_page(self, path: "str | os.PathLike[str]") -> "Page":
         """Write the interactive page of this experiment as one HTML file, and return it; see `momentumlab.explore`."""

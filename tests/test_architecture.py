@@ -54,7 +54,7 @@ ROOMS = [
 ]
 
 # A result's figures and its notebook table are methods for the convenience of notebooks.
-LAZY_EXCEPTIONS = {("result", "report"), ("search", "report"), ("result", "api")}
+LAZY_EXCEPTIONS = {("result", "report"), ("result", "runs"), ("search", "report"), ("result", "api")}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -83,6 +83,7 @@ def test_imports_run_one_way() -> None:
 CLOSING_IMPORTS = {
     ("momentumlab.result", "momentumlab.report"),  # the aliases for notebooks
     ("momentumlab.result", "momentumlab.api"),  # save_page
+    ("momentumlab.result", "momentumlab.runs"),  # and for saving animations
     ("momentumlab.search.comparison", "momentumlab.report"),
     ("momentumlab.surfaces.base", "momentumlab.surfaces.expressions"),  # SURFACES["x**2 + y**2"]
     ("momentumlab.surfaces.base", "momentumlab.surfaces.moved"),  # SURFACES["moved(ravine)"]

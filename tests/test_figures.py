@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 import momentumlab
 from momentumlab.report import report_of
-from momentumlab.report.figures import loss_figure, map_figures, surface_figure
+from momentumlab.report.figure_options import FigureOptions
+from momentumlab.report.figures import loss_figure, map_figures, surface_figure, thumbnail
 from momentumlab.report.figures.contours import bounding_box, contours, coordinate_plane, path_window, principal_plane
 from momentumlab.report.figures.map_panels import CellAxis
-from momentumlab.report.figures.style import COLORS, power_of_ten
+from momentumlab.report.figures.style import ordered_colors, power_of_ten
 from momentumlab.report.figures.surface import FORMULA_SIZE
 from momentumlab.report.figures.trials import select_trials
 from momentumlab.search.planes import GridAxis
@@ -130,7 +132,7 @@ def test_all_panels_share_window_and_scale(settings: dict[str, Any]) -> None:
 def test_a_trial_has_the_same_colour_in_all_figures() -> None:
     result = momentumlab.run(RAVINE, beta=[0.0, 0.5, 0.9])
     trajectory, velocity, loss = figures_of(result)
-    expected = list(COLORS[:3])
+    expected = ordered_colors(3)
     assert [panel._left_title.get_color() for panel in trajectory.axes] == expected  # type: ignore[attr-defined]
     for figure in (velocity, loss):
         for panel in figure.axes:
@@ -156,7 +158,11 @@ def test_start_end_and_minimum_are_marked() -> None:
         for line in panel.get_lines()
         if points_in(line) == 1
     }
-    assert marks == {"*": (0, 0), "D": tuple(result.final_points[0]), "o": (-2.4, 0.2)}
+    assert marks == {"*": (0, 0), "o": (-2.4, 0.2)}
+    (end,) = [
+        each for each in panel.collections if isinstance(each, PathCollection) and np.size(each.get_offsets()) == 2
+    ]
+    np.testing.assert_allclose(np.asarray(end.get_offsets()), result.final_points[:1])
     assert "start" in told(result.plot_trajectories())
 
 
@@ -307,6 +313,13 @@ def test_every_surface_can_be_drawn(name: str) -> None:
     assert "default start" in told(figure)
 
 
+def test_thumbnails_are_filled_by_the_surface() -> None:
+    figure = thumbnail(SURFACES["ravine"]())
+    assert figure.canvas.get_width_height() == (320, 240)
+    assert figure.axes[0].get_position().bounds == (0, 0, 1, 1)
+    assert not told(figure).strip()
+
+
 def test_a_surface_of_three_dimensions_cannot() -> None:
     with pytest.raises(ValueError, match="3 dimensions"):
         surface_figure(Quadratic(eigenvalues=(1.0, 2.0, 3.0)))
@@ -349,8 +362,8 @@ def test_foreign_names_of_a_sweep_and_of_labels_are_drawn_literally() -> None:
         assert "$\\undefined$" in told(figure)
         assert "\x1b" not in told(figure)
     report = report_of(momentumlab.run(RAVINE, beta=[0.0, 0.5]))
-    selection = select_trials(report, lambda trial: f"{FOREIGN * 3} {trial.number}")
-    figure = loss_figure(report, selection)
+    selection = select_trials(report, FigureOptions(), lambda trial: f"{FOREIGN * 3} {trial.number}")
+    figure = loss_figure(report, selection=selection)
     assert_text_is_clear(figure)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert all("$\\undefined$" in label and "…" in label and "\x1b" not in label for label in labels)

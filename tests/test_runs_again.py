@@ -22,6 +22,7 @@ import momentumlab
 from momentumlab.cli import app
 from momentumlab.config.dump import to_yaml
 from momentumlab.errors import ConfigError
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.result import Result
 from momentumlab.runs import export
 from momentumlab.runs import write as store
@@ -240,7 +241,7 @@ def test_figures_are_drawn_with_the_requested_options(copy: Path) -> None:
 
 def test_the_view_sets_the_window_of_the_trajectories(out: Path) -> None:
     kept = loaded(out, NAME)
-    figure = drawings(kept, only=["trajectory"], view=((-1.0, 2.0), (-0.5, 0.25)))["trajectory"]()
+    figure = drawings(kept, FigureOptions(view=((-1.0, 2.0), (-0.5, 0.25))), only=["trajectory"])["trajectory"]()
     assert {(panel.get_xlim(), panel.get_ylim()) for panel in figure.axes} == {((-1.0, 2.0), (-0.5, 0.25))}
 
 
@@ -256,7 +257,7 @@ def test_the_view_sets_the_window_of_the_trajectories(out: Path) -> None:
     ],
 )
 def test_every_figure_of_every_kind_can_be_drawn(name: str, expected: set[str], out: Path) -> None:
-    every = drawings(loaded(out, name))
+    every = drawings(loaded(out, name), FigureOptions())
     assert {each for each in every if each not in ("curve", "basins")} == expected
     for draw in every.values():
         assert draw().axes
@@ -322,7 +323,7 @@ def test_a_loop_becomes_one_table(loop: Path) -> None:
 
 def test_a_loop_becomes_one_figure(loop: Path, tmp_path: Path) -> None:
     runs = [load_run(run) for run in find([str(run.path) for run in reversed(list_runs(loop))], loop)]
-    drawn = joined_drawings(side_by_side(runs), "together")
+    drawn = joined_drawings(side_by_side(runs), "together", FigureOptions())
     assert [*drawn] == ["together", "together-velocity"]
     (panel,) = drawn["together"]().axes
     curves = [np.asarray(line.get_xydata()) for line in panel.get_lines()]

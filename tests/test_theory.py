@@ -19,6 +19,7 @@ from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array
 from momentumlab.report import report_of
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.figures.response import response_figure
 from momentumlab.report.prediction_table import explanation, predictions
@@ -267,7 +268,7 @@ def test_a_plane_has_the_rates_of_its_trials() -> None:
 def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
     settings_ = {**PLANE, "lr": "linspace(0.01, 0.3, 60)", "beta": "linspace(0, 0.98, 50)", "iterations": 1500}
     result = momentumlab.run(settings_)
-    figure = map_figures(report_of(result), theory=True)["map_status"]()
+    figure = map_figures(report_of(result), FigureOptions(theory=True))["map_status"]()
     panel = figure.axes[0]
     boundary: Any = next(each for each in panel.collections if each.get_linewidth()[0] == pytest.approx(1.6))  # type: ignore[index]
     points = np.concatenate([path.vertices for path in boundary.get_paths()])
@@ -280,7 +281,7 @@ def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
 def test_where_there_is_no_theory_the_map_says_so() -> None:
     result = momentumlab.run({**PLANE, "optimizer": "adam", "beta": None, "beta1": "linspace(0, 0.9, 9)"})
     assert "no theory: the step of adam is linear in the gradients only near the minimum" in told(
-        map_figures(report_of(result), theory=True)["map_loss"]()
+        map_figures(report_of(result), FigureOptions(theory=True))["map_loss"]()
     )
 
 
@@ -838,7 +839,7 @@ def test_what_has_no_response_is_refused(arguments: list[str], message: str, com
 def test_the_lines_of_critical_damping_lie_between_the_cells() -> None:
     """β = (1 − √(aλ))² and (1 + …)²: drawn to a small share of a cell, for each curvature."""
     settings_ = {**PLANE, "lr": "linspace(0.01, 0.2, 41)", "beta": "linspace(0, 0.98, 41)", "iterations": 5}
-    figure = map_figures(report_of(momentumlab.run(settings_)), theory=True)["map_status"]()
+    figure = map_figures(report_of(momentumlab.run(settings_)), FigureOptions(theory=True))["map_status"]()
     panel = figure.axes[0]
     dashed: Any = [each for each in panel.collections if each.get_linewidth()[0] == pytest.approx(1.2)]  # type: ignore[index]
     for lines, curvature in zip(dashed, (0.125, 18.0), strict=True):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from momentumlab.experiment import Comparison, Experiment
     from momentumlab.plan import Plan
     from momentumlab.report import ComparisonReport, Report
+    from momentumlab.report.figure_options import FigureOptions
     from momentumlab.runs.read import LoadedRun
 
 LONG = 60
@@ -32,6 +33,7 @@ LONG = 60
         "momentumlab run configs/ravine_beta_sweep.yaml",
         "momentumlab run --surface rosenbrock --optimizer sgd,adam --lr 1e-3",
         "momentumlab run configs/parabola.yaml --beta 0,0.5,0.9 --steps",
+        "momentumlab run configs/parabola.yaml --beta 0,0.5,0.9 --animate race.gif",
     ),
 )
 def run(options: Options) -> None:
@@ -48,15 +50,22 @@ def run(options: Options) -> None:
     from momentumlab.api import Execution
 
     how = Execution(
-        plots=not options.no_plots,
-        theory=options.theory,
+        figures=figures_of(options),
         page=options.page,
         record="all" if options.steps else options.record,
         history_bytes=options.max_history,
         workers=options.workers,
         command_line=typed(),
     )
-    execute_all(load_experiments(options), how, options)
+    loaded = load_experiments(options)
+    if options.animate is not None and len(loaded) > 1:
+        message = f"writes one animation, and there are {len(loaded)} experiments; run them one by one"
+        raise ConfigError([Problem(place="--animate", message=message)])
+    if options.animate is not None and options.animate.suffix.lower() == ".mp4":
+        from momentumlab.report.figures.animation import ffmpeg
+
+        ffmpeg()  # raises before anything is computed
+    execute_all(loaded, how, options)
 
 
 @experiment_command(
@@ -81,11 +90,10 @@ def sweep(options: Options) -> None:
         message = "a sweep keeps no trajectories or the best: none or best:N; use 'momentumlab run' to keep all"
         raise ConfigError([Problem(place="--record", message=message)])
     how = Execution(
-        plots=not options.no_plots,
+        figures=figures_of(options),
         record="none" if options.record == "auto" else options.record,
         is_sweep=True,
         all_rows=options.all_rows,
-        theory=options.theory,
         page=options.page,
         workers=options.workers,
         command_line=typed(),
@@ -138,8 +146,23 @@ def execute_searches(options: Options, command: str, defaults: dict[str, int] | 
 
     resume = options.resume
     loaded = load_searches(options, command, defaults) if resume is None else load_resumed(options, resume, command)
-    how = Execution(plots=not options.no_plots, workers=options.workers, command_line=typed())
+    how = Execution(figures=figures_of(options), workers=options.workers, command_line=typed())
     execute_all(loaded, how, options)
+
+
+def figures_of(options: Options) -> "FigureOptions | None":
+    """Return how figures are drawn; ``None`` if none are wanted."""
+    return None if options.no_plots else options.figure_options(theory=options.theory)
+
+
+def animate(report: "Report", options: Options) -> None:
+    """Write the animation of a run."""
+    from momentumlab.runs.write import write_animation
+
+    if report.is_sweep:
+        raise ConfigError([Problem(place="--animate", message="a sweep keeps no trajectories; add --record all")])
+    assert options.animate is not None
+    write_animation(options.animate, report, options.figure_options(), fps=options.fps, hold_last=options.hold_last)
 
 
 def refuse_beside_resume(options: Options) -> None:
@@ -222,8 +245,12 @@ def execute_each(loaded: "Sequence[Experiment | Comparison]", how: "Execution", 
             with progress(plan.trials, wanted=not options.quiet) as on_block:
                 report = execute(plan, replace(how, on_block=on_block), out=options.out, resume=options.resume)
         reports.append(report)
+        if options.animate is not None:
+            animate(report, options)
         with printing(unprinted):
-            print_result(report, options.output, steps=options.steps, quiet=options.quiet)
+            print_result(report, options.output, steps=options.steps, quiet=options.quiet, digits=options.digits)
+            if options.animate is not None and options.output is Format.TABLE:
+                print(options.animate)
     if options.output is Format.CSV and not unprinted:
         print_csv(reports, comparisons, steps=options.steps)
     if unprinted:
@@ -252,6 +279,6 @@ def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "Lo
     except OutputError as error:  # it cannot be relied on
         print_notes([f"{error}; it is computed again"])
         return None
-    if run is not None and how.plots and not any(name.endswith(".png") for name in run.files):
+    if run is not None and how.figures is not None and not any(name.endswith(".png") for name in run.files):
         print_notes([f"{run.path} has no figures; 'momentumlab runs plot {run.path}' draws them"])
     return loaded

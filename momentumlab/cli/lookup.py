@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from momentumlab.cli.options import (
     DataFormat,
     DataOutput,
     EntryKind,
+    FigureArguments,
     Format,
     LearningRate,
     ListFormat,
@@ -26,9 +27,14 @@ from momentumlab.cli.options import (
     experiment_command,
     one_of,
     option,
+    with_figures,
 )
+from momentumlab.cli.output import show_as
 from momentumlab.cli.streams import complain, print_notes, show
 from momentumlab.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from momentumlab.report.figure_options import FigureOptions
 
 
 @experiment_command(
@@ -112,16 +118,16 @@ def predict(options: Options) -> None:
         if options.output is Format.JSON:
             print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
         else:
-            show(*predictions.prediction_tables(plan))
+            show_as(options.output, *predictions.prediction_tables(plan))
         if options.plot or options.figure:
             from momentumlab.runs import write as store
 
-            path = options.figure or Path(f"{joined_words(one.name)}_prediction.png")
-            store.write_figure(path, predictions.prediction_plot(plan, place="--plot"))
-            if options.output is Format.JSON:  # stdout holds data only
-                complain(path)
-            else:
-                print(f"\n{path}")
+            path, figures = options.figure or Path(f"{joined_words(one.name)}_prediction.png"), options.figure_options()
+            written = store.write_figure(path, predictions.prediction_plot(plan, figures, place="--plot"), figures)
+            if options.output is Format.TABLE:
+                print("", *written, sep="\n")
+            else:  # stdout holds data only
+                complain(*written)
 
 
 @command(
@@ -238,6 +244,7 @@ def list_entries(
         "momentumlab show kernel --surface ravine --optimizer momentum --lr 0.1,0.2",
     ),
 )
+@with_figures
 def show_entry(
     kind: ShownKind,
     name: Annotated[
@@ -261,6 +268,8 @@ def show_entry(
     settings: Settings = None,
     plugins: Plugins = None,
     output: DataOutput = DataFormat.TABLE,
+    *,
+    figures: FigureArguments,
     out: Annotated[
         Path | None, option(None, metavar="FILE", help="File of the figure [NAME.png or NAME_response.png].")
     ] = None,
@@ -286,7 +295,8 @@ def show_entry(
         if value:
             raise typer.BadParameter("is only used with --response", param_hint=name_of_option)
     if response:
-        _show_response(Options(surface="parabola", optimizer=name, lr=lr, beta=beta, settings=settings), output, out)
+        options = Options(surface="parabola", optimizer=name, lr=lr, beta=beta, settings=settings)
+        _show_response(options, output, out, figures.figure_options())
         return
     from momentumlab.report.entries import card
 
@@ -303,8 +313,8 @@ def show_entry(
             message = f"figures show 2 variables, this surface has {drawn.default_dimension}"
             raise ConfigError([Problem(place="--plot", message=message)])
         path = out or Path(f"{joined_words(drawn.name)}.png")
-        store.write_figure(path, surface_figure(drawn))
-        print(f"\n{path}")
+        how = figures.figure_options()
+        print("", *store.write_figure(path, surface_figure(drawn, how), how), sep="\n")
 
 
 def _show_kernel(options: Options) -> None:
@@ -323,7 +333,7 @@ def _show_kernel(options: Options) -> None:
             print(f"{group.optimizer_class.name} on {group.surface_class.name} has no kernel: {error}")
 
 
-def _show_response(options: Options, output: DataFormat, out: Path | None) -> None:
+def _show_response(options: Options, output: DataFormat, out: Path | None, figures: "FigureOptions") -> None:
     from momentumlab.experiment import Comparison
     from momentumlab.plan import make_plan
     from momentumlab.report.data import json_text, strict
@@ -342,5 +352,5 @@ def _show_response(options: Options, output: DataFormat, out: Path | None) -> No
 
     show(response_table(found))
     path = out or Path(f"{found[0].trial.optimizer}_response.png")
-    store.write_figure(path, response_figure([(one.label, one.response) for one in found], title(found)))
-    print(f"\n{path}")
+    figure = response_figure([(one.label, one.response) for one in found], title(found), figures)
+    print("", *store.write_figure(path, figure, figures), sep="\n")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 from typer.models import ParameterInfo
@@ -19,8 +19,11 @@ from typer.models import ParameterInfo
 from momentumlab.cli.application import app, command
 from momentumlab.cli.completion import configurations, names_of
 
+if TYPE_CHECKING:
+    from momentumlab.report.figure_options import FigureOptions
+
 WHAT, STOPPING, NOISE, SEARCH = "What to run", "Stopping", "Noise", "Search"
-RECORDING, OUTPUT = "Recording and figures", "Output"
+RECORDING, FIGURES, OUTPUT = "Recording", "Figures", "Output"
 RUNS = Path("runs")
 
 
@@ -30,6 +33,13 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether results are printed as tables, with the path of the run folder."""
+        return self not in (Format.JSON, Format.CSV)
 
 
 class ListFormat(StrEnum):
@@ -128,11 +138,11 @@ def one_of(kind: type[Choice]) -> dict[str, Any]:
     return {"parser": parse, "metavar": "|".join(names), "autocompletion": lambda: names}
 
 
-def whole(*, least: int, most: int | None = None) -> Callable[[str], int]:
+def whole(*, least: int, most: int | None = None) -> Callable[[str | int], int]:
     """Return a parser of whole numbers within bounds."""
     bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
 
-    def parse(text: str) -> int:
+    def parse(text: str | int) -> int:
         try:
             number = int(text)
         except ValueError:
@@ -245,12 +255,84 @@ Plugins = Annotated[
     ),
 ]
 Out = Annotated[Path, option(OUTPUT, "--out", metavar="FOLDER", help="Folder of the run folders [runs].")]
-Theory = Annotated[bool, option(RECORDING, "--theory", help="Add theoretical predictions to figures.")]
+Theory = Annotated[bool, option(FIGURES, "--theory", help="Add theoretical predictions to figures.")]
 Steps = Annotated[bool, option(OUTPUT, "--steps", help="Also print every iteration of every trial.")]
+Digits = Annotated[
+    int, option(OUTPUT, "--digits", metavar="N", parser=whole(least=1, most=17), help="Digits of --steps [6].")
+]
 AllRows = Annotated[bool, option(OUTPUT, "--all-rows", help="Print all trials of a sweep in JSON and CSV.")]
 Output = Annotated[Format, option(OUTPUT, "--format", help="Output format [table].", **one_of(Format))]
 DataOutput = Annotated[DataFormat, option(OUTPUT, "--format", help="Output format [table].", **one_of(DataFormat))]
 Quiet = Annotated[bool, option(OUTPUT, "--quiet", "-q", help="Print only the path of the run folder.")]
+
+
+# The options of figures
+
+
+class Panels(StrEnum):
+    """Arrangements of trajectories."""
+
+    EACH = "each"
+    ONE = "one"
+
+
+def read_by(name: str) -> Callable[[str], Any]:
+    """Return a parser that is a function of `momentumlab.report.figure_options`, which is imported when it is used."""
+
+    def parse(text: str) -> Any:
+        from momentumlab.report import figure_options
+
+        try:
+            return getattr(figure_options, name)(text)
+        except figure_options.FigureError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parse
+
+
+ANIMATIONS = (".gif", ".apng", ".png", ".mp4")
+
+
+def animation_file(text: str) -> Path:
+    """Read the name of an animation, whose ending is its format."""
+    path = Path(text)
+    if path.suffix.lower() not in ANIMATIONS:
+        raise typer.BadParameter(f"'{text}' does not end in {_either(ANIMATIONS)}")
+    return path
+
+
+def number_within(low: float, high: float) -> Callable[[str | float], float]:
+    """Return a parser of numbers within bounds."""
+
+    def parse(text: str | float) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise typer.BadParameter(f"'{text}' is not a number from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+Animate = Annotated[
+    Path | None,
+    option(
+        FIGURES,
+        "--animate",
+        metavar="FILE",
+        parser=animation_file,
+        help="Also write an animation: FILE.gif, FILE.apng, or FILE.mp4 with ffmpeg.",
+    ),
+]
+Fps = Annotated[
+    float, option(FIGURES, "--fps", metavar="N", parser=number_within(0.1, 100), help="Frames per second [20].")
+]
+HoldLast = Annotated[
+    float,
+    option(FIGURES, "--hold-last", metavar="SECONDS", parser=number_within(0, 60), help="Time of the last frame [2]."),
+]
 
 
 # The options of experiments
@@ -291,8 +373,99 @@ def setting(group: str, metavar: str, text: str, *, commands: Sequence[str] = EV
     return declared(option(group, metavar=metavar, help=text), commands=commands, is_setting=True, **texts)
 
 
+def drawn(metavar: str, text: str, default: Any = None, **details: Any) -> Any:
+    """Declare an option of all commands that draw figures; see `declared`."""
+    return declared(option(FIGURES, metavar=metavar, help=text, **details), default, commands=PRINTED)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class FigureArguments:
+    """Options of every command that draws figures."""
+
+    panels: Panels = drawn(
+        "each|one",
+        "One panel for each trajectory, or one for all [each].",
+        Panels.EACH,
+        parser=one_of(Panels)["parser"],
+    )
+    view: str | None = drawn(
+        "WINDOW",
+        "Window of the trajectories: --view=-3,3,-1,1; or overlay, for all in one panel.",
+        parser=read_by("view_of"),
+    )
+    equal: bool = declared(
+        option(FIGURES, "--equal", help="Draw a unit as long in y as in x."), False, commands=PRINTED
+    )
+    title: str | None = drawn("TEXT", "Title; $…$ is typeset as a formula.")
+    no_title: bool = declared(option(FIGURES, "--no-title", help="Draw no title."), False, commands=PRINTED)
+    size: str | None = drawn("SIZE", "16:9, 4:3, column, or inches such as 8x5.", parser=read_by("named_size"))
+    font_size: float | None = drawn("POINTS", "Font size [10].", parser=read_by("font_size_of"))
+    columns: int | None = drawn("N", "Columns in which panels are arranged.", parser=whole(least=1))
+    trials: Any = drawn("NUMBERS", "Draw only these trials: 0,2,5.", parser=read_by("numbers_of"))
+    labels: str | None = drawn("NAMES", "Names of the trials that are drawn: slow,fast.")
+    style: Path | None = drawn("FILE", "Style file of matplotlib.")
+    svg: bool = declared(option(FIGURES, "--svg", help="Write SVG instead of PNG."), False, commands=PRINTED)
+    pdf: bool = declared(option(FIGURES, "--pdf", help="Write PDF instead of PNG."), False, commands=PRINTED)
+    dpi: int | None = drawn("N", "Dots per inch of a PNG [150].", parser=whole(least=20, most=600))
+
+    def figure_options(self, *, theory: bool = False) -> "FigureOptions":
+        """Return the options of figures."""
+        from momentumlab.report.figure_options import FigureOptions
+
+        kinds = tuple(kind for kind, wanted in (("svg", self.svg), ("pdf", self.pdf)) if wanted) or ("png",)
+        if self.dpi is not None and "png" not in kinds:
+            raise typer.BadParameter("applies to PNG only; leave out --svg and --pdf", param_hint="--dpi")
+        if self.no_title and self.title is not None:
+            raise typer.BadParameter("contradicts --title", param_hint="--no-title")
+        return FigureOptions(
+            theory=theory,
+            panels=self.panels.value,
+            view=self.view,
+            equal=self.equal,
+            title="" if self.no_title else self.title,
+            size=self.size,
+            font_size=self.font_size,
+            columns=self.columns,
+            trials=self.trials or (),
+            labels=tuple(label.strip() for label in self.labels.split(",")) if self.labels else (),
+            style=self.style,
+            kinds=kinds,
+            dpi=self.dpi,
+        )
+
+
+def with_figures(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of figures, which it gets as its argument ``figures``."""
+    own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "figures"]
+    types, added = get_type_hints(FigureArguments), fields(FigureArguments)
+
+    def run_command(**arguments: Any) -> None:
+        figures = FigureArguments(**{each.name: arguments.pop(each.name) for each in added})
+        function(**arguments, figures=figures)
+
+    options = [_keyword(each, types[each.name], each.metadata["info"]) for each in added]
+    return _with_signature(run_command, function, [*own, *options])
+
+
+def _keyword(each: Any, annotation: Any, info: Any) -> inspect.Parameter:
+    """Return a field as a parameter of a command."""
+    declaration: Any = Annotated[annotation, info]
+    return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=declaration)
+
+
+def _with_signature(
+    wrapper: Callable[..., None], function: Callable[..., None], parameters: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """Give a wrapper the name and text of a function, and parameters. Some versions of Typer read the annotations."""
+    keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    wrapper.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {each.name: each.annotation for each in keywords}
+    wrapper.__doc__, wrapper.__name__, wrapper.__module__ = function.__doc__, function.__name__, function.__module__
+    return wrapper
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(FigureArguments):
     """Options of ``run``, ``sweep``, ``compare``, ``tune``, ``predict`` and ``explore``.
 
     A command leaves those that it does not have at their defaults. Settings are kept as typed: the configuration reads
@@ -384,13 +557,16 @@ class Options:
         2**30,
         commands=("run",),
     )
-    no_plots: bool = declared(option(RECORDING, "--no-plots", help="Draw no figures."), False, commands=EXECUTED)
+    no_plots: bool = declared(option(FIGURES, "--no-plots", help="Draw no figures."), False, commands=EXECUTED)
     theory: bool = declared(Theory, False, commands=("run", "sweep"))
     page: bool = declared(
         option(RECORDING, "--page", help="Also write an interactive page, page.html."),
         False,
         commands=("run", "sweep"),
     )
+    animate: Path | None = declared(Animate, commands=("run",))
+    fps: float = declared(Fps, 20.0, commands=("run",))
+    hold_last: float = declared(HoldLast, 2.0, commands=("run",))
 
     skip_existing: bool = declared(
         option(OUTPUT, "--skip-existing", help="Reuse an identical completed run instead of computing it again."),
@@ -416,6 +592,7 @@ class Options:
     )
     out: Path = declared(Out, RUNS, commands=EXECUTED)
     steps: bool = declared(Steps, False, commands=("run",))
+    digits: int = declared(Digits, 6, commands=("run",))
     all_rows: bool = declared(AllRows, False, commands=("sweep",))
     output: Format = declared(Output, Format.TABLE, commands=PRINTED)
     plot: bool = declared(
@@ -459,18 +636,15 @@ def experiment_command(
 
         name = function.__name__
         types = get_type_hints(Options)
+        of_figures = {each.name for each in fields(FigureArguments)}
         parameters = []
-        for each in fields(Options):
+        # The options of figures follow those that say what is run.
+        for each in sorted(fields(Options), key=lambda field: field.name in of_figures):
             if name in each.metadata["commands"]:
                 info = copy.copy(each.metadata["info"])
                 info.help = each.metadata["texts"].get(name, info.help)
-                keyword: Any = inspect.Parameter.KEYWORD_ONLY
-                declaration: Any = Annotated[types[each.name], info]
-                parameters.append(inspect.Parameter(each.name, keyword, default=each.default, annotation=declaration))
-        # Typer reads the signature and, in some versions, the annotations.
-        run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run_command.__annotations__ = {each.name: each.annotation for each in parameters}
-        run_command.__doc__ = function.__doc__
+                parameters.append(_keyword(each, types[each.name], info))
+        _with_signature(run_command, function, parameters)
         command(app, name, group=group, examples=examples)(run_command)
         return function
 

@@ -11,6 +11,7 @@ from momentumlab.cli.streams import print_notes, show
 
 if TYPE_CHECKING:
     from momentumlab.report import ComparisonReport, Report
+    from momentumlab.report.table import Table
     from momentumlab.runs.read import LoadedRun
     from momentumlab.runs.records import RunFolder
 
@@ -28,7 +29,16 @@ def warn_of_rest(report: "Report") -> None:
         print_notes([f"the best {count:,} of {trials:,} trials; 'sweep --all-rows' prints all"])
 
 
-def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool) -> None:
+def show_as(output: Format, *tables: "Table") -> None:
+    """Print tables: laid out for the terminal, or as Markdown or LaTeX."""
+    if output is Format.TABLE:
+        show(*tables)
+        return
+    for number, table in enumerate(tables):
+        print("\n" * (number > 0) + (table.latex() if output is Format.LATEX else table.markdown_document()))
+
+
+def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool, digits: int = 6) -> None:
     """Print one result."""
     print_notes(report.notes)
     if quiet:
@@ -38,19 +48,27 @@ def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool) 
 
         warn_of_rest(report)
         print(json_text(json_document(report, steps=steps)))
-    elif output is Format.TABLE and report.is_sweep:
+    elif output.is_text and report.is_sweep:
         from momentumlab.report.sweep_table import sweep_tables
 
-        show(*sweep_tables(report))
-        print(report.run_folder)
-    elif output is Format.TABLE:
+        show_as(output, *sweep_tables(report))
+        print_folder(report, output)
+    elif output.is_text:
         from momentumlab.report.result_table import result_table, steps_table
 
         for number in range(report.result.trials if steps else 0):
-            show(steps_table(report, number))
+            show_as(output, steps_table(report, number, digits))
             print()
-        show(result_table(report))
+        show_as(output, result_table(report))
+        print_folder(report, output)
+
+
+def print_folder(report: "Report | ComparisonReport", output: Format) -> None:
+    """Print the run folder: below a table for the terminal, and beside a document on stderr."""
+    if output is Format.TABLE:
         print(report.run_folder)
+    else:
+        print_notes([str(report.run_folder)])
 
 
 def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool) -> None:
@@ -63,14 +81,16 @@ def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool)
         from momentumlab.report.data import json_text
 
         print(json_text(json_document(report)))
-    elif output is Format.TABLE:
+    elif output.is_text:
         from momentumlab.report.comparison_table import comparison_tables
 
-        show(*comparison_tables(report))
-        print(report.run_folder)
+        show_as(output, *comparison_tables(report))
+        print_folder(report, output)
 
 
-def print_loaded(loaded: "LoadedRun", output: Format, *, steps: bool, quiet: bool, all_rows: bool) -> None:
+def print_loaded(
+    loaded: "LoadedRun", output: Format, *, steps: bool, quiet: bool, all_rows: bool, digits: int = 6
+) -> None:
     """Print the result that a run folder holds, as it was printed when it was computed."""
     comparison = loaded.comparison_report
     if comparison is not None:
@@ -80,7 +100,7 @@ def print_loaded(loaded: "LoadedRun", output: Format, *, steps: bool, quiet: boo
         return
     reports = [replace(report, all_rows=all_rows) for report in loaded.reports]
     for report in reports:
-        print_result(report, output, steps=steps, quiet=quiet)
+        print_result(report, output, steps=steps, quiet=quiet, digits=digits)
     if output is Format.CSV:
         print_csv(reports, [], steps=steps)
 
@@ -108,7 +128,7 @@ def print_stored(run: "RunFolder", output: Format, *, quiet: bool) -> None:
             Column(heading=key.replace("_", " "), cells=[text.get(key, "") for text in texts], kind=Kind.NAME)
             for key in headings
         ]
-        show(Table(title=run.name, columns=columns))
+        show_as(output, Table(title=run.name, columns=columns))
         print(run.path)
 
 

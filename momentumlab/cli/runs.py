@@ -12,9 +12,14 @@ from momentumlab.cli import completion
 from momentumlab.cli.application import LOOKING, Commands, app, command
 from momentumlab.cli.options import (
     RUNS,
+    Animate,
     DataFormat,
     DataOutput,
+    Digits,
+    FigureArguments,
     Format,
+    Fps,
+    HoldLast,
     Out,
     Output,
     Plugins,
@@ -23,9 +28,10 @@ from momentumlab.cli.options import (
     one_of,
     option,
     whole,
+    with_figures,
 )
-from momentumlab.cli.output import print_loaded, print_stored, refuse_beside_quiet
-from momentumlab.cli.streams import complain, print_notes, reported, show
+from momentumlab.cli.output import print_loaded, print_stored, refuse_beside_quiet, show_as
+from momentumlab.cli.streams import complain, print_notes, reported
 from momentumlab.errors import ConfigError, OutputError, Problem, printable
 
 if TYPE_CHECKING:
@@ -102,7 +108,7 @@ def list_runs(
         every = records.list_runs(out)
         chosen = [run for run in every if conditions.includes(run)]
         if limit is None:
-            limit = listing.MOST_ROWS if output is Format.TABLE else 0
+            limit = listing.MOST_ROWS if output.is_text else 0
         printed = chosen[:limit] if limit else chosen
         if output is Format.JSON:
             import json
@@ -113,7 +119,7 @@ def list_runs(
         elif not chosen:
             print_notes([f"there are no runs in {out}" if not every else f"none of {len(every):,} runs matches"])
         else:
-            show(listing.table(printed))
+            show_as(output, listing.table(printed))
             if len(printed) < len(chosen):
                 print(f"the newest {len(printed)} of {len(chosen):,} runs; --limit 0 lists all")
 
@@ -133,6 +139,7 @@ def show_run(
     out: Out = RUNS,
     plugins: Plugins = None,
     steps: Annotated[bool, option(None, "--steps", help="Also print every iteration of every trial.")] = False,
+    digits: Digits = 6,
     all_rows: Annotated[bool, option(None, "--all-rows", help="Print all trials of a sweep as data.")] = False,
     output: Output = Format.TABLE,
     quiet: Quiet = False,
@@ -158,12 +165,14 @@ def show_run(
             raise ConfigError([Problem(place="--steps", message="the histories of this run were not recorded")])
         if steps and loaded.comparison is not None:
             raise ConfigError([Problem(place="--steps", message="does not apply to a comparison; use 'runs export'")])
-        print_loaded(loaded, output, steps=steps, quiet=quiet, all_rows=all_rows)
+        print_loaded(loaded, output, steps=steps, quiet=quiet, all_rows=all_rows, digits=digits)
 
 
 @command(runs_app, "compare", group=LOOK, examples=("momentumlab runs compare runs/2* --figure curves.png",))
+@with_figures
 def compare_runs(
     runs: SeveralRuns,
+    figures: FigureArguments,
     out: Out = RUNS,
     plugins: Plugins = None,
     figure: Annotated[
@@ -185,55 +194,55 @@ def compare_runs(
             raise ConfigError([Problem(place=f"--figure {figure}", message="write a name that ends in .png")])
         loaded = [load_noting(run) for run in find(runs, out)]
         together = comparing.side_by_side(loaded)
-        drawn = {} if figure is None else comparing.joined_drawings(together, figure.name.removesuffix(".png"))
+        options = figures.figure_options()
+        name = "" if figure is None else figure.name.removesuffix(".png")
+        drawn = {} if figure is None else comparing.joined_drawings(together, name, options)
         if output is Format.JSON:
             print(json_text(comparing.document(together, loaded)))
         elif output is Format.CSV:
             print(table_text([flat(row) for row in comparing.rows(loaded)]), end="")
         else:
-            show(comparing.side_by_side_table(together))
+            show_as(output, comparing.side_by_side_table(together))
         if figure is not None:
-            for path in store.write_figures(figure.parent, drawn, {}, dpi=None):
-                print(path, file=sys.stdout if output is Format.TABLE else sys.stderr)
+            for path in store.write_figures(figure.parent, drawn, {}, options):
+                print(path, file=sys.stdout if output.is_text else sys.stderr)
 
 
 @command(runs_app, "plot", group=LOOK, examples=("momentumlab runs plot latest --only loss --theory --pdf",))
+@with_figures
 def plot_run(
     run: OneRun,
+    figures: FigureArguments,
     out: Out = RUNS,
     plugins: Plugins = None,
     only: Annotated[
         str | None, option(None, metavar="NAMES", help="Figures to draw: velocity or loss,trajectory. (all)")
     ] = None,
-    view: Annotated[
-        str | None, option(None, metavar="WINDOW", help="Window of the trajectories: --view=-3,3,-1,1.")
-    ] = None,
     theory: Theory = False,
-    dpi: Annotated[
-        int | None, option(None, metavar="N", parser=whole(least=20, most=600), help="Dots per inch of a PNG [150].")
-    ] = None,
-    svg: Annotated[bool, option(None, "--svg", help="Write SVG instead of PNG.")] = False,
-    pdf: Annotated[bool, option(None, "--pdf", help="Write PDF instead of PNG.")] = False,
+    animate: Animate = None,
+    fps: Fps = 20.0,
+    hold_last: HoldLast = 2.0,
     to: Annotated[Path | None, option(None, metavar="FOLDER", help="Destination. (the run folder)")] = None,
 ) -> None:
-    """Draw the figures of a run again without computing it."""
-    kinds = [kind for kind, wanted in (("svg", svg), ("pdf", pdf)) if wanted] or ["png"]
-    if dpi is not None and "png" not in kinds:
-        raise typer.BadParameter("applies to PNG only; leave out --svg and --pdf", param_hint="--dpi")
+    """Draw the figures of a run again without computing it; with --animate, an animation instead."""
+    options = figures.figure_options(theory=theory)
     with reported():
         from momentumlab.runs import write as store
         from momentumlab.runs.find import find
-        from momentumlab.runs.plot import drawings, png_texts, view_of
+        from momentumlab.runs.plot import animated_report, drawings, png_texts
 
-        window = None if view is None else view_of(view)
         (found,) = find([run], out)
         loaded = load_noting(found)
+        if animate is not None:
+            store.write_animation(animate, animated_report(loaded), options, fps=fps, hold_last=hold_last)
+            print(animate)
+            return
         names = only.replace(",", " ").split() if only else []
-        chosen = drawings(loaded, only=names, theory=theory, view=window)
+        chosen = drawings(loaded, options, only=names)
         texts = png_texts(
             loaded.experiment, loaded.results, folder=found.path.name, kind=loaded.kind, provenance=loaded.provenance
         )
-        for path in store.write_figures(to or found.path, chosen, texts, kinds=kinds, dpi=dpi):
+        for path in store.write_figures(to or found.path, chosen, texts, options):
             print(path)
 
 

@@ -4,7 +4,7 @@ Settings in tables are exact: typed back in, they give the same trial. Labels of
 hyperparameter to the fewest digits (at least `DIGITS`) that tell its values apart. Results are rounded.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,16 @@ class Labels:
         """Return the same without the start."""
         return ", ".join(self._method(trial)) or trial.optimizer
 
+    def in_figure(self, trial: Trial, *, with_start: bool = True) -> str:
+        """Return what distinguishes a trial, and its settings that not all optimizers have."""
+        parts = self._method(trial)
+        for name, (value, optimizers) in self._shared().items():
+            if trial.optimizer in optimizers and len(optimizers) < self._optimizer_count:
+                parts.append(f"{axis_name(name)} = {short(value)}")
+        if self.starts and with_start:
+            parts.append(f"from {point(trial.start)}")
+        return ", ".join(parts) or trial.optimizer
+
     def surface(self, trial: Trial) -> str:
         """Return the surface with the parameters that all trials share and that are not the default."""
         declared = {parameter.name: parameter.default for parameter in SURFACES[trial.surface].parameters()}
@@ -77,11 +87,20 @@ class Labels:
         name = brief(trial.surface)
         return f"{name} ({', '.join(shared)})" if shared else name
 
-    def common(self, trial: Trial) -> str:
-        """Return what all trials have in common: ``ravine · momentum, lr = 0.1``."""
+    def common(self, trial: Trial, *, in_figure: bool = False) -> str:
+        """Return what trials have in common: ``ravine · momentum, lr = 0.1``.
+
+        A setting that only some optimizers have is followed by their names. In a figure it is left out, and numbers are
+        rounded.
+        """
         shared = [] if self.optimizers else [trial.optimizer]
-        shared += [f"{axis_name(name)} = {exact(value)}" for name, value in self._shared().items()]
-        return " · ".join(filter(None, (self.surface(trial), ", ".join(shared), self._noise())))
+        for name, (value, optimizers) in self._shared().items():
+            is_common = len(optimizers) == self._optimizer_count
+            if is_common or not in_figure:
+                who = "" if is_common else f" ({', '.join(optimizers)})"
+                shared.append(f"{axis_name(name)} = {short(value) if in_figure else exact(value)}{who}")
+        noise = self._noise(short if in_figure else exact)
+        return " · ".join(filter(None, (self.surface(trial), ", ".join(shared), noise)))
 
     def _method(self, trial: Trial) -> list[str]:
         parts = [trial.optimizer] if self.optimizers else []
@@ -104,23 +123,30 @@ class Labels:
             self._digits[name] = digits
         return self._digits[name]
 
-    def _noise(self) -> str:
+    def _noise(self, text_of: Callable[[float], str]) -> str:
         """Return the noise model and the number of replicates."""
         noise, replicates = self.experiment.noise, self.experiment.replicates
-        numbers = ", ".join(exact(number) for number in noise.numbers) if noise else ""
+        numbers = ", ".join(map(text_of, noise.numbers)) if noise else ""
         parts = [f"{noise.name.replace('_', '-')} noise ({numbers})"] if noise else []
         return ", ".join([*parts, *([f"{replicates:,} replicates"] if replicates > 1 else [])])
 
-    def _shared(self) -> dict[str, Setting]:
-        """Return the hyperparameters with one value for all optimizers that have them, without ordinary defaults."""
-        shared: dict[str, Setting] = {}
+    def _shared(self) -> dict[str, tuple[Setting, list[str]]]:
+        """Return hyperparameters with one value for all optimizers that have them, and these optimizers.
+
+        Ordinary defaults are left out.
+        """
+        shared: dict[str, tuple[Setting, list[str]]] = {}
         for name in _hyperparameters(self.experiment):
             values = dict(_values_by_optimizer(self.experiment, name))
             distinct = set().union(*values.values())
             ordinary = all(own == {_default(optimizer, name)} for optimizer, own in values.items())
             if len(distinct) == 1 and (name in ALWAYS_IN_TITLE or not ordinary):
-                shared[name] = distinct.pop()
+                shared[name] = distinct.pop(), list(values)
         return shared
+
+    @property
+    def _optimizer_count(self) -> int:
+        return len({choice.name for choice in self.experiment.optimizers})
 
     @staticmethod
     def _surface_settings(trial: Trial) -> dict[str, Setting]:

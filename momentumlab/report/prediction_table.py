@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.plan import Plan, Trial
+from momentumlab.report.figure_options import FigureOptions, FigureSettings
 from momentumlab.report.labels import Labels, axis_name, point, short
 from momentumlab.report.result_table import setting_cell
 from momentumlab.report.table import Column, Kind, Table
@@ -126,9 +127,9 @@ class PredictionReport(Sequence[TrialPrediction]):
         """Return a table with a row per trial and, for a few trials, an explanation of each."""
         return prediction_tables(self.plan)
 
-    def plot(self) -> "Figure":
+    def plot(self, **options: Unpack[FigureSettings]) -> "Figure":
         """Draw the rate against β and lr around the settings, and the poles; see `prediction_plot`."""
-        return prediction_plot(self.plan)
+        return prediction_plot(self.plan, FigureOptions(**options))
 
     def __repr__(self) -> str:
         return "\n\n".join(table.text() for table in self.tables())
@@ -137,11 +138,13 @@ class PredictionReport(Sequence[TrialPrediction]):
         return "".join(table.html() for table in self.tables())
 
 
-def prediction_plot(plan: Plan, *, place: str = "plot") -> "Figure":
+def prediction_plot(plan: Plan, figures: FigureOptions | None = None, *, place: str = "plot") -> "Figure":
     """Draw the rate against β and lr around the settings of a plan near the nearest minimum, and the poles.
 
     Parameters
     ----------
+    figures
+        Options of the figure.
     place
         What to call the request in a message.
 
@@ -166,7 +169,8 @@ def prediction_plot(plan: Plan, *, place: str = "plot") -> "Figure":
                 reasons.append(str(error))
     if not models:
         raise ConfigError([Problem(place=place, message=f"theory does not apply: {reasons[-1]}")])
-    return prediction_figure(models, f"{plan.experiment.name}: {labels.common(plan.trial(0))}: prediction")
+    title = f"{plan.experiment.name}: {labels.common(plan.trial(0), in_figure=True)}: prediction"
+    return prediction_figure(models, title, figures)
 
 
 def prediction_tables(plan: Plan) -> list[Table]:

@@ -108,8 +108,13 @@ class Report:
 
     @cached_property
     def title(self) -> str:
-        """What all trials have in common."""
+        """What the trials have in common."""
         return self.labels.common(self.result.plan.trial(0))
+
+    @cached_property
+    def figure_title(self) -> str:
+        """What all trials have in common, without settings that only some optimizers have."""
+        return self.labels.common(self.result.plan.trial(0), in_figure=True)
 
     @cached_property
     def planes(self) -> list[Plane]:
@@ -154,6 +159,11 @@ class Report:
         """Return the worst status among the replicates of a setting."""
         statuses = (self.result.status_of(int(each)) for each in self.replicates_of(number))
         return max(statuses, key=SEVERITY.index)
+
+    def median_loss(self, numbers: Sequence[int]) -> float:
+        """Return the median final loss of some trials; infinite if most diverged."""
+        chosen = np.array(numbers)
+        return float(quantile(finished(self.result.final_losses[chosen], self.result.status_codes[chosen]), 0.5))
 
     def final_losses(self, number: int) -> str:
         """Return the final loss of a setting as text; for replicates the median and the quartiles."""

@@ -37,22 +37,33 @@ def result_table(report: Report) -> Table:
     return Table(title=title, columns=list(_columns(report)), remarks=list(_remarks(report)))
 
 
-def steps_table(report: Report, number: int) -> Table:
-    """Return every recorded iteration of one trial, with exact numbers."""
+def steps_table(report: Report, number: int, digits: int = 6) -> Table:
+    """Return every recorded iteration of one trial, with columns in the order of the computation.
+
+    Columns are never wrapped. If the terminal is too narrow, x is left out first: it is the new x of the row above.
+    """
     trial = report.result.plan.trial(number)
     steps = list(steps_of(report.result, number))
+    before = [None, *(step.point for step in steps[:-1])]
+    points: dict[str, list[list[float] | None]] = {
+        "x": [None if step.gradient is None else x for step, x in zip(steps, before, strict=True)],
+        "gradient at x": [step.gradient for step in steps],
+        "velocity": [step.velocity for step in steps],
+        "new x": [step.point for step in steps],
+    }
     return Table(
-        title=f"{report.title} · {report.labels.of(trial)}: every iteration",
+        title=" · ".join([report.title, *([report.labels.of(trial)] if report.result.trials > 1 else [])]),
         columns=[
-            Column(heading="iteration", cells=[str(step.iteration) for step in steps]),
-            Column(heading="point", cells=[_all_digits(step.point) for step in steps], kind=Kind.POINT),
-            Column(
-                heading="gradient",
-                cells=["" if step.gradient is None else _all_digits(step.gradient) for step in steps],
-                kind=Kind.POINT,
+            Column(heading="k", cells=[str(step.iteration) for step in steps], meaning="iteration"),
+            *(
+                Column(
+                    heading=heading,
+                    cells=["" if each is None else point(each, digits) for each in values],
+                    priority=1 if heading == "x" else 0,
+                )
+                for heading, values in points.items()
             ),
-            Column(heading="velocity", cells=[_all_digits(step.velocity) for step in steps], kind=Kind.POINT),
-            Column(heading="loss", cells=[repr(step.loss) for step in steps]),
+            Column(heading="loss", cells=[f"{step.loss:.{digits}g}" for step in steps]),
         ],
     )
 
@@ -200,7 +211,3 @@ def _remark_on_the_rest(report: Report) -> str:
     what = "trials" if report.experiment.replicates == 1 else "settings"
     count = report.result.trials // report.experiment.replicates
     return f"the best {BEST_TABLE_ROWS} of {count:,} {what} by final loss; {ended}; {where} lists all"
-
-
-def _all_digits(coordinates: Sequence[float]) -> str:
-    return repr(coordinates[0]) if len(coordinates) == 1 else f"({', '.join(map(repr, coordinates))})"

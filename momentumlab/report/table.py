@@ -11,6 +11,7 @@ Cells, titles and remarks may hold text of any origin: names, file contents, exc
 """
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -170,8 +171,7 @@ class Table:
         head = row("th", [column.heading for column in self.columns])
         body = "".join(row("td", cells) for cells in self.rows)
         caption = _html(" ".join(filter(None, (self.title, *self.lines))))
-        meanings = [f"{column.heading}: {column.meaning}" for column in self.columns if column.meaning]
-        remarks = "".join(f"<p>{_html(remark)}</p>" for remark in (*meanings, *self.remarks))
+        remarks = "".join(f"<p>{_html(remark)}</p>" for remark in self._explanations)
         return f"<table><caption>{caption}</caption><thead>{head}</thead><tbody>{body}</tbody></table>{remarks}"
 
     def markdown(self) -> str:
@@ -181,6 +181,27 @@ class Table:
             for row in ([column.heading for column in self.columns], *self.rows)
         )
         return "\n".join([head, f"|{'---|' * len(self.columns)}", *body])
+
+    def markdown_document(self) -> str:
+        """Return title, columns and remarks as Markdown."""
+        parts = [f"**{_markdown(self.title)}**" if self.title else "", *map(_markdown, self.lines), self.markdown()]
+        return "\n\n".join(filter(None, [*parts, *map(_markdown, self._explanations)]))
+
+    def latex(self) -> str:
+        """Return the columns as a LaTeX tabular, with title and remarks as comments."""
+        alignment = "".join("r" if column.kind.is_numeric else "l" for column in self.columns)
+        head, *body = (
+            " & ".join(_latex(cell) for cell in row) + r" \\"
+            for row in ([column.heading for column in self.columns], *self.rows)
+        )
+        comments = [f"% {printable(text)}" for text in (self.title, *self.lines, *self._explanations) if text]
+        table = [rf"\begin{{tabular}}{{{alignment}}}", r"\hline", head, r"\hline", *body, r"\hline", r"\end{tabular}"]
+        return "\n".join([*comments, *table])
+
+    @property
+    def _explanations(self) -> list[str]:
+        meanings = [f"{column.heading}: {column.meaning}" for column in self.columns if column.meaning]
+        return [*meanings, *self.remarks]
 
     @property
     def rows(self) -> list[Sequence[str]]:
@@ -199,6 +220,40 @@ def _html(text: str) -> str:
 
 def _markdown(cell: str) -> str:
     return printable(cell).replace("|", "\\|")
+
+
+LATEX = {
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "ε": r"$\varepsilon$",
+    "λ": r"$\lambda$",
+    "ρ": r"$\rho$",
+    "×": r"$\times$",
+    "√": r"$\surd$",
+    "–": "--",
+    "−": "$-$",
+    "…": r"\dots{}",
+    **{digit: f"$_{number}$" for number, digit in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+}
+"""Characters that LaTeX would interpret, or does not know."""
+
+
+def _latex(cell: str) -> str:
+    """Return a text for LaTeX; numbers with a sign or an exponent become formulas."""
+    parts = re.split(r"((?<![\w.])-?\d[\d.]*(?:e[-+]?\d+)?(?![\w.]))", printable(cell))
+    for i, part in enumerate(parts):
+        mantissa, _, exponent = part.partition("e")
+        if i % 2 == 0:
+            parts[i] = "".join(LATEX.get(character, character) for character in part)
+        elif exponent:
+            parts[i] = rf"${mantissa} \times 10^{{{int(exponent)}}}$"
+        elif part.startswith("-"):
+            parts[i] = f"${part}$"
+    return "".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)

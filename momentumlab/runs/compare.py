@@ -12,6 +12,7 @@ from momentumlab.errors import ConfigError, Problem, printable
 from momentumlab.plan import Plan
 from momentumlab.registry import Array
 from momentumlab.report.data import strict
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, point
 from momentumlab.report.reports import MAX_TABLE_ROWS, report_of
 from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES
@@ -199,7 +200,7 @@ def document(sides: SideBySide, runs: Sequence[LoadedRun]) -> dict[str, Any]:
     }
 
 
-def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Figure]]":
+def joined_drawings(sides: SideBySide, name: str, options: FigureOptions) -> "dict[str, Callable[[], Figure]]":
     """Return functions that draw the curves of all recorded trials: loss ``NAME`` and velocity ``NAME-velocity``.
 
     Raises
@@ -226,11 +227,12 @@ def joined_drawings(sides: SideBySide, name: str) -> "dict[str, Callable[[], Fig
         from momentumlab.report.figures import loss_figure, velocity_figure
         from momentumlab.report.figures.trials import select_trials
 
-        selection = select_trials(report, lambda trial: labels[trial.number] or trial.optimizer)
+        selection = select_trials(report, options, lambda trial: labels[trial.number] or trial.optimizer)
         remarks = [f"no trajectories were recorded for {missing} trials"] if missing else []
         remarks += [selection.remark] if selection.remark else []
         draw_curves = loss_figure if quantity == "loss" else velocity_figure
-        return draw_curves(report, replace(selection, title=sides.title, remark="; ".join(remarks)))
+        selection = replace(selection, title=sides.title, remark="; ".join(remarks))
+        return draw_curves(report, options, selection=selection)
 
     return {name: partial(draw, "loss"), f"{name}-velocity": partial(draw, "velocity")}
 

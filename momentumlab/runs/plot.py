@@ -12,17 +12,13 @@ import numpy as np
 from momentumlab.config.dump import to_yaml
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.experiment import Comparison, Experiment
-from momentumlab.report.figure_files import (
-    Drawings,
-    comparison_drawings,
-    run_drawings,
-    sweep_drawings,
-)
+from momentumlab.report.figure_files import Drawings, comparison_drawings, run_drawings, sweep_drawings
+from momentumlab.report.figure_options import FigureOptions
+from momentumlab.report.reports import Report
 from momentumlab.result import Result
 from momentumlab.runs.identity import VERSIONS, digest
 from momentumlab.runs.layout import DamageError, open_regular
 from momentumlab.runs.records import RunFolder, RunStatus, read_run
-from momentumlab.surfaces.base import Intervals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,25 +30,27 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_COMPRESSION = 3
 """Level of zlib: half the time of the default, 6, for files that are a fifth larger."""
 
+VECTOR_RC: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "momentumlab"}
+"""Fonts that journals accept, and identifiers that do not change from one time to the next."""
+
+UNDATED = {"pdf": "CreationDate", "svg": "Date"}
+"""The metadata that would make the bytes of equal figures differ."""
+
 PNG_EXPERIMENT, PNG_RUN = "momentumlab:experiment", "momentumlab:run"
 """Keywords of the texts in a PNG: the experiment as YAML, and a summary of its run as JSON."""
 
 
-def drawings(
-    loaded: "LoadedRun", *, only: Sequence[str] = (), theory: bool = False, view: Intervals | None = None
-) -> Drawings:
+def drawings(loaded: "LoadedRun", options: FigureOptions, *, only: Sequence[str] = ()) -> Drawings:
     """Return functions that draw the figures of a run, by the names of their files.
 
     Parameters
     ----------
     loaded
         Content of the run folder.
+    options
+        Options of the figures.
     only
         Names of figures; all if empty. ``loss`` stands for that of every surface of a comparison.
-    theory
-        Whether curves and maps show predictions.
-    view
-        Window of the trajectories.
 
     Raises
     ------
@@ -60,10 +58,10 @@ def drawings(
         If the run has no such figure, or an option does not apply to it.
     """
     if loaded.comparison_report is not None:
-        every = comparison_drawings(loaded.comparison_report, view=view)
+        every = comparison_drawings(loaded.comparison_report, options)
     else:
         draw_all = sweep_drawings if loaded.is_sweep else run_drawings
-        every = draw_all(loaded.reports[0], theory=theory, view=view)
+        every = draw_all(loaded.reports[0], options)
     problems: list[Problem] = []
     chosen: dict[str, Callable[[], Figure]] = {}
     for name in only or every:
@@ -72,12 +70,12 @@ def drawings(
         if not fitting:
             message = f"this run has no figure '{name}'; it has {', '.join(every) or 'none'}"
             problems.append(Problem(place="--only", message=message))
-    if theory and loaded.comparison is not None:
+    if options.theory and loaded.comparison is not None:
         problems.append(Problem(place="--theory", message="does not apply to the figures of a comparison"))
-    panels = {1 if result.plan.dimension == 1 else 2 for result in loaded.results}
-    if view is not None and not any(name.startswith("trajectory") for name in chosen):
+    panels, window = {1 if result.plan.dimension == 1 else 2 for result in loaded.results}, options.window
+    if options.view is not None and not any(name.startswith("trajectory") for name in chosen):
         problems.append(Problem(place="--view", message="applies to trajectories, and none is drawn"))
-    elif view is not None and panels != {len(view)}:
+    elif window is not None and panels != {len(window)}:
         ends = "two numbers, low,high" if panels == {1} else "four numbers, x-low,x-high,y-low,y-high"
         problems.append(Problem(place="--view", message=f"write {ends}"))
     if problems:
@@ -85,23 +83,22 @@ def drawings(
     return chosen
 
 
-def view_of(text: str) -> Intervals:
-    """Return the window that a text such as ``-3,3,-1,1`` means: two numbers per coordinate of the figure.
+def animated_report(loaded: "LoadedRun") -> Report:
+    """Return the trials of a run that an animation shows: of a sweep the recorded ones, of a comparison the best.
 
     Raises
     ------
     ConfigError
-        If it is not a window.
+        If there are none, or on several surfaces.
     """
-    try:
-        numbers = [float(part) for part in text.split(",")]
-        intervals = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-        if len(intervals) not in (1, 2) or not all(-1e100 < low < high < 1e100 for low, high in intervals):
-            raise ValueError
-    except ValueError:
-        message = f"'{text}' is not a window: write low,high of each axis, such as -3,3,-1,1"
-        raise ConfigError([Problem(place="--view", message=message)]) from None
-    return intervals
+    reports = [report.recorded if loaded.is_sweep else report for report in loaded.reports]
+    if loaded.comparison_report is not None:
+        reports = list(loaded.comparison_report.reports)
+    if len(reports) != 1 or reports[0] is None:
+        several = f"shows one surface, and this run has {len(reports)}"
+        message = several if len(reports) > 1 else "this run recorded no trajectories"
+        raise ConfigError([Problem(place="--animate", message=message)])
+    return reports[0]
 
 
 # The experiment in a PNG
@@ -148,7 +145,9 @@ def save_figure(
     dpi: int | None = None,
 ) -> None:
     """Write a figure into a file; a PNG carries texts by keyword."""
-    options: dict[str, Any] = {}
+    import matplotlib as mpl
+
+    options: dict[str, Any] = {"metadata": {UNDATED[kind]: None}} if kind in UNDATED else {}
     if kind == "png":
         from PIL.PngImagePlugin import PngInfo  # matplotlib writes PNG with Pillow
 
@@ -156,7 +155,7 @@ def save_figure(
         for keyword, text in (texts or {}).items():
             info.add_itxt(keyword, text, zip=True)
         options["pil_kwargs"] = {"compress_level": PNG_COMPRESSION, "pnginfo": info}
-    with np.errstate(all="ignore"):
+    with mpl.rc_context(VECTOR_RC), np.errstate(all="ignore"):
         figure.savefig(file, format=kind, dpi=dpi or "figure", **options)
 
 

@@ -27,6 +27,7 @@ from momentumlab.outcome import Outcome
 from momentumlab.plugins import described, raised_at
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.report.figure_files import Drawings, comparison_drawings, file_suffixes, run_drawings, sweep_drawings
+from momentumlab.report.figure_options import FigureError, FigureOptions
 from momentumlab.report.reports import ComparisonReport, Report
 from momentumlab.result import Result, Status
 from momentumlab.runs import identity, layout
@@ -109,13 +110,7 @@ def prepare(out: Path) -> None:
 
 
 def write_run(
-    report: Report,
-    out: Path,
-    provenance: Provenance,
-    *,
-    plots: bool = True,
-    theory: bool = False,
-    with_page: bool = False,
+    report: Report, out: Path, provenance: Provenance, figures: FigureOptions | None, *, with_page: bool = False
 ) -> Report:
     """Write a run into a new run folder.
 
@@ -127,10 +122,8 @@ def write_run(
         Folder of the run folders.
     provenance
         How it was made.
-    plots
-        Whether to draw the figures.
-    theory
-        Whether the figures show predictions.
+    figures
+        How figures are drawn; `None` for no figures.
     with_page
         Whether to write the interactive page; if the experiment does not fit on a page, a note says so.
 
@@ -153,19 +146,13 @@ def write_run(
         histories = {"trajectories.npz": _histories(report.result)}
         files: Files = {"summary.csv": csv_text([report]), **pages, **histories}
         document = json_document(report, **_origin(report.experiment, provenance, report.notes))
-        drawings = run_drawings(report, theory=theory) if plots else {}
-        _complete(folder, RUN, report.experiment, [report.result], [report.result], files, document, drawings)
+        drawings = {} if figures is None else run_drawings(report, figures)
+        _complete(folder, RUN, report.experiment, [report.result], [report.result], files, document, drawings, figures)
     return report
 
 
 def write_sweep(
-    report: Report,
-    folder: Path,
-    provenance: Provenance,
-    *,
-    plots: bool = True,
-    theory: bool = False,
-    with_page: bool = False,
+    report: Report, folder: Path, provenance: Provenance, figures: FigureOptions | None, *, with_page: bool = False
 ) -> Report:
     """Complete the run folder of a sweep that `begin_run` created; other parameters are those of `write_run`.
 
@@ -186,13 +173,13 @@ def write_sweep(
             numbers=report.best,
             **_origin(report.experiment, provenance, report.notes),
         )
-        drawings = sweep_drawings(report, theory=theory) if plots else {}
-        _complete(folder, SWEEP, report.experiment, [report.result], recorded, files, document, drawings)
+        drawings = {} if figures is None else sweep_drawings(report, figures)
+        _complete(folder, SWEEP, report.experiment, [report.result], recorded, files, document, drawings, figures)
     return report
 
 
 def write_comparison(
-    report: ComparisonReport, folder: Path, provenance: Provenance, *, plots: bool = True
+    report: ComparisonReport, folder: Path, provenance: Provenance, figures: FigureOptions | None
 ) -> ComparisonReport:
     """Complete the run folder of a comparison; parameters and errors are those of `write_sweep`.
 
@@ -215,8 +202,8 @@ def write_comparison(
             files[f"best{suffix}.yaml"] = to_yaml(with_copies(result.experiment, data))
             files[f"trajectories{suffix}.npz"] = _histories(result)
         document = comparison_data.json_document(report, **_origin(comparison, provenance, report.notes))
-        drawings = comparison_drawings(report) if plots else {}
-        _complete(folder, COMPARISON, comparison, results, results, files, document, drawings)
+        drawings = {} if figures is None else comparison_drawings(report, figures)
+        _complete(folder, COMPARISON, comparison, results, results, files, document, drawings, figures)
     return report
 
 
@@ -255,6 +242,7 @@ def _complete(
     files: Files,
     document: Mapping[str, Any],
     drawings: Drawings,
+    figures: FigureOptions | None,
 ) -> None:
     """Write all files and, when they are on the disk, the record that makes the folder complete.
 
@@ -270,18 +258,19 @@ def _complete(
         Texts, and arrays of ``.npz`` files.
     document
         Content of `RESULT`.
-    drawings
-        Functions that draw the figures.
+    drawings, figures
+        Functions that draw the figures, and their options.
     """
     # A folder is removed only if `PARTIAL` or the record names all of its files, whenever the process is killed.
+    figures = figures or FigureOptions()
     unfinished = read_partial_record(folder)
-    names = {*unfinished["files"], *files, *(f"{name}.png" for name in drawings), RESULT}
+    names = {*unfinished["files"], *files, *figure_files(drawings, figures), RESULT}
     _write_json(folder / PARTIAL, {**unfinished, "files": sorted(names)})
     for name, file in files.items():
         layout.write(folder / name, file if isinstance(file, str) else partial(_save_arrays, file))
     versions: dict[str, Any] = document["provenance"]
     texts = png_texts(experiment, results, folder=folder.name, kind=kind, provenance=versions)
-    _draw(folder, drawings, texts)
+    _draw(folder, drawings, texts, figures)
     _write_json(folder / RESULT, {"format": FORMAT, **document})
 
     for path in unfinished_files(folder, names):  # of processes that were killed
@@ -522,14 +511,45 @@ def write_file(path: Path, content: str | Callable[[BinaryIO], object]) -> None:
         layout.write(path, content)
 
 
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write one figure as PNG; errors are those of `write_file`."""
-    write_file(path, partial(save_figure, figure))
+def write_figure(path: Path, figure: "Figure", figures: FigureOptions | None = None) -> list[Path]:
+    """Write one figure in the formats of the options, and return the files; errors are those of `write_file`."""
+    figures = figures or FigureOptions()
+    paths = [path] if figures.kinds == ("png",) else [path.with_suffix(f".{kind}") for kind in figures.kinds]
+    for each, kind in zip(paths, figures.kinds, strict=True):
+        write_file(each, partial(save_figure, figure, kind=kind, dpi=figures.dpi))
+    return paths
 
 
-def write_figures(
-    folder: Path, drawings: Drawings, texts: Mapping[str, str], *, kinds: Sequence[str] = ("png",), dpi: int | None
-) -> list[Path]:
+def write_animation(
+    path: Path, report: Report, figures: FigureOptions, *, fps: float = 20.0, hold_last: float = 2.0
+) -> None:
+    """Write an animation; the ending of the path is its format.
+
+    Parameters
+    ----------
+    path
+        Destination.
+    report, figures, fps, hold_last
+        Those of `momentumlab.report.figures.animation.write_animation`.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written; neither the file nor a part of it remains.
+    FigureError
+        If an option does not apply.
+    MomentumLabError
+        If ffmpeg is missing or fails.
+    """
+    from momentumlab.report.figures import animation
+
+    kind = path.suffix.lower().removeprefix(".")
+    write_file(
+        path, lambda file: animation.write_animation(report, file, figures, kind=kind, fps=fps, hold_last=hold_last)
+    )
+
+
+def write_figures(folder: Path, drawings: Drawings, texts: Mapping[str, str], figures: FigureOptions) -> list[Path]:
     """Draw figures into a folder, which is created if necessary; a run folder adds them to its record.
 
     Parameters
@@ -540,10 +560,8 @@ def write_figures(
         Functions that draw, by the names of their files.
     texts
         Texts that are stored in each PNG, by keyword.
-    kinds
-        ``png``, ``svg``, ``pdf``: each figure is written in all of these formats.
-    dpi
-        Dots per inch of a PNG; None for the default.
+    figures
+        In which formats they are written.
 
     Returns
     -------
@@ -561,31 +579,39 @@ def write_figures(
         with suppress(DamageError):
             record = read_record(folder)
         if record is not None:
-            names = (f"{name}.{kind}" for name in drawings for kind in kinds)
+            names = figure_files(drawings, figures)
             foreign = [name for name in names if name not in record["files"] and os.path.lexists(folder / name)]
             if foreign:
                 message = f"{', '.join(foreign)} was not written by momentumlab and is not replaced; use --to FOLDER"
                 raise OutputError(f"{folder}: {message}")
-        paths = _draw(folder, drawings, texts, kinds=kinds, dpi=dpi)
+        paths = _draw(folder, drawings, texts, figures, must_draw=True)
         if record is not None:
             sizes = {path.name: path.stat().st_size for path in paths}
             _write_json(folder / RECORD, {**record, "files": {**record["files"], **sizes}})
     return paths
 
 
+def figure_files(drawings: Drawings, figures: FigureOptions) -> list[str]:
+    """Return the names of the files of figures."""
+    return [f"{name}.{kind}" for name in drawings for kind in figures.kinds]
+
+
 def _draw(
-    folder: Path,
-    drawings: Drawings,
-    texts: Mapping[str, str],
-    *,
-    kinds: Sequence[str] = ("png",),
-    dpi: int | None = None,
+    folder: Path, drawings: Drawings, texts: Mapping[str, str], figures: FigureOptions, *, must_draw: bool = False
 ) -> list[Path]:
-    """Draw figures into a folder; one that a plug-in prevents is left out with a warning."""
+    """Draw figures into a folder.
+
+    One that a plug-in prevents is left out with a warning; unless ``must_draw``, so is one that its options prevent.
+    """
     paths = []
     for name, draw in drawings.items():
         try:
             figure = draw()
+        except FigureError as error:
+            if must_draw:
+                raise
+            warnings.warn(f"{name}.png is left out: {error}", PluginWarning, stacklevel=2)
+            continue
         except Exception as error:
             where = raised_at(error)
             if where is None:
@@ -593,9 +619,9 @@ def _draw(
             message = f"{name}.png is left out: {where}: {described(error)}"
             warnings.warn(message, PluginWarning, stacklevel=2)
             continue
-        for kind in kinds:
+        for kind in figures.kinds:
             paths.append(folder / f"{name}.{kind}")
-            layout.write(paths[-1], partial(save_figure, figure, texts=texts, kind=kind, dpi=dpi))
+            layout.write(paths[-1], partial(save_figure, figure, texts=texts, kind=kind, dpi=figures.dpi))
     return paths
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from momentumlab.search.tuning import RunPlan, Searched, at_edges, search
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumlab.surfaces.base import Intervals
+    from momentumlab.report.figure_options import FigureSettings
 
 ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
 
@@ -224,47 +224,47 @@ class ComparisonResult:
 
     # As in `Result`, these aliases for notebooks import the outer package `report` when called.
 
-    def plot_sensitivity(self) -> "Figure":
+    def plot_sensitivity(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the result against the learning rate, a panel per surface and a curve per optimizer."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import sensitivity_figure
+        from momentumlab.report.figures import FigureOptions, sensitivity_figure
 
-        return sensitivity_figure(ComparisonReport(result=self))
+        return sensitivity_figure(ComparisonReport(result=self), FigureOptions(**options), ax=ax)
 
-    def plot_search(self) -> "Figure":
+    def plot_search(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw every setting that was tried, by lr and one more hyperparameter, coloured by its result."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import search_figure
+        from momentumlab.report.figures import FigureOptions, search_figure
 
-        return search_figure(ComparisonReport(result=self))
+        return search_figure(ComparisonReport(result=self), FigureOptions(**options), ax=ax)
 
-    def plot_profiles(self) -> "Figure":
+    def plot_profiles(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the performance and the data profile over all problems."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import profile_figure
+        from momentumlab.report.figures import FigureOptions, profile_figure
 
-        return profile_figure(ComparisonReport(result=self))
+        return profile_figure(ComparisonReport(result=self), FigureOptions(**options), ax=ax)
 
-    def plot_trajectories(self, surface: int = 0, *, view: "Intervals | None" = None) -> "Figure":
-        """Draw the trajectories on one surface, a panel per optimizer; ``view`` is the window, an interval per axis."""
+    def plot_trajectories(self, surface: int = 0, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
+        """Draw the trajectories on one surface, a panel per optimizer."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import comparison_trajectory_figure
+        from momentumlab.report.figures import FigureOptions, comparison_trajectory_figure
 
-        return comparison_trajectory_figure(ComparisonReport(result=self), surface, view=view)
+        return comparison_trajectory_figure(ComparisonReport(result=self), surface, FigureOptions(**options), ax=ax)
 
-    def plot_losses(self, surface: int = 0) -> "Figure":
+    def plot_losses(self, surface: int = 0, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the loss against gradient evaluations on one surface, a curve per optimizer."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import comparison_loss_figure
+        from momentumlab.report.figures import FigureOptions, comparison_loss_figure
 
-        return comparison_loss_figure(ComparisonReport(result=self), surface)
+        return comparison_loss_figure(ComparisonReport(result=self), surface, FigureOptions(**options), ax=ax)
 
-    def plot_velocities(self, surface: int = 0) -> "Figure":
+    def plot_velocities(self, surface: int = 0, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the velocity against the iteration on one surface, from its first start."""
         from momentumlab.report import ComparisonReport
-        from momentumlab.report.figures import comparison_velocity_figure
+        from momentumlab.report.figures import FigureOptions, comparison_velocity_figure
 
-        return comparison_velocity_figure(ComparisonReport(result=self), surface)
+        return comparison_velocity_figure(ComparisonReport(result=self), surface, FigureOptions(**options), ax=ax)
 
     def __repr__(self) -> str:
         winners = []

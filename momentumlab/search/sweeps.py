@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from momentumlab.report.figure_options import FigureSettings
     from momentumlab.report.page import Page
 
 
@@ -140,15 +141,15 @@ class Sweep:
             )
         return best
 
-    def plot_map(self) -> "Figure":
+    def plot_map(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw maps of all optimizers of the result, or curves over a single axis.
 
         A map shows the iterations to convergence if a tolerance or target is set, else the final loss.
         """
         from momentumlab.report import report_of
-        from momentumlab.report.figures.maps import map_figures
+        from momentumlab.report.figures import FigureOptions, map_figures
 
-        figures = map_figures(report_of(self.result))
+        figures = map_figures(report_of(self.result), FigureOptions(**options), ax=ax)
         for name in ("map_iterations", "map_loss", "curve"):
             if name in figures:
                 return figures[name]()

@@ -3,8 +3,9 @@
 ======================  ==========================================================
 module                  content
 ======================  ==========================================================
-`backend`               figures without pyplot, regardless of ``MPLBACKEND`` says
-`style`                 colours, markers, scales, layout, titles and legends
+`backend`               figures without pyplot, regardless of ``MPLBACKEND``
+`style`                 colours, markers, scales, ticks and text
+`layout`                panels, titles and legends, placed in inches
 `trials`                which trials are shown, and their colours
 `contours`              planes, windows and shaded heights of a surface
 `trajectory`            trajectories over contours, or on the graph of the loss
@@ -19,7 +20,9 @@ module                  content
 """
 
 # First, because it decides how matplotlib is imported.
-from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.backend import DisplayFigure  # isort: skip
+
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures.comparison_figures import (
     comparison_loss_figure,
     comparison_trajectory_figure,
@@ -38,6 +41,7 @@ from momentumlab.report.figures.trajectory import trajectory_figure
 
 __all__ = [
     "DisplayFigure",
+    "FigureOptions",
     "comparison_loss_figure",
     "comparison_trajectory_figure",
     "comparison_velocity_figure",

@@ -8,6 +8,8 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 _was_imported = "matplotlib" in sys.modules
 _requested = os.environ.pop("MPLBACKEND", "")
@@ -32,11 +34,21 @@ SCREEN_DPI = 96
 
 
 class DisplayFigure(Figure):
-    """A matplotlib figure that notebooks show although pyplot does not know it."""
+    """A figure that notebooks show although pyplot does not know it, and that is laid out again if its size changes."""
 
     def __init__(self, width: float, height: float) -> None:
         super().__init__(figsize=(width, height), dpi=DPI)
         FigureCanvasAgg(self)
+        self.lay_out: Callable[[], None] | None = None
+        self.laid_out_size = (width, height)
+
+    def draw(self, renderer: Any) -> None:
+        """Draw the figure; matplotlib's layout engines would do so twice."""
+        width, height = map(float, self.get_size_inches())
+        if self.lay_out is not None and (width, height) != self.laid_out_size:
+            self.laid_out_size = (width, height)
+            self.lay_out()
+        super().draw(renderer)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """The figure as PNG, and its size on the screen in CSS pixels."""

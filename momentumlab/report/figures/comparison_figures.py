@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from momentumlab.experiment import Objective, method_names
 from momentumlab.registry import Array
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DisplayFigure
 from momentumlab.report.figures.curves import (
     MAX_VALUE,
     WIDE,
@@ -21,25 +22,25 @@ from momentumlab.report.figures.curves import (
     until_longest,
     velocity_figure,
 )
+from momentumlab.report.figures.layout import Axeses, Margins, sheet
 from momentumlab.report.figures.trajectory import PathPanel, trajectory_figure
-from momentumlab.report.figures.trials import Selection, ShownTrial, optimizer_places
+from momentumlab.report.figures.trials import Selection, ShownTrial, optimizer_colors
 from momentumlab.report.labels import Labels, axis_name, point, repeats
 from momentumlab.report.reports import ComparisonReport
 from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match, Standing
 from momentumlab.search.profiles import performance_ratios, profile
 from momentumlab.search.ranking import FLOOR, quantile
-from momentumlab.surfaces.base import Intervals
 
 MAX_RATIO = 100.0
 """Results that exceed the initial value by this factor are not drawn."""
 
-CAUTION = "A performance profile identifies the best optimizer; the order of the others depends on who is compared."
+CAUTION = "the profile identifies the best optimizer; the order of the others depends on which ones are compared"
 
 
 def comparison_trajectory_figure(
-    report: ComparisonReport, surface: int, *, view: Intervals | None = None
-) -> DisplayFigure:
+    report: ComparisonReport, surface: int, options: FigureOptions | None = None, *, ax: Axeses = None
+) -> Figure:
     """Draw the trajectories of the chosen settings on one surface, a panel per optimizer in order of rank."""
     match = report.result.matches[surface]
     groups = []
@@ -48,35 +49,40 @@ def comparison_trajectory_figure(
         subtitle = f"rank {standing.rank}: {_outcome(match, standing)}"
         groups.append(PathPanel(title=trials[0].label, subtitle=subtitle, color=trials[0].color, trials=trials))
     remark = _drawn_remark(report.result)
-    return trajectory_figure(report.reports[surface], groups, report.headline(surface), remark, view=view)
+    title = report.headline(surface)
+    return trajectory_figure(report.reports[surface], options, groups=groups, title=title, remark=remark, ax=ax)
 
 
-def comparison_velocity_figure(report: ComparisonReport, surface: int) -> DisplayFigure:
+def comparison_velocity_figure(
+    report: ComparisonReport, surface: int, options: FigureOptions | None = None, *, ax: Axeses = None
+) -> Figure:
     """Draw the velocity against the iteration, a curve per optimizer, from the first start."""
     match = report.result.matches[surface]
     shown = _first_trials(report.result, match)
     first = f"from the first start, {point(shown[0].trial.start)}" if match.starts > 1 else ""
     remark = style.join(first, _drawn_remark(report.result))
     selection = Selection(trials=shown, title=report.headline(surface), remark=remark)
-    return velocity_figure(report.reports[surface], selection)
+    return velocity_figure(report.reports[surface], options, selection=selection, ax=ax)
 
 
-def comparison_loss_figure(report: ComparisonReport, surface: int) -> DisplayFigure:
+def comparison_loss_figure(
+    report: ComparisonReport, surface: int, options: FigureOptions | None = None, *, ax: Axeses = None
+) -> Figure:
     """Draw the loss against gradient evaluations, a curve per optimizer; of several starts median and quartiles."""
+    options = options or FigureOptions()
     match = report.result.matches[surface]
     shown = _first_trials(report.result, match)
     title, remark = report.headline(surface), _drawn_remark(report.result)
     if match.starts == 1:
         selection = Selection(trials=shown, title=title, remark=remark)
-        return loss_figure(report.reports[surface], selection, _abscissa(match))
+        return loss_figure(report.reports[surface], options, selection=selection, abscissa=_abscissa(match), ax=ax)
     yardstick = match.yardstick
     above = not math.isnan(yardstick.known)
     start = float(np.max(yardstick.heights(yardstick.start_losses)))
     remark = style.join(f"median and quartiles of {repeats(match.experiment)}", remark)
-    with style.styled():
-        head = style.Head(title=title, remark=remark, curves=shown, columns=1)
-        margins = style.Margins(left=0.95, top=head.height + 0.15)
-        figure, (panel,) = style.panels(1, (1, 1), 6.4, 3.6, margins)
+    margins = Margins(left=0.95, top=0.15)
+    with sheet(1, (6.4, 3.6), options, ax=ax, margins=margins, title=title, remark=remark, curves=shown) as page:
+        (panel,) = page.panels
         for one in shown:
             numbers = np.arange(one.number, one.number + match.starts)
             entries, losses = until_longest(match.result, numbers, match.result.losses[numbers])
@@ -93,8 +99,7 @@ def comparison_loss_figure(report: ComparisonReport, surface: int) -> DisplayFig
             style.symmetric_log_scale(panel)
         panel.set_ylabel("loss above the known minimum" if above else "loss")
         panel.set_xlabel(_abscissa(match))
-        head.draw(figure)
-    return figure
+    return page.figure
 
 
 def _abscissa(match: Match) -> str:
@@ -102,7 +107,7 @@ def _abscissa(match: Match) -> str:
     return "gradient evaluations" if (match.result.gradients_per_step == 1).all() else "iterations"
 
 
-def sensitivity_figure(report: ComparisonReport) -> DisplayFigure:
+def sensitivity_figure(report: ComparisonReport, options: FigureOptions | None = None, *, ax: Axeses = None) -> Figure:
     """Draw the result against the learning rate, a panel per surface and a curve per optimizer, with the chosen lr.
 
     Other hyperparameters are as chosen. A curve has a gap if the optimizer diverges or, for iterations, does not
@@ -113,6 +118,7 @@ def sensitivity_figure(report: ComparisonReport) -> DisplayFigure:
     ValueError
         If no learning rate was searched.
     """
+    options = options or FigureOptions()
     result = report.result
     if not result.searched_rates:
         raise ValueError("no learning rate was searched")
@@ -120,7 +126,6 @@ def sensitivity_figure(report: ComparisonReport) -> DisplayFigure:
     by_iterations = result.comparison.objective is Objective.ITERATIONS
     gap = "does not converge" if by_iterations else f"diverges or exceeds {MAX_RATIO:g} × its initial value"
     count = len(result.matches)
-    shape = style.arrangement(count)
     fallback = by_iterations and not all(_scored_by(result, match)[1] for match in result.matches)
     remark = style.join(
         "dots: chosen lr; other hyperparameters as chosen",
@@ -128,23 +133,21 @@ def sensitivity_figure(report: ComparisonReport) -> DisplayFigure:
         "no setting converged: final loss instead of iterations" if fallback else "",
         _drawn_remark(result),
     )
-    with style.styled():
-        title = f"{result.comparison.objective.words} against lr"
-        title += f" on {_surface_label(result.matches[0])}" if count == 1 else ""
-        head = style.Head(title=title, remark=remark, curves=curves, columns=shape[1])
-        margins = style.Margins(left=0.95, top=head.height + 0.35, between_columns=0.75)
-        figure, panels = style.panels(count, shape, 6.4 if shape[1] == 1 else 4.4, 3.6, margins)
+    title = f"{result.comparison.objective.words} against lr"
+    title += f" on {_surface_label(result.matches[0])}" if count == 1 else ""
+    width = 6.4 if count == 1 else 4.4
+    margins = Margins(left=0.95, top=0.15 if count == 1 else 0.4, between_columns=0.75)
+    with sheet(count, (width, 3.6), options, ax=ax, margins=margins, title=title, remark=remark, curves=curves) as page:
         labels = []
-        for panel, match in zip(panels, result.matches, strict=True):
+        for panel, match in zip(page.panels, result.matches, strict=True):
             labels.append(_draw_sensitivity(panel, result, match, curves))
             panel.set_xlabel("lr")
             if count > 1:
                 panel.set_title(style.shortened(_surface_label(match)), loc="left")
-        for panel, label in zip(panels, labels, strict=True):
-            if panel is panels[0] or len(set(labels)) > 1:
+        for panel, label in zip(page.panels, labels, strict=True):
+            if panel is page.panels[0] or len(set(labels)) > 1:
                 panel.set_ylabel(label)
-        head.draw(figure)
-    return figure
+    return page.figure
 
 
 def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curves: Sequence[style.CurveStyle]) -> str:
@@ -186,7 +189,7 @@ def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curve
     return label
 
 
-def search_figure(report: ComparisonReport) -> DisplayFigure:
+def search_figure(report: ComparisonReport, options: FigureOptions | None = None, *, ax: Axeses = None) -> Figure:
     """Draw every setting that was tried, coloured by its result, over lr and a second hyperparameter.
 
     If lr was the only number that was searched, the result itself is the second axis. The chosen setting has a star.
@@ -196,6 +199,7 @@ def search_figure(report: ComparisonReport) -> DisplayFigure:
     ValueError
         If no learning rate was searched.
     """
+    options = options or FigureOptions()
     result = report.result
     names = method_names(result.comparison.experiments[0])
     numbers = _drawn(result)
@@ -216,27 +220,30 @@ def search_figure(report: ComparisonReport) -> DisplayFigure:
         f"{len(chosen)} of {len(searches)} searches, evenly spaced" if len(chosen) < len(searches) else "",
     )
     searches = [searches[i] for i in chosen]
-    shape = style.arrangement(len(searches))
     has_bar = any(second for *_, second in searches)
-    with style.styled():
-        margins = style.Margins(
-            left=0.95, right=1.3 if has_bar else 0.3, top=1.0, between_columns=0.75, between_rows=0.8
-        )
-        figure, panels = style.panels(len(searches), shape, 4.6 if shape[1] < 3 else 3.7, 3.4, margins)
-        label, by_iterations = _scored_by(result, *(match for match, *_ in searches))
-        scores = [_scores(match, number, by_iterations) for match, number, _ in searches]
-        norm = _norm(np.concatenate([each[np.isfinite(each)] for each in scores]))
-        for panel, (match, number, second), values in zip(panels, searches, scores, strict=True):
+    label, by_iterations = _scored_by(result, *(match for match, *_ in searches))
+    scores = [_scores(match, number, by_iterations) for match, number, _ in searches]
+    norm = _norm(np.concatenate([each[np.isfinite(each)] for each in scores]))
+    margins = Margins(left=0.95, right=1.3 if has_bar else 0.3, top=0.4, between_columns=0.75, between_rows=0.8)
+    with sheet(
+        len(searches),
+        (4.6 if len(searches) in (1, 2, 4) else 3.7, 3.4),
+        options,
+        ax=ax,
+        margins=margins,
+        title=f"{result.comparison.name}: settings tried",
+        remark=remark,
+    ) as page:
+        for panel, (match, number, second), values in zip(page.panels, searches, scores, strict=True):
             image = _draw_search(panel, match, number, second, values, norm)
             if not second and isinstance(norm, LogNorm):
                 _set_results(panel, match, values, by_iterations)
             panel.set_ylabel(axis_name(second) if second else label)
             where = f" on {_surface_label(match)}" if len(result.matches) > 1 else ""
-            panel.set_title(style.shortened(names[number] + where), loc="left", fontweight="bold")
+            page.add_title(panel, names[number] + where)
         if has_bar:
-            style.color_bar(figure, image, label, bottom=margins.bottom, top=1.1)
-        style.headline(figure, f"{result.comparison.name}: settings tried", remark)
-    return figure
+            page.add_color_bar(image, label)
+    return page.figure
 
 
 def _draw_search(panel: Axes, match: Match, number: int, second: str, values: Array, norm: Normalize) -> Any:
@@ -259,9 +266,7 @@ def _draw_search(panel: Axes, match: Match, number: int, second: str, values: Ar
     if lr.min() > 0:
         style.log_scale(panel, "x")
     if is_share:
-        shares = [0, 0.5, *(1 - 10.0**-power for power in range(1, math.ceil(heights.max()) + 1))]
-        ticks = [share for share in shares if -math.log10(1 - share) <= heights.max() + 0.1]
-        panel.set_yticks([-math.log10(1 - share) for share in ticks], [f"{share:.6g}" for share in ticks])
+        panel.set_yticks(*style.complement_ticks(float(heights.max())))
     return dots
 
 
@@ -275,18 +280,24 @@ def _set_results(panel: Axes, match: Match, values: Array, by_iterations: bool) 
     panel.grid(True, axis="y")
 
 
-def profile_figure(report: ComparisonReport) -> DisplayFigure:
+def profile_figure(report: ComparisonReport, options: FigureOptions | None = None, *, ax: Axeses = None) -> Figure:
     """Draw the performance profile (Dolan and Moré) and the data profile (Moré and Wild) over surfaces and starts."""
     result = report.result
     curves, drawn = _curves(result), _drawn(result)
     costs, ratios = result.costs[drawn], performance_ratios(result.costs)[drawn]
-    remark = f"{costs.shape[1]} problems, solved when {report.target}"
-    with style.styled():
-        title = f"{result.comparison.name}: problems solved against cost"
-        head = style.Head(title=title, remark=remark, curves=curves, columns=2)
-        margins = style.Margins(left=0.85, bottom=0.85, top=head.height + 0.35, between_columns=0.5)
-        figure, panels = style.panels(2, (1, 2), 4.6, 3.4, margins, sharey=True)
-        for panel, values, low in zip(panels, (ratios, costs), (1.0, 0.0), strict=True):
+    solved = f"{costs.shape[1]} problems, solved when {report.target}"
+    with sheet(
+        2,
+        (4.6, 3.4),
+        options or FigureOptions(),
+        ax=ax,
+        margins=Margins(left=0.85, top=0.4, between_columns=0.5),
+        sharey=True,
+        title=f"{result.comparison.name}: problems solved against cost",
+        remark=style.join(solved, CAUTION, _drawn_remark(result)),
+        curves=curves,
+    ) as page:
+        for panel, values, low in zip(page.panels, (ratios, costs), (1.0, 0.0), strict=True):
             last = max(float(values[np.isfinite(values)].max(initial=low)), low + 1) * 1.1
             for row, curve in zip(values, curves, strict=True):
                 steps, shares = profile(row)
@@ -294,20 +305,18 @@ def profile_figure(report: ComparisonReport) -> DisplayFigure:
                 panel.step(x, y[: len(x)], where="post", **curve.line)
             panel.set_xlim(low, last)
             panel.set_ylim(-0.02, 1.04)
-        style.plain_ticks(panels[1], whole_x=True)
-        style.plain_ticks(panels[0])
-        panels[0].set_xscale("log", base=2)
-        panels[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.plain_number(value)))
-        panels[0].xaxis.set_minor_locator(NullLocator())
-        panels[0].set_ylabel("share of problems solved")
-        panels[0].set_title("performance profile (Dolan–Moré)", loc="left")
-        panels[1].set_title("data profile (Moré–Wild)", loc="left")
-        panels[0].set_xlabel("gradient evaluations relative to the best optimizer")
-        panels[1].set_xlabel("gradient evaluations")
-        note = style.join(CAUTION, _drawn_remark(result))
-        figure.text(0.015, 0.02, note, fontsize=9, color=style.GRAY)
-        head.draw(figure)
-    return figure
+        relative, absolute = page.panels
+        style.plain_ticks(absolute, whole_x=True)
+        style.plain_ticks(relative)
+        relative.set_xscale("log", base=2)
+        relative.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.plain_number(value)))
+        relative.xaxis.set_minor_locator(NullLocator())
+        relative.set_ylabel("share of problems solved")
+        relative.set_title("performance profile (Dolan–Moré)", loc="left")
+        absolute.set_title("data profile (Moré–Wild)", loc="left")
+        relative.set_xlabel("gradient evaluations relative to the best optimizer")
+        absolute.set_xlabel("gradient evaluations")
+    return page.figure
 
 
 # The optimizers that are drawn: the same ones in the same colours in every figure of a comparison
@@ -336,10 +345,10 @@ def _curves(result: ComparisonResult) -> list[style.CurveStyle]:
     """Return the curve of each optimizer, named by what was given instead of what was chosen for one surface."""
     drawn = _drawn(result)
     choices, names = result.comparison.experiments[0].optimizers, method_names(result.comparison.experiments[0])
-    places = optimizer_places([choices[number].name for number in drawn])
+    colors = optimizer_colors([choices[number].name for number in drawn])
     return [
-        style.CurveStyle(label=names[number], color=style.color(place), line_style=style.line_style(place))
-        for number, place in zip(drawn, places, strict=True)
+        style.CurveStyle(label=names[number], color=color, line_style=dashes)
+        for number, (color, dashes) in zip(drawn, colors, strict=True)
     ]
 
 
@@ -360,6 +369,7 @@ def _shown(result: ComparisonResult, match: Match, standing: Standing) -> list[S
         ShownTrial(
             trial=trial,
             label=labels.method(trial) + remark,
+            members=[trial.number],
             diverged=match.result.status_of(trial.number) is Status.DIVERGED,
             color=curve.color,
             line_style="--" if coincides else curve.line_style,

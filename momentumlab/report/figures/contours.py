@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import PathCollection, PolyCollection
 from numpy.typing import NDArray
 
 from momentumlab.registry import Array
@@ -31,6 +31,13 @@ BATCH_SIZE = 2**17
 
 MAX_HEIGHT = 1e100
 LEVELS = 16
+
+SCALE = (1.03, 1.055)
+"""Left and right end of the scale, as shares of the width of a panel."""
+
+TICK_DISTANCE = 0.13
+"""Between labels of the scale, as a share of its length."""
+
 DECADES = 4.0
 
 CROWDED = 0.045
@@ -150,11 +157,14 @@ class Contours:
         0 at the bottom to 1 at the top, on a mesh.
     levels
         Bounds of the bands of equal colour.
+    losses
+        The loss at each level.
     """
 
     window: Intervals
     shade: Array
     levels: Array
+    losses: Array
 
     def draw(self, panels: Sequence[Axes]) -> None:
         """Shade the panels and draw the same contour lines in each."""
@@ -175,6 +185,39 @@ class Contours:
         for panel in panels:
             panel.set_xlim(*self.window[0])
             panel.set_ylim(*self.window[1])
+
+    def draw_scale(self, panel: Axes) -> None:
+        """Draw the bands as a scale with round losses to the right of a panel; axes of its own would take longer."""
+        left, right = SCALE
+        low, high = self.levels[:-1], self.levels[1:]
+        corners = [[(left, a), (right, a), (right, b), (left, b)] for a, b in zip(low, high, strict=True)]
+        colors = style.HEIGHT_COLORS((low + high) / 2)
+        place: style.Style = {"transform": panel.transAxes, "clip_on": False}
+        bands = PolyCollection(corners, facecolors=colors, edgecolors=colors, linewidths=0.3, **place)
+        panel.add_collection(bands, autolim=False)
+        losses = _round_losses(self.losses, self.levels)
+        texts = [(level, style.plain_number(loss)) for level, loss in zip(self._levels_of(losses), losses, strict=True)]
+        for level, text in [*texts, (1.035, "loss")]:
+            size = 8 * style.scale()
+            panel.text(right + 0.01, level, text, va="center", fontsize=size, **place)
+
+    def _levels_of(self, losses: Sequence[float]) -> list[float]:
+        places: list[float] = np.interp(losses, self.losses, self.levels).tolist()
+        return places
+
+
+def _round_losses(losses: Array, levels: Array) -> list[float]:
+    """Return round losses for the labels of a scale: powers of ten, then other round numbers where there is room."""
+    low, high = float(losses[0]), float(losses[-1])
+    largest = max(abs(low), abs(high)) or 1.0
+    powers = 10.0 ** np.arange(math.floor(math.log10(largest)), math.floor(math.log10(largest)) - 2 * DECADES, -1)
+    candidates = [0.0, *(sign * step * power for step in (1, 5, 2) for power in powers for sign in (1, -1))]
+    chosen: list[float] = []
+    for loss in candidates:
+        distances = np.abs(np.interp(loss, losses, levels) - np.interp(chosen, losses, levels))
+        if low <= loss <= high and (distances > TICK_DISTANCE).all():
+            chosen.append(loss)
+    return chosen if len(chosen) > 1 else [float(f"{low:.3g}"), float(f"{high:.3g}")]
 
 
 def contours(surfaces: Sequence[Surface], plane: Projection, window: Intervals) -> list[Contours]:
@@ -199,7 +242,12 @@ def contours(surfaces: Sequence[Surface], plane: Projection, window: Intervals) 
             shades = (shades + _equal_areas(heights)) / 2
     else:
         shades = _equal_areas(heights)
-    return [Contours(window=window, shade=shade, levels=np.linspace(0, 1, LEVELS + 1)) for shade in shades]
+    levels = np.linspace(0, 1, LEVELS + 1)
+    # Shades grow with heights, so the losses at the levels are found by interpolation.
+    order = np.argsort(heights, axis=None)
+    defined = order[np.isfinite(heights.ravel()[order])]
+    losses = np.interp(levels, shades.ravel()[defined], heights.ravel()[defined])
+    return [Contours(window=window, shade=shade, levels=levels, losses=losses) for shade in shades]
 
 
 def _heights(surface: Surface, plane: Projection, flat: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Curves against the iteration: velocities with their schedules, and losses; of replicates medians and quartiles."""
+"""Curves against the iteration: velocities with their schedules, and losses; of bundles medians and quartiles."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from momentumlab.registry import Array
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.layout import Axeses, Margins, Sheet, sheet
 from momentumlab.report.figures.trials import Selection, ShownTrial, select_trials
 from momentumlab.report.labels import axis_name
 from momentumlab.report.reports import Report
@@ -33,89 +34,108 @@ WIDE = 1e4
 OUTLIER = 20.0
 """Curves are cut where they exceed the usual height of all curves by this factor."""
 
+MAX_SINGLE = 20
+"""Members of a bundle that are drawn behind its median: all of up to so many starts, …"""
+
 SINGLE_REPLICATES = 3
-"""Replicates that are drawn behind each median."""
+"""… and so many replicates."""
+
+DECAYED, FEW_ACTIVE = 1e-4, 5
+"""Entries below this share of the peak are the end of a decay, unless the peak is a jump of so few entries."""
 
 FEW_ENTRIES = 31
 """Curves of at most this many entries have markers."""
+
+BINS = 500
+"""A curve of more than three times as many entries is drawn as the range and median of its values in each bin."""
 
 ENVELOPE: style.Style = {"linestyle": ":", "linewidth": 1.2, "zorder": 1.5}
 
 CUT = "curves are cut at the edge of the scale"
 NO_THEORY = "theory does not apply"
-BANDS = "lines: medians, bands: quartiles, faint: single replicates"
-
-SCHEDULE_HEIGHT = 0.85
-SCHEDULE_PITCH = 1.55
-"""From one schedule panel to the next, with title and tick labels, in inches."""
+RANGES = f"long curves: range (shaded) and median in {BINS} intervals"
 
 MAX_SCHEDULE_POINTS = 2000
 """Longer schedules are drawn at this many iterations, evenly spaced."""
 
 
-def velocity_figure(report: Report, selection: Selection | None = None, *, theory: bool = False) -> DisplayFigure:
+def velocity_figure(
+    report: Report,
+    options: FigureOptions | None = None,
+    *,
+    selection: Selection | None = None,
+    ax: Axeses = None,
+) -> Figure:
     """Draw the velocity against the iteration, a panel per coordinate and a curve per trial.
 
     The velocity is the negative displacement per unit of learning rate, for every optimizer. If optimizers with
     different learning rates are compared, the step lr·v is drawn instead, which has the same unit for all. Scheduled
-    hyperparameters have panels of their own below. Of replicates the median and the quartiles are drawn.
+    hyperparameters have panels of their own below. Of bundles the median and the quartiles are drawn, of long curves
+    their range in short intervals. With the option ``theory``, dotted lines show the predicted envelopes ρᵏ, tangent to
+    each curve; bundles have none.
 
     Parameters
     ----------
     report
         A report with trajectories.
+    options
+        Options of the figure.
     selection
         The trials to draw; by default those of `select_trials`.
-    theory
-        Whether to draw the predicted envelopes ρᵏ, tangent to each curve; there are none for replicates.
+    ax
+        Axes to draw on, one per coordinate.
 
     Raises
     ------
     ValueError
-        If no trajectories were recorded.
+        If no trajectories were recorded, or an option does not apply.
     """
+    options = options or FigureOptions()
     result = report.result
-    selection = selection or select_trials(report)
+    selection = selection or select_trials(report, options)
     shown = selection.trials
-    replicated = report.experiment.replicates > 1
+    bundled = len(shown[0].members) > 1
     is_norm = result.plan.dimension > MAX_COORDINATES
     step_sizes = _step_sizes(shown)
     quantity = "velocity" if step_sizes is None else "step"
 
-    # ``(coordinates, replicates, entries)`` of each trial, on the scale on which it is drawn.
+    # ``(coordinates, members, entries)`` of each trial, on the scale on which it is drawn.
     values = []
-    for one, scale in zip(shown, step_sizes or [1.0] * len(shown), strict=True):
-        velocities = np.moveaxis(scale * _drawable(report, one, result.velocities), 2, 0)
+    for one, factor in zip(shown, step_sizes or [1.0] * len(shown), strict=True):
+        velocities = np.moveaxis(factor * _drawable(result, one, result.velocities), 2, 0)
         values.append(np.sqrt((velocities**2).sum(axis=0, keepdims=True)) if is_norm else velocities)
     coordinates = len(values[0])
     curves = [[value[coordinate, 0] for value in values] for coordinate in range(coordinates)]
-    limits = [None if replicated else _limits(shown, curves[c]) for c in range(coordinates)]
-    envelopes = theory and not replicated and not is_norm
+    limits = [None if bundled else _limits(shown, curves[c]) for c in range(coordinates)]
+    envelopes = options.theory and not bundled and not is_norm
     remark = style.join(
-        BANDS if replicated else "",
+        _bands(report, shown) if bundled else "",
         f"Euclidean norm over {result.plan.dimension} coordinates" if is_norm else "",
         CUT if any(limits) else "",
+        RANGES if not bundled and any(map(_is_long, curves[0])) else "",
         _theory_remark(report, shown, "ρᵏ") if envelopes else "",
-        "theory predicts losses only, see loss.png" if theory and replicated else "",
+        "theory predicts losses only, see loss.png" if options.theory and bundled else "",
         selection.remark,
     )
-    with style.styled():
-        head = style.Head(title=selection.title, remark=remark, curves=shown, columns=coordinates)
-        scheduled = list(dict.fromkeys(name for one in shown for name in result.plan.group_of(one.number).schedules))
-        margins = style.Margins(
-            left=1.0,
-            top=head.height + 0.35,
-            bottom=0.6 + (0.12 + SCHEDULE_PITCH * len(scheduled) if scheduled else 0.0),
-            between_columns=0.75,
-        )
-        width = 6.4 if coordinates == 1 else 4.6 if coordinates == 2 else 3.6
-        figure, panels = style.panels(coordinates, (1, coordinates), width, 3.0, margins, sharex=True)
-        for coordinate, panel in enumerate(panels):
+    width = 6.4 if coordinates == 1 else 4.6 if coordinates == 2 else 3.6
+    with sheet(
+        coordinates,
+        (width, 3.0),
+        options,
+        ax=ax,
+        shape=None if options.columns else (1, coordinates),
+        margins=Margins(left=1.0, top=0.15 if is_norm else 0.4, between_columns=0.75),
+        sharex=True,
+        title=selection.title,
+        remark=remark,
+        curves=shown,
+    ) as page:
+        for coordinate, panel in enumerate(page.panels):
             panel.axhline(0, color="#999999", linewidth=0.8, zorder=0)
             medians = []
             for one, value, curve in zip(shown, values, curves[coordinate], strict=True):
-                if replicated:
-                    medians.append(_draw_replicates(panel, report, one, value[coordinate]))
+                if bundled:
+                    medians.append(_draw_bundle(panel, report, one, value[coordinate]))
                     continue
                 _draw_curve(panel, result, one, curve, limits[coordinate])
                 rates = report.coordinate_rates(one.number) if envelopes else None
@@ -125,54 +145,65 @@ def velocity_figure(report: Report, selection: Selection | None = None, *, theor
                     visible = np.where(envelope <= 1.3 * heights.max(), envelope, np.nan)
                     for side in (visible, -visible):
                         panel.plot(result.recorded(one.number), side, color=one.color, **ENVELOPE)
-            bounded = _bounded(shown, medians) if replicated else np.empty(0)
+            bounded = _bounded(shown, medians) if bundled else np.empty(0)
             style.plain_ticks(panel, whole_x=True)
             if limits[coordinate]:
                 panel.set_ylim(limits[coordinate])
             elif len(bounded) and any(one.diverged for one in shown):
                 panel.set_ylim(1.5 * float(bounded.min()), 1.5 * float(bounded.max()))
             if not is_norm:
-                panel.set_title(f"{quantity} along {coordinate_name(coordinate, result.plan.dimension)}", loc="left")
+                name = style.coordinate_name(coordinate, result.plan.dimension)
+                panel.set_title(f"{quantity} along {name}", loc="left")
             panel.set_xlabel("iteration")
         units = "v  (x moves by −lr · v)" if step_sizes is None else "lr · v  (x moves by −lr · v)"
-        panels[0].set_ylabel(f"{'norm of ' if is_norm else ''}{quantity} {units}")
-        _set_iterations(panels, report, shown)
-        head.draw(figure)
-        _draw_schedules(figure, result, shown, scheduled, bottom=0.6)
-    return figure
+        page.panels[0].set_ylabel(f"{'norm of ' if is_norm else ''}{quantity} {units}")
+        _set_iterations(page.panels, result, shown)
+        if page.owns_figure:
+            _draw_schedules(page, result, shown)
+    return page.figure
 
 
 def loss_figure(
-    report: Report, selection: Selection | None = None, abscissa: str = "iteration", *, theory: bool = False
-) -> DisplayFigure:
+    report: Report,
+    options: FigureOptions | None = None,
+    *,
+    selection: Selection | None = None,
+    abscissa: str = "iteration",
+    ax: Axeses = None,
+) -> Figure:
     """Draw the loss against the iteration: on a log scale above the lowest known minimum, if one is known.
 
-    If none is known, or a trial finds a lower loss, the loss itself is drawn. Of replicates the median and the
-    quartiles are drawn. With ``theory``, dotted lines show the predicted slope ρ²ᵏ or, for replicates, the predicted
-    noise floor. Other parameters are those of `velocity_figure`; ``abscissa`` is the label of the horizontal axis.
+    If none is known, or a trial finds a lower loss, the loss itself is drawn. Of bundles the median and the quartiles
+    are drawn. With the option ``theory``, dotted lines show the predicted slope ρ²ᵏ or, for replicates, the predicted
+    noise floor. ``abscissa`` is the label of the horizontal axis; other parameters are those of `velocity_figure`.
 
     Raises
     ------
     ValueError
-        If no trajectories were recorded.
+        If no trajectories were recorded, or an option does not apply.
     """
-    selection = selection or select_trials(report)
-    draw = _draw_loss_curves if report.experiment.replicates == 1 else _draw_loss_bands
+    options = options or FigureOptions()
+    selection = selection or select_trials(report, options)
     shown = selection.trials
-    losses = [_drawable(report, one, report.result.losses) for one in shown]
+    margins = Margins(left=0.95, top=0.15)
+    with sheet(1, (6.4, 3.6), options, ax=ax, margins=margins, title=selection.title, curves=shown) as page:
+        remark = draw_losses(page.panels[0], report, shown, theory=options.theory)
+        page.panels[0].set_xlabel(abscissa)
+        page.remark = style.join(remark, selection.remark)
+    return page.figure
+
+
+def draw_losses(panel: Axes, report: Report, shown: Sequence[ShownTrial], *, theory: bool) -> str:
+    """Draw the loss of each trial or bundle against the iteration; return a remark."""
+    losses = [_drawable(report.result, one, report.result.losses) for one in shown]
     heights = [loss - _lowest_minimum(report.result, one) for one, loss in zip(shown, losses, strict=True)]
-    with style.styled():
-        # The remark is known only after drawing, and the space above the panel depends on it.
-        figure, (panel,) = style.panels(1, (1, 1), 6.4, 3.6, style.Margins(left=0.95))
-        above, remark = draw(panel, report, shown, losses, heights, theory)
-        head = style.Head(title=selection.title, remark=style.join(remark, selection.remark), curves=shown, columns=1)
-        style.set_top(figure, head.height + 0.15)
-        known = report.experiment.first_surface.minima_are
-        panel.set_ylabel(f"loss above the {known} minimum" if above else "loss")
-        panel.set_xlabel(abscissa)
-        _set_iterations([panel], report, shown)
-        head.draw(figure)
-    return figure
+    draw = _draw_loss_curves if len(shown[0].members) == 1 else _draw_loss_bundles
+    above, remark = draw(panel, report, shown, losses, heights, theory)
+    known = report.experiment.first_surface.minima_are
+    panel.set_ylabel(f"loss above the {known} minimum" if above else "loss")
+    panel.set_xlabel("iteration")
+    _set_iterations([panel], report.result, shown)
+    return remark
 
 
 def _draw_loss_curves(
@@ -211,10 +242,11 @@ def _draw_loss_curves(
         _theory_remark(report, shown, "ρ²ᵏ") if theory and above else "",
         f"losses below {floor:.0e} are drawn at that height" if at_floor else "",
         CUT if limit else "",
+        RANGES if any(map(_is_long, curves)) else "",
     )
 
 
-def _draw_loss_bands(
+def _draw_loss_bundles(
     panel: Axes,
     report: Report,
     shown: Sequence[ShownTrial],
@@ -222,11 +254,11 @@ def _draw_loss_bands(
     heights: Sequence[Array],
     theory: bool,
 ) -> tuple[bool, str]:
-    """Draw median and quartiles of each setting; return whether losses are those above the minimum, and a remark."""
+    """Draw median and quartiles of each bundle; return whether losses are those above the minimum, and a remark."""
     above = all(np.isfinite(height[0, 0]) for height in heights)
     floors = [FLOOR * abs(float(height[0, 0])) for height in heights]
     values = [np.maximum(h, floor) for h, floor in zip(heights, floors, strict=True)] if above else losses
-    medians = [_draw_replicates(panel, report, one, value) for one, value in zip(shown, values, strict=True)]
+    medians = [_draw_bundle(panel, report, one, value) for one, value in zip(shown, values, strict=True)]
     bounded = _bounded(shown, medians)
     style.plain_ticks(panel, whole_x=True)
     if len(bounded) and any(one.diverged for one in shown):
@@ -234,21 +266,15 @@ def _draw_loss_bands(
     if above and len(bounded) and bounded.min() > 0:
         style.log_scale(panel)
         panel.grid(True, axis="y")
+    bands = _bands(report, shown)
     if not theory:
-        return above, BANDS
+        return above, bands
     predicted = [report.floors[one.number].predicted if report.floors else None for one in shown]
     for one, floor in zip(shown, predicted, strict=True):
         if floor is not None and above:
             panel.axhline(floor, color=one.color, linestyle=":", linewidth=1.2)
     has_floor = any(floor is not None for floor in predicted)
-    return above, style.join(BANDS, "dotted: predicted noise floor" if has_floor else NO_THEORY)
-
-
-def coordinate_name(coordinate: int, dimension: int) -> str:
-    """Return x and y, or x₁, x₂, … in more than two dimensions."""
-    if dimension <= 2:
-        return "xy"[coordinate]
-    return f"x{str(coordinate + 1).translate(style.SUBSCRIPTS)}"
+    return above, style.join(bands, "dotted: predicted noise floor" if has_floor else NO_THEORY)
 
 
 def until_longest(result: Result, numbers: NDArray[np.int64], values: Array) -> tuple[NDArray[np.int64], Array]:
@@ -295,16 +321,26 @@ def _step_sizes(shown: Sequence[ShownTrial]) -> list[float] | None:
     return constant if len(constant) == len(rates) else None
 
 
-def _drawable(report: Report, one: ShownTrial, values: Array) -> Array:
-    """Return a setting's part of the history, ``(replicates, entries, …)``, clipped to what matplotlib can draw.
+def _drawable(result: Result, one: ShownTrial, values: Array) -> Array:
+    """Return the history of a bundle, ``(members, entries, …)``, clipped to what matplotlib can draw.
 
-    A single replicate is cut at its last entry; several are NaN where they have ended.
+    A single trial is cut at its last entry; several are NaN where they have ended.
     """
-    numbers = report.replicates_of(one.number)
+    numbers = np.array(one.members)
     clipped: Array = np.clip(values[numbers], -MAX_VALUE, MAX_VALUE)
     if len(numbers) > 1:
         return clipped
-    return np.nan_to_num(clipped[:, : len(report.result.recorded(one.number))], nan=MAX_VALUE)
+    return np.nan_to_num(clipped[:, : len(result.recorded(one.number))], nan=MAX_VALUE)
+
+
+def _bands(report: Report, shown: Sequence[ShownTrial]) -> str:
+    """Say what the lines and bands of bundles are."""
+    several = [f"{len(shown[0].members)} trials"]
+    if len(shown[0].members) == report.experiment.replicates:
+        several = [f"{report.experiment.replicates} replicates"]
+    elif report.experiment.replicates == 1:
+        several = [f"{len(shown[0].members)} starts"]
+    return f"lines: medians of {several[0]}, bands: quartiles, faint: single trials"
 
 
 def _lowest_minimum(result: Result, one: ShownTrial) -> float:
@@ -330,20 +366,39 @@ def _envelope(heights: Array, iterations: NDArray[np.int64], rate: float) -> Arr
     return envelope
 
 
+def _is_long(values: Array) -> bool:
+    return len(values) > 3 * BINS
+
+
 def _draw_curve(panel: Axes, result: Result, one: ShownTrial, values: Array, limit: tuple[float, float] | None) -> None:
-    values = values.copy()
+    """Draw the curve of one trial; of a long one the range and the median in each of `BINS` intervals."""
+    values, entries = values.copy(), result.recorded(one.number)
     if limit and one.diverged:  # its oscillations would cover all other curves
         beyond = np.flatnonzero((values < limit[0]) | (values > limit[1]))
         values[beyond[0] + 1 if len(beyond) else len(values) :] = np.nan
+    if _is_long(values):
+        # Whole bins; the last one is filled up with the last value.
+        size = math.ceil(len(values) / BINS)
+        padded = np.pad(values, (0, -len(values) % size), mode="edge").reshape(-1, size)
+        middles = np.pad(entries, (0, -len(values) % size), mode="edge").reshape(-1, size).mean(axis=1)
+        low, high = padded.min(axis=1), padded.max(axis=1)
+        panel.fill_between(middles, low, high, color=one.color, alpha=0.3, linewidth=0, zorder=1.5)
+        panel.plot(middles, np.median(padded, axis=1), **{**one.line, "linewidth": 1.0})
+        return
     marker = "o" if len(values) <= FEW_ENTRIES else ""
-    panel.plot(result.recorded(one.number), values, marker=marker, markersize=3.0, **one.line)
+    panel.plot(entries, values, marker=marker, markersize=3.0, **one.line)
 
 
-def _draw_replicates(panel: Axes, report: Report, one: ShownTrial, values: Array) -> Array:
-    """Draw median, quartiles and the first few of ``(replicates, entries)``; return the median."""
-    entries, filled = until_longest(report.result, report.replicates_of(one.number), values)
-    for line in values[:SINGLE_REPLICATES, : len(entries)]:
-        panel.plot(entries, line, color=one.color, linewidth=0.6, alpha=0.35, zorder=1.8)
+def _draw_bundle(panel: Axes, report: Report, one: ShownTrial, values: Array) -> Array:
+    """Draw median, quartiles and some lines of ``(members, entries)``; return the median."""
+    numbers = np.array(one.members)
+    entries, filled = until_longest(report.result, numbers, values)
+    count = SINGLE_REPLICATES if report.experiment.replicates > 1 else MAX_SINGLE
+    lines = values[:count, : len(entries)]
+    # All lines as one, with a gap after each.
+    gaps = np.pad(lines, ((0, 0), (0, 1)), constant_values=np.nan)
+    x = np.broadcast_to(np.append(entries, entries[-1]), gaps.shape)
+    panel.plot(x.ravel(), gaps.ravel(), color=one.color, linewidth=0.6, alpha=0.35, zorder=1.8)
     return draw_quartiles(panel, entries, filled, one)
 
 
@@ -366,7 +421,7 @@ def _limits(
         values = np.concatenate(kept)
         return float(values.min()) / 3, float(values.max()) * 100
     peaks = np.array([np.abs(curve).max() for curve in kept])
-    usual = np.array([np.quantile(np.abs(curve), 0.9) for curve in kept])
+    usual = np.array([_usual(np.abs(curve)) for curve in kept])
     allowed = min(OUTLIER * np.median(peaks), np.minimum(peaks, OUTLIER * np.maximum(usual, np.median(usual))).max())
     if len(kept) == len(curves) and (peaks <= allowed).all():
         return None
@@ -375,27 +430,28 @@ def _limits(
     return float(values.min()) - margin, float(values.max()) + margin
 
 
-def _set_iterations(panels: Sequence[Axes], report: Report, shown: Sequence[ShownTrial]) -> None:
+def _usual(heights: Array) -> float:
+    """Return what most entries of a curve do not exceed; entries after its decay do not count."""
+    active = heights[heights > DECAYED * heights.max()]
+    return float(np.quantile(active if len(active) > FEW_ACTIVE else heights, 0.9))
+
+
+def _set_iterations(panels: Sequence[Axes], result: Result, shown: Sequence[ShownTrial]) -> None:
     """Show all iterations of the longest trial."""
-    last = max(int(report.result.iterations[report.replicates_of(one.number)].max()) for one in shown)
+    last = max(int(result.iterations[np.array(one.members)].max()) for one in shown)
     for panel in panels:
         panel.set_xlim(-0.03 * max(last, 1), 1.03 * max(last, 1))
 
 
-def _draw_schedules(
-    figure: Figure, result: Result, shown: Sequence[ShownTrial], names: Sequence[str], bottom: float
-) -> None:
-    """Draw a panel for each scheduled hyperparameter into the lower part of a figure, the lowest at ``bottom`` inches.
+def _draw_schedules(page: Sheet, result: Result, shown: Sequence[ShownTrial]) -> None:
+    """Draw a strip for each scheduled hyperparameter below the panels.
 
     A constant is a level line, and an optimizer without the hyperparameter has no curve. Values that are the same for
     all trials are drawn once, in grey.
     """
-    height = figure.get_figheight()
-    left, right = figure.axes[0].get_position().x0, figure.axes[-1].get_position().x1
-    limits = figure.axes[0].get_xlim()
-    for row, name in enumerate(reversed(names)):
-        low = (bottom + row * SCHEDULE_PITCH) / height
-        panel = figure.add_axes((left, low, right - left, SCHEDULE_HEIGHT / height))
+    names = list(dict.fromkeys(name for one in shown for name in result.plan.group_of(one.number).schedules))
+    for name in names:
+        panel = page.add_strip()
         is_common = len({one.trial.hyperparameters.get(name) for one in shown}) == 1 < len(shown)
         for one in [max(shown, key=lambda one: result.iterations[one.number])] if is_common else shown:
             length = int(result.iterations[one.number])
@@ -411,10 +467,10 @@ def _draw_schedules(
             look = {"color": style.GRAY, "linewidth": 1.5} if is_common else one.line
             # The value after k updates is that of iteration k + 1, whose velocity is drawn at k + 1.
             panel.plot(k + 1, values, drawstyle="steps-mid" if is_stepwise else "default", **look)
-        panel.set_xlim(limits)
+        panel.set_xlim(page.panels[0].get_xlim())
         style.plain_ticks(panel, whole_x=True)
         panel.yaxis.set_major_locator(MaxNLocator(nbins=3, steps=style.TICK_STEPS))
         panel.margins(y=0.12)
         panel.set_title(f"{axis_name(name)} in each iteration", loc="left")
-        if row == 0:
-            panel.set_xlabel("iteration")
+    if names:
+        page.strips[-1].set_xlabel("iteration")

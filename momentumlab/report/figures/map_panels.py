@@ -4,6 +4,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,15 +13,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from momentumlab.experiment import Setting
 from momentumlab.registry import Array
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DPI, DisplayFigure
-from momentumlab.report.labels import axis_name, short
+from momentumlab.report.figures.layout import Axeses, Margins, Sheet, arrangement, sheet
+from momentumlab.report.labels import axis_name, setup, short
 from momentumlab.report.reports import Report
 from momentumlab.result import Status
 from momentumlab.search.planes import GridAxis, Plane
@@ -142,8 +143,8 @@ class CellAxis:
         half = 0.5 * (high - low) / (len(self.positions) - 1)
         return low - half, high + half
 
-    def set_ticks(self, axis: Axis) -> None:
-        """Label the axis with the values at some positions."""
+    def set_ticks(self, axis: Axis, inches: float) -> None:
+        """Label an axis of the given length with the values at some positions."""
         low, high = float(self.positions.min()), float(self.positions.max())
         if self.kind == "linear":
             return
@@ -158,30 +159,57 @@ class CellAxis:
             format_ = style.power_of_ten if len(steps) == 1 else "{:.3g}".format
             axis.set_ticks(marks, [format_(10**mark) for mark in marks])
             return
+        if self.kind == "complement" and high - low > 1:
+            axis.set_ticks(*style.complement_ticks(high))
+            return
         numbers = np.unique(np.linspace(0, len(self.positions) - 1, min(len(self.positions), MAX_TICKS)).round())
         shown = numbers.astype(int).tolist()
         names = [style.shortened(short(self.axis.values[i])) for i in shown]
         if max(map(len, names)) > LONG_LABEL:  # such as schedules
-            box, is_across = axis.axes.get_window_extent(), isinstance(axis, XAxis)
-            inches = (box.width if is_across else box.height) / DPI / len(shown)
-            names = [textwrap.fill(name, max(8, int(inches / 0.055)), break_long_words=False) for name in names]
-            axis.set_tick_params(labelsize=7, labelrotation=0 if is_across else 90)
+            is_across, room = isinstance(axis, XAxis), inches / len(shown)
+            names = [textwrap.fill(name, max(8, int(room / 0.055)), break_long_words=False) for name in names]
+            axis.set_tick_params(labelsize=7 * style.scale(), labelrotation=0 if is_across else 90)
             for label in axis.get_ticklabels():
                 label.set_verticalalignment("top" if is_across else "center")
         axis.set_ticks(self.positions[shown].tolist(), names)
 
 
-def map_panels(slices: Sequence[MapSlice], *, with_bar: bool = True) -> tuple[DisplayFigure, list[Axes]]:
-    """Return a figure with a panel for each slice and room for a colour bar."""
-    shape = style.arrangement(len(slices))
+@contextmanager
+def map_sheet(
+    report: Report,
+    slices: Sequence[MapSlice],
+    options: FigureOptions,
+    *,
+    ax: Axeses = None,
+    remark: str = "",
+    with_bar: bool = True,
+    legend: Sequence[Patch] = (),
+    texts: Sequence[str] | None = None,
+) -> Iterator[Sheet]:
+    """Provide a sheet with a panel for each slice; ``texts`` stand below the titles of the panels."""
+    shape = arrangement(len(slices), options.columns)
     width = {1: 5.6, 2: 4.6}.get(shape[1], 3.7)
-    margins = style.Margins(
-        left=0.95, top=1.15, bottom=0.95, right=1.3 if with_bar else 0.3, between_columns=0.75, between_rows=0.95
+    margins = Margins(
+        left=0.95, right=1.3 if with_bar else 0.3, bottom=0.95, top=0.5, between_columns=0.75, between_rows=0.95
     )
-    return style.panels(len(slices), shape, width, 0.8 * width, margins)
+    title = f"{report.experiment.name}: {setup(report.result.plan)}"
+    several = len({part.plane.first for part in slices}) > 1
+    with sheet(
+        len(slices), (width, 0.8 * width), options, ax=ax, shape=shape, margins=margins, title=title, remark=remark
+    ) as page:
+        yield page
+        texts = texts or [best_cell_text(part) for part in slices]
+        for panel, part, text in zip(page.panels, slices, texts, strict=True):
+            names = [part.plane.name] if several or not part.fixed else []
+            names += [f"{axis_name(name)} = {short(value)}" for name, value in part.fixed.items()]
+            page.add_title(panel, ", ".join(names), text)
+        if options.theory:
+            page.remark = style.join(page.remark, draw_theory(report, page.panels, slices))
+        page.handles = [*legend, Patch(label="diverged", **DIVERGED)]
 
 
 def draw_map(
+    page: Sheet,
     panel: Axes,
     part: MapSlice,
     values: Array,
@@ -198,13 +226,14 @@ def draw_map(
         unfinished = part.of(part.plane.main_status() != Status.DIVERGED.code) & np.isnan(values)
         layer = np.zeros((*values.shape, 4), dtype=np.float32)
         layer[unfinished] = (*to_rgb(UNFINISHED), 1.0)
-        draw_image(panel, part, layer)
-    return draw_image(panel, part, values, norm=norm, cmap=colors)
+        draw_image(page, panel, part, layer)
+    return draw_image(page, panel, part, values, norm=norm, cmap=colors)
 
 
-def draw_image(panel: Axes, part: MapSlice, values: Array, **options: Any) -> Any:
+def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **options: Any) -> Any:
     """Draw an image over the two axes of a slice, with their ticks and names."""
     across, up = CellAxis(part.x), CellAxis(part.y)
+    width, height = page.panel_size
     thinned = values[:: -(-len(values) // MAX_CELLS), :: -(-values.shape[1] // MAX_CELLS)]
     thinned = thinned[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]
     panel.patch.set(**DIVERGED)
@@ -212,8 +241,8 @@ def draw_image(panel: Axes, part: MapSlice, values: Array, **options: Any) -> An
         thinned, origin="lower", extent=(*across.extent, *up.extent), aspect="auto", interpolation="nearest", **options
     )
     style.plain_ticks(panel)
-    across.set_ticks(panel.xaxis)
-    up.set_ticks(panel.yaxis)
+    across.set_ticks(panel.xaxis, width)
+    up.set_ticks(panel.yaxis, height)
     panel.set_xlabel(axis_name(part.x.name))
     panel.set_ylabel(axis_name(part.y.name))
     return image
@@ -238,30 +267,6 @@ def best_cell_text(part: MapSlice) -> str:
     if plane.by_iterations:
         return f"best: {setting}: {plane.best_result:.0f} iterations"
     return f"best: {setting}: loss {plane.median_losses()[plane.best]:.3g}"
-
-
-def finish_maps(
-    figure: Figure,
-    slices: Sequence[MapSlice],
-    title: str,
-    remark: str,
-    *,
-    texts: Sequence[str],
-    handles: Sequence[Patch] = (),
-    unfinished: str = "",
-) -> None:
-    """Write titles, a text above each panel, and a legend of colours without a scale."""
-    several = len({part.plane.first for part in slices}) > 1
-    for panel, part, text in zip(figure.axes, slices, texts, strict=False):
-        names = [part.plane.name] if several or not part.fixed else []
-        names += [f"{axis_name(name)} = {short(value)}" for name, value in part.fixed.items()]
-        style.panel_title(panel, ", ".join(names), text)
-    style.headline(figure, title, remark)
-    shown = [*handles]
-    if unfinished:
-        shown.append(Patch(facecolor=UNFINISHED, label=unfinished))
-    shown.append(Patch(label="diverged", **DIVERGED))
-    style.bottom_legend(figure, shown)
 
 
 def draw_theory(report: Report, panels: Sequence[Axes], slices: Sequence[MapSlice]) -> str:

@@ -3,31 +3,31 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from momentumlab.registry import Array
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.layout import Axeses, Margins, sheet
 from momentumlab.report.figures.map_panels import (
     CONVERGED,
     UNFINISHED,
     CellAxis,
     MapSlice,
-    best_cell_text,
     draw_image,
     draw_map,
-    draw_theory,
-    finish_maps,
-    map_panels,
+    map_sheet,
     mark_best,
     slices_of,
 )
-from momentumlab.report.figures.trials import optimizer_places
+from momentumlab.report.figures.trials import optimizer_colors
 from momentumlab.report.labels import axis_name, setup
 from momentumlab.report.reports import Report
 from momentumlab.result import STATUS_OF_CODE, Status
@@ -48,50 +48,56 @@ MAX_RATIO = 100.0
 """Losses that exceed that of the start by this factor are drawn alike."""
 
 
-def map_figures(report: Report, *, theory: bool = False) -> dict[str, Callable[[], DisplayFigure]]:
+def map_figures(
+    report: Report, options: FigureOptions | None = None, *, ax: Axeses = None
+) -> dict[str, Callable[[], Figure]]:
     """Return the figures of a sweep by file name; each is drawn when it is called.
 
     Parameters
     ----------
     report
         The report of a sweep.
-    theory
-        Whether to draw the stability limit, critical damping and the best rate over the maps.
+    options
+        Options of the figures; ``theory`` draws the stability limit, critical damping and the best rate over the maps.
+    ax
+        Axes to draw on, one per map.
     """
-    figures: dict[str, Callable[[], DisplayFigure]] = {}
+    options = options or FigureOptions()
+    drawings: dict[str, Callable[[Report, FigureOptions, Axeses], Figure]] = {}
     if any(len(plane.axes) == 1 for plane in report.planes):
-        figures["curve"] = lambda: curve_figure(report, theory=theory)
+        drawings["curve"] = curve_figure
     if any(len(plane.axes) > 1 for plane in report.planes):
         over_starts = all(_has_start_axes(plane) for plane in report.planes)
         if report.result.plan.dimension == 2 and report.experiment.shared_minima and over_starts:
-            figures["basins"] = lambda: basin_figure(report)
+            drawings["basins"] = basin_figure
         if report.result.plan.stopping.can_converge:
-            figures["map_iterations"] = lambda: iterations_figure(report, theory=theory)
-        figures["map_loss"] = lambda: loss_map_figure(report, theory=theory)
-        figures["map_status"] = lambda: status_figure(report, theory=theory)
-    return figures
+            drawings["map_iterations"] = iterations_figure
+        drawings["map_loss"] = loss_map_figure
+        drawings["map_status"] = status_figure
+    return {name: partial(draw, report, options, ax) for name, draw in drawings.items()}
 
 
-def iterations_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
+def iterations_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> Figure:
     """Draw the iterations until each cell converges, on a log scale with contours."""
     slices, remark = slices_of(report.planes)
     values = [part.of(part.plane.keys[0]) for part in slices]
     finite = np.concatenate([each[np.isfinite(each)] for each in values])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 10.0)
     norm = LogNorm(max(low, 1.0), max(high, 1.1 * max(low, 1.0)))
-    with style.styled():
-        figure, panels = map_panels(slices)
-        for panel, part, each in zip(panels, slices, values, strict=True):
+    if len(finite) and low == high:
+        remark = style.join(remark, f"every cell that converges takes {low:,.0f} iterations")
+    legend = [Patch(facecolor=UNFINISHED, label="not converged, or stalled")]
+    with map_sheet(report, slices, options, ax=ax, remark=remark, legend=legend) as page:
+        for panel, part, each in zip(page.panels, slices, values, strict=True):
             iterations = np.where(np.isfinite(each), np.maximum(each, 1.0), np.nan)
-            image = draw_map(panel, part, iterations, norm, mark_unfinished=True)
+            image = draw_map(page, panel, part, iterations, norm, mark_unfinished=True)
             _draw_contours(panel, part, each, norm)
             mark_best(panel, part)
-        style.color_bar(figure, image, "iterations to convergence", bottom=0.95, top=1.15)
-        _finish(report, figure, panels, slices, remark, theory=theory, unfinished="not converged, or stalled")
-    return figure
+        page.add_color_bar(image, "iterations to convergence")
+    return page.figure
 
 
-def loss_map_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
+def loss_map_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> Figure:
     """Draw the final loss of each cell: on a log scale above the known minimum, if one is known."""
     slices, remark = slices_of(report.planes)
     yardstick = slices[0].plane.yardstick
@@ -111,48 +117,49 @@ def loss_map_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
         finite = np.minimum(np.concatenate([each[np.isfinite(each)] for each in values]), MAX_RATIO * start)
         low = float(finite.min()) if len(finite) else floor
         norm = LogNorm(low, max(float(finite.max(initial=low)), 10 * low))
-    with style.styled():
-        figure, panels = map_panels(slices)
-        for panel, part, each in zip(panels, slices, values, strict=True):
-            image = draw_map(panel, part, np.where(np.isfinite(each), each, np.nan), norm)
+    if len(finite) and finite.min() == finite.max():
+        remark = style.join(remark, f"every cell that does not diverge has the same value, {finite.min():.4g}")
+    with map_sheet(report, slices, options, ax=ax, remark=remark) as page:
+        for panel, part, each in zip(page.panels, slices, values, strict=True):
+            image = draw_map(page, panel, part, np.where(np.isfinite(each), each, np.nan), norm)
             mark_best(panel, part)
-        label = "final loss" + ("" if math.isnan(known) else " above the known minimum")
-        style.color_bar(figure, image, label, bottom=0.95, top=1.15)
-        _finish(report, figure, panels, slices, remark, theory=theory)
-    return figure
+        page.add_color_bar(image, "final loss" + ("" if math.isnan(known) else " above the known minimum"))
+    return page.figure
 
 
-def status_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
+def status_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> Figure:
     """Draw the status of each cell."""
     slices, remark = slices_of(report.planes)
     colors = LinearSegmentedColormap.from_list("status", [UNFINISHED, CONVERGED])
-    with style.styled():
-        figure, panels = map_panels(slices, with_bar=False)
-        for panel, part in zip(panels, slices, strict=True):
+    statuses = {int(code) for part in slices for code in np.unique(part.plane.main_status())}
+    if len(statuses) == 1:
+        remark = style.join(remark, f"every cell: {STATUS_OF_CODE[statuses.pop()].label}")
+    legend = [Patch(facecolor=CONVERGED, label="converged"), Patch(facecolor=UNFINISHED, label="max_iterations")]
+    with map_sheet(report, slices, options, ax=ax, remark=remark, with_bar=False, legend=legend) as page:
+        for panel, part in zip(page.panels, slices, strict=True):
             codes = part.of(part.plane.main_status().astype(np.float64))
             shown = np.where(codes >= Status.DIVERGED.code, np.nan, codes)
-            draw_map(panel, part, shown, Normalize(0, 1), colors=colors)
+            draw_map(page, panel, part, shown, Normalize(0, 1), colors=colors)
             mark_best(panel, part)
-        statuses = {int(code) for part in slices for code in np.unique(part.plane.main_status())}
-        if len(statuses) == 1:
-            remark = style.join(remark, f"every cell: {STATUS_OF_CODE[statuses.pop()].label}")
-        handles = [Patch(facecolor=CONVERGED, label="converged")]
-        _finish(report, figure, panels, slices, remark, theory=theory, handles=handles, unfinished="max_iterations")
-    return figure
+    return page.figure
 
 
-def basin_figure(report: Report) -> DisplayFigure:
+def basin_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> Figure:
     """Draw which known minimum each start reaches by colour, and the number of iterations by shade."""
     slices, remark = slices_of(report.planes, over_starts=True)
     minima = report.experiment.shared_minima
     iterations = [part.of(part.plane.iterations[:, 0].astype(np.float64)) for part in slices]
+    basins = [part.of(part.plane.basins()[:, 0]) for part in slices]
     fastest = max(1.0, min(float(each.min()) for each in iterations))
     slowest = max(fastest + 1, *(float(np.quantile(each, 0.99)) for each in iterations))
-    texts = []
-    with style.styled():
-        figure, panels = map_panels(slices, with_bar=False)
-        for panel, part, count in zip(panels, slices, iterations, strict=True):
-            basins = part.of(part.plane.basins()[:, 0])
+    names = [f"({', '.join(f'{coordinate:.3g}' for coordinate in minimum.point)})" for minimum in minima]
+    legend = [Patch(facecolor=style.color(number), label=name) for number, name in enumerate(names)]
+    legend.append(Patch(facecolor=UNFINISHED, label="none"))
+    remark = style.join("colour: minimum reached from each start; shade: iterations, darker for more", remark)
+    texts = [f"{np.mean(each >= 0):.1%} of starts reach a minimum" for each in basins]
+    options = replace(options, theory=False)
+    with map_sheet(report, slices, options, ax=ax, remark=remark, with_bar=False, legend=legend, texts=texts) as page:
+        for panel, part, count, basin in zip(page.panels, slices, iterations, basins, strict=True):
             image = np.ones((*count.shape, 4))
             image[..., :3] = to_rgb(UNFINISHED)
             share = np.log(np.maximum(count, fastest) / fastest) / math.log(slowest / fastest)
@@ -161,36 +168,23 @@ def basin_figure(report: Report) -> DisplayFigure:
                 # From a tint for the fastest to a dark shade for the slowest.
                 color = np.array(to_rgb(style.color(number)))
                 shaded = (1 - shade) * (0.35 * color + 0.65) + shade * 0.7 * color
-                image[basins == number, :3] = shaded[basins == number]
+                image[basin == number, :3] = shaded[basin == number]
             image[part.of(part.plane.status_codes[:, 0] == Status.DIVERGED.code), 3] = 0.0
-            draw_image(panel, part, image)
+            draw_image(page, panel, part, image)
             for number, minimum in enumerate(minima):
                 marker = {**style.MINIMUM, "markerfacecolor": style.color(number)}
                 panel.plot(*minimum.point, zorder=6, **marker)
-            texts.append(f"{np.mean(basins >= 0):.1%} of starts reach a minimum")
-        names = [f"({', '.join(f'{coordinate:.3g}' for coordinate in minimum.point)})" for minimum in minima]
-        handles = [Patch(facecolor=style.color(number), label=name) for number, name in enumerate(names)]
-        explained = "colour: minimum reached from each start; shade: iterations, darker for more"
-        finish_maps(
-            figure,
-            slices,
-            _title(report),
-            style.join(explained, remark),
-            texts=texts,
-            handles=handles,
-            unfinished="none",
-        )
-    return figure
+    return page.figure
 
 
-def curve_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
+def curve_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> Figure:
     """Draw iterations and final loss over a single axis, a curve per optimizer; with theory also the rates."""
     planes = [plane for plane in report.planes if len(plane.axes) == 1]
     names = list(dict.fromkeys(plane.axes[0].name for plane in planes))
-    places = optimizer_places([plane.choice.name for plane in planes]) if len(planes) > 1 else [0]
+    colors = optimizer_colors([plane.choice.name for plane in planes])
     curves = [
-        style.CurveStyle(label=plane.name, color=style.color(place), line_style=style.line_style(place))
-        for plane, place in zip(planes, places, strict=True)
+        style.CurveStyle(label=plane.name, color=color, line_style=dashes)
+        for plane, (color, dashes) in zip(planes, colors, strict=True)
     ]
     known = planes[0].yardstick.known
     has_minimum = not math.isnan(known)
@@ -200,19 +194,25 @@ def curve_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
     label = f"final loss{' above the known minimum' if has_minimum else ''}"
     quantities.append((label, lambda plane: plane.median_losses() - (known if has_minimum else 0.0)))
     remark = "dots: best values; gaps: the optimizer diverges or does not converge"
-    rates = report.axis_rates if theory else ""
+    rates = report.axis_rates if options.theory else ""
     if isinstance(rates, str):
         remark = style.join(remark, rates and f"no theory: {rates}")
     else:
         quantities.append((RATE_LABEL, partial(_rates_of, rates, "measured")))
         remark = style.join(remark, "solid: measured rate; dotted: predicted rate")
-    with style.styled():
-        head = style.Head(title=_title(report), remark=remark, curves=curves, columns=len(names))
-        margins = style.Margins(left=0.95, top=head.height + 0.15, between_columns=0.75)
-        shape = (len(quantities), len(names))
-        width = 6.4 if len(names) == 1 else 4.4
-        figure, panels = style.panels(len(quantities) * len(names), shape, width, 2.9, margins)
-        for panel, ((label, values_of), name) in zip(panels, itertools.product(quantities, names), strict=True):
+    width = 6.4 if len(names) == 1 else 4.4
+    with sheet(
+        len(quantities) * len(names),
+        (width, 2.9),
+        options,
+        ax=ax,
+        shape=(len(quantities), len(names)),
+        margins=Margins(left=0.95, top=0.15, between_columns=0.75),
+        title=f"{report.experiment.name}: {setup(report.result.plan)}",
+        remark=remark,
+        curves=curves,
+    ) as page:
+        for panel, ((label, values_of), name) in zip(page.panels, itertools.product(quantities, names), strict=True):
             style.plain_ticks(panel)
             drawn = [pair for pair in zip(planes, curves, strict=True) if pair[0].axes[0].name == name]
             for plane, curve in drawn:
@@ -234,10 +234,9 @@ def curve_figure(report: Report, *, theory: bool = False) -> DisplayFigure:
                 style.log_scale(panel)
                 panel.grid(True, axis="y")
             panel.set_ylabel(label)
-            _set_abscissa(panel, [plane.axes[0] for plane, _ in drawn])
+            _set_abscissa(panel, [plane.axes[0] for plane, _ in drawn], width)
             panel.set_xlabel(axis_name(name))
-        head.draw(figure)
-    return figure
+    return page.figure
 
 
 def _rates_of(rates: Sequence[TrialRate], which: str, plane: Plane) -> Array:
@@ -245,27 +244,6 @@ def _rates_of(rates: Sequence[TrialRate], which: str, plane: Plane) -> Array:
     found = np.array([getattr(rate, which) for rate in rates[plane.trials]], dtype=np.float64)
     medians: Array = np.median(found.reshape(-1, plane.starts), axis=1)
     return medians
-
-
-def _title(report: Report) -> str:
-    return f"{report.experiment.name}: {setup(report.result.plan)}"
-
-
-def _finish(
-    report: Report,
-    figure: DisplayFigure,
-    panels: Sequence[Axes],
-    slices: Sequence[MapSlice],
-    remark: str,
-    *,
-    theory: bool,
-    handles: Sequence[Patch] = (),
-    unfinished: str = "",
-) -> None:
-    """Draw theory, titles and the legend of a map."""
-    remark = style.join(remark, draw_theory(report, panels, slices) if theory else "")
-    texts = [best_cell_text(part) for part in slices]
-    finish_maps(figure, slices, _title(report), remark, texts=texts, handles=handles, unfinished=unfinished)
 
 
 def _has_start_axes(plane: Plane) -> bool:
@@ -301,11 +279,11 @@ def _draw_contours(panel: Axes, part: MapSlice, iterations: Array, norm: Normali
     panel.clabel(lines, fmt=lambda level: f"{level:.0f}", fontsize=7)
 
 
-def _set_abscissa(panel: Axes, axes: Sequence[GridAxis]) -> None:
+def _set_abscissa(panel: Axes, axes: Sequence[GridAxis], inches: float) -> None:
     """Set the horizontal axis of curves: a log scale if the values of one of them are evenly spaced there."""
     numbers = [axis.numbers for axis in axes if axis.numbers is not None]
     if len(numbers) < len(axes):
-        CellAxis(axes[0]).set_ticks(panel.xaxis)
+        CellAxis(axes[0]).set_ticks(panel.xaxis, inches)
         return
     every = np.concatenate(numbers)
     panel.set_xlim(float(every.min()), float(every.max()))

@@ -7,12 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.ticker import FixedLocator
 
 from momentumlab.registry import Array
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.layout import Margins, sheet
 from momentumlab.report.labels import axis_name
 from momentumlab.theory import LocalModel, lr_limits
 from momentumlab.theory.modes import critical_betas
@@ -24,7 +26,9 @@ POLE_MARKERS = "osD^vP*X"
 """A marker per direction; more directions share the last one."""
 
 
-def prediction_figure(models: Sequence[tuple[str, LocalModel]], title: str) -> DisplayFigure:
+def prediction_figure(
+    models: Sequence[tuple[str, LocalModel]], title: str, options: FigureOptions | None = None
+) -> Figure:
     """Draw the rate against β (if the method has one) and against lr, and the poles.
 
     Parameters
@@ -33,20 +37,20 @@ def prediction_figure(models: Sequence[tuple[str, LocalModel]], title: str) -> D
         The label and the linear model of each setting.
     title
         The title of the figure.
+    options
+        Options of the figure.
     """
-    curves = style.curve_styles([label for label, _ in models])
+    options = options or FigureOptions()
+    curves = style.listed_styles(options, [label for label, _ in models])
     names = [*(["beta"] if all(hasattr(model.optimizer, "beta") for _, model in models) else []), "lr"]
     critical = "dotted lines: critical β of each direction" if "beta" in names else ""
     remark = style.join("dots: the settings", critical, "dashed lines: stability limit of lr")
-    with style.styled():
-        head = style.Head(title=title, remark=remark, curves=curves, columns=len(names) + 1)
-        margins = style.Margins(left=0.75, top=head.height + 0.35, between_columns=0.85)
-        figure, axes = style.panels(len(names) + 1, (1, len(names) + 1), 3.6, 3.6, margins)
-        for name, panel in zip(names, axes, strict=False):
+    margins = Margins(top=0.4, between_columns=0.85)
+    with sheet(len(names) + 1, (3.6, 3.6), options, margins=margins, title=title, remark=remark, curves=curves) as page:
+        for name, panel in zip(names, page.panels, strict=False):
             _draw_rates(panel, name, [model for _, model in models], curves)
-        _draw_poles(axes[-1], [model for _, model in models], curves)
-        head.draw(figure)
-    return figure
+        _draw_poles(page.panels[-1], [model for _, model in models], curves)
+    return page.figure
 
 
 def _draw_rates(panel: Axes, name: str, models: Sequence[LocalModel], curves: Sequence[style.CurveStyle]) -> None:

@@ -4,14 +4,18 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.layout import Margins, sheet
 from momentumlab.theory import FilterResponse
 
 
-def response_figure(responses: Sequence[tuple[str, FilterResponse]], title: str) -> DisplayFigure:
+def response_figure(
+    responses: Sequence[tuple[str, FilterResponse]], title: str, options: FigureOptions | None = None
+) -> Figure:
     """Draw the response of the velocity to one gradient, to a constant gradient and to oscillating gradients.
 
     Parameters
@@ -20,13 +24,15 @@ def response_figure(responses: Sequence[tuple[str, FilterResponse]], title: str)
         The label and the response of each setting.
     title
         The title of the figure.
+    options
+        Options of the figure.
     """
-    curves = style.curve_styles([label for label, _ in responses])
+    options = options or FigureOptions()
+    curves = style.listed_styles(options, [label for label, _ in responses])
     remark = "response of the velocity to one gradient, to a constant gradient and to oscillating gradients"
-    with style.styled():
-        head = style.Head(title=title, remark=remark, curves=curves, columns=2)
-        margins = style.Margins(left=0.95, top=head.height + 0.35, between_columns=0.95, between_rows=1.0)
-        figure, (impulse, step, gain, phase) = style.panels(4, (2, 2), 4.6, 2.6, margins)
+    margins = Margins(left=0.95, top=0.35, between_columns=0.95, between_rows=1.0)
+    with sheet(4, (4.6, 2.6), options, margins=margins, title=title, remark=remark, curves=curves) as page:
+        impulse, step, gain, phase = page.panels
         for (_, response), curve in zip(responses, curves, strict=True):
             k = np.arange(1, len(response.impulse) + 1)
             impulse.plot(k, response.impulse, marker="o", markersize=2.5, **curve.line)
@@ -56,5 +62,4 @@ def response_figure(responses: Sequence[tuple[str, FilterResponse]], title: str)
         phase.set_ylabel("phase")
         for panel in (impulse, step, gain, phase):
             panel.grid(True, axis="y")
-        head.draw(figure)
-    return figure
+    return page.figure

@@ -1,22 +1,20 @@
-"""The look of all figures: sizes, colours, markers, scales, titles and legends."""
+"""The look of all figures: colours, markers, scales, ticks and text."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, SymmetricalLogLocator
 
 from momentumlab.errors import printable
-from momentumlab.report.figures.backend import DPI, DisplayFigure
+from momentumlab.report.figure_options import FigureError, FigureOptions
+from momentumlab.report.figures.backend import DPI
 
 Style = dict[str, Any]
 """Keyword arguments of a matplotlib line."""
@@ -27,8 +25,11 @@ MAX_SHOWN = 12
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The palette of Okabe and Ito without its yellow: distinguishable with any kind of colour vision."""
 
-LineStyle = Literal["-", "--"]
-LINE_STYLES: tuple[LineStyle, ...] = ("-", "--")
+LINE_STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (2.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (1.2, 1)))
+"""Solid, and four dash patterns for further rounds of the palette."""
+
+ORDER_COLORS = LinearSegmentedColormap.from_list("order", ["#1b2a78", "#7a1fa2", "#c8325f", "#ee7b2e"])
+"""Values of an ordered setting, from small to large: lightness gives the order, and all are dark enough for lines."""
 
 HEIGHT_COLORS = LinearSegmentedColormap.from_list("height", ["#fffdf5", "#e9eef2", "#c3d0da", "#8fa5b8"])
 """Heights of a surface: pale, so that trajectories stand out."""
@@ -42,9 +43,9 @@ CONTOUR_COLOR = "#70879b"
 GRAY = "#444444"
 
 RC: Any = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
+    "axes.titlesize": "medium",
+    "axes.labelsize": "medium",
+    "axes.titley": 1.0,  # otherwise matplotlib measures all tick labels to place a title
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": False,
@@ -62,7 +63,7 @@ START: Style = {
     "markersize": 7,
     "linestyle": "none",
 }
-END: Style = {"marker": "D", "markeredgecolor": "black", "markersize": 5.5, "linestyle": "none"}
+END: Style = {"marker": "D", "markeredgecolor": "black", "markersize": 4, "markeredgewidth": 0.7, "linestyle": "none"}
 MINIMUM: Style = {
     "marker": "*",
     "markerfacecolor": "#F0E442",
@@ -77,9 +78,6 @@ TICK_STEPS = [1, 2, 2.5, 5, 10]
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-EM = 0.0085
-"""Average width of a bold character, in inches per point of font size."""
-
 MAX_LABEL = 80
 """Longer labels are shortened in the middle."""
 
@@ -90,17 +88,12 @@ class CurveStyle:
 
     label: str
     color: str
-    line_style: LineStyle
+    line_style: Any = "-"
 
     @property
     def line(self) -> Style:
         """Keyword arguments for matplotlib."""
-        return {"color": self.color, "linestyle": self.line_style, "linewidth": 1.5}
-
-
-def curve_styles(labels: Sequence[str]) -> list[CurveStyle]:
-    """Return a style for each label, in the order of the palette; dashed once the colours are used up."""
-    return [CurveStyle(label=label, color=color(i), line_style=line_style(i)) for i, label in enumerate(labels)]
+        return {"color": self.color, "linestyle": self.line_style, "linewidth": 1.5 * scale()}
 
 
 def color(index: int) -> str:
@@ -108,78 +101,44 @@ def color(index: int) -> str:
     return COLORS[index % len(COLORS)]
 
 
-def line_style(index: int) -> LineStyle:
-    """Return a solid line for the first round of the palette and a dashed one for the second."""
-    return LINE_STYLES[index // len(COLORS) % len(LINE_STYLES)]
+def ordered_colors(count: int) -> list[str]:
+    """Return colours for ``count`` increasing values."""
+    return [to_hex(ORDER_COLORS(share)) for share in np.linspace(0, 1, count)]
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Create artists with our rcParams instead of the user's, and without floating-point warnings."""
+def styled(options: FigureOptions) -> Iterator[None]:
+    """Create artists with our rcParams and those of the options, and without floating-point warnings."""
     # Through dict, because reading the backend from rcParams would load pyplot.
     defaults: dict[Any, Any] = {
         key: default
         for key, default in dict.items(mpl.rcParamsDefault)
         if key != "backend" and dict.__getitem__(mpl.rcParams, key) != default
     }
-    with mpl.rc_context({**defaults, **RC}), np.errstate(all="ignore"):
+    settings = {**defaults, **RC, "font.size": options.points, **_own_style(options)}
+    with mpl.rc_context(settings), np.errstate(all="ignore"):
         yield
 
 
-# Layout
+def _own_style(options: FigureOptions) -> dict[Any, Any]:
+    """Return the rcParams of the user's style; its font size yields to an explicit one."""
+    if options.style is None:
+        return {}
+    own: dict[Any, Any]
+    if isinstance(options.style, Mapping):
+        own = dict(options.style)
+    else:
+        options.check(0 if not options.trials else max(options.trials) + 1)
+        own = dict(mpl.rc_params_from_file(options.style, use_default_template=False))
+    own.pop("backend", None)
+    if options.font_size is not None:
+        own.pop("font.size", None)
+    return own
 
 
-@dataclass(frozen=True, kw_only=True)
-class Margins:
-    """The space around and between panels, in inches."""
-
-    left: float = 0.75
-    right: float = 0.2
-    bottom: float = 0.6
-    top: float = 0.75
-    between_columns: float = 0.45
-    between_rows: float = 0.65
-
-
-def arrangement(count: int) -> tuple[int, int]:
-    """Return rows and columns for ``count`` panels: up to three in a row, four as 2 × 2, then rows of three or four."""
-    if count <= 3:
-        return 1, count
-    columns = 2 if count == 4 else 3 if count <= 9 else 4
-    return math.ceil(count / columns), columns
-
-
-def panels(
-    count: int, shape: tuple[int, int], width: float, height: float, margins: Margins, **sharing: Any
-) -> tuple[DisplayFigure, list[Axes]]:
-    """Return a figure with ``count`` panels of ``width`` × ``height`` inches, in rows and columns of ``shape``.
-
-    Positions are computed here, because matplotlib's layout engines draw every figure twice.
-    """
-    rows, columns = shape
-    total_width = margins.left + columns * width + (columns - 1) * margins.between_columns + margins.right
-    total_height = margins.top + rows * height + (rows - 1) * margins.between_rows + margins.bottom
-    figure = DisplayFigure(total_width, total_height)
-    axes = list(figure.subplots(rows, columns, squeeze=False, **sharing).flat)
-    figure.subplots_adjust(
-        left=margins.left / total_width,
-        right=1 - margins.right / total_width,
-        bottom=margins.bottom / total_height,
-        top=1 - margins.top / total_height,
-        wspace=margins.between_columns / width,
-        hspace=margins.between_rows / height,
-    )
-    for unused in axes[count:]:
-        unused.remove()
-    return figure, axes[:count]
-
-
-def set_top(figure: Figure, top: float) -> None:
-    """Change the space above the panels of a figure to ``top`` inches; the panels keep their size."""
-    width, height = map(float, figure.get_size_inches())
-    bottom, upper = figure.subplotpars.bottom * height, figure.subplotpars.top * height
-    figure.set_size_inches(width, upper + top)
-    figure.subplots_adjust(bottom=bottom / (upper + top), top=upper / (upper + top))
+def scale() -> float:
+    """Return the font size relative to the size for which lengths in inches are given."""
+    return float(mpl.rcParams["font.size"]) / 10
 
 
 # Scales and ticks
@@ -216,14 +175,14 @@ def symmetric_log_scale(panel: Axes) -> None:
 def plain_ticks(panel: Axes, *, whole_x: bool = False) -> None:
     """Label ticks without offsets and factors; ``whole_x`` allows only whole numbers, for iterations."""
     panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole_x, steps=TICK_STEPS))
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=TICK_STEPS))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=TICK_STEPS))
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
 
 
-def plain_number(value: float) -> str:
+def plain_number(value: float, digits: int = 6) -> str:
     """Format a number in at most eight characters."""
-    digits = 6 if 1e-3 <= abs(value) < 1e5 else 3
+    digits = digits if 1e-3 <= abs(value) < 1e5 else min(digits, 3)
     return f"{value:.{digits}g}".replace("-", "−").replace("e+0", "e").replace("e+", "e").replace("e−0", "e−")
 
 
@@ -235,6 +194,13 @@ def power_of_ten(value: float) -> str:
     if abs(exponent - round(exponent)) > 1e-6:
         return ""
     return f"{'−' if value < 0 else ''}10{str(round(exponent)).translate(SUPERSCRIPTS)}"
+
+
+def complement_ticks(largest: float) -> tuple[list[float], list[str]]:
+    """Return ticks for values below 1, drawn at −log₁₀(1 − value), and their text; ``largest`` is the last position."""
+    shares = [0, 0.5, *(1 - 10.0**-power for power in range(1, math.ceil(largest) + 1))]
+    ticks = [share for share in shares if -math.log10(1 - share) <= largest + 0.1]
+    return [-math.log10(1 - share) for share in ticks], [f"{share:.6g}" for share in ticks]
 
 
 # Text
@@ -254,106 +220,31 @@ def join(*remarks: str) -> str:
     return "; ".join(filter(None, remarks))
 
 
-def fitting_size(text: str, inches: float, size: float) -> float:
-    """Return the font size at which a line of bold text fits, at most ``size``."""
-    return min(size, inches / (len(text) or 1) / EM)
+def coordinate_name(coordinate: int, dimension: int) -> str:
+    """Return x and y, or x₁, x₂, … in more than two dimensions."""
+    if dimension <= 2:
+        return "xy"[coordinate]
+    return f"x{str(coordinate + 1).translate(SUBSCRIPTS)}"
 
 
-def panel_width(panel: Axes) -> float:
-    """Return the width of a panel in inches."""
-    dots: float = panel.get_window_extent().width
-    return dots / DPI
+def plain_sequence(labels: Sequence[str]) -> list[CurveStyle]:
+    """Return a style for each label: colours of the palette, then dashes."""
+    return [
+        CurveStyle(label=label, color=color(i), line_style=LINE_STYLES[i // len(COLORS) % len(LINE_STYLES)])
+        for i, label in enumerate(labels)
+    ]
 
 
-def headline(figure: Figure, title: str, remark: str = "") -> None:
-    """Write the title of a figure at its upper left and a remark below it, in a smaller font if they are long."""
-    width, height = figure.get_size_inches()
-    for text, y, size, weight, shade in ((title, 0.1, 12, "bold", "black"), (remark, 0.34, 9, "normal", GRAY)):
-        line = shortened(text, 250)
-        fitting = fitting_size(line, width - 0.3, size)
-        place = (0.15 / width, 1 - y / height)
-        figure.text(*place, line, fontsize=fitting, fontweight=weight, color=shade, va="top")
+def listed_styles(options: FigureOptions, labels: Sequence[str]) -> list[CurveStyle]:
+    """Return a style for each setting in the order in which settings were given, with the labels of the options.
 
-
-def panel_title(panel: Axes, title: str, subtitle: str, *, color: str = "black", size: float = 10) -> None:
-    """Write the title of a panel in bold, and a line below it."""
-    panel.set_title(shortened(title), loc="left", fontsize=size, fontweight="bold", color=color, pad=19)
-    line = shortened(subtitle, 120)
-    size = fitting_size(line, panel_width(panel) + 0.3, 8.5)
-    panel.annotate(
-        line, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=size, color=GRAY
-    )
-
-
-def bottom_legend(figure: Figure, handles: Sequence[Artist], **options: Any) -> None:
-    """Explain markers or patches in a row at the bottom of a figure."""
-    figure.legend(
-        handles=list(handles), loc="lower center", ncols=len(handles), fontsize=9, borderaxespad=0.3, **options
-    )
-
-
-def marker_legend(figure: Figure, kinds: Sequence[tuple[str, Style]]) -> None:
-    """Explain the markers at the bottom of a figure."""
-    handles = [Line2D([], [], label=label, **style) for label, style in kinds]
-    bottom_legend(figure, handles, handletextpad=0.2, columnspacing=1.5)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Head:
-    """The title, remark and legend of a figure of curves, laid out before the figure exists.
-
-    Attributes
-    ----------
-    columns
-        The columns of panels, which determine how wide the legend may be.
+    Raises
+    ------
+    FigureError
+        If the options have another number of labels.
     """
-
-    title: str
-    remark: str
-    curves: Sequence[CurveStyle]
-    columns: int
-
-    @property
-    def font_size(self) -> float:
-        """The font size of the legend."""
-        return 9 if len(self.curves) <= 6 else 7.5
-
-    @property
-    def legend_columns(self) -> int:
-        """As many legend entries side by side as fit, in rows of similar length."""
-        width = 7.2 if self.columns == 1 else 4.2 * self.columns
-        longest = max(len(shortened(curve.label)) for curve in self.curves)
-        fitting = max(1, min(len(self.curves), int(width / (0.6 + EM * self.font_size * longest))))
-        rows = -(-len(self.curves) // fitting)
-        return -(-len(self.curves) // rows)
-
-    @property
-    def height(self) -> float:
-        """The height of title, remark and legend in inches."""
-        rows = -(-len(self.curves) // self.legend_columns)
-        return self._legend_top + 0.1 + 0.021 * self.font_size * 1.1 * rows
-
-    @property
-    def _legend_top(self) -> float:
-        return 0.55 if self.remark else 0.38
-
-    def draw(self, figure: Figure) -> None:
-        """Write title, remark and legend at the top of a figure."""
-        headline(figure, self.title, self.remark)
-        figure.legend(
-            handles=[Line2D([], [], label=shortened(curve.label), **curve.line) for curve in self.curves],
-            loc="upper left",
-            bbox_to_anchor=(0.05 / figure.get_figwidth(), 1 - self._legend_top / figure.get_figheight()),
-            ncols=self.legend_columns,
-            fontsize=self.font_size,
-            borderaxespad=0.2,
-        )
-
-
-def color_bar(figure: Figure, image: Any, label: str, *, bottom: float, top: float) -> None:
-    """Draw the scale of colours in the right margin, between ``bottom`` and ``top`` inches from the edges."""
-    width, height = figure.get_size_inches()
-    place = figure.add_axes((1 - 1.1 / width, bottom / height, 0.18 / width, 1 - (bottom + top) / height))
-    figure.colorbar(image, cax=place).set_label(label)
-    if image.norm.__class__.__name__ == "LogNorm":
-        log_scale(place)
+    if options.labels and len(options.labels) != len(labels):
+        raise FigureError(f"{len(options.labels)} labels are given for {len(labels)} curves")
+    colors = ordered_colors(len(labels)) if len(labels) > 1 else [COLORS[0]]
+    pairs = zip(options.labels or labels, colors, strict=True)
+    return [CurveStyle(label=label, color=color) for label, color in pairs]

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from momentumlab.registry import Array
+from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DisplayFigure
+from momentumlab.report.figures.layout import Axeses, Margins, sheet
 from momentumlab.report.figures.trials import ShownTrial, select_trials
 from momentumlab.report.reports import Report
 from momentumlab.surfaces.data import DataSurface
@@ -20,7 +22,7 @@ MAX_POINTS = 400
 MAX_LOSS = 1e100
 
 
-def training_figure(report: Report) -> DisplayFigure:
+def training_figure(report: Report, options: FigureOptions | None = None, *, ax: Axeses = None) -> Figure:
     """Draw the loss over all rows and, for classifiers, the accuracy; a curve per trial.
 
     The abscissa is the number of gradient evaluations, with epochs on a second axis if gradients are those of
@@ -31,8 +33,9 @@ def training_figure(report: Report) -> DisplayFigure:
     ValueError
         If no trajectories were recorded, or the surface is not a loss on data.
     """
+    options = options or FigureOptions()
     result = report.result
-    selection = select_trials(report)
+    selection = select_trials(report, options)
     shown = selection.trials
     models: dict[int, Any] = {one.number: result.plan.surface_of(one.number) for one in shown}
     if not all(isinstance(model, DataSurface) for model in models.values()):
@@ -45,13 +48,19 @@ def training_figure(report: Report) -> DisplayFigure:
         selection.remark,
     )
     names = ["loss over all rows", *(["accuracy over all rows"] if is_classifier else [])]
-    with style.styled():
-        has_epochs = batches != {1} and not by_epochs
-        head = style.Head(title=selection.title, remark=remark, curves=shown, columns=len(names))
-        margins = style.Margins(left=0.95, top=head.height + (0.45 if has_epochs else 0.15), between_columns=0.95)
-        figure, panels = style.panels(
-            len(names), (1, len(names)), 5.0 if is_classifier else 6.4, 3.4, margins, sharex=True
-        )
+    has_epochs = batches != {1} and not by_epochs
+    with sheet(
+        len(names),
+        (5.0 if is_classifier else 6.4, 3.4),
+        options,
+        ax=ax,
+        margins=Margins(left=0.95, top=0.45 if has_epochs else 0.15, between_columns=0.95),
+        sharex=True,
+        title=selection.title,
+        remark=remark,
+        curves=shown,
+    ) as page:
+        panels = page.panels
         for one in shown:
             recorded = result.recorded(one.number)
             entries = np.unique(np.linspace(0, len(recorded) - 1, MAX_POINTS).round().astype(int))
@@ -72,8 +81,7 @@ def training_figure(report: Report) -> DisplayFigure:
                 functions = (partial(np.multiply, 1 / per_epoch), partial(np.multiply, per_epoch))
                 panel.secondary_xaxis("top", functions=functions).set_xlabel("epochs")
         _set_losses(panels[0], result.losses, shown)
-        head.draw(figure)
-    return figure
+    return page.figure
 
 
 def _set_losses(panel: Axes, losses: Array, shown: Sequence[ShownTrial]) -> None:

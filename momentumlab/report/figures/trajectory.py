@@ -1,15 +1,18 @@
-"""Trajectories over the contours of the surface, a panel per trial; in one dimension, on the graph of the loss."""
+"""Trajectories over the contours of the surface, in one dimension on the graph of the loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from momentumlab.registry import Array
+from momentumlab.report.figure_options import FigureError, FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.backend import DisplayFigure
 from momentumlab.report.figures.contours import (
+    Contours,
     Projection,
     bounding_box,
     contours,
@@ -17,16 +20,19 @@ from momentumlab.report.figures.contours import (
     path_window,
     principal_plane,
 )
+from momentumlab.report.figures.layout import Axeses, Margins, Sheet, arrangement, sheet
 from momentumlab.report.figures.trials import ShownTrial, select_trials
+from momentumlab.report.labels import axis_name, short
 from momentumlab.report.reports import Report
 from momentumlab.result import Result, Status
+from momentumlab.surfaces import Surface
 from momentumlab.surfaces.base import Intervals
 
 MAX_MARKED = 200
 """Up to this many iterates are marked with a dot."""
 
 FEW_ITERATES = 60
-"""Longer trajectories get thinner lines and smaller dots."""
+"""Longer trajectories get thinner lines and smaller dots; if several share a panel, only every tenth dot."""
 
 MAX_COORDINATE = 1e20
 """Larger coordinates are drawn here."""
@@ -34,11 +40,25 @@ MAX_COORDINATE = 1e20
 MOST_POINTS = 1024
 """Points of all trajectories that determine the plane on which they are drawn."""
 
-MAX_REPLICATES = 8
-"""Replicates in one panel; more would hide each other."""
+MAX_TOGETHER = 30
+"""Trajectories of one bundle in a panel; more would hide each other."""
 
-END: style.Style = {**style.END, "markersize": 4.5}
-MINIMUM: style.Style = {**style.MINIMUM, "markersize": 13}
+ARROWS = (0.12, 0.4, 0.7)
+"""Arrows stand where a trajectory has made this share of its way in the window; the last one only if it is alone."""
+
+ARROW_REACH = 0.012
+"""An arrow points from the way made before it to that made after it, in shares of the window."""
+
+MAX_ARROWED = 8
+"""More trajectories in a panel have no arrows."""
+
+SHORTEST = 0.1
+"""Shorter trajectories have no arrows, in shares of the window."""
+
+NUMBERED = 6
+"""In one dimension, the first iterates are numbered, since the trajectory covers itself."""
+
+MINIMUM: style.Style = {**style.MINIMUM, "markersize": 9, "markeredgewidth": 0.7, "zorder": 3}
 
 OUTCOMES = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after "}
 
@@ -47,20 +67,48 @@ OUTCOMES = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after 
 class PathPanel:
     """The trials of one panel, and what is written above it."""
 
-    title: str
-    subtitle: str
-    color: str
     trials: Sequence[ShownTrial]
+    title: str = ""
+    subtitle: str = ""
+    color: str = "black"
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the panel shows several trajectories."""
+        return len(self.trials) > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What trajectories are drawn on.
+
+    Attributes
+    ----------
+    window
+        An interval per axis of the panels; in one dimension only that of x.
+    names
+        The labels of the axes.
+    paths
+        The finite iterates of each trial by its number, ``(entries, 2)``.
+    plane
+        The plane of the contours; ``None`` in one dimension.
+    """
+
+    window: Intervals
+    names: tuple[str, str]
+    paths: dict[int, Array]
+    plane: Projection | None
 
 
 def trajectory_figure(
     report: Report,
+    options: FigureOptions | None = None,
+    *,
     groups: Sequence[PathPanel] | None = None,
     title: str | None = None,
     remark: str = "",
-    *,
-    view: Intervals | None = None,
-) -> DisplayFigure:
+    ax: Axeses = None,
+) -> Figure:
     """Draw the trajectory of each trial, with its start, its final point and the known minima.
 
     All panels have the same window, contour levels and scale. The window grows to hold the trajectories that did not
@@ -71,140 +119,156 @@ def trajectory_figure(
     ----------
     report
         A report with trajectories.
+    options
+        Options of the figure.
     groups, title, remark
         The panels and the text above them; by default a panel for each selected trial.
-    view
-        The window, an interval for each drawn coordinate.
+    ax
+        Axes to draw on: one for all trajectories, or one per panel.
 
     Raises
     ------
     ValueError
-        If no trajectories were recorded.
+        If no trajectories were recorded, or an option does not apply.
     """
+    options = options or FigureOptions()
     result = report.result
     if groups is None:
-        selection = select_trials(report)
-        groups = [_panel_of(report, one) for one in selection.trials]
+        selection = select_trials(report, options)
+        groups = [panel_of(report, one) for one in selection.trials]
         title, remark = selection.title, selection.remark
-    with style.styled():
-        rows, columns = style.arrangement(len(groups))
-        width = {1: 6.0, 2: 4.6}.get(columns, 3.9)
-        margins = style.Margins(left=0.95, top=1.0, bottom=0.85)
-        figure, panels = style.panels(
-            len(groups), (rows, columns), width, 0.72 * width, margins, sharex=True, sharey=True
-        )
-        style.plain_ticks(panels[0])
-        draw = _draw_on_graph if result.plan.dimension == 1 else _draw_on_contours
-        names, plane_remark = draw(result, groups, panels, view)
-        for panel in panels[-columns:]:
-            panel.tick_params(labelbottom=True)
-            panel.set_xlabel(names[0])
-        for panel in panels[::columns]:
-            panel.set_ylabel(names[1])
-        style.headline(figure, title or report.title, style.join(plane_remark, remark))
-        kinds = [("start", style.START), ("end", {**END, "markerfacecolor": "#888888"})]
-        if any(_shows_minimum(panel) for panel in panels):
+    is_overlay = options.is_overlay or (ax is not None and np.ndim(np.array(ax, dtype=object)) == 0)
+    curves: list[ShownTrial] = []
+    if is_overlay:
+        if result.experiment.surface.combinations > 1:
+            raise FigureError("the trials have different surfaces, so their trajectories cannot share a panel")
+        curves = [group.trials[0] for group in groups]
+        groups = [PathPanel(trials=[one for group in groups for one in group.trials])]
+    ground = ground_of(result, [one for group in groups for one in group.trials], options)
+    shape = arrangement(len(groups), options.columns)
+    width = {1: 6.0, 2: 4.6}.get(shape[1], 3.9)
+    on_graph = ground.plane is None
+    with sheet(
+        len(groups),
+        (width, 0.72 * width),
+        options,
+        ax=ax,
+        shape=shape,
+        margins=Margins(left=0.95, right=0.3 if on_graph else 0.85, bottom=0.85, top=0.3 if is_overlay else 0.5),
+        sharex=True,
+        sharey=True,
+        title=title or report.figure_title,
+        formula=_formula(result, groups[0].trials[0]),
+        curves=curves if len(curves) > 1 else (),
+    ) as page:
+        style.plain_ticks(page.panels[0])
+        backgrounds = draw_ground(page.panels, surfaces_of(result, groups), ground)
+        if backgrounds and page.owns_figure:
+            backgrounds[0].draw_scale(page.panels[shape[1] - 1])
+        spaced = False
+        for panel, group in zip(page.panels, groups, strict=True):
+            spaced |= _draw_paths(panel, group, ground)
+            if group.title:
+                page.add_title(panel, group.title, group.subtitle, color=group.color)
+        _label_axes(page, ground, equal=options.equal)
+        plane_remark = "" if ground.plane is None else ground.plane.remark
+        page.remark = style.join(plane_remark, "dots: every tenth iterate" if spaced else "", remark)
+        kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
+        if any(_shows_minimum(panel) for panel in page.panels):
             known = f"{result.experiment.first_surface.minima_are} minimum"
             kinds.append((known if result.plan.dimension <= 2 else f"{known}, projected", MINIMUM))
-        style.marker_legend(figure, kinds)
-    return figure
+        page.add_markers(kinds)
+    return page.figure
 
 
-def _panel_of(report: Report, one: ShownTrial) -> PathPanel:
-    """Return the panel of a trial, or of the first replicates of a setting."""
+def surfaces_of(result: Result, groups: Sequence[PathPanel]) -> list[Surface]:
+    """Return the surface of each panel: the same object if all trials have the same one."""
+    if result.experiment.surface.combinations == 1:
+        return [result.plan.surface_of(groups[0].trials[0].number)] * len(groups)
+    return [result.plan.surface_of(group.trials[0].number) for group in groups]
+
+
+def _label_axes(page: Sheet, ground: Ground, *, equal: bool) -> None:
+    """Label the outer axes; the inner ones are the same, and hiding them saves the time of their ticks."""
+    columns = page.shape[1]
+    for number, panel in enumerate(page.panels):
+        panel.tick_params(labelbottom=True)
+        if not page.owns_figure or number >= len(page.panels) - columns:
+            panel.set_xlabel(ground.names[0])
+        else:
+            panel.xaxis.set_visible(False)
+        if not page.owns_figure or number % columns == 0:
+            panel.set_ylabel(ground.names[1])
+        else:
+            panel.yaxis.set_visible(False)
+    if equal:
+        for panel in page.panels:
+            panel.set_aspect("equal", adjustable="box")
+    elif ground.plane is not None:
+        page.units = ground.window
+
+
+def _formula(result: Result, one: ShownTrial) -> str:
+    """Return the formula of the surface with the values of its parameters, unless they differ between trials.
+
+    The formula of a loss on data is left out.
+    """
+    surface = result.experiment.first_surface
+    if not surface.is_formula or not surface.formula or surface.formula in surface.name:
+        return ""
+    differing = {name for name, axis in result.experiment.surface.axes.items() if len(axis) > 1}
+    values = [
+        f"{axis_name(name)} = {short(value)}"
+        for name, value in one.trial.surface_parameters.items()
+        if name not in differing and name in surface.formula
+    ]
+    return ",  ".join([f"f = {surface.formula}", *values])
+
+
+def panel_of(report: Report, one: ShownTrial) -> PathPanel:
+    """Return the panel of a trial, or of the first members of a bundle."""
     result = report.result
-    trials = [one]
-    if report.experiment.replicates == 1:
+    if len(one.members) == 1:
         count, loss = result.iterations[one.number], result.final_losses[one.number]
         subtitle = f"{OUTCOMES.get(result.status_of(one.number), '')}{count:,} iterations, loss {loss:.3g}"
-    else:
-        numbers = report.replicates_of(one.number)
-        trials = [
-            replace(one, trial=result.plan.trial(number), diverged=result.status_of(number) is Status.DIVERGED)
-            for number in numbers[:MAX_REPLICATES].tolist()
-        ]
-        shown = f", {len(trials)} of them shown" if len(numbers) > len(trials) else ""
-        median, *_ = report.final_losses(one.number).split()
-        subtitle = f"{len(numbers)} replicates{shown}, median loss {median}"
+        return PathPanel(title=one.label, subtitle=subtitle, color=one.color, trials=[one])
+    most = 8 if report.experiment.replicates > 1 else MAX_TOGETHER
+    trials = [
+        replace(one, trial=result.plan.trial(number), diverged=result.status_of(number) is Status.DIVERGED)
+        for number in one.members[:most]
+    ]
+    starts = len(one.members) // report.experiment.replicates
+    kind = "replicates" if starts == 1 or report.experiment.replicates > 1 else "starts"
+    shown = f", {len(trials)} of them shown" if len(one.members) > len(trials) else ""
+    median = report.median_loss(one.members)
+    loss = f"median loss {median:.3g}" if np.isfinite(median) else "most of them diverged"
+    subtitle = f"{len(one.members)} {kind}{shown}, {loss}"
     return PathPanel(title=one.label, subtitle=subtitle, color=one.color, trials=trials)
 
 
-def _draw_on_contours(
-    result: Result, groups: Sequence[PathPanel], panels: Sequence[Axes], view: Intervals | None
-) -> tuple[tuple[str, str], str]:
-    """Draw trajectories over contours; return the names of the axes and a remark on the plane."""
-    shown = [one for group in groups for one in group.trials]
-    plane = _plane(result, shown)
+def ground_of(result: Result, shown: Sequence[ShownTrial], options: FigureOptions) -> Ground:
+    """Choose the plane and the window in which the trajectories are drawn."""
+    surface, dimension = result.experiment.first_surface, result.plan.dimension
+    plane = None if dimension == 1 else coordinate_plane() if dimension == 2 else _principal_plane(result, shown)
     # Of all trajectories at once only the projections are in memory.
-    paths = [plane.project(_finite_path(result, one)) for one in shown]
+    paths: dict[int, Array] = {}
+    for one in shown:
+        path = finite_path(result, one.number)
+        if plane is None:
+            losses = result.plan.surface_of(one.number).value(np.ascontiguousarray(path.T))
+            paths[one.number] = np.column_stack([path[:, 0], np.clip(losses, -MAX_COORDINATE, MAX_COORDINATE)])
+        else:
+            paths[one.number] = plane.project(path)
     # The window holds all starts and the trajectories that did not diverge.
-    held = [path[:1] if one.diverged else path for one, path in zip(shown, paths, strict=True)]
-    if view is not None:
-        window = view
-    elif result.plan.dimension == 2:
-        window = path_window(result.experiment.first_surface, held)
-    else:
-        window = bounding_box(held)
-
-    surfaces = [result.plan.surface_of(group.trials[0].number) for group in groups]
-    if result.experiment.surface.combinations == 1:
-        contours(surfaces[:1], plane, window)[0].draw(panels)
-    else:
-        for background, panel in zip(contours(surfaces, plane, window), panels, strict=True):
-            background.draw([panel])
-
-    remaining = iter(paths)
-    size = _title_size(groups, panels[0])
-    for panel, group, surface in zip(panels, groups, surfaces, strict=True):
-        for minimum in surface.minima(result.plan.dimension):
-            panel.plot(*plane.project(np.array([minimum.point]))[0], zorder=3, **MINIMUM)
-        leaving = 0
-        for one in group.trials:
-            path = next(remaining)
-            _draw_path(panel, one, path[:, 0], path[:, 1], single=len(group.trials) == 1)
-            leaving += _leaves(path, window)
-        _describe(panel, group, size, leaving)
-    return plane.names, plane.remark
+    held = [paths[one.number][: 1 if one.diverged else None, : min(dimension, 2)] for one in shown]
+    window = options.window or (path_window(surface, held) if dimension <= 2 else bounding_box(held))
+    return Ground(window=window, names=("x", "loss") if plane is None else plane.names, paths=paths, plane=plane)
 
 
-def _draw_on_graph(
-    result: Result, groups: Sequence[PathPanel], panels: Sequence[Axes], view: Intervals | None
-) -> tuple[tuple[str, str], str]:
-    """Draw the iterates on the graph of a loss of one coordinate; return the names of the axes."""
-    shown = [one for group in groups for one in group.trials]
-    paths = [_finite_path(result, one) for one in shown]
-    held = [path[:1] if one.diverged else path for one, path in zip(shown, paths, strict=True)]
-    window = view or path_window(result.experiment.first_surface, held)
-    line = np.linspace(*window[0], 400)
-    low, high = np.inf, -np.inf
-    remaining = iter(paths)
-    size = _title_size(groups, panels[0])
-    for panel, group in zip(panels, groups, strict=True):
-        surface = result.plan.surface_of(group.trials[0].number)
-        heights = np.clip(surface.value(line[np.newaxis]), -MAX_COORDINATE, MAX_COORDINATE)
-        low, high = min(low, float(np.nanmin(heights))), max(high, float(np.nanmax(heights)))
-        panel.plot(line, heights, color=style.CONTOUR_COLOR, linewidth=1.5, zorder=1)
-        for minimum in surface.minima(1):
-            panel.plot(*minimum.point, minimum.loss, zorder=3, **MINIMUM)
-        leaving = 0
-        for one in group.trials:
-            path = next(remaining)
-            losses = np.clip(surface.value(np.ascontiguousarray(path.T)), -MAX_COORDINATE, MAX_COORDINATE)
-            _draw_path(panel, one, path[:, 0], losses, halo=False, single=len(group.trials) == 1)
-            leaving += _leaves(path, window)
-        _describe(panel, group, size, leaving)
-        panel.set_xlim(*window[0])
-    margin = 0.06 * (high - low) or 1.0
-    panels[0].set_ylim(low - margin, high + margin)
-    return ("x", "loss"), ""
-
-
-def _plane(result: Result, shown: Sequence[ShownTrial]) -> Projection:
-    if result.plan.dimension == 2:
-        return coordinate_plane()
+def _principal_plane(result: Result, shown: Sequence[ShownTrial]) -> Projection:
     # The principal directions of long paths are those of every k-th of their points.
     step = max(1, int(result.iterations[[one.number for one in shown]].sum()) // MOST_POINTS)
-    paths = [_finite_path(result, one, step) for one in shown]
+    paths = [finite_path(result, one.number, step) for one in shown]
     # Diverged trajectories would dominate the directions, and single points have none.
     bounded = [path for one, path in zip(shown, paths, strict=True) if not one.diverged]
     best = result.final_points[result.ranking()[0]]
@@ -212,54 +276,170 @@ def _plane(result: Result, shown: Sequence[ShownTrial]) -> Projection:
     return principal_plane(bounded or [path[:1] for path in paths], center=center)
 
 
-def _finite_path(result: Result, one: ShownTrial, step: int = 1) -> Array:
+def finite_path(result: Result, number: int, step: int = 1) -> Array:
     """Return the finite iterates of a trial, or every k-th of them, clipped to what matplotlib can draw."""
-    path = result.path(one.number)[::step]
+    path = result.path(number)[::step]
     finite: Array = path[np.isfinite(path).all(axis=1)]
     return np.clip(finite, -MAX_COORDINATE, MAX_COORDINATE)
 
 
-def _draw_path(panel: Axes, one: ShownTrial, u: Array, v: Array, *, halo: bool = True, single: bool = True) -> None:
-    few = len(u) <= FEW_ITERATES
-    line_width = 0.7 if not (halo and single) else 1.4 if few else 0.9
-    if halo:
-        panel.plot(u, v, color="white", linewidth=line_width + 1.6, alpha=0.7, zorder=4, solid_joinstyle="round")
-    panel.plot(
-        u,
-        v,
-        color=one.color,
-        linewidth=line_width,
-        marker="o" if single and len(u) <= MAX_MARKED + 1 else "",
-        markersize=3.5 if few else 2.5,
-        markeredgewidth=0,
-        zorder=5,
-        solid_joinstyle="round",
+def draw_ground(panels: Sequence[Axes], surfaces: Sequence[Surface], ground: Ground) -> list[Contours]:
+    """Draw contours or graphs with their minima, on one scale in all panels; return the contours."""
+    backgrounds: list[Contours] = []
+    if ground.plane is None:
+        line = np.linspace(*ground.window[0], 400)
+        heights = [np.clip(surface.value(line[np.newaxis]), -MAX_COORDINATE, MAX_COORDINATE) for surface in surfaces]
+        for panel, height in zip(panels, heights, strict=True):
+            panel.plot(line, height, color=style.CONTOUR_COLOR, linewidth=1.5, zorder=1)
+            panel.set_xlim(*ground.window[0])
+        low, high = float(np.nanmin(heights)), float(np.nanmax(heights))
+        margin = 0.06 * (high - low) or 1.0
+        panels[0].set_ylim(low - margin, high + margin)
+    elif all(surface is surfaces[0] for surface in surfaces):
+        backgrounds = contours(surfaces[:1], ground.plane, ground.window)
+        backgrounds[0].draw(panels)
+    else:
+        backgrounds = contours(surfaces, ground.plane, ground.window)
+        for background, panel in zip(backgrounds, panels, strict=True):
+            background.draw([panel])
+    for panel, surface in zip(panels, surfaces, strict=True):
+        minima = surface.minima(1 if ground.plane is None else len(ground.plane.origin))
+        star = {**MINIMUM, "markersize": MINIMUM["markersize"] * style.scale()}
+        if minima and ground.plane is not None:
+            panel.plot(*ground.plane.project(np.array([each.point for each in minima])).T, **star)
+        elif minima:
+            panel.plot([each.point[0] for each in minima], [each.loss for each in minima], **star)
+    return backgrounds
+
+
+def _draw_paths(panel: Axes, group: PathPanel, ground: Ground) -> bool:
+    """Draw the trajectories of a panel, an artist per colour and kind; return whether only every tenth dot is drawn."""
+    paths = [_shortened(ground.paths[one.number], ground.window, one) for one in group.trials]
+    longest = max(map(len, paths))
+    few, on_graph = longest <= FEW_ITERATES, ground.plane is None
+    styles = dict.fromkeys((one.color, one.line_style) for one in group.trials)
+    is_bundle = group.is_crowded and len(styles) == 1
+    scale = style.scale()
+    line_width = scale * (0.7 if on_graph or is_bundle else 1.4 if few else 0.9)
+    if not on_graph:
+        panel.plot(*_joined(paths).T, color="white", linewidth=line_width + 1.6, alpha=0.7, zorder=4)
+    has_dots = not is_bundle and longest <= MAX_MARKED + 1
+    is_spaced = has_dots and group.is_crowded and not few
+    for color, line_style in styles:
+        own = [path for path, one in zip(paths, group.trials, strict=True) if one.color == color]
+        panel.plot(
+            *_joined(own).T,
+            color=color,
+            linestyle="-" if not group.is_crowded else line_style,
+            linewidth=line_width,
+            marker="o" if has_dots else "",
+            markersize=scale * (3.5 if few or is_spaced else 2.5),
+            markevery=10 if is_spaced else None,
+            markeredgewidth=0,
+            alpha=0.7 if is_bundle else 1.0,
+            zorder=5,
+            solid_joinstyle="round",
+        )
+    size = scale * (4 if is_bundle else 6)
+    starts = np.unique([path[0] for path in paths], axis=0)
+    panel.plot(*starts.T, **{**style.START, "markersize": size, "zorder": 7})
+    ends = np.array([path[-1] for path in paths])
+    panel.scatter(
+        ends[:, 0],
+        ends[:, 1],
+        s=(scale * (3 if is_bundle else style.END["markersize"])) ** 2,
+        c=[one.color for one in group.trials],
+        marker=style.END["marker"],
+        edgecolors="black",
+        linewidths=style.END["markeredgewidth"],
+        zorder=4.5,
     )
-    smaller: style.Style = {} if single else {"markersize": 4}
-    panel.plot(u[:1], v[:1], zorder=7 if single else 5, **{**style.START, **smaller})
-    panel.plot(u[-1:], v[-1:], zorder=4.5 if single else 6, **{**END, "markerfacecolor": one.color, **smaller})
-
-
-def _describe(panel: Axes, group: PathPanel, size: float, leaving: int) -> None:
-    style.panel_title(panel, group.title, group.subtitle, color=group.color, size=size)
+    _draw_arrows(panel, group, paths)
+    if on_graph and not group.is_crowded:
+        _number_iterates(panel, paths[0])
+    low, high = np.array(ground.window).T
+    shown = [path[:, : len(low)] for path in paths]
+    leaving = sum(bool(((path < low) | (path > high)).any()) for path in shown)
     if leaving:
-        several = f"{leaving} of {len(group.trials)} trajectories leave the window"
-        text = several if len(group.trials) > 1 else "the trajectory leaves the window"
+        several = f"{leaving} of {len(paths)} trajectories leave the window"
+        text = several if group.is_crowded else "the trajectory leaves the window"
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
-        panel.text(0.99, 0.02, text, transform=panel.transAxes, ha="right", fontsize=8, bbox=box, zorder=8)
+        place: style.Style = {"transform": panel.transAxes, "ha": "right", "fontsize": 8 * style.scale()}
+        panel.text(0.99, 0.02, text, bbox=box, zorder=8, **place)
+    return is_spaced
 
 
-def _title_size(groups: Sequence[PathPanel], panel: Axes) -> float:
-    """Return the font size at which the titles of all panels fit."""
-    return min(style.fitting_size(style.shortened(group.title), style.panel_width(panel), 10) for group in groups)
+def _shortened(path: Array, window: Intervals, one: ShownTrial) -> Array:
+    """Return a path, and of one that diverges the part until it leaves the window: its oscillations would cover it."""
+    low, high = np.array(window).T
+    outside = np.flatnonzero(((path[:, : len(low)] < low) | (path[:, : len(low)] > high)).any(axis=1))
+    return path[: outside[0] + 1] if one.diverged and len(outside) else path
+
+
+def _joined(paths: Sequence[Array]) -> Array:
+    """Return paths ``(n, 2)`` as one, with gaps of NaN between them."""
+    if len(paths) == 1:
+        return paths[0]
+    gap = np.full((1, 2), np.nan)
+    return np.concatenate([part for path in paths for part in (path, gap)][:-1])
+
+
+def _draw_arrows(panel: Axes, group: PathPanel, paths: Sequence[Array]) -> None:
+    """Draw arrows in the direction of the trajectories."""
+    low, high = np.array([panel.get_xlim(), panel.get_ylim()]).T
+    places: list[NDArray[np.float64]] = []
+    directions: list[NDArray[np.float64]] = []
+    colors: list[str] = []
+    for one, path in zip(group.trials, paths, strict=True):
+        # The way made until each iterate, in shares of the window; outside the window it does not count.
+        relative = np.clip((path - low) / (high - low), 0, 1)
+        way = np.append(0.0, np.cumsum(np.hypot(*np.diff(relative, axis=0).T)))
+        if way[-1] < SHORTEST:
+            continue
+        for share in ARROWS[: 3 if not group.is_crowded else 2 if len(paths) <= MAX_ARROWED else 0]:
+            before, middle, after = (
+                np.array([np.interp(share * way[-1] + step, way, coordinate) for coordinate in relative.T])
+                for step in (-ARROW_REACH, 0.0, ARROW_REACH)
+            )
+            if middle.min() > 0 and middle.max() < 1 and (after != before).any():
+                places.append(low + middle * (high - low))
+                directions.append((after - before) * (high - low))
+                colors.append(one.color)
+    if places:
+        units = np.array(directions) / np.hypot(*np.array(directions).T)[:, np.newaxis]
+        panel.quiver(
+            *np.array(places).T,
+            *units.T,
+            color=colors,
+            angles="xy",
+            pivot="mid",
+            units="inches",
+            scale_units="inches",
+            scale=12.0 / style.scale(),
+            width=0.02 * style.scale(),
+            headwidth=6.0,
+            headlength=6.0,
+            headaxislength=5.0,
+            minshaft=0.0,
+            zorder=6,
+        )
+
+
+def _number_iterates(panel: Axes, path: Array) -> None:
+    """Write the number of each of the first iterates beside it, where there is room."""
+    low, high = np.array([panel.get_xlim(), panel.get_ylim()]).T
+    labelled: list[Array] = []
+    for number, point in enumerate(path[: NUMBERED + 1]):
+        place = (point - low) / (high - low)
+        if not ((place >= 0) & (place <= 0.95)).all():
+            continue
+        if all(np.abs(place - other).max() > 0.06 for other in labelled):
+            labelled.append(place)
+            text: style.Style = {"textcoords": "offset points", "fontsize": 7.5 * style.scale()}
+            panel.annotate(str(number), tuple(point), (4, 4), color=style.GRAY, zorder=8, **text)
 
 
 def _shows_minimum(panel: Axes) -> bool:
     """Whether a panel shows a minimum; in many dimensions its projection may lie outside."""
     stars = [line for line in panel.get_lines() if line.get_marker() == MINIMUM["marker"]]
-    return any(panel.viewLim.contains(*np.asarray(star.get_xydata())[0]) for star in stars)
-
-
-def _leaves(points: Array, window: Intervals) -> bool:
-    low, high = np.array(window).T
-    return bool(((points < low) | (points > high)).any())
+    return any(panel.viewLim.contains(*point) for star in stars for point in np.asarray(star.get_xydata()))
