@@ -64,11 +64,9 @@ def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool, 
 
 
 def print_folder(report: "Report | ComparisonReport", output: Format) -> None:
-    """Print the run folder: below a table for the terminal, and beside a document on stderr."""
+    """Print the run folder below a table; a document in Markdown or LaTeX holds tables only."""
     if output is Format.TABLE:
         print(report.run_folder)
-    else:
-        print_notes([str(report.run_folder)])
 
 
 def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool) -> None:
