@@ -21,7 +21,7 @@ def json_document(report: ComparisonReport, **extra: Any) -> dict[str, Any]:
         "experiment": result.comparison.name,
         "run_folder": None if result.run_folder is None else str(result.run_folder),
         "objective": result.comparison.objective.label,
-        "ranking": [strict(row) for row in result.rows()],
+        "ranking": [strict(row) for row in report.rows()],
         "trials": [strict(row) for each in report.reports for row in each.rows()],
         **extra,
     }
@@ -30,11 +30,7 @@ def json_document(report: ComparisonReport, **extra: Any) -> dict[str, Any]:
 def ranking_csv_text(reports: Iterable[ComparisonReport]) -> str:
     """Return a row per surface and optimizer, in order of rank, with one header for all comparisons."""
     return table_text(
-        [
-            {"experiment": report.result.comparison.name, **flat(row)}
-            for report in reports
-            for row in report.result.rows()
-        ]
+        [{"experiment": report.result.comparison.name, **flat(row)} for report in reports for row in report.rows()]
     )
 
 

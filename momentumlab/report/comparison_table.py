@@ -126,6 +126,11 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
         for standing, number in zip(standings, numbers, strict=True)
     ]
     yield Column(heading="final loss", cells=losses, kind=Kind.VALUES)
+    for name, shown in (("accuracy", ".1%"), ("validation_loss", ".4g"), ("validation_accuracy", ".1%")):
+        medians = [state.get(name) for state in report.held_out[surface]]
+        if any(median is not None for median in medians):
+            cells = ["" if median is None else f"{median:{shown}}" for median in medians]
+            yield Column(heading=name.replace("_", " "), cells=cells)
     objective = report.result.comparison.objective
     if match.starts > 1 and objective.quantile != MEDIAN:
         yield Column(heading=objective.label, cells=[f"{standing.result:.3g}" for standing in standings])

@@ -56,14 +56,17 @@ class FinalState:
         }
 
 
-def final_states(result: Result, numbers: Sequence[int]) -> list[FinalState]:
-    """Return the final state of each of these trials; an empty list unless the surface is a data problem."""
+def final_states(result: Result, numbers: Sequence[int], *, curvatures: bool = True) -> list[FinalState]:
+    """Return the final state of each of these trials; an empty list unless the surface is a data problem.
+
+    Without ``curvatures``, no Hessian is computed.
+    """
     if result.experiment.first_surface.is_formula:
         return []
     surfaces = [result.plan.surface_of(number) for number in numbers]
     dimension = result.plan.dimension
     work = sum(surface.work for surface in surfaces) * dimension + len(surfaces) * 10.0 * dimension**3
-    with_curvature = dimension <= MAX_DIMENSION and work <= MAX_WORK
+    with_curvature = curvatures and dimension <= MAX_DIMENSION and work <= MAX_WORK
     return [
         _final_state(result, number, surface, with_curvature) for number, surface in zip(numbers, surfaces, strict=True)
     ]

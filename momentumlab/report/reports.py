@@ -3,6 +3,7 @@
 Each derived quantity is a cached property. It is computed when the first renderer asks for it, and only once.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -282,6 +283,19 @@ class ComparisonReport:
         """The trials of the chosen settings, one report per surface."""
         return tuple(Report(result=each) for each in self.result.results)
 
+    @cached_property
+    def held_out(self) -> tuple[tuple[dict[str, float], ...], ...]:
+        """Medians of accuracy, validation loss and validation accuracy per surface and standing, where defined."""
+        return tuple(
+            tuple(_median_state(match.result, match.trials_of(standing.number)) for standing in match.standings)
+            for match in self.result.matches
+        )
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Iterate over the rows of `ComparisonResult.rows`, with the medians of `held_out`."""
+        medians = itertools.chain.from_iterable(self.held_out)
+        return (row | more for row, more in zip(self.result.rows(), medians, strict=True))
+
     def headline(self, surface: int) -> str:
         """Return surface, starts and objective, for the title of a table or figure."""
         match = self.result.matches[surface]
@@ -302,6 +316,14 @@ class ComparisonReport:
     def written_to(self, folder: Path) -> "ComparisonReport":
         """Return the same report with its run folder."""
         return replace(self, result=self.result.written_to(folder))
+
+
+def _median_state(result: Result, numbers: Sequence[int]) -> dict[str, float]:
+    """Return medians over some trials; of accuracy, validation loss and validation accuracy those that all have."""
+    states = final_states(result, numbers, curvatures=False)
+    names = ("accuracy", "validation_loss", "validation_accuracy")
+    values = {name: [getattr(state, name) for state in states] for name in names}
+    return {name: float(np.median(each)) for name, each in values.items() if each and None not in each}
 
 
 def _rate_plane(plane: Plane) -> RatePlane | str:

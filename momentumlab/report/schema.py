@@ -138,7 +138,12 @@ def _rank() -> Schema:
             ),
             "statuses": _described("Number of trials by status.", _object({}, dict.fromkeys(_labels(), COUNT))),
             "same_as": _described("Other optimizers with the same trajectories.", {"type": "array", "items": TEXT}),
-        }
+        },
+        {
+            "accuracy": _described("Data: median fraction of rows that are classified correctly.", NUMBER),
+            "validation_loss": _described("Data: median loss of held-out rows.", FINITE_OR_NULL),
+            "validation_accuracy": _described("Data: median accuracy on held-out rows.", NUMBER),
+        },
     )
 
 

@@ -187,11 +187,16 @@ class ComparisonResult:
         return any(len(np.unique(one.lr)) > 1 for match in self.matches for one in match.searched)
 
     def summary(self) -> list[dict[str, Any]]:
-        """Return one row per surface and optimizer in order of rank; values may be infinite or NaN."""
-        return list(self.rows())
+        """Return one row per surface and optimizer in order of rank; values may be infinite or NaN.
+
+        On data, a row has the medians of accuracy and of the loss and accuracy of rows held out.
+        """
+        from momentumlab.report.reports import ComparisonReport
+
+        return list(ComparisonReport(result=self).rows())
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of `summary`."""
+        """Iterate over the rows of `summary`, without the medians on data."""
         for match in self.matches:
             names = [choice.name for choice in match.experiment.optimizers]
             parameters = {name: axis.values[0] for name, axis in match.experiment.surface.axes.items()}

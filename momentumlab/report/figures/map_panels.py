@@ -66,10 +66,10 @@ class MapSlice:
         return array.T if self.is_transposed else array
 
     @cached_property
-    def has_best(self) -> bool:
-        """Whether the slice contains the best cell of its plane."""
-        best = self.plane.setting(self.plane.best)
-        return all(best[name] == value for name, value in self.fixed.items())
+    def best_cells(self) -> list[int]:
+        """The best cells that the slice contains: one per value of a surface parameter, which is a problem."""
+        best = {cell: self.plane.setting(cell) for cell in self.plane.best_per_problem()}
+        return [cell for cell, at in best.items() if all(at[name] == value for name, value in self.fixed.items())]
 
 
 def slices_of(planes: Sequence[Plane], *, over_starts: bool = False) -> tuple[list[MapSlice], str]:
@@ -249,24 +249,30 @@ def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **option
 
 
 def mark_best(panel: Axes, part: MapSlice) -> None:
-    """Mark the best cell of the plane with a star if the slice contains it."""
-    if part.has_best and not math.isinf(part.plane.best_result):
-        best = part.plane.setting(part.plane.best)
-        place = [CellAxis(axis).positions[[axis.values.index(best[axis.name])]] for axis in (part.x, part.y)]
-        panel.plot(*place, clip_on=False, **style.CHOSEN)
+    """Mark the best cells of the slice with stars."""
+    for cell in part.best_cells:
+        if not math.isinf(part.plane.keys[0, cell]):
+            best = part.plane.setting(cell)
+            place = [CellAxis(axis).positions[[axis.values.index(best[axis.name])]] for axis in (part.x, part.y)]
+            panel.plot(*place, clip_on=False, **style.CHOSEN)
 
 
 def best_cell_text(part: MapSlice) -> str:
-    """Describe the best cell of the plane, above the slice that contains it."""
+    """Describe the best cell of the slice, for the line above it."""
     plane = part.plane
-    if not part.has_best:
+    if len(part.best_cells) > 1:
+        names = [axis_name(axis.name) for axis in (part.x, part.y) if axis.name.startswith("surface.")]
+        return f"best for each {' and '.join(names)}: stars"
+    if not part.best_cells:
         return ""
-    if math.isinf(plane.best_result):
+    (cell,) = part.best_cells
+    result = float(plane.keys[0, cell])
+    if math.isinf(result):
         return "no cell converges" if plane.by_iterations else "every cell diverges"
-    setting = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(plane.best).items())
+    setting = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(cell).items())
     if plane.by_iterations:
-        return f"best: {setting}: {plane.best_result:.0f} iterations"
-    return f"best: {setting}: loss {plane.median_losses()[plane.best]:.3g}"
+        return f"best: {setting}: {result:.0f} iterations"
+    return f"best: {setting}: loss {plane.median_losses()[cell]:.3g}"
 
 
 def draw_theory(report: Report, panels: Sequence[Axes], slices: Sequence[MapSlice]) -> str:
