@@ -568,7 +568,7 @@ def test_a_hyperparameter_can_be_written_as_an_option(
             "--format: unknown value 'jsn' (did you mean 'json'?); use table, json, csv, markdown or latex",
         ),
         (["translate"], "--from: is missing; see 'momentumlab translate --help'"),
-        (["show", "surface"], "NAME: is missing; see 'momentumlab show --help'"),
+        (["show", "surface"], "the name is missing; 'momentumlab list surfaces' shows all"),
         (["list", "surfaces", "extra"], "unexpected argument: extra; see 'momentumlab list --help'"),
     ],
 )

@@ -317,6 +317,8 @@ def test_the_overall_table_counts_ranks_and_problems(many: ComparisonResult) -> 
         assert reached == f"{np.isfinite(many.costs[THREE.index(name)]).sum()} of 32"
     means = [float(row[1]) for row in overall.rows]
     assert means == sorted(means)
+    solved = [int(row[3].split()[0]) for row in overall.rows]
+    assert bool(overall.remarks) == (solved[0] < max(solved))  # the profiles put another optimizer first
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(0, 1))

@@ -435,3 +435,22 @@ def test_iterations_can_be_given_in_epochs(batch_size: int, iterations: int) -> 
 def test_epochs_without_a_single_length_are_rejected(surface: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         momentumlab.load({"surface": surface, "optimizer": "sgd", "iterations": "3 epochs"})
+
+
+def test_a_comparison_shows_accuracy_and_the_loss_of_rows_held_out() -> None:
+    compared = momentumlab.compare(
+        surface={"name": "logistic", "data": "two_moons(60, noise=0.3)", "validation": 0.25},
+        optimizers=["sgd", "adam"],
+        lr=[0.01, 0.1],
+        iterations=40,
+    )
+    for row in compared.summary():
+        alone = momentumlab.run(
+            surface={"name": "logistic", "data": "two_moons(60, noise=0.3)", "validation": 0.25},
+            optimizer=row["optimizer"],
+            lr=row["hyperparameters"]["lr"],
+            iterations=40,
+        )
+        (expected,) = alone.summary()
+        for name in ("accuracy", "validation_loss", "validation_accuracy"):
+            assert row[name] == expected[name]

@@ -279,13 +279,10 @@ def test_plugins_are_available_on_workers(load: Load, executor: Callable[[], Exe
     assert set(swept.status) == {Status.MAX_ITERATIONS}
 
 
-@pytest.mark.parametrize(
-    ("now", "message"), [(LAB.replace("9.0", "4.0"), "it was changed during the run"), (None, "no such file")]
-)
-def test_a_plugin_that_changes_during_a_run_does_not_mix_numbers(
-    load: Load, monkeypatch: pytest.MonkeyPatch, now: str | None, message: str
-) -> None:
+@pytest.mark.parametrize("now", [LAB.replace("9.0", "4.0"), None], ids=["changed", "removed"])
+def test_a_plugin_that_changes_during_a_run_does_not_mix_numbers(load: Load, now: str | None) -> None:
     path = load()
+    expected = momentumlab.run(RUN).final_points
     travelling = pickle.dumps(plugins.Plugins())
     if now is None:
         path.unlink()
@@ -293,8 +290,8 @@ def test_a_plugin_that_changes_during_a_run_does_not_mix_numbers(
         path.write_text(now)
     assert not pickle.loads(travelling).problems, "where it is loaded already, it stays as it is"
     plugins.unload_plugin(path)  # as in another process
-    with pytest.raises(ConfigError, match=message):
-        pickle.loads(travelling).require()
+    pickle.loads(travelling).require()  # a worker gets the content with which the run began
+    assert momentumlab.run(RUN).final_points.tobytes() == expected.tobytes()
 
 
 # Exceptions in the middle of a run
@@ -380,7 +377,7 @@ def test_a_plugin_cannot_end_the_program(command: Command, lab: Path, kind: str,
         (
             "return v, State(v)",
             "return v + g.mean(), State(v)",
-            "Ball.step: the result of a trial differs alone and in",
+            "Ball.step: the result of a trial depends on its batch",
         ),
         (
             "return np.stack([0.125 * x[0], 2 * self.b * x[1]])",

@@ -378,7 +378,7 @@ def _lines(result: momentumlab.Result, title: str) -> list[NDArray[np.float64]]:
 def test_the_velocities_have_a_panel_for_each_scheduled_hyperparameter() -> None:
     result = momentumlab.run(RAVINE, beta=[0.9, "linear(0.1, 0.9)"], lr="step(0.1, every=10)")
     titles = [axes.get_title(loc="left") for axes in result.plot_velocities().axes]
-    assert titles[2:] == ["β in each iteration", "lr in each iteration"]
+    assert titles[2:] == ["lr in each iteration", "β in each iteration"]
     numbers, rising = _lines(result, "β")
     assert numbers[1].tolist() == [0.9] * 50
     assert rising[0].tolist() == list(range(1, 51))

@@ -13,6 +13,7 @@ from momentumlab.report.comparison_table import interval
 from momentumlab.report.data import json_document
 from momentumlab.report.sweep_table import percentage, sweep_tables
 from momentumlab.result import Status
+from momentumlab.search.planes import planes
 
 PLANE: dict[str, Any] = {
     "surface": "ravine",
@@ -195,3 +196,23 @@ def test_the_json_of_a_sweep_says_how_many_trials_there_are() -> None:
     result = momentumlab.sweep(PLANE, lr="geomspace(1e-3, 1, 400)", iterations=5).result
     document = json_document(report_of(result))
     assert (len(document["trials"]), document["trials_in_all"]) == (1000, 1200)
+
+
+def test_maps_mark_the_best_cell_of_each_surface_parameter() -> None:
+    from momentumlab.report.figures.map_panels import best_cell_text, slices_of
+
+    result = momentumlab.sweep(
+        surface="ravine",
+        optimizer="sgd",
+        lr="geomspace(0.01, 0.2, 12)",
+        settings={"surface.b": [2.0, 9.0]},
+        iterations=30,
+    ).result
+    (plane,) = planes(result)
+    (part,), _ = slices_of([plane])
+    marked = {plane.setting(cell)["surface.b"]: plane.setting(cell)["lr"] for cell in part.best_cells}
+    losses = {(t.surface_parameters["b"], t.hyperparameters["lr"]): result.final_losses[t.number] for t in result.plan}
+    for b in (2.0, 9.0):
+        own = {lr: loss for (each, lr), loss in losses.items() if each == b}
+        assert marked[b] == min(own, key=own.__getitem__)
+    assert best_cell_text(part) == "best for each surface.b: stars"

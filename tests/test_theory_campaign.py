@@ -276,7 +276,10 @@ def check_rate(case: Case) -> str | None:
         assert rate.predicted is not None
         assert rate.measured is not None
         gap = abs(math.log(rate.measured / rate.predicted))
-        case.checks["unsettled"] = later.measured is None or abs(math.log(later.measured / rate.predicted)) < gap
+        if later.measured == rate.measured:  # the run ends at the minimum to rounding: a longer one shows nothing new
+            case.undecided += 1
+        else:
+            case.checks["unsettled"] = later.measured is None or abs(math.log(later.measured / rate.predicted)) < gap
     elif "within rounding" in reason:
         case.checks["reached"] = bool(case.distances(result)[-1] <= 1e-11 * max(1.0, np.abs(path[-1]).max()))
     return reason

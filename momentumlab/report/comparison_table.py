@@ -158,15 +158,21 @@ def _overall_table(report: ComparisonReport) -> Table:
     choices = result.comparison.experiments[0].optimizers
     ranks = np.array([[match.standing(i).rank for match in result.matches] for i in range(len(choices))])
     reached = np.isfinite(result.costs)
-    order = np.lexsort((-reached.sum(axis=1), ranks.mean(axis=1))).tolist()
+    solved = reached.sum(axis=1)
+    order = np.lexsort((-solved, ranks.mean(axis=1))).tolist()
+    remarks = []
+    if solved[order[0]] < solved.max():  # the profiles put another optimizer first
+        most = " and ".join(choices[i].name for i in np.flatnonzero(solved == solved.max()))
+        remarks.append(f"ordered by mean rank; {most} reached the target most often, which profiles.png shows")
     return Table(
         title=f"{result.comparison.name}: over all {len(result.matches)} surfaces",
         columns=[
             Column(heading="optimizer", cells=[choices[i].name for i in order], kind=Kind.NAME),
             Column(heading="mean rank", cells=[f"{ranks[i].mean():.3g}" for i in order]),
             Column(heading="first on", cells=[str((ranks[i] == 1).sum()) for i in order]),
-            Column(heading="target reached", cells=[f"{reached[i].sum()} of {reached.shape[1]}" for i in order]),
+            Column(heading="target reached", cells=[f"{solved[i]} of {reached.shape[1]}" for i in order]),
         ],
+        remarks=remarks,
     )
 
 

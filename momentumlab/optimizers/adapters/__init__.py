@@ -101,7 +101,12 @@ def _adapt(name: str, factory: Callable[..., Any]) -> type[Optimizer[Any]]:
     if isinstance(factory, type) and any(base.__module__ == "torch.optim.optimizer" for base in factory.__mro__):
         from momentumlab.optimizers.adapters.torch_optimizers import adapt
     else:
-        from momentumlab.optimizers.adapters.optax_optimizers import adapt
+        try:
+            from momentumlab.optimizers.adapters.optax_optimizers import adapt
+        except ImportError:
+            reason = "it is not a subclass of torch.optim.Optimizer, and optimizers of optax need optax and jax"
+            remedy = 'pip install "momentumlab[optax]"'
+            raise UnknownNameError(f"{name} cannot be used: {reason}: {remedy}") from None
     cls = adapt(name, factory)
     # Pickle finds the class through `__getattr__` below; it would split a name at its dots.
     cls.__module__, cls.__qualname__ = __name__, name.replace(".", "/")

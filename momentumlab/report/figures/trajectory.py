@@ -255,7 +255,8 @@ def ground_of(result: Result, shown: Sequence[ShownTrial], options: FigureOption
     for one in shown:
         path = finite_path(result, one.number)
         if plane is None:
-            losses = result.plan.surface_of(one.number).value(np.ascontiguousarray(path.T))
+            with np.errstate(all="ignore"):
+                losses = result.plan.surface_of(one.number).value(np.ascontiguousarray(path.T))
             paths[one.number] = np.column_stack([path[:, 0], np.clip(losses, -MAX_COORDINATE, MAX_COORDINATE)])
         else:
             paths[one.number] = plane.project(path)
