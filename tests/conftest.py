@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,3 +121,40 @@ def browser() -> Iterator[Any]:
     driver.set_page_load_timeout(30)
     yield driver
     driver.quit()
+
+
+SAMPLED = {
+    "test_a_plugin_that_cannot_be_loaded_is_named_and_the_folder_is_not_called_damaged": 5,
+    "test_a_run_whose_data_file_changed_is_shown_drawn_and_exported_from_its_folder": 4,
+    "test_a_sweep_that_a_signal_ends_says_how_to_resume": 2,
+    "test_a_translation_is_called_exact_if_and_only_if_the_paths_agree": 4,
+    "test_a_translation_is_called_exact_if_and_only_if_all_weights_agree": 4,
+    "test_damage_is_reported_and_never_read": 4,
+    "test_every_optimizer_gets_a_clear_answer": 4,
+    "test_every_surface_can_be_drawn": 4,
+    "test_figures_do_not_depend_on_the_backend_of_the_environment": 4,
+    "test_free_lanes_can_be_refilled_at_any_time": 4,
+    "test_large_experiments_are_thinned_to_fit_and_the_page_says_so": 4,
+    "test_no_text_of_a_figure_overlaps_or_is_cut_off": 4,
+    "test_no_text_of_a_map_overlaps_or_is_cut_off": 4,
+    "test_no_text_of_a_shipped_figure_overlaps_or_is_cut_off": 4,
+    "test_no_text_overlaps_or_is_cut_off": 4,
+    "test_predictions_of_shipped_configurations_are_one_row_per_trial": 4,
+    "test_the_copied_command_gives_the_numbers_of_the_page": 4,
+    "test_the_largest_accepted_expressions_are_ready_in_two_seconds": 4,
+    "test_the_proof_shows_what_is_claimed": 4,
+}
+"""Expensive tests with many cases: the ordinary suite runs every n-th case, the marker ``long`` the others."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases that the ordinary suite leaves out."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        # Solutions of exercises are many: the pages of the course are executed in full by the long tests.
+        is_lesson = name == "test_commands_run" and "[lesson_" in item.name and not item.name.endswith("-0-abridged]")
+        if is_lesson or seen[name] % SAMPLED.get(name, 1):
+            item.add_marker(pytest.mark.long)
+        seen[name] += 1

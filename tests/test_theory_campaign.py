@@ -343,7 +343,7 @@ def campaign(count: int, seed: int, longest: int) -> Tally:
 
 @pytest.mark.parametrize(
     ("count", "seed", "longest"),
-    [(60, 1, 4000), pytest.param(1000, 2, LONGEST_RUN, marks=pytest.mark.long)],
+    [(30, 1, 4000), pytest.param(1000, 2, LONGEST_RUN, marks=pytest.mark.long)],
     ids=["short", "long"],
 )
 def test_no_statement_of_theory_is_false(count: int, seed: int, longest: int) -> None:
