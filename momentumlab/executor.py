@@ -50,9 +50,6 @@ BLOCKS_PER_WORKER = 4
 CHECK_SECONDS = 5.0
 """How often a pool that finishes no block is searched for stopped workers."""
 
-START_METHOD = "fork" if sys.platform == "linux" else "spawn"
-"""A forked process has everything imported. On macOS fork is unsafe, and Windows does not have it."""
-
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 """Parameters of glibc's mallopt."""
 
@@ -158,7 +155,7 @@ class Workers:
 
     def _can_send(self, experiment: Experiment) -> bool:
         """Return whether workers have everything that the experiment uses: forked processes and threads always do."""
-        is_forked = START_METHOD == "fork" if self.is_own else hasattr(self.executor, "_threads")
+        is_forked = start_method() == "fork" if self.is_own else hasattr(self.executor, "_threads")
         return is_forked or not python_entries(entries_of(experiment))
 
     def _finished(self, plan: Plan, ranges: Sequence[tuple[int, int]], history_bytes: int | None) -> Iterator[Outcome]:
@@ -247,11 +244,20 @@ def _processes(executor: "Executor") -> dict[int, Any]:
     return getattr(executor, "_processes", None) or {}
 
 
+def start_method() -> str:
+    """Return how worker processes are started.
+
+    A forked process has everything imported. On macOS fork is unsafe, Windows does not have it, and the threads of JAX,
+    which optimizers of optax load, do not survive it.
+    """
+    return "fork" if sys.platform == "linux" and "jax" not in sys.modules else "spawn"
+
+
 def _start_pool(count: int) -> "Executor":
     import multiprocessing  # 20 ms, which most runs do not need
     from concurrent.futures import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(count, multiprocessing.get_context(START_METHOD), initializer=_prepare_worker)
+    return ProcessPoolExecutor(count, multiprocessing.get_context(start_method()), initializer=_prepare_worker)
 
 
 def _completed(futures: "set[Future[Outcome]]", executor: "Executor") -> "Iterator[Future[Outcome]]":

@@ -205,6 +205,13 @@ def test_an_optimizer_that_cannot_be_used_is_refused_with_the_reason(name: str, 
         adapted(name)
 
 
+def test_workers_compute_optimizers_of_optax() -> None:
+    pytest.importorskip("optax")
+    settings: dict[str, Any] = {"surface": "ravine", "optimizer": "optax:adam", "lr": "geomspace(1e-3, 1, 40)"}
+    one = momentumlab.run(**settings, record="none")
+    assert momentumlab.run(**settings, record="none", workers=2).final_points.tobytes() == one.final_points.tobytes()
+
+
 def test_adapted_classes_are_pickled_by_name() -> None:
     pytest.importorskip("torch")
     cls = adapted("torch:AdamW")
