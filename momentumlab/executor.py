@@ -30,7 +30,7 @@ from momentumlab.stopping import Terminated
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-    from momentumlab.kernels.backend import Kernels
+    from momentumlab.kernels.dispatch import Kernels
 
 LARGEST_BLOCK = 2**18
 """The most trials in a block: with its final states it is sent and written as one piece."""
@@ -201,7 +201,7 @@ def _kernels(plan: Plan) -> "Kernels | None":
     backend = plan.experiment.backend
     if backend == "numpy" or (backend == "auto" and not plan.is_worth_workers):
         return None  # the usual case needs no further import
-    from momentumlab.kernels.backend import kernels_for
+    from momentumlab.kernels.dispatch import kernels_for
 
     return kernels_for(plan)
 

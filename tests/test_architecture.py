@@ -92,6 +92,11 @@ CLOSING_IMPORTS = {
 }
 
 
+def test_no_two_modules_have_the_same_name() -> None:
+    names = [path.stem for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "__main__", "base")]
+    assert sorted(names) == sorted(set(names))
+
+
 def module_imports() -> dict[str, set[str]]:
     """The modules that each module imports, at its top or in a function. The package itself only names its parts."""
     paths = {}

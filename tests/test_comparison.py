@@ -25,7 +25,7 @@ from momentumlab.search import ComparisonResult, Match, Standing
 from momentumlab.search.profiles import performance_ratios, profile
 from momentumlab.search.ranking import Yardstick, quantile, ranks_of
 from tests.conftest import COMPARISONS, Command
-from tests.test_figures import assert_text_is_clear, told
+from tests.test_figures import assert_text_is_clear, text_of
 
 THREE = ["sgd", "momentum", "adam"]
 MANY = {
@@ -434,7 +434,7 @@ def test_the_same_optimizer_with_other_settings_may_be_listed_again() -> None:
     optimizers = [{"name": "momentum", "beta": 0.5}, {"name": "momentum", "beta": 0.9}]
     result = momentumlab.compare(optimizers=optimizers, budget=8)
     assert len(result.matches[0].standings) == 2
-    assert "momentum, beta = 0.5" in told(result.plot_sensitivity())
+    assert "momentum, beta = 0.5" in text_of(result.plot_sensitivity())
 
 
 def test_each_value_of_a_surface_parameter_is_a_separate_problem() -> None:
@@ -581,7 +581,7 @@ def test_the_sensitivity_figure_draws_the_searched_rates_and_marks_the_chosen_on
 
 
 def test_profiles_have_their_names_and_the_warning(many: ComparisonResult) -> None:
-    text = told(many.plot_profiles())
+    text = text_of(many.plot_profiles())
     for expected in (
         "Dolan–Moré",
         "Moré–Wild",

@@ -8,7 +8,7 @@ import pytest
 
 import momentumlab
 from momentumlab.conventions import CONVENTIONS, Fidelity, prove, translate
-from momentumlab.conventions.adaptive import (
+from momentumlab.conventions.adam_forms import (
     Adaptive,
     AdaptiveRule,
     Decay,

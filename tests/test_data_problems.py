@@ -293,8 +293,8 @@ def test_rows_contain_final_accuracy_and_curvatures() -> None:
     for row in result.summary():
         point = np.array(row["final_point"])[:, np.newaxis]
         scores = surface.design.features @ point.reshape(5, 3)
-        told = scores.argmax(axis=1) == surface.design.targets.argmax(axis=1)
-        assert row["accuracy"] == told.mean()
+        reported = scores.argmax(axis=1) == surface.design.targets.argmax(axis=1)
+        assert row["accuracy"] == reported.mean()
         curvatures = np.linalg.eigvals(surface.hessian(point)[:, :, 0]).real
         assert row["largest_curvature"] == pytest.approx(curvatures.max(), rel=1e-10)
         assert row["smallest_curvature"] == pytest.approx(curvatures.min(), rel=1e-8)

@@ -75,7 +75,7 @@ def points_in(line: Line2D) -> int:
     return len(np.asarray(line.get_xdata()))
 
 
-def told(figure: Figure) -> str:
+def text_of(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in texts_of(figure))
 
 
@@ -163,7 +163,7 @@ def test_start_end_and_minimum_are_marked() -> None:
         each for each in panel.collections if isinstance(each, PathCollection) and np.size(each.get_offsets()) == 2
     ]
     np.testing.assert_allclose(np.asarray(end.get_offsets()), result.final_points[:1])
-    assert "start" in told(result.plot_trajectories())
+    assert "start" in text_of(result.plot_trajectories())
 
 
 def test_steps_are_points_while_there_are_few() -> None:
@@ -260,15 +260,15 @@ def test_many_dimensions_are_drawn_on_the_principal_plane() -> None:
     np.testing.assert_allclose(plane.axes.T @ plane.axes, np.eye(2), atol=1e-12)
     assert abs(plane.axes[:, 0] @ basis[0]) > 0.9
     figure = momentumlab.run(RICH["five dimensions"]).plot_trajectories()
-    assert "5 dimensions, projected on the first two principal directions" in told(figure)
+    assert "5 dimensions, projected on the first two principal directions" in text_of(figure)
 
 
 def test_the_legend_has_a_star_only_where_one_is_seen() -> None:
     near = momentumlab.run(
         {**RAVINE, "surface": {"name": "quadratic", "eigenvalues": [1.0, 2.0, 3.0]}}, start=[1, 1, 1]
     )
-    assert "known minimum, projected" in told(near.plot_trajectories())
-    assert "known minimum" not in told(momentumlab.run({**RAVINE, "surface": "saddle"}).plot_trajectories())
+    assert "known minimum, projected" in text_of(near.plot_trajectories())
+    assert "known minimum" not in text_of(momentumlab.run({**RAVINE, "surface": "saddle"}).plot_trajectories())
 
 
 def test_a_window_around_a_single_point_is_not_empty() -> None:
@@ -282,10 +282,10 @@ def test_figures_of_many_trials_show_the_best_the_worst_and_some_between() -> No
     trajectory, velocity, loss = figures_of(result)
     assert len(trajectory.axes) == 12
     for figure in (trajectory, velocity, loss):
-        assert "12 of 40 trials, evenly spaced in rank from best to worst" in told(figure)
+        assert "12 of 40 trials, evenly spaced in rank from best to worst" in text_of(figure)
     best, worst = result.ranking()[[0, -1]]
     for number in (best, worst):
-        assert f"β = {result.plan.trial(number).hyperparameters['beta']:.4g}" in told(trajectory)
+        assert f"β = {result.plan.trial(number).hyperparameters['beta']:.4g}" in text_of(trajectory)
 
 
 def test_one_dimension_gets_the_graph_of_the_loss_with_the_iterates_on_it() -> None:
@@ -303,21 +303,21 @@ def test_diverging_trials_do_not_hide_the_others() -> None:
     _, velocity, loss = figures_of(result)
     assert velocity.axes[1].get_ylim()[1] < 100
     assert loss.axes[0].get_ylim()[1] < 1000
-    assert "curves are cut at the edge of the scale" in told(loss)
+    assert "curves are cut at the edge of the scale" in text_of(loss)
 
 
 @pytest.mark.parametrize("name", SURFACES)
 def test_every_surface_can_be_drawn(name: str) -> None:
     figure = surface_figure(SURFACES[name]())
     assert_text_is_clear(figure)
-    assert "default start" in told(figure)
+    assert "default start" in text_of(figure)
 
 
 def test_thumbnails_are_filled_by_the_surface() -> None:
     figure = thumbnail(SURFACES["ravine"]())
     assert figure.canvas.get_width_height() == (320, 240)
     assert figure.axes[0].get_position().bounds == (0, 0, 1, 1)
-    assert not told(figure).strip()
+    assert not text_of(figure).strip()
 
 
 def test_a_surface_of_three_dimensions_cannot() -> None:
@@ -351,7 +351,7 @@ def test_foreign_text_is_drawn_literally(tmp_path: Path) -> None:
     result = momentumlab.run(surface=surface, optimizer="sgd", lr=[0.01, 0.02], iterations=5)
     for figure in [*figures_of(result), result.plot_training()]:
         assert_text_is_clear(figure)
-        assert "$\\undefined$.csv" in told(figure)
+        assert "$\\undefined$.csv" in text_of(figure)
 
 
 def test_foreign_names_of_a_sweep_and_of_labels_are_drawn_literally() -> None:
@@ -359,8 +359,8 @@ def test_foreign_names_of_a_sweep_and_of_labels_are_drawn_literally() -> None:
     for draw in map_figures(report_of(result)).values():
         figure = draw()
         assert_text_is_clear(figure)
-        assert "$\\undefined$" in told(figure)
-        assert "\x1b" not in told(figure)
+        assert "$\\undefined$" in text_of(figure)
+        assert "\x1b" not in text_of(figure)
     report = report_of(momentumlab.run(RAVINE, beta=[0.0, 0.5]))
     selection = select_trials(report, FigureOptions(), lambda trial: f"{FOREIGN * 3} {trial.number}")
     figure = loss_figure(report, selection=selection)

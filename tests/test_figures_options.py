@@ -23,7 +23,7 @@ from momentumlab.report.figures.style import COLORS, ordered_colors
 from momentumlab.report.figures.trials import select_trials
 from momentumlab.runs.plot import save_figure
 from momentumlab.surfaces import SURFACES
-from tests.test_figures import assert_text_is_clear, figures_of, told
+from tests.test_figures import assert_text_is_clear, figures_of, text_of
 
 BETAS = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 40, "beta": [0.0, 0.5, 0.9]}
 MIXED = {
@@ -105,7 +105,7 @@ def test_titles_name_only_settings_of_all_trials() -> None:
 
 
 def test_trajectories_have_the_formula_with_its_values(betas: momentumlab.Result) -> None:
-    assert "f = a x² + b y²,  a = 0.0625,  b = 9" in told(betas.plot_trajectories())
+    assert "f = a x² + b y²,  a = 0.0625,  b = 9" in text_of(betas.plot_trajectories())
 
 
 def test_stretched_axes_are_declared_and_equal_axes_are_equal(betas: momentumlab.Result) -> None:
@@ -114,13 +114,13 @@ def test_stretched_axes_are_declared_and_equal_axes_are_equal(betas: momentumlab
     panel = figure.axes[0]
     box = panel.get_window_extent()
     ratio = (box.height / np.ptp(panel.get_ylim())) / (box.width / np.ptp(panel.get_xlim()))
-    assert f"vertical axis stretched {ratio:.2g} ×" in told(figure)
+    assert f"vertical axis stretched {ratio:.2g} ×" in text_of(figure)
     equal = betas.plot_trajectories(panels="one", equal=True)
     equal.canvas.draw()
     box = equal.axes[0].get_window_extent()
     panel = equal.axes[0]
     assert box.height / np.ptp(panel.get_ylim()) == pytest.approx(box.width / np.ptp(panel.get_xlim()), rel=1e-6)
-    assert "stretched" not in told(equal)
+    assert "stretched" not in text_of(equal)
 
 
 @pytest.mark.parametrize("name", ["ravine", "rastrigin", "saddle", "cubic"])
@@ -147,10 +147,10 @@ def test_many_starts_are_a_bundle_with_its_median() -> None:
     *_, median = panel.get_lines()
     lowest = 0.0
     np.testing.assert_allclose(np.asarray(median.get_ydata()), np.median(result.losses, axis=0) - lowest)
-    assert "medians of 20 starts" in told(figure)
+    assert "medians of 20 starts" in text_of(figure)
     trajectories = result.plot_trajectories()
     assert len(trajectories.axes) == 1
-    assert "20 starts, median loss" in told(trajectories)
+    assert "20 starts, median loss" in text_of(trajectories)
     for each in figures_of(result):
         assert_text_is_clear(each)
 
@@ -188,13 +188,13 @@ def test_a_diverging_trajectory_is_drawn_until_it_leaves_the_window() -> None:
 
 def test_titles_labels_and_trials_can_be_chosen(betas: momentumlab.Result) -> None:
     figure = betas.plot_losses(trials=[0, 2], labels=["none", "much"], title="Two values of β")
-    assert told(figure).splitlines()[0] == "Two values of β"
+    assert text_of(figure).splitlines()[0] == "Two values of β"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["none", "much"]
     curves = [np.asarray(line.get_ydata()) for line in figure.axes[0].get_lines()]
     np.testing.assert_array_equal(curves, betas.losses[[0, 2]])
     plain = betas.plot_trajectories(title="")
-    assert "ravine" not in told(plain)
-    assert "f =" not in told(plain)
+    assert "ravine" not in text_of(plain)
+    assert "f =" not in text_of(plain)
     for each in (figure, plain):
         assert_text_is_clear(each)
 

@@ -17,7 +17,7 @@ import pytest
 import momentumlab
 from momentumlab import cache, engine
 from momentumlab.executor import Workers
-from momentumlab.kernels import backend, compiler
+from momentumlab.kernels import compiler, dispatch
 from momentumlab.kernels.graph import in_order
 from momentumlab.kernels.recording import Recording, record
 from momentumlab.kernels.runner import make_tables
@@ -101,7 +101,7 @@ def run_interpreted(plan: Plan) -> Outcome:
 
 def run_compiled(plan: Plan) -> Outcome:
     outcome = Outcome.of(plan, 0, plan.trials)
-    kernels = backend.kernels_for(plan)
+    kernels = dispatch.kernels_for(plan)
     assert kernels is not None
     for part in kernels.run_blocks([(0, plan.trials)], 1):
         outcome.include(part)
@@ -332,7 +332,7 @@ def test_ctrl_c_ends_kernels_at_once() -> None:
     pytest.importorskip("numba")
     settings = {**PLANE, "lr": "linspace(1e-9, 2e-9, 40)", "iterations": 10**9, "tolerance": 0, "patience": 5}
     plan = make_plan(momentumlab.load({**settings, "backend": "numba"}))
-    assert backend.kernels_for(plan) is not None  # compiled before the clock starts
+    assert dispatch.kernels_for(plan) is not None  # compiled before the clock starts
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     begin = time.monotonic()
     timer.start()

@@ -24,7 +24,7 @@ from momentumlab.surfaces.data.base import _order as batch_order
 from momentumlab.surfaces.data.linear import Logistic
 from momentumlab.theory import compromises, heavy_ball_variance, nesterov_variance, noise_floor
 from tests.conftest import Command
-from tests.test_figures import assert_text_is_clear, told
+from tests.test_figures import assert_text_is_clear, text_of
 
 NOISY: dict[str, Any] = {
     "surface": "ravine", "optimizer": "momentum", "lr": 0.05, "beta": 0.9, "iterations": 300, "noise": 0.1,
@@ -353,7 +353,7 @@ def test_figures_show_medians_bands_and_single_paths(theory: bool) -> None:
     assert len(dotted) == (2 if theory else 0)
     for figure in (loss, result.plot_velocities(theory=theory), result.plot_trajectories()):
         assert_text_is_clear(figure)
-    assert "12 replicates, 8 of them shown" in told(result.plot_trajectories())
+    assert "12 replicates, 8 of them shown" in text_of(result.plot_trajectories())
 
 
 def test_figures_are_drawn_with_diverged_replicates() -> None:

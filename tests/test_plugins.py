@@ -219,9 +219,9 @@ def test_commands_accept_a_plugin_and_the_run_folder_names_it(command: Command, 
     first = command("run", "--plugin", lab, "--surface", "gully", "--optimizer", "ball,momentum", "--quiet")
     assert (first.returncode, first.stderr) == (0, "")
     folder = tmp_path / first.stdout.strip()
-    (told,) = json.loads((folder / "result.json").read_text())["provenance"]["plugins"]
+    (reported,) = json.loads((folder / "result.json").read_text())["provenance"]["plugins"]
     digest = subprocess.run(["sha256sum", lab], capture_output=True, text=True, check=True).stdout.split()[0]
-    assert told == {"file": str(lab), "sha256": digest}
+    assert reported == {"file": str(lab), "sha256": digest}
 
     without = command("run", folder / "experiment.yaml")
     assert without.returncode == 2

@@ -115,7 +115,7 @@ def test_the_truly_first_method_is_among_those_that_share_the_first_rank(noisy: 
     first_ranks = [[each.number for each in result.matches[0].standings if each.rank == 1] for result in noisy]
     right = [int(true_medians(result).argmin()) in first for result, first in zip(noisy, first_ranks, strict=True)]
     assert all(right)
-    # The claim is not empty: methods that are truly different are told apart.
+    # The claim is not empty: methods that are truly different are distinguished.
     assert all(0 not in first for first in first_ranks)  # sgd is four times worse
 
 

@@ -43,9 +43,9 @@ def test_labels_tell_trials_apart_and_titles_what_they_share() -> None:
     settings = {"optimizers": ["momentum", "nesterov"], "beta": [0.5, 0.9], "start": [[1, 0.1], [2, 0.2]]}
     result = momentumlab.run({"surface": {"name": "ravine", "b": 4.0}, **settings})
     labels = Labels(result.experiment)
-    told = [labels.of(trial) for trial in result.plan]
-    assert told[0] == "momentum, β = 0.5, from (1, 0.1)"
-    assert len(set(told)) == result.trials == 8
+    reported = [labels.of(trial) for trial in result.plan]
+    assert reported[0] == "momentum, β = 0.5, from (1, 0.1)"
+    assert len(set(reported)) == result.trials == 8
     assert labels.common(result.plan.trial(0)) == "ravine (b = 4) · lr = 0.001"
 
 

@@ -137,8 +137,8 @@ def test_a_png_finds_its_run_folder(out: Path, tmp_path: Path) -> None:
     kept = loaded(out, NAME).run.path
     shutil.copy(kept / "loss.png", tmp_path / "figure.png")
     for picture, where in ((kept / "loss.png", tmp_path), (tmp_path / "figure.png", out)):
-        told = json.loads(typed("runs", "rerun", picture, "--out", where, "--format", "json"))
-        assert (told["run"], told["verdict"]) == (str(kept), "identical")
+        reported = json.loads(typed("runs", "rerun", picture, "--out", where, "--format", "json"))
+        assert (reported["run"], reported["verdict"]) == (str(kept), "identical")
 
 
 # Repetition
@@ -147,9 +147,9 @@ def test_a_png_finds_its_run_folder(out: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [NAME, "sweep", "comparison"])
 def test_a_repetition_is_identical(name: str, out: Path) -> None:
     run = loaded(out, name).run
-    told = json.loads(typed("runs", "rerun", run.path, "--format", "json"))
-    assert told["verdict"] == "identical"
-    assert (told["differences"], told["versions"], told["run_folder"]) == ([], {}, None)
+    reported = json.loads(typed("runs", "rerun", run.path, "--format", "json"))
+    assert reported["verdict"] == "identical"
+    assert (reported["differences"], reported["versions"], reported["run_folder"]) == ([], {}, None)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,9 @@ def test_differences_are_reported_with_versions_and_exit_code(copy: Path) -> Non
     assert ": different" in printed
     assert f"numpy was 1.0 and is {np.__version__}" in printed
     assert f"largest difference of a loss: {kept.results[0].losses[0, 3]:.3g} (trial 0" in printed
-    told = json.loads(typed("runs", "rerun", copy, "--format", "json", code=1))
-    assert told["verdict"] == "different"
-    assert told["versions"] == {"numpy": {"then": "1.0", "now": np.__version__}}
+    reported = json.loads(typed("runs", "rerun", copy, "--format", "json", code=1))
+    assert reported["verdict"] == "different"
+    assert reported["versions"] == {"numpy": {"then": "1.0", "now": np.__version__}}
 
 
 def test_trials_with_another_end_are_counted(out: Path) -> None:

@@ -296,10 +296,10 @@ def test_all_problems_of_a_file_are_reported_at_their_places(tmp_path: Path) -> 
 def test_data_have_the_canonical_spelling(tmp_path: Path) -> None:
     result = momentumlab.run(MIXED, lr=["cosine(start=1e-1, end=0.001)", 0.05], out=tmp_path, plots=False)
     document = json.loads(json_text(json_document(report_of(result))))
-    told = [trial["hyperparameters"]["lr"] for trial in document["trials"]]
-    assert told == ["cosine(0.1, 0.001)"] * 3 + [0.05] * 3
+    reported = [trial["hyperparameters"]["lr"] for trial in document["trials"]]
+    assert reported == ["cosine(0.1, 0.001)"] * 3 + [0.05] * 3
     table = list(csv.DictReader(io.StringIO(csv_text([report_of(result)]))))
-    assert [row["lr"] for row in table] == [str(each) for each in told]
+    assert [row["lr"] for row in table] == [str(each) for each in reported]
     assert result.run_folder is not None
     written = json.loads((result.run_folder / "result.json").read_text())
     assert written["trials"] == document["trials"]
@@ -335,8 +335,8 @@ def test_cells_of_a_sweep_match_the_plan_if_a_later_axis_has_schedules() -> None
         setting = {
             name: value if isinstance(value, float) else str(value) for name, value in plane.setting(cell).items()
         }
-        told = result.plan.trial(cell).hyperparameters
-        assert {name: told[name] for name in setting} == setting
+        reported = result.plan.trial(cell).hyperparameters
+        assert {name: reported[name] for name in setting} == setting
 
 
 def test_a_sweep_over_schedules_is_drawn(tmp_path: Path) -> None:
@@ -400,9 +400,9 @@ def test_the_command_line_splits_at_commas_outside_of_brackets(command: Command)
         "--beta", "piecewise({0: 0.9, 50: 0.5})", "--format", "json", "--no-plots",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    told = [trial["hyperparameters"] for trial in json.loads(done.stdout)["trials"]]
-    assert [each["lr"] for each in told] == ["cosine(0.1, 0.001)", 0.05, "warmup(3, 0.1)"]
-    assert {each["beta"] for each in told} == {"piecewise({0: 0.9, 50: 0.5})"}
+    reported = [trial["hyperparameters"] for trial in json.loads(done.stdout)["trials"]]
+    assert [each["lr"] for each in reported] == ["cosine(0.1, 0.001)", 0.05, "warmup(3, 0.1)"]
+    assert {each["beta"] for each in reported} == {"piecewise({0: 0.9, 50: 0.5})"}
 
 
 def test_schedules_can_be_listed_and_shown(command: Command) -> None:

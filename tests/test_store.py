@@ -67,8 +67,8 @@ def test_summary_and_result_agree_at_full_precision(result: momentumlab.Result) 
 
 def test_result_json_contains_the_provenance(result: momentumlab.Result) -> None:
     document = json.loads((folder_of(result) / "result.json").read_text())
-    told = ["experiment", "run_folder", "trials", "settings", "provenance", "notes"]
-    assert list(document) == ["format", *told]
+    reported = ["experiment", "run_folder", "trials", "settings", "provenance", "notes"]
+    assert list(document) == ["format", *reported]
     provenance = document["provenance"]
     assert provenance["momentumlab"] == momentumlab.__version__
     assert provenance["numpy"] == np.__version__

@@ -36,7 +36,7 @@ from momentumlab.runs.layout import only_one
 from momentumlab.search.planes import arrays, best_trials, is_mapped, planes
 from momentumlab.surfaces import SURFACES
 from tests.conftest import SWEEPS, Command
-from tests.test_figures import assert_text_is_clear, told
+from tests.test_figures import assert_text_is_clear, text_of
 
 PLANE: dict[str, Any] = {
     "surface": "ravine",
@@ -702,7 +702,7 @@ def test_the_best_cell_is_marked_with_its_values(plane: Result) -> None:
         pytest.approx(np.log10(float(best["lr"]))),  # type: ignore[arg-type]
         best["beta"],
     ]
-    assert f"{only.best_result:.0f} iterations" in told(figure)
+    assert f"{only.best_result:.0f} iterations" in text_of(figure)
 
 
 def test_basins_are_coloured_by_the_minimum_that_is_reached() -> None:
@@ -718,7 +718,7 @@ def test_basins_are_coloured_by_the_minimum_that_is_reached() -> None:
         for number in range(4)
     }
     assert all(len(orders) <= 2 for orders in colors.values())  # the order of red, green and blue survives the shade
-    assert "reach a minimum" in told(figure)
+    assert "reach a minimum" in text_of(figure)
 
 
 @pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)

@@ -46,7 +46,7 @@ from momentumlab.theory import (
 from momentumlab.theory.linear_map import simulated
 from momentumlab.theory.modes import responses as unit_responses
 from tests.conftest import CONFIGS, Command
-from tests.test_figures import assert_text_is_clear, told
+from tests.test_figures import assert_text_is_clear, text_of
 from tests.test_sweep import PLANE
 
 shares = st.floats(0.0, 0.999)
@@ -274,13 +274,13 @@ def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
     points = np.concatenate([path.vertices for path in boundary.get_paths()])
     for lr, beta in points[:: max(1, len(points) // 20)]:
         assert lr == pytest.approx(2 * (1 + beta) / 18, abs=0.01)
-    assert "stability limit" in told(figure)
+    assert "stability limit" in text_of(figure)
     assert_text_is_clear(figure)
 
 
 def test_where_there_is_no_theory_the_map_says_so() -> None:
     result = momentumlab.run({**PLANE, "optimizer": "adam", "beta": None, "beta1": "linspace(0, 0.9, 9)"})
-    assert "no theory: the step of adam is linear in the gradients only near the minimum" in told(
+    assert "no theory: the step of adam is linear in the gradients only near the minimum" in text_of(
         map_figures(report_of(result), FigureOptions(theory=True))["map_loss"]()
     )
 
@@ -700,7 +700,7 @@ def test_adam_is_said_to_hover_and_does() -> None:
 def test_envelopes_touch_their_curves_from_above() -> None:
     result = momentumlab.run(surface="ravine", optimizer="momentum", lr=0.1, beta=[0.8, 0.9], iterations=150)
     for figure in (result.plot_velocities(theory=True), result.plot_losses(theory=True)):
-        assert "as theory predicts" in told(figure)
+        assert "as theory predicts" in text_of(figure)
         assert_text_is_clear(figure)
         for panel in figure.axes:
             curves = [line for line in panel.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 151]  # type: ignore[arg-type]
@@ -714,7 +714,7 @@ def test_envelopes_touch_their_curves_from_above() -> None:
 
 def test_where_theory_does_not_apply_there_is_no_envelope() -> None:
     figure = momentumlab.run(surface="ravine", optimizer="adam").plot_losses(theory=True)
-    assert "theory does not apply" in told(figure)
+    assert "theory does not apply" in text_of(figure)
 
 
 # Noise
@@ -846,3 +846,15 @@ def test_the_lines_of_critical_damping_lie_between_the_cells() -> None:
         points = np.concatenate([path.vertices for path in lines.get_paths()])
         expected = (1 - np.sqrt(points[:, 0] * curvature)) ** 2
         assert np.abs(points[:, 1] - expected).max() < 0.1 * 0.98 / 40
+
+
+@pytest.mark.parametrize(("start", "iterations"), [([1.0, 1.0], "1 iteration"), ([0.0, 0.0], "0 iterations")])
+def test_a_minimum_that_is_reached_within_rounding_is_reported_with_the_iteration(
+    start: list[float], iterations: str
+) -> None:
+    # lr = 1/λ reaches the minimum of a round bowl in its first step.
+    result = momentumlab.run(surface="2*x**2 + 2*y**2", optimizer="sgd", lr=0.25, start=start, iterations=3)
+    (rate,) = trial_rates(result)
+    reason = rate_reason(result, 0, rate)
+    assert reason is not None
+    assert f"after {iterations}," in reason

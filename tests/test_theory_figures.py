@@ -16,7 +16,7 @@ from momentumlab.report import report_of
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.theory import trial_rates
-from tests.test_figures import assert_text_is_clear, told
+from tests.test_figures import assert_text_is_clear, text_of
 
 CURVATURES = (0.125, 18.0)
 
@@ -92,7 +92,7 @@ def test_a_sweep_over_one_axis_draws_the_measured_rate_beside_the_predicted_one(
     report = report_of(momentumlab.sweep(settings, beta=betas).result)
     figure = map_figures(report, FigureOptions(theory=True))["curve"]()
     assert_text_is_clear(figure)
-    assert "predicted rate" in told(figure)
+    assert "predicted rate" in text_of(figure)
     panel = next(panel for panel in figure.axes if "rate" in panel.get_ylabel())
     measured, predicted = (data(line)[1] for line in panel.lines if data(line).shape[1] == len(betas))
     assert predicted == pytest.approx([heavy_ball_rate(0.1, beta) for beta in betas], rel=1e-9)
@@ -103,4 +103,4 @@ def test_a_sweep_over_one_axis_draws_the_measured_rate_beside_the_predicted_one(
 def test_a_noisy_sweep_over_one_axis_says_why_it_has_no_rates() -> None:
     sweep = momentumlab.sweep(surface="ravine", optimizer="sgd", lr=[0.05, 0.1], noise=0.1, iterations=20)
     figure = map_figures(report_of(sweep.result), FigureOptions(theory=True))["curve"]()
-    assert "no theory: with noise there is a floor" in told(figure).replace("\n", " ")
+    assert "no theory: with noise there is a floor" in text_of(figure).replace("\n", " ")

@@ -319,7 +319,7 @@ def show_entry(
 
 def _show_kernel(options: Options) -> None:
     from momentumlab.experiment import Comparison
-    from momentumlab.kernels.backend import kernel_source
+    from momentumlab.kernels.dispatch import kernel_source
     from momentumlab.kernels.tracer import UntraceableError
     from momentumlab.plan import make_plan
 

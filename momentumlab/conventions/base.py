@@ -140,12 +140,12 @@ class Convention(ABC, Generic[State]):
 
     To add one, decorate a frozen dataclass with `convention`. Its step follows the source literally, for points and
     gradients of shape ``(dim,)``. It can be translated into the conventions of the same family: `MomentumConvention` or
-    `momentumlab.conventions.adaptive.Adaptive`.
+    `momentumlab.conventions.adam_forms.Adaptive`.
 
     Attributes
     ----------
     plain, ahead
-        The equations without and with ``nesterov``; the latter is empty if there is no choice.
+        The equations without and with ``nesterov``; ``ahead`` is empty for conventions without that option.
     stored
         Return the parameters that its users see.
     users

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.conventions.adaptive import Adaptive
+from momentumlab.conventions.adam_forms import Adaptive
 from momentumlab.conventions.base import Convention, MomentumConvention
 from momentumlab.conventions.translation import Fidelity, Obstacle, Translation
 from momentumlab.registry import Array
@@ -172,8 +172,8 @@ def prove(translation: Translation, schedule: str = "halved") -> tuple[Check, ..
     if translation.obstacles == (Obstacle.FIRST,):
         checks.append(_check(Question.SILENT_START, translation, constant, constant, silent=True))
     if factor := reweighting(translation):
-        told = f"lr {factor} (1 − βᵗ)"
-        question = Question.REWEIGHTED.format(source=source.name, target=target.name, factor=told)
+        schedule = f"lr {factor} (1 − βᵗ)"
+        question = Question.REWEIGHTED.format(source=source.name, target=target.name, factor=schedule)
         unbiased = 1 - source.beta**times
         checks.append(_check(question, translation, constant, 1 / unbiased if factor == "/" else unbiased))
     if source.stores_elsewhere or target.stores_elsewhere:

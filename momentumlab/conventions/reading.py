@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from momentumlab.calls import Call, CallError, parse
-from momentumlab.conventions.adaptive import Adaptive
+from momentumlab.conventions.adam_forms import Adaptive
 from momentumlab.conventions.base import CONVENTIONS, Convention
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 

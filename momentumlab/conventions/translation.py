@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from momentumlab.conventions.adaptive import Adaptive, AdaptiveRule
+from momentumlab.conventions.adam_forms import Adaptive, AdaptiveRule
 from momentumlab.conventions.base import Convention, Filter, MomentumConvention
 
 AGREEMENT = 1e-13

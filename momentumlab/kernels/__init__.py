@@ -9,6 +9,6 @@ module       responsibility
 `writer`     the source code of a kernel, readable and plain Python
 `compiler`   machine code by numba, kept in the cache folder
 `runner`     the arrays that a kernel reads and writes
-`backend`    the choice between NumPy and kernels; threads
+`dispatch`   the choice between NumPy and kernels; threads
 ===========  ==========================================================================================
 """

@@ -72,11 +72,6 @@ def load(source: str) -> Function:
         return _loaded(code)
 
 
-def is_cached(source: str) -> bool:
-    """Return whether the machine code of a source code is in the cache folder."""
-    return cache.read(cache_name(source)) is not None
-
-
 def cache_name(source: str) -> str:
     """Return the name of a kernel in the cache folder: it depends on the code, the compiler and the processor."""
     binding = _llvm()

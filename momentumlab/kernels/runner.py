@@ -18,7 +18,7 @@ from momentumlab.registry import Array
 from momentumlab.schedules.base import TabulatedSchedule
 
 MOST_NUMBERS = 2**23
-"""The numbers of all schedules, and of all errors, are tabulated before the kernel begins, if there are no more."""
+"""Schedules and errors are tabulated before the kernel starts if each needs at most this many numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)

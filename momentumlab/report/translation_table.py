@@ -16,7 +16,7 @@ from momentumlab.conventions import (
     prove,
     translate,
 )
-from momentumlab.conventions.adaptive import Adaptive, AdaptiveRule
+from momentumlab.conventions.adam_forms import Adaptive, AdaptiveRule
 from momentumlab.conventions.proof import ITERATIONS, SCHEDULES, reweighting
 from momentumlab.conventions.reading import option, read_translation
 from momentumlab.errors import ConfigError, Problem

@@ -62,7 +62,10 @@ def _why_not_measured(displaced: Array, floor: float) -> str:
     made = max(usable - 1, 0)  # the first entry is the start
     iterations = "1 iteration" if made == 1 else f"{made} iterations"
     if usable < FEWEST and not (distances[np.isfinite(distances)][-1:] > floor).any():
-        return f"the minimum is reached within rounding after {iterations}, too few for a rate"
+        before = np.flatnonzero(distances > floor)
+        first = int(before[-1]) + 1 if len(before) else 0
+        after = "1 iteration" if first == 1 else f"{first} iterations"
+        return f"the minimum is reached within rounding after {after}, too few for a rate"
     if usable < FEWEST:
         return f"{iterations} {'is' if made == 1 else 'are'} too few for a rate"
     return "the run is too short: it has not completed enough oscillations"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.conventions import MomentumConvention
-from momentumlab.conventions.adaptive import (
+from momentumlab.conventions.adam_forms import (
     Adaptive,
     KerasAdam,
     KerasAdamW,

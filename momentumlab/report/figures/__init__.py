@@ -5,7 +5,7 @@ module                  content
 ======================  ==========================================================
 `backend`               figures without pyplot, regardless of ``MPLBACKEND``
 `style`                 colours, markers, scales, ticks and text
-`layout`                panels, titles and legends, placed in inches
+`sheets`                panels, titles and legends, placed in inches
 `trials`                which trials are shown, and their colours
 `contours`              planes, windows and shaded heights of a surface
 `trajectory`            trajectories over contours, or on the graph of the loss

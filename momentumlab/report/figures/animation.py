@@ -22,7 +22,7 @@ from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureError, FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import draw_losses
-from momentumlab.report.figures.layout import Margins, sheet
+from momentumlab.report.figures.sheets import Margins, sheet
 from momentumlab.report.figures.trajectory import PathPanel, draw_ground, ground_of, panel_of, surfaces_of
 from momentumlab.report.figures.trials import select_trials
 from momentumlab.report.reports import Report

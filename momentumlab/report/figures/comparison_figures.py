@@ -22,7 +22,7 @@ from momentumlab.report.figures.curves import (
     until_longest,
     velocity_figure,
 )
-from momentumlab.report.figures.layout import Axeses, Margins, sheet
+from momentumlab.report.figures.sheets import Axeses, Margins, sheet
 from momentumlab.report.figures.trajectory import PathPanel, trajectory_figure
 from momentumlab.report.figures.trials import Selection, ShownTrial, optimizer_colors
 from momentumlab.report.labels import Labels, axis_name, point, repeats
@@ -151,7 +151,7 @@ def sensitivity_figure(report: ComparisonReport, options: FigureOptions | None =
 
 
 def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curves: Sequence[style.CurveStyle]) -> str:
-    """Draw the results on one surface against lr and return what they are."""
+    """Draw the results on one surface against lr, and return the label of the vertical axis."""
     yardstick = match.search_yardstick
     known = not math.isnan(yardstick.known)
     label, by_iterations = _scored_by(result, match)

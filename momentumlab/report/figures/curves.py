@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.layout import Axeses, Margins, Sheet, sheet
+from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, sheet
 from momentumlab.report.figures.trials import Selection, ShownTrial, select_trials
 from momentumlab.report.labels import axis_name
 from momentumlab.report.reports import Report

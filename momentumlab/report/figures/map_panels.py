@@ -20,7 +20,7 @@ from momentumlab.experiment import Setting
 from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.layout import Axeses, Margins, Sheet, arrangement, sheet
+from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, arrangement, sheet
 from momentumlab.report.labels import axis_name, setup, short
 from momentumlab.report.reports import Report
 from momentumlab.result import Status

@@ -15,7 +15,6 @@ from matplotlib.patches import Patch
 from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.layout import Axeses, Margins, sheet
 from momentumlab.report.figures.map_panels import (
     CONVERGED,
     UNFINISHED,
@@ -27,6 +26,7 @@ from momentumlab.report.figures.map_panels import (
     mark_best,
     slices_of,
 )
+from momentumlab.report.figures.sheets import Axeses, Margins, sheet
 from momentumlab.report.figures.trials import optimizer_colors
 from momentumlab.report.labels import axis_name, setup
 from momentumlab.report.reports import Report

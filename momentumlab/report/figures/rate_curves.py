@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator
 from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.layout import Margins, sheet
+from momentumlab.report.figures.sheets import Margins, sheet
 from momentumlab.report.labels import axis_name
 from momentumlab.theory import LocalModel, lr_limits
 from momentumlab.theory.modes import critical_betas

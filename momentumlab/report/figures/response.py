@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.layout import Margins, sheet
+from momentumlab.report.figures.sheets import Margins, sheet
 from momentumlab.theory import FilterResponse
 
 

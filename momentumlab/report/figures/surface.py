@@ -8,7 +8,7 @@ from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.backend import DPI
 from momentumlab.report.figures.contours import Contours, Projection, contours, coordinate_plane
-from momentumlab.report.figures.layout import Axeses, Margins, sheet
+from momentumlab.report.figures.sheets import Axeses, Margins, sheet
 from momentumlab.report.labels import brief
 from momentumlab.surfaces import CriticalKind, Surface
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
-from momentumlab.report.figures.layout import Axeses, Margins, sheet
+from momentumlab.report.figures.sheets import Axeses, Margins, sheet
 from momentumlab.report.figures.trials import ShownTrial, select_trials
 from momentumlab.report.reports import Report
 from momentumlab.surfaces.data import DataSurface

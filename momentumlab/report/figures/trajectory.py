@@ -20,7 +20,7 @@ from momentumlab.report.figures.contours import (
     path_window,
     principal_plane,
 )
-from momentumlab.report.figures.layout import Axeses, Margins, Sheet, arrangement, sheet
+from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, arrangement, sheet
 from momentumlab.report.figures.trials import ShownTrial, select_trials
 from momentumlab.report.labels import axis_name, short
 from momentumlab.report.reports import Report
@@ -44,7 +44,7 @@ MAX_TOGETHER = 30
 """Trajectories of one bundle in a panel; more would hide each other."""
 
 ARROWS = (0.12, 0.4, 0.7)
-"""Arrows stand where a trajectory has made this share of its way in the window; the last one only if it is alone."""
+"""Arrows are drawn after these shares of a trajectory's length; the last only if the panel has one trajectory."""
 
 ARROW_REACH = 0.012
 """An arrow points from the way made before it to that made after it, in shares of the window."""

@@ -89,7 +89,7 @@ class Logistic(LinearModel):
     """Logistic regression with two classes: the mean cross-entropy over the rows of a table.
 
     The probability of the second class (in numerical or alphabetical order) is σ(X w). With l2 > 0 the minimum is
-    unique and computed by Newton's method; without, there is no minimum if the classes are linearly separable.
+    unique and computed by Newton's method; with l2 = 0 and linearly separable classes, no minimum exists.
     The penalty l2 includes the intercept.
     """
 
