@@ -1,14 +1,15 @@
 """The functions of the Python interface, which the command line uses as well.
 
 Functions that take settings raise `ConfigError` with every problem they find, `PluginError` if a user's surface,
-optimizer or schedule raises an exception, and `OutputError` if they cannot write.
+optimizer or schedule raises an exception, and `OutputError` if they cannot write. Their keyword arguments ``overrides``
+replace settings of the source: ``lr=0.1, beta=[0, 0.9]``; `momentumlab.keywords.Settings` lists them.
 """
 
 import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,7 +30,7 @@ from momentumlab.errors import (
     in_python,
 )
 from momentumlab.experiment import SEARCH_PATIENCE, TUNING_BUDGET, TUNING_ZOOMS, Comparison, Experiment, entries_of
-from momentumlab.keywords import AdaptiveSettings, SearchSettings, Settings
+from momentumlab.keywords import ConventionSettings, SearchSettings, Settings
 from momentumlab.outcome import Outcome
 from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, Plan, check_size, make_plan
 from momentumlab.plugins import attribute_errors, loaded_plugins, python_entries, shown_path
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from momentumlab.executor import OnBlock
-    from momentumlab.keywords import LossFunction
     from momentumlab.live import LiveServer
     from momentumlab.report.page import Page
     from momentumlab.report.prediction_table import PredictionReport
@@ -53,81 +53,64 @@ if TYPE_CHECKING:
     from momentumlab.runs.rerun import Repetition
     from momentumlab.search import ComparisonResult
     from momentumlab.search.sweeps import Sweep
+    from momentumlab.search.tuning import RunPlan
 
 MOST_RECORDED = 100
 """By default, trajectories are recorded for at most this many trials, or settings with replicates."""
 
+WITHOUT_KERNELS = "computed by NumPy: compiled kernels do not record trajectories (record: none)"
+"""The note of a recorded run for which kernels were requested."""
 
-def load(
-    source: Source | None = None,
-    *,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
-    **overrides: Unpack[Settings],
-) -> Experiment:
+
+def load(source: Source | None = None, **overrides: Unpack[Settings]) -> Experiment:
     """Read and check an experiment without running it.
 
     Parameters
     ----------
     source
         The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
-    gradient
-        The gradient of a ``surface`` that is given as a function.
-    settings
-        Settings whose names are not keyword arguments: ``{"surface.a": 0.1}``, hyperparameters of your own optimizers.
     **overrides
-        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``.
+        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``. Those whose names are not keyword
+        arguments are given as ``settings={"surface.a": 0.1}``, and the gradient of a ``surface`` that is a Python
+        function as ``gradient``.
     """
-    return _loaded(source, gradient, settings, overrides)
+    return _loaded(source, overrides)
 
 
-def _loaded(
-    source: Source | None,
-    gradient: "LossFunction | None",
-    settings: Mapping[str, object] | None,
-    overrides: Mapping[str, object],
-    *,
-    patience: int = 1,
-) -> Experiment:
-    source, nodes = _configuration(source, gradient, settings, overrides)
+def _loaded(source: Source | None, overrides: Mapping[str, Any], *, patience: int = 1) -> Experiment:
+    source, nodes = _configuration(source, overrides)
     with in_python():
         return load_experiment(source, nodes, patience=patience)
 
 
 @attribute_errors()
-def _configuration(
-    source: Source | None,
-    gradient: "LossFunction | None",
-    settings: Mapping[str, object] | None,
-    overrides: Mapping[str, object],
-) -> tuple[Source, list[ConfigNode]]:
+def _configuration(source: Source | None, overrides: Mapping[str, Any]) -> tuple[Source, list[ConfigNode]]:
     """Return a source and the nodes of its overrides, with registered surfaces in place of functions."""
-    given: dict[str, Any] = {} if settings is None else dict(settings)
-    if twice := sorted(given.keys() & overrides.keys()):
+    given = dict(overrides)
+    gradient, settings = given.pop("gradient", None), dict(given.pop("settings", None) or {})
+    if twice := sorted(settings.keys() & given.keys()):
         raise ConfigError([Problem(place=f"argument {name}", message="is also in 'settings'") for name in twice])
-    given = {**overrides, **given}  # surface.a replaces a parameter of the surface, which is placed first
+    given |= settings  # surface.a replaces a parameter of the surface, which is placed first
     own = dict(source) if isinstance(source, Mapping) else {}
-    start = given.get("start", own.get("start"))
-    in_source, in_given = _with_surfaces(own, start, gradient), _with_surfaces(given, start, gradient)
-    if gradient is not None and (in_source, in_given) == (own, given):
-        raise ConfigError([Problem(place="argument gradient", message="needs a surface that is a Python function")])
-    nodes = [node_of(value, place=f"argument {path}", path=path) for path, value in in_given.items()]
-    return in_source if source is None or isinstance(source, Mapping) else source, nodes
+    has_function = False
 
-
-def _with_surfaces(settings: dict[str, Any], start: object, gradient: "LossFunction | None") -> dict[str, Any]:
-    """Return settings in which functions are replaced by registered surfaces."""
-
-    def replaced(value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return [replaced(item) for item in value]
-        if not callable(value) or isinstance(value, (type, Surface)):
-            return value
+    def registered(surface: Any) -> Any:
+        nonlocal has_function
+        if isinstance(surface, (list, tuple)):
+            return [registered(item) for item in surface]
+        if not callable(surface) or isinstance(surface, (type, Surface)):
+            return surface
         from momentumlab.surfaces.functions import surface_of
 
-        return surface_of(value, gradient, _coordinates(start))
+        has_function = True
+        return surface_of(surface, gradient, _coordinates(given.get("start", own.get("start"))))
 
-    return {key: replaced(value) if key in ("surface", "surfaces") else value for key, value in settings.items()}
+    for mapping in (own, given):
+        mapping |= {key: registered(mapping[key]) for key in ("surface", "surfaces") if key in mapping}
+    if gradient is not None and not has_function:
+        raise ConfigError([Problem(place="argument gradient", message="needs a surface that is a Python function")])
+    nodes = [node_of(value, place=f"argument {path}", path=path) for path, value in given.items()]
+    return own if source is None or isinstance(source, Mapping) else source, nodes
 
 
 def _coordinates(start: Any) -> int | None:
@@ -154,16 +137,14 @@ def run(
     executor: "Executor | None" = None,
     max_trials: int = MAX_TRIALS,
     history_bytes: int = engine.HISTORY_BYTES,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
     **overrides: Unpack[Settings],
 ) -> Result:
     """Run an experiment.
 
     Parameters
     ----------
-    source
-        The path of a YAML file, a mapping of the same shape, or an experiment; nothing if the overrides are complete.
+    source, **overrides
+        The experiment, as in `load`.
     out
         The folder in which a run folder is created; without it nothing is written.
     plots
@@ -184,10 +165,8 @@ def run(
         The maximum number of trials.
     history_bytes
         Memory limit for the trajectories; beyond it every k-th iterate is recorded.
-    gradient, settings, **overrides
-        Settings that replace those of the source: ``lr=0.1, beta=[0, 0.9]``; see `load`.
     """
-    plan = make_plan(_loaded(source, gradient, settings, overrides), max_trials=max_trials)
+    plan = make_plan(_loaded(source, overrides), max_trials=max_trials)
     how = Execution(
         figures=figure_options(plots, theory=theory),
         page=page,
@@ -211,8 +190,6 @@ def sweep(
     resume: str | os.PathLike[str] | None = None,
     record: str = "none",
     max_trials: int = MAX_TRIALS,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
     **overrides: Unpack[Settings],
 ) -> "Sweep":
     """Run all combinations of the axes of an experiment without recording trajectories.
@@ -223,20 +200,113 @@ def sweep(
         The run folder of an unfinished sweep, of which the missing blocks are run.
     record
         ``"best:3"`` runs the best three trials again with their trajectories: `Sweep.best_trials`.
-    source, out, plots, theory, page, workers, executor, max_trials, gradient, settings, **overrides
+    source, out, plots, theory, page, workers, executor, max_trials, **overrides
         As in `run`: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
     """
     from momentumlab.search.sweeps import Sweep
 
     folder = None if resume is None else Path(resume)
     if folder is None:
-        experiment = _loaded(source, gradient, settings, overrides, patience=SEARCH_PATIENCE)
+        experiment = _loaded(source, overrides, patience=SEARCH_PATIENCE)
     else:
-        experiment = _unfinished(folder, Experiment, source, {**(settings or {}), **overrides})
+        experiment = _unfinished(folder, Experiment, source, overrides)
     figures = figure_options(plots, theory=theory)
     how = Execution(figures=figures, page=page, record=record, is_sweep=True, workers=workers, executor=executor)
     plan = make_plan(experiment, max_trials=max_trials if folder is None else experiment.trials)
     return Sweep.of(execute(plan, how, out=None if out is None else Path(out), resume=folder).result)
+
+
+def compare(
+    source: Source | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool | FigureOptions = True,
+    workers: int = 0,
+    executor: "Executor | None" = None,
+    resume: str | os.PathLike[str] | None = None,
+    max_trials: int = MAX_SEARCHED,
+    **overrides: Unpack[SearchSettings],
+) -> "ComparisonResult":
+    """Compare optimizers, each with the best of the settings that were searched for it.
+
+    For each optimizer the best combination of an experiment's axes is chosen. A learning rate that is not given is
+    tuned, with the same ``budget`` for every optimizer. There may be several surfaces::
+
+        compare(optimizers=["sgd", "adam"], surface=["ravine", "booth"], start="random(20)", objective="iterations",
+                target_loss=1e-6)
+
+    Parameters
+    ----------
+    max_trials
+        The maximum number of trials with which the search starts on a surface.
+    source, out, plots, workers, executor, resume, **overrides
+        As in `sweep`.
+    """
+    how = Execution(figures=figure_options(plots), workers=workers, executor=executor)
+    return _search(source, overrides, {}, max_trials, how, out=out, resume=resume)
+
+
+def tune(
+    source: Source | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    plots: bool | FigureOptions = True,
+    workers: int = 0,
+    executor: "Executor | None" = None,
+    resume: str | os.PathLike[str] | None = None,
+    max_trials: int = MAX_SEARCHED,
+    **overrides: Unpack[SearchSettings],
+) -> "ComparisonResult":
+    """Search the best hyperparameters: a coarse grid, then finer grids around its best cells.
+
+    A hyperparameter with the value ``"tuned"`` is searched, and so is a learning rate that is not given::
+
+        tune(surface="rosenbrock", optimizers=["momentum", "adam"], beta="tuned", budget=2000).best_settings()
+
+    Parameters and errors are those of `compare`. The default of ``budget`` is `TUNING_BUDGET`, that of ``zooms``
+    `TUNING_ZOOMS`.
+    """
+    defaults = {"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS}
+    how = Execution(figures=figure_options(plots), workers=workers, executor=executor)
+    return _search(source, overrides, defaults, max_trials, how, out=out, resume=resume)
+
+
+@attribute_errors()
+def _search(
+    source: Source | None,
+    overrides: Mapping[str, Any],
+    defaults: Mapping[str, object],
+    max_trials: int,
+    how: "Execution",
+    *,
+    out: str | os.PathLike[str] | None,
+    resume: str | os.PathLike[str] | None,
+) -> "ComparisonResult":
+    folder = None if resume is None else Path(resume)
+    if folder is None:
+        source, nodes = _configuration(source, overrides)
+        with in_python():
+            comparison = load_comparison(source, nodes, defaults=defaults)
+        for experiment in comparison.experiments:
+            check_size(experiment, max_trials, place=comparison.name)
+    else:
+        comparison = _unfinished(folder, Comparison, source, overrides)
+    return execute_comparison(comparison, how, out=None if out is None else Path(out), resume=folder).result
+
+
+Kind = TypeVar("Kind", Experiment, Comparison)
+
+
+def _unfinished(folder: Path, kind: type[Kind], source: Source | None, overrides: Mapping[str, Any]) -> Kind:
+    """Return the experiment of an unfinished run folder."""
+    if source is not None or overrides:
+        message = "a resumed run has its own settings: leave out all others"
+        raise ConfigError([Problem(place="argument resume", message=message)])
+    experiment = store.read_partial(folder).experiment
+    if not isinstance(experiment, kind):
+        what = "a sweep" if isinstance(experiment, Experiment) else "a comparison"
+        raise ConfigError([Problem(place="argument resume", message=f"{folder} is {what}")])
+    return experiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,21 +412,57 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         how.figures.check(plan.trials)
     if out is not None:
         store.prepare(out)
+    provenance = _stopwatch(how)
+    if resume is None and how.keeps_all(plan):
+        result = _run_recorded(plan, how)
+        if plan.experiment.backend == "numba":
+            result = replace(result, notes=(*result.notes, WITHOUT_KERNELS))
+        if out is None:
+            return report_of(result)
+        report = report_of(replace(result, notes=_notes(result)))
+        return store.write_run(report, out, provenance(), how.figures, with_page=how.page)
+    with _blockwise(plan.experiment, [plan], how, out, resume, provenance().started) as (folder, run_plan):
+        result = run_plan(plan, history=False)
+        recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
+        result = replace(result, best_trials=recorded)
+        if folder is None:
+            return report_of(result, recorded=recorded, all_rows=how.all_rows)
+        result = replace(result, notes=_notes(result))
+        report = report_of(result, recorded=recorded, all_rows=how.all_rows)
+        return store.write_sweep(report, folder, provenance(), how.figures, with_page=how.page)
+
+
+@attribute_errors()
+def execute_comparison(
+    comparison: Comparison, how: Execution, *, out: Path | None = None, resume: Path | None = None
+) -> ComparisonReport:
+    """Run a comparison and write it into a run folder if `out` or `resume` is given.
+
+    Parameters and errors are those of `execute`.
+    """
+    from momentumlab.search import compare as search_and_rank
+
+    if out is not None and resume is None:
+        store.prepare(out)
+    provenance = _stopwatch(how)
+    plans = [make_plan(experiment, max_trials=experiment.trials) for experiment in comparison.experiments]
+    with _blockwise(comparison, plans, how, out, resume, provenance().started) as (folder, run_plan):
+        compared = search_and_rank(comparison, run_plan)
+        if folder is None:
+            return ComparisonReport(result=compared)
+        report = ComparisonReport(result=replace(compared, notes=_notes(compared)))
+        return store.write_comparison(report, folder, provenance(), how.figures)
+
+
+def _stopwatch(how: Execution) -> Callable[[], store.Provenance]:
+    """Return a function for the provenance of a run that begins now and ends when the function is called."""
     started, clock = datetime.now(), time.perf_counter()
 
     def provenance() -> store.Provenance:
         seconds = time.perf_counter() - clock
         return store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
 
-    if resume is None and how.keeps_all(plan):
-        result = _run_recorded(plan, how)
-        if plan.experiment.backend == "numba":
-            result = replace(result, notes=(*result.notes, WITHOUT_KERNELS))
-        report = report_of(result if out is None else replace(result, notes=_notes(result)))
-        if out is None:
-            return report
-        return store.write_run(report, out, provenance(), how.figures, with_page=how.page)
-    return _sweep(plan, how, provenance, started=started, out=out, resume=resume)
+    return provenance
 
 
 def _notes(result: "Result | ComparisonResult") -> tuple[str, ...]:
@@ -370,10 +476,6 @@ def _notes(result: "Result | ComparisonResult") -> tuple[str, ...]:
     return (*result.notes, missing)
 
 
-WITHOUT_KERNELS = "computed by NumPy: compiled kernels do not record trajectories (record: none)"
-"""The note of a recorded run for which kernels were requested."""
-
-
 def _run_recorded(plan: Plan, how: Execution) -> Result:
     """Run a plan and record all trajectories."""
     if how.executor is None and how.workers < 2 and (how.workers or not plan.is_worth_workers):
@@ -384,51 +486,55 @@ def _run_recorded(plan: Plan, how: Execution) -> Result:
         return workers.run(plan, history_bytes=how.history_bytes, on_block=how.on_block)
 
 
-def _sweep(
-    plan: Plan,
+@contextmanager
+def _blockwise(
+    experiment: Experiment | Comparison,
+    plans: Sequence[Plan],
     how: Execution,
-    provenance: Callable[[], store.Provenance],
-    *,
-    started: datetime,
     out: Path | None,
     resume: Path | None,
-) -> Report:
-    """Run a plan without recording trajectories; each block is written as soon as it is finished."""
+    started: datetime,
+) -> "Iterator[tuple[Path | None, RunPlan]]":
+    """Run plans in blocks, each of which is written as soon as it is finished.
+
+    Yields the run folder, if there is one, and the function that runs a plan. The blocks of successive plans are
+    numbered consecutively, so a resumed comparison finds those of each step of its search.
+    """
     from momentumlab.executor import Workers
 
-    folder = resume
-    done: Mapping[int, Outcome] = {}
     with Workers(how.workers, how.executor) as workers:
-        block_trials = workers.block_trials(plan)
         if resume is not None:
-            partial = store.read_partial(resume)
-            block_trials, done = partial.block_trials, store.read_blocks(resume, plan.experiment, partial.block_trials)
-        elif out is not None:
-            folder = store.begin_run(plan.experiment, out, started, block_trials)
+            folder: Path | None = resume
+            block_trials = store.read_partial(resume).block_trials
+        else:
+            block_trials = min(map(workers.block_trials, plans))
+            folder = None if out is None else store.begin_run(experiment, out, started, block_trials)
+        trials_before = 0
 
-        def keep(block: Outcome) -> None:
-            if folder is not None:
-                store.save_block(folder, block)
-            if how.on_block is not None:
-                how.on_block(block)
+        def run_plan(plan: Plan, *, history: bool) -> Result:
+            nonlocal trials_before
+            if history:
+                return workers.run(plan, history_bytes=engine.HISTORY_BYTES)
+            offset, trials_before = trials_before, trials_before + plan.trials
 
-        with _resumable(plan.experiment, folder, how):
+            def keep(block: Outcome) -> None:
+                if folder is not None:
+                    store.save_block(folder, block, offset)
+                if how.on_block is not None:
+                    how.on_block(block)
+
+            done = {} if resume is None else store.read_blocks(resume, plan.experiment, block_trials, offset)
             if how.on_block is not None:
                 for block in done.values():
                     how.on_block(block)
-            result = workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
-            recorded = engine.run(plan.only(best_trials(planes(result), how.best))) if how.best else None
-            result = replace(result, best_trials=recorded)
-            if folder is not None:
-                result = replace(result, notes=_notes(result))
-            report = report_of(result, recorded=recorded, all_rows=how.all_rows)
-            if folder is None:
-                return report
-            return store.write_sweep(report, folder, provenance(), how.figures, with_page=how.page)
+            return workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
+
+        with _resumable(experiment, folder, how):
+            yield folder, run_plan
 
 
 @contextmanager
-def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: "Execution") -> Iterator[None]:
+def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: Execution) -> Iterator[None]:
     """Lock an unfinished run folder, and say how to resume it if something ends the work.
 
     Without a folder, errors pass unchanged.
@@ -463,7 +569,7 @@ def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: "E
         raise OutputError(f"{error}; once that is corrected: {remedy}") from error
 
 
-def _how_to_resume(experiment: Experiment | Comparison, folder: Path, how: "Execution") -> str:
+def _how_to_resume(experiment: Experiment | Comparison, folder: Path, how: Execution) -> str:
     word = "sweep" if isinstance(experiment, Experiment) else "tune" if experiment.zooms else "compare"
     if how.command_line is None:
         return f"momentumlab.{word}(resume={str(folder)!r})"
@@ -471,161 +577,8 @@ def _how_to_resume(experiment: Experiment | Comparison, folder: Path, how: "Exec
     return " ".join(["momentumlab", word, *plugins, "--resume", shlex.quote(str(folder))])
 
 
-def compare(
-    source: Source | None = None,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    plots: bool | FigureOptions = True,
-    workers: int = 0,
-    executor: "Executor | None" = None,
-    resume: str | os.PathLike[str] | None = None,
-    max_trials: int = MAX_SEARCHED,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
-    **overrides: Unpack[SearchSettings],
-) -> "ComparisonResult":
-    """Compare optimizers, each with the best of the settings that were searched for it.
-
-    For each optimizer the best combination of an experiment's axes is chosen. A learning rate that is not given is
-    tuned, with the same ``budget`` for every optimizer. There may be several surfaces::
-
-        compare(optimizers=["sgd", "adam"], surface=["ravine", "booth"], start="random(20)", objective="iterations",
-                target_loss=1e-6)
-
-    Parameters
-    ----------
-    max_trials
-        The maximum number of trials with which the search starts on a surface.
-    source, out, plots, workers, executor, resume, gradient, settings, **overrides
-        As in `sweep`.
-    """
-    how = Execution(figures=figure_options(plots), workers=workers, executor=executor)
-    return _search(source, gradient, settings, overrides, {}, max_trials, how, out=out, resume=resume)
-
-
-def tune(
-    source: Source | None = None,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    plots: bool | FigureOptions = True,
-    workers: int = 0,
-    executor: "Executor | None" = None,
-    resume: str | os.PathLike[str] | None = None,
-    max_trials: int = MAX_SEARCHED,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
-    **overrides: Unpack[SearchSettings],
-) -> "ComparisonResult":
-    """Search the best hyperparameters: a coarse grid, then finer grids around its best cells.
-
-    A hyperparameter with the value ``"tuned"`` is searched, and so is a learning rate that is not given::
-
-        tune(surface="rosenbrock", optimizers=["momentum", "adam"], beta="tuned", budget=2000).best_settings()
-
-    Parameters and errors are those of `compare`. The default of ``budget`` is `TUNING_BUDGET`, that of ``zooms``
-    `TUNING_ZOOMS`.
-    """
-    defaults = {"budget": TUNING_BUDGET, "zooms": TUNING_ZOOMS}
-    how = Execution(figures=figure_options(plots), workers=workers, executor=executor)
-    return _search(source, gradient, settings, overrides, defaults, max_trials, how, out=out, resume=resume)
-
-
-@attribute_errors()
-def _search(
-    source: Source | None,
-    gradient: "LossFunction | None",
-    settings: Mapping[str, object] | None,
-    overrides: Mapping[str, object],
-    defaults: Mapping[str, object],
-    max_trials: int,
-    how: "Execution",
-    *,
-    out: str | os.PathLike[str] | None,
-    resume: str | os.PathLike[str] | None,
-) -> "ComparisonResult":
-    folder = None if resume is None else Path(resume)
-    if folder is None:
-        source, nodes = _configuration(source, gradient, settings, overrides)
-        with in_python():
-            comparison = load_comparison(source, nodes, defaults=defaults)
-        for experiment in comparison.experiments:
-            check_size(experiment, max_trials, place=comparison.name)
-    else:
-        comparison = _unfinished(folder, Comparison, source, {**(settings or {}), **overrides})
-    return execute_comparison(comparison, how, out=None if out is None else Path(out), resume=folder).result
-
-
-Kind = TypeVar("Kind", Experiment, Comparison)
-
-
-def _unfinished(folder: Path, kind: type[Kind], source: Source | None, overrides: Mapping[str, object]) -> Kind:
-    """Return the experiment of an unfinished run folder."""
-    if source is not None or overrides:
-        message = "a resumed run has its own settings: leave out all others"
-        raise ConfigError([Problem(place="argument resume", message=message)])
-    experiment = store.read_partial(folder).experiment
-    if not isinstance(experiment, kind):
-        what = "a sweep" if isinstance(experiment, Experiment) else "a comparison"
-        raise ConfigError([Problem(place="argument resume", message=f"{folder} is {what}")])
-    return experiment
-
-
-@attribute_errors()
-def execute_comparison(
-    comparison: Comparison, how: "Execution", *, out: Path | None = None, resume: Path | None = None
-) -> ComparisonReport:
-    """Run a comparison and write it into a run folder if `out` or `resume` is given.
-
-    Parameters and errors are those of `execute`.
-    """
-    from momentumlab.executor import Workers
-    from momentumlab.search import compare as search_and_rank
-
-    if out is not None and resume is None:
-        store.prepare(out)
-    started, clock = datetime.now(), time.perf_counter()
-    with Workers(how.workers, how.executor) as workers:
-        folder, finished_trials = resume, 0
-        if resume is not None:
-            block_trials = store.read_partial(resume).block_trials
-        else:
-            plans = [make_plan(experiment, max_trials=experiment.trials) for experiment in comparison.experiments]
-            block_trials = min(map(workers.block_trials, plans))
-            folder = None if out is None else store.begin_run(comparison, out, started, block_trials)
-
-        def run_plan(plan: Plan, *, history: bool) -> Result:
-            """Run one step of the search; the blocks of all steps are numbered consecutively."""
-            nonlocal finished_trials
-            if history:
-                return workers.run(plan, history_bytes=engine.HISTORY_BYTES)
-            offset, finished_trials = finished_trials, finished_trials + plan.trials
-
-            def keep(block: Outcome) -> None:
-                if folder is not None:
-                    store.save_block(folder, block, offset)
-                if how.on_block is not None:
-                    how.on_block(block)
-
-            done = {} if resume is None else store.read_blocks(resume, plan.experiment, block_trials, offset)
-            return workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
-
-        with _resumable(comparison, folder, how):
-            compared = search_and_rank(comparison, run_plan)
-            if folder is None:
-                return ComparisonReport(result=compared)
-            report = ComparisonReport(result=replace(compared, notes=_notes(compared)))
-            seconds = time.perf_counter() - clock
-            provenance = store.Provenance(command_line=how.command_line, started=started, seconds=seconds)
-            return store.write_comparison(report, folder, provenance, how.figures)
-
-
 def explore(
-    source: Source | None = None,
-    *,
-    save: str | os.PathLike[str] | None = None,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
-    **overrides: Unpack[Settings],
+    source: Source | None = None, *, save: str | os.PathLike[str] | None = None, **overrides: Unpack[Settings]
 ) -> "Page":
     """Build the interactive page of an experiment.
 
@@ -635,7 +588,7 @@ def explore(
     ----------
     save
         The HTML file to write.
-    source, gradient, settings, **overrides
+    source, **overrides
         As in `load`.
 
     Raises
@@ -645,110 +598,62 @@ def explore(
     """
     from momentumlab.report.page import page
 
-    built = page(_loaded(source, gradient, settings, overrides))
+    built = page(_loaded(source, overrides))
     if save is not None:
         store.write_file(Path(save), lambda file: file.write(built.html.encode()))
     return built
 
 
-def laboratory(
-    source: Source | None = None,
-    *,
-    port: int = 0,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
-    **overrides: Unpack[Settings],
-) -> "LiveServer":
+def laboratory(source: Source | None = None, *, port: int = 0, **overrides: Unpack[Settings]) -> "LiveServer":
     """Start the live laboratory: a page on which every setting of an experiment can be changed.
 
     Parameters
     ----------
-    source
-        Path of a YAML file, a mapping of the same form, or an experiment; not needed if the overrides are complete.
     port
-        The port; 0 for a free one.
-    gradient, settings, **overrides
-        Settings that replace those of the source; see `load`.
+        The port; 0 for a free one. If it cannot be used, `OutputError` is raised.
+    source, **overrides
+        As in `load`.
 
     Returns
     -------
     LiveServer
         The server, which runs in a thread until its method ``close`` is called; open its ``url`` in a browser.
-
-    Raises
-    ------
-    ConfigError
-        With every problem of the source and the overrides.
-    OutputError
-        If the port cannot be used.
     """
     from momentumlab.live import LiveServer
 
-    return LiveServer(_loaded(source, gradient, settings, overrides), port=port)
+    return LiveServer(_loaded(source, overrides), port=port)
 
 
 @attribute_errors()
 def predict(
-    source: Source | None = None,
-    *,
-    max_trials: int = MAX_TRIALS,
-    gradient: "LossFunction | None" = None,
-    settings: Mapping[str, object] | None = None,
-    **overrides: Unpack[Settings],
+    source: Source | None = None, *, max_trials: int = MAX_TRIALS, **overrides: Unpack[Settings]
 ) -> "PredictionReport":
     """Predict rate, oscillation and stability of each trial near each critical point, without running anything.
 
     Parameters
     ----------
-    source, max_trials, gradient, settings, **overrides
+    source, max_trials, **overrides
         As in `run`.
     """
     from momentumlab.report.prediction_table import PredictionReport
 
-    return PredictionReport(plan=make_plan(_loaded(source, gradient, settings, overrides), max_trials=max_trials))
+    return PredictionReport(plan=make_plan(_loaded(source, overrides), max_trials=max_trials))
 
 
 @overload
 def translate(
-    source: str,
-    target: str,
-    *,
-    lr: float | None = None,
-    beta: float | None = None,
-    nesterov: bool = False,
-    dampening: float | None = None,
-    nu: float | None = None,
-    schedule: str = "halved",
-    **adaptive: Unpack[AdaptiveSettings],
+    source: str, target: str, *, schedule: str = "halved", **hyperparameters: Unpack[ConventionSettings]
 ) -> "TranslationReport": ...
 
 
 @overload
 def translate(
-    source: str,
-    target: None = None,
-    *,
-    lr: float | None = None,
-    beta: float | None = None,
-    nesterov: bool = False,
-    dampening: float | None = None,
-    nu: float | None = None,
-    schedule: str = "halved",
-    **adaptive: Unpack[AdaptiveSettings],
+    source: str, target: None = None, *, schedule: str = "halved", **hyperparameters: Unpack[ConventionSettings]
 ) -> "list[TranslationReport]": ...
 
 
 def translate(
-    source: str,
-    target: str | None = None,
-    *,
-    lr: float | None = None,
-    beta: float | None = None,
-    nesterov: bool = False,
-    dampening: float | None = None,
-    nu: float | None = None,
-    schedule: str = "halved",
-    **adaptive: Unpack[AdaptiveSettings],
+    source: str, target: str | None = None, *, schedule: str = "halved", **hyperparameters: Unpack[ConventionSettings]
 ) -> "TranslationReport | list[TranslationReport]":
     """Translate hyperparameters between the conventions of libraries, and check the result by running both.
 
@@ -758,11 +663,12 @@ def translate(
     ----------
     source, target
         The names of the conventions; without a target, a list with the translation into every other convention.
-    lr, beta, nesterov, dampening, nu, **adaptive
-        The hyperparameters of the source; those that are not given have its defaults. Conventions of Adam and RMSprop
-        have ``beta1``, ``beta2``, ``eps`` and others instead of ``beta``.
     schedule
         The schedule of lr in the check: ``"halved"``, ``"cosine"`` or ``"warmup"``.
+    **hyperparameters
+        The hyperparameters of the source; those that are not given have its defaults. Conventions of momentum have
+        ``lr``, ``beta``, ``nesterov``, ``dampening`` and ``nu``; those of Adam and RMSprop ``beta1``, ``beta2``,
+        ``eps`` and others instead.
 
     Raises
     ------
@@ -772,9 +678,7 @@ def translate(
     from momentumlab.conventions.reading import argument
     from momentumlab.report.translation_table import translation_reports
 
-    given: dict[str, Any] = {
-        "lr": lr, "beta": beta, "nesterov": nesterov, "dampening": dampening, "nu": nu, **adaptive
-    }  # fmt: skip
+    given: dict[str, Any] = {**hyperparameters}
     reports = translation_reports(source, target, given, schedule, place=argument)
     return reports if target is None else reports[0]
 

@@ -1,6 +1,6 @@
 """The keyword arguments of `momentumlab.run` and the other functions, so that type checkers find misspelt ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 class Settings(TypedDict, total=False):
     """The settings of an experiment and the hyperparameters of all optimizers of this package.
 
-    Those of other optimizers, and paths such as ``surface.a``, are given as ``settings={"alpha": 0.3}``.
+    Attributes
+    ----------
+    settings
+        Hyperparameters of other optimizers, and paths: ``{"alpha": 0.3, "surface.a": 0.1}``.
+    gradient
+        The gradient of a ``surface`` that is a Python function.
     """
 
+    settings: "Mapping[str, object] | None"
+    gradient: "LossFunction | None"
     name: str
     surface: "AnySurface | Sequence[object]"
     optimizer: "AnyOptimizer | Sequence[object]"
@@ -90,9 +97,14 @@ class SearchSettings(Settings, total=False):
     accuracy: float
 
 
-class AdaptiveSettings(TypedDict, total=False):
-    """The hyperparameters of conventions of Adam, AdamW and RMSprop, apart from lr."""
+class ConventionSettings(TypedDict, total=False):
+    """The hyperparameters of conventions: those of momentum, and those of Adam, AdamW and RMSprop."""
 
+    lr: float | None
+    beta: float | None
+    nesterov: bool
+    dampening: float | None
+    nu: float | None
     beta1: float
     beta2: float
     eps: float
