@@ -32,11 +32,11 @@ from tests.golden.generate import problem
 ARCHIVE = np.load(Path(__file__).parent / "golden" / "conventions.npz", allow_pickle=False)
 STEPS = 40
 
-CONVENTIONS: dict[str, type[MomentumConvention[Any]]] = {
+CONVENTIONS: dict[str, type[MomentumConvention]] = {
     name: cls for name, cls in EVERY_CONVENTION.items() if issubclass(cls, MomentumConvention)
 }
 
-VARIANTS: list[MomentumConvention[Any]] = [
+VARIANTS: list[MomentumConvention] = [
     Torch(),
     Torch(lr=0.3, beta=0.99, nesterov=True),
     Torch(lr=2.0, beta=0.5, dampening=0.8),
@@ -64,7 +64,7 @@ def named(value: Any) -> str:
     return f"{value.name}({','.join(f'{v:g}' for v in value.values.values())})"
 
 
-def response(convention: MomentumConvention[Any], factors: Array) -> Array:
+def response(convention: MomentumConvention, factors: Array) -> Array:
     """What the step makes of a gradient of 1 at each time, ``(t, s)``: the weights h(t, s)."""
     count = len(factors)
     weights = np.zeros((count, count))
@@ -97,7 +97,7 @@ def some_factors(seed: int = 5) -> Array:
 @pytest.mark.parametrize("surface", golden.STARTS)
 @pytest.mark.parametrize("case", golden.CASES, ids=named)
 def test_the_call_that_is_printed_gives_the_path_of_the_step(
-    case: MomentumConvention[Any], surface: str, factors: str
+    case: MomentumConvention, surface: str, factors: str
 ) -> None:
     _, gradient = problem(surface)
     ours = walk(case, lambda x, t: gradient(x), golden.STARTS[surface], golden.FACTORS[factors])  # type: ignore[operator]
@@ -128,19 +128,19 @@ def test_the_parameters_of_pytorch_are_those_of_keras_while_lr_is_constant() -> 
 
 @pytest.mark.parametrize("factors", [np.ones(STEPS), some_factors()], ids=["constant", "changing"])
 @pytest.mark.parametrize("one", VARIANTS, ids=named)
-def test_the_filter_is_what_the_step_does(one: MomentumConvention[Any], factors: Array) -> None:
-    expected = np.array(list(weights_of(one.filter, factors)))
+def test_the_filter_is_what_the_step_does(one: MomentumConvention, factors: Array) -> None:
+    expected = np.array(list(weights_of(one.form, factors)))
     np.testing.assert_allclose(response(one, factors), expected, rtol=0, atol=1e-13 * expected.max())
 
 
 @pytest.mark.parametrize("one", VARIANTS, ids=named)
-def test_the_normal_filter_has_the_same_weights(one: MomentumConvention[Any]) -> None:
-    usual, normal = (np.array(list(weights_of(f, np.ones(STEPS)))) for f in (one.filter, one.filter.normal))
+def test_the_normal_filter_has_the_same_weights(one: MomentumConvention) -> None:
+    usual, normal = (np.array(list(weights_of(f, np.ones(STEPS)))) for f in (one.form, one.form.normal))
     np.testing.assert_allclose(normal, usual, rtol=1e-14)
 
 
 @pytest.mark.parametrize("source", VARIANTS, ids=named)
-def test_a_translation_is_called_exact_if_and_only_if_all_weights_agree(source: MomentumConvention[Any]) -> None:
+def test_a_translation_is_called_exact_if_and_only_if_all_weights_agree(source: MomentumConvention) -> None:
     constant, changing = np.ones(STEPS), some_factors()
     ours_constant, ours_changing = response(source, constant), response(source, changing)
     for target in CONVENTIONS.values():
@@ -157,7 +157,7 @@ def test_a_translation_is_called_exact_if_and_only_if_all_weights_agree(source: 
 
 
 @pytest.mark.parametrize("source", VARIANTS, ids=named)
-def test_the_proof_shows_what_is_claimed(source: MomentumConvention[Any]) -> None:
+def test_the_proof_shows_what_is_claimed(source: MomentumConvention) -> None:
     for target in CONVENTIONS.values():
         translation = translate(source, target)
         constant, changing, *more = prove(translation)
@@ -214,13 +214,13 @@ def test_a_halved_lr_is_halved_in_the_middle() -> None:
     ],
     ids=named,
 )
-def test_published_translations(source: MomentumConvention[Any], target: MomentumConvention[Any]) -> None:
+def test_published_translations(source: MomentumConvention, target: MomentumConvention) -> None:
     assert translate(source, type(target)).target == target
 
 
 @pytest.mark.parametrize("source", VARIANTS, ids=named)
-def test_the_nearest_translation_has_the_same_beta_gain_and_smallest_distance(source: MomentumConvention[Any]) -> None:
-    wanted = source.filter
+def test_the_nearest_translation_has_the_same_beta_gain_and_smallest_distance(source: MomentumConvention) -> None:
+    wanted = source.form
     steady = Filter(beta=wanted.beta, now=wanted.now, memory=wanted.memory, keeps_lr=wanted.keeps_lr).normal
 
     def impulse(now: float, memory: float) -> Array:
@@ -242,8 +242,8 @@ def test_the_nearest_translation_has_the_same_beta_gain_and_smallest_distance(so
 
 
 @pytest.mark.parametrize("one", VARIANTS, ids=named)
-def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: MomentumConvention[Any]) -> None:
-    wanted = one.filter
+def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: MomentumConvention) -> None:
+    wanted = one.form
     for share, is_stable in ((0.9999, True), (1.0001, False)):
         curvature = share * wanted.steepest
         roots = np.roots(
@@ -258,9 +258,7 @@ def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: Mom
 @pytest.mark.parametrize("course", COURSES, ids=lambda course: course.surface)
 @pytest.mark.parametrize("target", [Torch, DebiasedAverage, QuasiHyperbolic], ids=lambda cls: cls.name)
 @pytest.mark.parametrize("source", [*VARIANTS, Torch(beta=0.999, dampening=0.99)], ids=named)
-def test_reference_trajectories_move_and_stay_bounded(
-    source: MomentumConvention[Any], target: Any, course: Any
-) -> None:
+def test_reference_trajectories_move_and_stay_bounded(source: MomentumConvention, target: Any, course: Any) -> None:
     surface = momentumlab.SURFACES[course.surface]()
     translation = translate(source, target)
     for one in (source, translation.target):
@@ -284,7 +282,7 @@ def test_reference_trajectories_move_and_stay_bounded(
     ],
     ids=str,
 )
-def test_a_convention_of_momentumlab_is_its_optimizer(one: MomentumConvention[Any], optimizer: dict[str, Any]) -> None:
+def test_a_convention_of_momentumlab_is_its_optimizer(one: MomentumConvention, optimizer: dict[str, Any]) -> None:
     result = momentumlab.run({"surface": "ravine", "optimizer": optimizer, "iterations": 50, "start": [-2.4, 0.2]})
     _, gradient = problem("ravine")
     path = walk(one, lambda x, t: gradient(x), (-2.4, 0.2), np.ones(50)).asked  # type: ignore[operator]

@@ -9,7 +9,7 @@ import pytest
 import momentumlab
 from momentumlab.conventions import CONVENTIONS, Fidelity, prove, translate
 from momentumlab.conventions.adam_forms import (
-    Adaptive,
+    AdaptiveConvention,
     AdaptiveRule,
     Decay,
     KerasAdam,
@@ -29,10 +29,10 @@ from tests.golden import generate_conventions as golden
 from tests.golden.generate import problem
 
 ARCHIVE = np.load(Path(__file__).parent / "golden" / "conventions.npz", allow_pickle=False)
-EVERY: list[type[Adaptive]] = [cls for cls in CONVENTIONS.values() if issubclass(cls, Adaptive)]
+EVERY: list[type[AdaptiveConvention]] = [cls for cls in CONVENTIONS.values() if issubclass(cls, AdaptiveConvention)]
 START = (-2.4, 0.2)
 
-SOURCES: list[Adaptive] = [
+SOURCES: list[AdaptiveConvention] = [
     *golden.ADAPTIVE,
     *(cls() for cls in EVERY),
     TorchAdam(beta1=0.0, beta2=0.9, eps=0.2),
@@ -41,11 +41,11 @@ SOURCES: list[Adaptive] = [
 ]
 
 
-def named(one: Adaptive) -> str:
+def named(one: AdaptiveConvention) -> str:
     return f"{one.name}({','.join(f'{v:g}' for v in one.values.values())})"
 
 
-def path(one: Adaptive, size: float = 1.0, count: int = 60) -> Array:
+def path(one: AdaptiveConvention, size: float = 1.0, count: int = 60) -> Array:
     """The path on a quadratic with gradients near ``size``, with a learning rate that changes."""
     scales = np.array([0.3, 2.0]) * size
     factors = np.random.default_rng(3).uniform(0.5, 1.5, count)
@@ -74,7 +74,7 @@ def by_rule(rule: AdaptiveRule, size: float, count: int = 60) -> Array:
 
 
 @pytest.mark.parametrize("case", golden.ADAPTIVE, ids=named)
-def test_the_printed_call_of_the_library_has_the_path_of_the_step(case: Adaptive) -> None:
+def test_the_printed_call_of_the_library_has_the_path_of_the_step(case: AdaptiveConvention) -> None:
     for surface, start in golden.STARTS.items():
         _, gradient = problem(surface)
         for name, factors in golden.FACTORS.items():
@@ -89,19 +89,19 @@ def test_every_adaptive_convention_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("one", SOURCES, ids=named)
-def test_the_rule_is_what_the_step_does(one: Adaptive) -> None:
-    for size in (1.0, one.rule.damping):
-        expected = by_rule(one.rule, size)
+def test_the_rule_is_what_the_step_does(one: AdaptiveConvention) -> None:
+    for size in (1.0, one.form.damping):
+        expected = by_rule(one.form, size)
         np.testing.assert_allclose(path(one, size), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=named)
-def test_a_translation_is_called_exact_if_and_only_if_the_paths_agree(source: Adaptive) -> None:
+def test_a_translation_is_called_exact_if_and_only_if_the_paths_agree(source: AdaptiveConvention) -> None:
     for target in EVERY:
         translation = translate(source, target)
         found = translation.target
-        assert isinstance(found, Adaptive)
-        ours, theirs = path(source, source.rule.damping), path(found, source.rule.damping)
+        assert isinstance(found, AdaptiveConvention)
+        ours, theirs = path(source, source.form.damping), path(found, source.form.damping)
         apart = float(np.abs(ours - theirs).max() / np.abs(ours - ours[0]).max())
         assert (translation.fidelity is Fidelity.EXACT) == (apart < 1e-9), (target.name, apart, translation.obstacles)
         assert bool(translation.obstacles) == (translation.fidelity is Fidelity.NEAREST)
@@ -127,7 +127,7 @@ def test_a_translation_is_called_exact_if_and_only_if_the_paths_agree(source: Ad
     ],
     ids=named,
 )
-def test_adaptive_translations(source: Adaptive, target: Adaptive) -> None:
+def test_adaptive_translations(source: AdaptiveConvention, target: AdaptiveConvention) -> None:
     assert translate(source, type(target)).target == target
 
 
@@ -141,7 +141,9 @@ def test_adaptive_translations(source: Adaptive, target: Adaptive) -> None:
     ],
     ids=str,
 )
-def test_the_optimizers_of_momentumlab_follow_their_convention(one: Adaptive, optimizer: dict[str, Any]) -> None:
+def test_the_optimizers_of_momentumlab_follow_their_convention(
+    one: AdaptiveConvention, optimizer: dict[str, Any]
+) -> None:
     result = momentumlab.run(surface="ravine", optimizer=optimizer, lr=0.02, iterations=50, start=list(START))
     _, gradient = problem("ravine")
     ours = walk(one, lambda x, t: gradient(x), START, np.ones(50)).stored  # type: ignore[operator]

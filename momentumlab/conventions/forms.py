@@ -1,66 +1,232 @@
-"""The conventions of momentum. Each step is exactly its equation, without simplification."""
+"""The conventions of momentum. Each step is exactly its equation, without simplification.
 
-from dataclasses import dataclass
-from typing import Self
+A convention displaces the point by
+
+    x_{t+1} = x_t − Σ_{s ≤ t} h(t, s) g_s,   g_s the gradient at x_s, x₁ the start,
+
+and two conventions have the same path on every surface if and only if all their weights h(t, s) are equal. While lr is
+constant, the weights of all conventions are those of a `Filter`, which has a few parameters.
+"""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from momentumlab.conventions.base import Filter, MomentumConvention, Moving, Pair, Shape, complement, convention
+from momentumlab.conventions.base import Convention, Obstacle, convention, library_call, rounded
 from momentumlab.errors import Problem
 from momentumlab.registry import Array, parameter
 
-
-def nesterov_parameter() -> bool:
-    """The switch to Nesterov's method."""
-    flag: bool = parameter(False, doc="Nesterov's method instead of the heavy ball")
-    return flag
+AGREEMENT = 1e-13
+"""Weights that differ by at most this share of the gain differ only by rounding."""
 
 
-class _WithVelocity(MomentumConvention[Moving]):
-    """A convention whose state is a point and a velocity that begins at zero."""
+def complement(beta: float) -> float:
+    """Return 1 − β in decimal arithmetic: 0.001 for 0.999, not 0.0010000000000000009."""
+    return float(1 - Decimal(repr(beta)))
 
-    def begin(self, x: Array) -> Moving:
-        return Moving(x, np.zeros_like(x))
 
-    def stores(self, state: Moving) -> Array:
-        return state.x
+class Shape(Enum):
+    """The weight of the newest gradient relative to the sum of all."""
 
-    def rescaled(self, state: Moving, ratio: float) -> Moving:
-        return state._replace(v=ratio * state.v)
+    PLAIN = "heavy ball: only the sum"
+    AHEAD = "Nesterov: the newest gradient, and β times the sum"
+    MIXED = "any mixture of the newest gradient and the sum"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Switched(_WithVelocity):
+class Filter:
+    """The weights of gradients in a displacement while lr is constant.
+
+    h(t, s) = now·[s = t] + (memory + first·[s = 1])·βᵗ⁻ˢ, and if ``debiased`` all of it over 1 − βᵗ (t, s from 1).
+
+    Attributes
+    ----------
+    beta
+        The share of the sum of gradients that is kept, 0 ≤ beta < 1. (The limit is 0.999999: closer to 1, the digits
+        of 1 − β are lost and a run verifies nothing.)
+    now
+        The weight of the newest gradient in addition to the sum, ≥ 0.
+    memory
+        The weight of the sum, ≥ 0.
+    first
+        The additional weight of the first gradient in the sum.
+    debiased
+        Whether the sum is divided by 1 − βᵗ.
+    keeps_lr
+        The effect of a changing lr: each gradient keeps the lr of its iteration (``v ← βv − lr·g``), or the current lr
+        multiplies the sum (``x ← x − lr·v``).
+    """
+
+    beta: float
+    now: float = 0.0
+    memory: float
+    first: float = 0.0
+    debiased: bool = False
+    keeps_lr: bool
+
+    @property
+    def gain(self) -> float:
+        """The limit of the step under a constant gradient of 1: now + memory/(1 − β)."""
+        return self.now + self.memory / complement(self.beta)
+
+    @property
+    def steepest(self) -> float:
+        """The curvature up to which it is stable on a quadratic: 2/(now + memory/(1 + β)).
+
+        There z = −1 becomes a root of (z − 1)(z − β) + λ(now·(z − β) + memory·z).
+        """
+        return 2 / (self.now + self.memory / (1 + self.beta))
+
+    @property
+    def calm(self) -> float:
+        """A curvature, at most `steepest`, for which the first steps do not overshoot far either.
+
+        With debiasing, the gain determines the length of the first step. A first gradient with a larger weight h adds
+        the energy h²|g|²/(2·memory), which must stay near the loss, |g|²/(2·curvature): so curvature < 2·memory/h².
+        """
+        if self.debiased:
+            return min(self.steepest, 2 / self.gain)
+        newest = self.now + self.memory + self.first
+        return min(self.steepest, 2 * self.memory / newest**2) if self.first > 0 else self.steepest
+
+    @property
+    def normal(self) -> "Filter":
+        """The canonical form of the filter: without memory, β is 0 and the sum has one gradient."""
+        if self.beta == 0 or (self.memory == 0 and self.first == 0):
+            return replace(self, beta=0.0, now=0.0, memory=self.now + self.memory, first=0.0, debiased=False)
+        return self
+
+    def fitted(self, shapes: tuple[Shape, ...]) -> "Filter":
+        """Return the nearest filter of these shapes with the same β and gain, and without a special first iteration.
+
+        The nearest filter minimizes the sum of squared differences of all weights.
+        """
+        steady = replace(self.normal, first=0.0, debiased=False)
+        if Shape.MIXED in shapes:
+            return steady
+        weight = steady.gain * complement(steady.beta)
+        plain = replace(steady, now=0.0, memory=weight)
+        ahead = replace(steady, now=weight, memory=steady.beta * weight)
+        known = {Shape.PLAIN: plain, Shape.AHEAD: ahead}
+        return min((known[shape] for shape in shapes), key=steady.distance)
+
+    def distance(self, other: "Filter") -> float:
+        """Return the root of the summed squared differences of the weights of two steady filters with the same β."""
+        memory = self.memory - other.memory
+        tail = memory * self.beta / math.sqrt(1 - self.beta**2)
+        return math.hypot(self.now - other.now + memory, tail)
+
+    def obstacles(self, found: "Filter") -> tuple[Obstacle, ...]:
+        """Return why the path of another filter with the same β and gain differs while lr is constant."""
+        wanted, found = self.normal, found.normal
+        apart = max(abs(wanted.now - found.now), abs(wanted.memory - found.memory))
+        known = {
+            Obstacle.SHAPE: apart > AGREEMENT * wanted.gain,
+            Obstacle.FIRST: wanted.first > 0,
+            Obstacle.DEBIASED_SOURCE: wanted.debiased and not found.debiased,
+            Obstacle.DEBIASED_TARGET: found.debiased and not wanted.debiased,
+        }
+        return tuple(obstacle for obstacle, applies in known.items() if applies)
+
+    def depends_on_lr_as(self, found: "Filter") -> bool:
+        """Return whether a changing lr has the same effect; without memory it always has."""
+        return self.normal.beta == 0 or self.keeps_lr == found.keeps_lr
+
+
+class Velocity(NamedTuple):
+    """The state of a convention with a velocity."""
+
+    x: Array
+    v: Array
+
+
+class TwoPoints(NamedTuple):
+    """The state of a convention that stores two points: the parameters, and the previous or the look-ahead point."""
+
+    x: Array
+    other: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentumConvention(Convention):
+    """A way to write momentum.
+
+    Attributes
+    ----------
+    shapes
+        Possible shapes of its filter.
+    keeps_lr
+        Whether each gradient keeps the lr of its iteration, as in `Filter`.
+    rescalable
+        Whether its velocity may be multiplied without moving anything else.
+    """
+
+    beta: float = parameter(0.9, ge=0, le=0.999999, aliases=("momentum",), doc="share of the past that is kept")
+
+    shapes: ClassVar[tuple[Shape, ...]]
+    keeps_lr: ClassVar[bool] = False
+    rescalable: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def form(self) -> Filter:
+        """Its weights."""
+
+    @classmethod
+    def nearest(cls, wanted: Filter) -> Self:
+        """Return this convention with the weights that are nearest to a filter; see `Filter.fitted`."""
+        found = cls.of(wanted.fitted(cls.shapes))
+        changed = {
+            name: rounded(value)
+            for name, value in found.values.items()
+            if name != "beta" and not isinstance(value, bool)
+        }
+        return replace(found, **changed)
+
+    @classmethod
+    @abstractmethod
+    def of(cls, wanted: Filter) -> Self:
+        """Return this convention with the hyperparameters that give a filter of one of its shapes."""
+
+    def begin(self, x: Array) -> Any:
+        """Return the initial state: a velocity of zero."""
+        return Velocity(x, np.zeros_like(x))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeavyBallOrNesterov(MomentumConvention):
     """A convention that is heavy ball or Nesterov's method with the same lr and β."""
 
-    nesterov: bool = nesterov_parameter()
+    nesterov: bool = parameter(False, doc="Nesterov's method instead of the heavy ball")
 
     shapes = (Shape.PLAIN, Shape.AHEAD)
+    rescalable = True
+
+    @property
+    def form(self) -> Filter:
+        if self.nesterov:
+            return Filter(beta=self.beta, now=self.lr, memory=self.lr * self.beta, keeps_lr=self.keeps_lr)
+        return Filter(beta=self.beta, memory=self.lr, keeps_lr=self.keeps_lr)
 
     @classmethod
     def of(cls, wanted: Filter) -> Self:
         return cls(lr=wanted.now or wanted.memory, beta=wanted.beta, nesterov=wanted.now > 0)
 
-    def _filter(self, *, keeps_lr: bool) -> Filter:
-        if self.nesterov:
-            return Filter(beta=self.beta, now=self.lr, memory=self.lr * self.beta, keeps_lr=keeps_lr)
-        return Filter(beta=self.beta, memory=self.lr, keeps_lr=keeps_lr)
 
-
-class _Sum(_Switched):
+class _Sum(_HeavyBallOrNesterov):
     """The sum form: lr multiplies the velocity when the point moves."""
 
     plain = "v ← β v + g,  x ← x − lr·v"
     ahead = "v ← β v + g,  x ← x − lr·(g + β v)"
-    rescalable = True
 
-    @property
-    def filter(self) -> Filter:
-        return self._filter(keeps_lr=False)
-
-    def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
+    def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v + g
-        return Moving(state.x - lr * (g + self.beta * v if self.nesterov else v), v)
+        return Velocity(state.x - lr * (g + self.beta * v if self.nesterov else v), v)
 
 
 @convention("torch", aliases=("pytorch", "sum", "momentumlab"))
@@ -81,18 +247,22 @@ class Torch(_Sum):
     @property
     def written(self) -> str:
         """Without dampening there is no exception to mention."""
-        return super().written if self.dampening > 0 or self.nesterov else _Sum.plain
+        return self.ahead if self.nesterov else self.plain if self.dampening > 0 else _Sum.plain
 
     @property
     def call(self) -> str:
-        nesterov = ", nesterov=True" if self.nesterov else ""
-        dampening = f", dampening={self.dampening!r}" if self.dampening else ""
-        return f"torch.optim.SGD(params, lr={self.lr!r}, momentum={self.beta!r}{dampening}{nesterov})"
+        return library_call(
+            "torch.optim.SGD",
+            lr=self.lr,
+            momentum=self.beta,
+            dampening=self.dampening or None,
+            nesterov=self.nesterov or None,
+        )
 
     @property
-    def filter(self) -> Filter:
+    def form(self) -> Filter:
         if self.dampening == 0 or self.beta == 0:
-            return super().filter
+            return super().form
         kept, excess = self.lr * (1 - self.dampening), self.lr * self.dampening
         return Filter(beta=self.beta, memory=kept, first=excess, keeps_lr=False)
 
@@ -104,7 +274,7 @@ class Torch(_Sum):
             problems.append("PyTorch refuses Nesterov's method without momentum; give a larger beta")
         return tuple(Problem(place="nesterov", message=message) for message in problems)
 
-    def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
+    def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         if t > 1 and self.beta != 0:
             g = (1 - self.dampening) * g
         return super().step(state, g, lr, t)
@@ -120,8 +290,7 @@ class Optax(_Sum):
 
     @property
     def call(self) -> str:
-        nesterov = ", nesterov=True" if self.nesterov else ""
-        return f"optax.sgd(learning_rate={self.lr!r}, momentum={self.beta!r}{nesterov})"
+        return library_call("optax.sgd", learning_rate=self.lr, momentum=self.beta, nesterov=self.nesterov or None)
 
 
 @convention("tf1", aliases=("tensorflow1",))
@@ -134,13 +303,13 @@ class TensorFlow1(_Sum):
 
     @property
     def call(self) -> str:
-        nesterov = ", use_nesterov=True" if self.nesterov else ""
-        return f"tf.compat.v1.train.MomentumOptimizer(learning_rate={self.lr!r}, momentum={self.beta!r}{nesterov})"
+        function = "tf.compat.v1.train.MomentumOptimizer"
+        return library_call(function, learning_rate=self.lr, momentum=self.beta, use_nesterov=self.nesterov or None)
 
 
 @convention("keras", aliases=("tf2", "lr_inside"))
 @dataclass(frozen=True, kw_only=True)
-class Keras(_Switched):
+class Keras(_HeavyBallOrNesterov):
     """Keras: lr is inside the velocity, which is the last displacement of heavy ball.
 
     Each gradient keeps the lr of its iteration: after lr is reduced, the old velocity keeps its size.
@@ -152,25 +321,21 @@ class Keras(_Switched):
     ahead = "v ← β v − lr·g,  x ← x + β v − lr·g"
     users = "keras.optimizers.SGD, tf.keras.optimizers.SGD"
     source = "the documentation and source of keras.optimizers.SGD, version 3.15"
-    rescalable = True
+    keeps_lr = True
 
     @property
     def call(self) -> str:
-        nesterov = ", nesterov=True" if self.nesterov else ""
-        return f"keras.optimizers.SGD(learning_rate={self.lr!r}, momentum={self.beta!r}{nesterov})"
+        function = "keras.optimizers.SGD"
+        return library_call(function, learning_rate=self.lr, momentum=self.beta, nesterov=self.nesterov or None)
 
-    @property
-    def filter(self) -> Filter:
-        return self._filter(keeps_lr=True)
-
-    def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
+    def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v - lr * g
-        return Moving(state.x + (self.beta * v - lr * g if self.nesterov else v), v)
+        return Velocity(state.x + (self.beta * v - lr * g if self.nesterov else v), v)
 
 
 @convention("sutskever", aliases=("nag",))
 @dataclass(frozen=True, kw_only=True)
-class Sutskever(_Switched):
+class Sutskever(_HeavyBallOrNesterov):
     """Sutskever: as Keras, but Nesterov's method takes gradients ahead of the stored point."""
 
     plain = "v ← β v − lr·∇f(θ),  θ ← θ + v"
@@ -178,59 +343,51 @@ class Sutskever(_Switched):
     stored = "θ; with nesterov gradients are taken ahead of it, at θ + β v"
     users = "Sutskever et al. (2013), and the textbooks that follow them"
     source = "Sutskever, Martens, Dahl & Hinton (2013), On the importance of initialization and momentum, equations 1-4"
+    keeps_lr = True
+    rescalable = False
 
     @property
     def stores_elsewhere(self) -> bool:
         return self.nesterov and self.beta > 0
 
-    @property
-    def filter(self) -> Filter:
-        return self._filter(keeps_lr=True)
-
-    def asks_at(self, state: Moving) -> Array:
+    def asks_at(self, state: Velocity) -> Array:
         return state.x + self.beta * state.v if self.nesterov else state.x
 
-    def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
+    def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v - lr * g
-        return Moving(state.x + v, v)
-
-
-class _TwoPoints(MomentumConvention[Pair]):
-    """A convention that stores two points, initially equal."""
-
-    def begin(self, x: Array) -> Pair:
-        return Pair(x, x)
+        return Velocity(state.x + v, v)
 
 
 @convention("polyak", aliases=("heavy_ball", "two_step"))
 @dataclass(frozen=True, kw_only=True)
-class Polyak(_TwoPoints):
+class Polyak(MomentumConvention):
     """Polyak: one equation with the last two points, without a velocity."""
 
     plain = "x₊ = x − lr·g + β (x − x₋)"
     users = "Polyak (1964), and most papers on the heavy ball"
     source = "Polyak (1964), Some methods of speeding up the convergence of iteration methods"
     shapes = (Shape.PLAIN,)
+    keeps_lr = True
 
     @property
-    def filter(self) -> Filter:
+    def form(self) -> Filter:
         return Filter(beta=self.beta, memory=self.lr, keeps_lr=True)
 
     @classmethod
     def of(cls, wanted: Filter) -> Self:
         return cls(lr=wanted.memory, beta=wanted.beta)
 
-    def stores(self, state: Pair) -> Array:
-        return state.newer
+    def begin(self, x: Array) -> TwoPoints:
+        return TwoPoints(x, x)
 
-    def step(self, state: Pair, g: Array, lr: float, t: int) -> Pair:
+    def step(self, state: TwoPoints, g: Array, lr: float, t: int) -> TwoPoints:
         x, before = state
-        return Pair(x - lr * g + self.beta * (x - before), x)
+        return TwoPoints(x - lr * g + self.beta * (x - before), x)
 
 
 @convention("two_sequence", aliases=("nesterov", "xy"))
 @dataclass(frozen=True, kw_only=True)
-class TwoSequence(_TwoPoints):
+class TwoSequence(MomentumConvention):
     """Nesterov: a gradient step from y to x, then y ahead of x. Always Nesterov's method."""
 
     plain = "x₊ = y − lr·∇f(y),  y₊ = x₊ + β (x₊ − x)"
@@ -238,42 +395,35 @@ class TwoSequence(_TwoPoints):
     users = "Nesterov (2004), and most papers on acceleration"
     source = "Nesterov (2004), Introductory Lectures on Convex Optimization, section 2.2, constant step scheme III"
     shapes = (Shape.AHEAD,)
-
-    @property
-    def looks_ahead(self) -> bool:
-        return True
-
-    @property
-    def written(self) -> str:
-        return self.plain
+    keeps_lr = True
 
     @property
     def stores_elsewhere(self) -> bool:
         return self.beta > 0
 
     @property
-    def filter(self) -> Filter:
+    def form(self) -> Filter:
         return Filter(beta=self.beta, now=self.lr, memory=self.lr * self.beta, keeps_lr=True)
 
     @classmethod
     def of(cls, wanted: Filter) -> Self:
         return cls(lr=wanted.now or wanted.memory, beta=wanted.beta)
 
-    def asks_at(self, state: Pair) -> Array:
-        return state.newer
+    def begin(self, x: Array) -> TwoPoints:
+        return TwoPoints(x, x)
 
-    def stores(self, state: Pair) -> Array:
+    def asks_at(self, state: TwoPoints) -> Array:
         return state.other
 
-    def step(self, state: Pair, g: Array, lr: float, t: int) -> Pair:
-        y, x = state
+    def step(self, state: TwoPoints, g: Array, lr: float, t: int) -> TwoPoints:
+        x, y = state
         ahead = y - lr * g
-        return Pair(ahead + self.beta * (ahead - x), ahead)
+        return TwoPoints(ahead, ahead + self.beta * (ahead - x))
 
 
 @convention("ema", aliases=("average",))
 @dataclass(frozen=True, kw_only=True)
-class Average(_WithVelocity):
+class Average(MomentumConvention):
     """The average form: the velocity has the size of a gradient, so lr is 1/(1 − β) times that of the sum form."""
 
     plain = "v ← β v + (1 − β) g,  x ← x − lr·v"
@@ -290,7 +440,7 @@ class Average(_WithVelocity):
         return f"optax.chain({average}, optax.scale_by_learning_rate({self.lr!r}))"
 
     @property
-    def filter(self) -> Filter:
+    def form(self) -> Filter:
         memory = self.lr * complement(self.beta)
         return Filter(beta=self.beta, memory=memory, debiased=self._debias and self.beta > 0, keeps_lr=False)
 
@@ -298,9 +448,9 @@ class Average(_WithVelocity):
     def of(cls, wanted: Filter) -> Self:
         return cls(lr=wanted.gain, beta=wanted.beta)
 
-    def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
+    def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v + (1 - self.beta) * g
-        return Moving(state.x - lr * v, v)
+        return Velocity(state.x - lr * v, v)
 
 
 @convention("ema_debiased", aliases=("debiased",))
@@ -314,14 +464,14 @@ class DebiasedAverage(Average):
 
     _debias = True
 
-    def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
+    def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v + (1 - self.beta) * g
-        return Moving(state.x - lr * v / (1 - self.beta**t), v)
+        return Velocity(state.x - lr * v / (1 - self.beta**t), v)
 
 
 @convention("qhm", aliases=("quasi_hyperbolic",))
 @dataclass(frozen=True, kw_only=True)
-class QuasiHyperbolic(_WithVelocity):
+class QuasiHyperbolic(MomentumConvention):
     """Quasi-hyperbolic momentum: a weighted mean of the gradient and of its average.
 
     ν = 0 is gradient descent, ν = 1 the average form, ν = β Nesterov's method; its lr is 1/(1 − β) times that of the
@@ -338,10 +488,10 @@ class QuasiHyperbolic(_WithVelocity):
 
     @property
     def call(self) -> str:
-        return f"qhoptim.pyt.QHM(params, lr={self.lr!r}, nu={self.nu!r}, momentum={self.beta!r})"
+        return library_call("qhoptim.pyt.QHM", lr=self.lr, nu=self.nu, momentum=self.beta)
 
     @property
-    def filter(self) -> Filter:
+    def form(self) -> Filter:
         now, memory = self.lr * (1 - self.nu), self.lr * self.nu * complement(self.beta)
         return Filter(beta=self.beta, now=now, memory=memory, keeps_lr=False)
 
@@ -350,6 +500,6 @@ class QuasiHyperbolic(_WithVelocity):
         lr = wanted.gain
         return cls(lr=lr, beta=wanted.beta, nu=wanted.memory / complement(wanted.beta) / lr)
 
-    def step(self, state: Moving, g: Array, lr: float, t: int) -> Moving:
+    def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v + (1 - self.beta) * g
-        return Moving(state.x - lr * ((1 - self.nu) * g + self.nu * v), v)
+        return Velocity(state.x - lr * ((1 - self.nu) * g + self.nu * v), v)

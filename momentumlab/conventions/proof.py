@@ -1,14 +1,14 @@
 """Runs of a translation and its source side by side, which prove the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from momentumlab.conventions.adam_forms import Adaptive
-from momentumlab.conventions.base import Convention, MomentumConvention
-from momentumlab.conventions.translation import Fidelity, Obstacle, Translation
+from momentumlab.conventions.adam_forms import AdaptiveConvention
+from momentumlab.conventions.base import Convention, Fidelity, Obstacle, Translation
+from momentumlab.conventions.forms import MomentumConvention
 from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
 
@@ -21,6 +21,7 @@ UNIT_STEPS = 50.0
 """Steps of an adaptive method that make up the unit of length of its surface."""
 
 Gradient = Callable[[Array, int], Array]
+"""The gradient at a point in an iteration, counted from 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +58,6 @@ SCHEDULE_WORDS = {
 }
 
 
-class Question:
-    """Describe what a check runs."""
-
-    CONSTANT = "lr constant"
-    STORED = "what is stored, lr constant"
-    SILENT_START = "lr constant, the first gradient zero"
-    REWEIGHTED = "lr constant for {source}, for {target} {factor}"
-    RESCALED = "{schedule}, and v of {target} times {ratio}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """The distances between the paths of two conventions.
@@ -89,26 +80,15 @@ class Check:
         return max(self.differences.values())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Walk:
-    """The path of a convention, ``(ITERATIONS + 1, 2)`` each: the points of its gradients, and its parameters."""
+class Walk(NamedTuple):
+    """The path of a convention, ``(iterations + 1, dim)`` each: the points of its gradients, and its parameters."""
 
     asked: Array
     stored: Array
 
 
-def gradient_on(course: Course, translation: Translation) -> Gradient:
-    """Return the gradient of a surface, scaled so that both conventions are stable for every lr and β."""
-    surface = SURFACES[course.surface]()
-    source, target = translation.source, translation.target
-    assert isinstance(source, MomentumConvention)
-    assert isinstance(target, MomentumConvention)
-    scale = CALMNESS * min(source.filter.calm, target.filter.calm) / course.steepest
-    return lambda x, t: scale * surface.gradient(x[:, np.newaxis])[:, 0]
-
-
 def walk(
-    convention: Convention[Any],
+    convention: Convention,
     gradient: Gradient,
     start: tuple[float, ...],
     factors: Array,
@@ -129,16 +109,14 @@ def walk(
     ratios
         Factor of the velocity before each iteration.
     """
-    state = convention.begin(np.array(start))
-    asked, stored = [convention.asks_at(state)], [convention.stores(state)]
+    state: Any = convention.begin(np.array(start))
+    asked, stored = [convention.asks_at(state)], [state.x]
     for i, factor in enumerate(factors):
-        t = i + 1
         if ratios is not None:
-            assert isinstance(convention, MomentumConvention)
-            state = convention.rescaled(state, float(ratios[i]))
-        state = convention.step(state, gradient(asked[-1], t), convention.lr * float(factor), t)
+            state = state._replace(v=ratios[i] * state.v)
+        state = convention.step(state, gradient(asked[-1], i + 1), convention.lr * float(factor), i + 1)
         asked.append(convention.asks_at(state))
-        stored.append(convention.stores(state))
+        stored.append(state.x)
     return Walk(asked=np.array(asked), stored=np.array(stored))
 
 
@@ -153,57 +131,82 @@ def prove(translation: Translation, schedule: str = "halved") -> tuple[Check, ..
         How lr changes: a key of `SCHEDULES`.
     """
     source, target = translation.source, translation.target
-    if isinstance(source, Adaptive):
-        return _prove_adaptive(translation, schedule)
-    assert isinstance(source, MomentumConvention)
-    assert isinstance(target, MomentumConvention)
+    courses = list(_courses(translation))
     times = np.arange(1.0, ITERATIONS + 1)
     constant, changing = np.ones(ITERATIONS), SCHEDULES[schedule](times)
-    checks = [
-        _check(Question.CONSTANT, translation, constant, constant),
-        _check(SCHEDULE_WORDS[schedule], translation, changing, changing),
-    ]
-    if translation.fidelity is Fidelity.CONSTANT_LR and target.rescalable:
-        before = np.concatenate([changing[:1], changing[:-1]])
-        ratios = changing / before if target.filter.keeps_lr else before / changing
-        ratio = "lr now / lr before" if target.filter.keeps_lr else "lr before / lr now"
-        question = Question.RESCALED.format(schedule=SCHEDULE_WORDS[schedule], target=target.name, ratio=ratio)
-        checks.append(_check(question, translation, changing, changing, ratios))
-    if translation.obstacles == (Obstacle.FIRST,):
-        checks.append(_check(Question.SILENT_START, translation, constant, constant, silent=True))
-    if factor := reweighting(translation):
-        schedule = f"lr {factor} (1 − βᵗ)"
-        question = Question.REWEIGHTED.format(source=source.name, target=target.name, factor=schedule)
-        unbiased = 1 - source.beta**times
-        checks.append(_check(question, translation, constant, 1 / unbiased if factor == "/" else unbiased))
-    if source.stores_elsewhere or target.stores_elsewhere:
-        checks.append(_check(Question.STORED, translation, constant, constant, is_stored=True))
-    return tuple(checks)
 
-
-def _prove_adaptive(translation: Translation, schedule: str) -> tuple[Check, ...]:
-    """Run both with gradients of ordinary size, and with gradients near ε, where its place matters most."""
-    source, target = translation.source, translation.target
-    assert isinstance(source, Adaptive)
-    # A step has about the length lr whatever the gradients are: the unit of length is so many steps.
-    unit = UNIT_STEPS * source.lr
-    changing = SCHEDULES[schedule](np.arange(1.0, ITERATIONS + 1))
-    checks = []
-    for question, factors in ((Question.CONSTANT, np.ones(ITERATIONS)), (SCHEDULE_WORDS[schedule], changing)):
+    def check(
+        question: str,
+        factors: Array,
+        target_factors: Array | None = None,
+        ratios: Array | None = None,
+        silent_start: bool = False,
+        stored: bool = False,
+    ) -> Check:
         differences = {}
-        for course, size, words in zip(COURSES, (1.0, source.rule.damping), ("", ", gradients near ε"), strict=True):
-            surface, first = SURFACES[course.surface](), np.array(course.start)
-            slope = float(np.abs(surface.gradient(first[:, np.newaxis])).max())
+        for words, gradient, start in courses:
+            used = _without_first(gradient) if silent_start else gradient
+            ours = walk(source, used, start, factors)
+            theirs = walk(target, used, start, factors if target_factors is None else target_factors, ratios)
+            apart = ours.stored - theirs.stored if stored else ours.asked - theirs.asked
+            differences[words] = float(np.abs(apart).max() / np.abs(ours.asked - ours.asked[0]).max())
+        return Check(question=question, differences=differences)
 
-            def gradient(x: Array, t: int, surface: Any = surface, scale: float = size / slope) -> Array:
-                found: Array = scale * surface.gradient(x[:, np.newaxis] / unit)[:, 0]
-                return found
-
-            start = tuple((unit * first).tolist())
-            ours, theirs = (walk(one, gradient, start, factors).asked for one in (source, target))
-            differences[course.surface + words] = float(np.abs(ours - theirs).max() / np.abs(ours - ours[0]).max())
-        checks.append(Check(question=question, differences=differences))
+    checks = [check("lr constant", constant), check(SCHEDULE_WORDS[schedule], changing)]
+    # Each further check tests one remark: how to make up for what the translation cannot express.
+    if isinstance(target, MomentumConvention) and translation.fidelity is Fidelity.CONSTANT_LR and target.rescalable:
+        before = np.concatenate([changing[:1], changing[:-1]])
+        ratios = changing / before if target.keeps_lr else before / changing
+        ratio = "lr now / lr before" if target.keeps_lr else "lr before / lr now"
+        question = f"{SCHEDULE_WORDS[schedule]}, and v of {target.name} times {ratio}"
+        checks.append(check(question, changing, ratios=ratios))
+    if translation.obstacles == (Obstacle.FIRST,):
+        checks.append(check("lr constant, the first gradient zero", constant, silent_start=True))
+    if (factor := reweighting(translation)) and isinstance(source, MomentumConvention):
+        unbiased = 1 - source.beta**times
+        question = f"lr constant for {source.name}, for {target.name} lr {factor} (1 − βᵗ)"
+        checks.append(check(question, constant, 1 / unbiased if factor == "/" else unbiased))
+    if source.stores_elsewhere or target.stores_elsewhere:
+        checks.append(check("what is stored, lr constant", constant, stored=True))
     return tuple(checks)
+
+
+def _courses(translation: Translation) -> Iterator[tuple[str, Gradient, tuple[float, ...]]]:
+    """Yield the description, the gradient and the start of each run."""
+    source = translation.source
+    if isinstance(source, MomentumConvention):
+        yield from ((course.surface, gradient_on(course, translation), course.start) for course in COURSES)
+    elif isinstance(source, AdaptiveConvention):
+        # The place of ε matters where gradients are small.
+        sizes = (1.0, source.form.damping)
+        for course, size, words in zip(COURSES, sizes, ("", ", gradients near ε"), strict=True):
+            # A step has about the length lr whatever the gradients are: the unit of length is so many steps.
+            unit = UNIT_STEPS * source.lr
+            surface, start = SURFACES[course.surface](), np.array(course.start)
+            scale = size / float(np.abs(surface.gradient(start[:, np.newaxis])).max())
+            yield course.surface + words, _scaled_gradient(course, scale, unit), tuple((unit * start).tolist())
+
+
+def gradient_on(course: Course, translation: Translation) -> Gradient:
+    """Return the gradient of a surface, scaled so that both momentum methods are stable for every lr and β."""
+    source, target = translation.source, translation.target
+    assert isinstance(source, MomentumConvention)
+    assert isinstance(target, MomentumConvention)
+    return _scaled_gradient(course, CALMNESS * min(source.form.calm, target.form.calm) / course.steepest)
+
+
+def _scaled_gradient(course: Course, scale: float, unit: float = 1.0) -> Gradient:
+    surface = SURFACES[course.surface]()
+
+    def gradient(x: Array, t: int) -> Array:
+        found: Array = scale * surface.gradient(x[:, np.newaxis] / unit)[:, 0]
+        return found
+
+    return gradient
+
+
+def _without_first(gradient: Gradient) -> Gradient:
+    return lambda x, t: gradient(x, t) * (t > 1)
 
 
 def reweighting(translation: Translation) -> str:
@@ -211,34 +214,8 @@ def reweighting(translation: Translation) -> str:
     source, target = translation.source, translation.target
     if not (isinstance(source, MomentumConvention) and isinstance(target, MomentumConvention)):
         return ""
-    if target.filter.keeps_lr or source.filter.keeps_lr:
+    if source.keeps_lr or target.keeps_lr:
         return ""
     if translation.obstacles == (Obstacle.DEBIASED_SOURCE,):
         return "/"
     return "·" if translation.obstacles == (Obstacle.DEBIASED_TARGET,) else ""
-
-
-def _check(
-    question: str,
-    translation: Translation,
-    of_source: Array,
-    of_target: Array,
-    ratios: Array | None = None,
-    *,
-    silent: bool = False,
-    is_stored: bool = False,
-) -> Check:
-    differences = {}
-    for course in COURSES:
-        loud = gradient_on(course, translation)
-        gradient = _without_first(loud) if silent else loud
-        ours = walk(translation.source, gradient, course.start, of_source)
-        theirs = walk(translation.target, gradient, course.start, of_target, ratios)
-        apart = ours.stored - theirs.stored if is_stored else ours.asked - theirs.asked
-        went = np.abs(ours.asked - ours.asked[0]).max()
-        differences[course.surface] = float(np.abs(apart).max() / went)
-    return Check(question=question, differences=differences)
-
-
-def _without_first(gradient: Gradient) -> Gradient:
-    return lambda x, t: gradient(x, t) * (t > 1)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from momentumlab.calls import Call, CallError, parse
-from momentumlab.conventions.adam_forms import Adaptive
+from momentumlab.conventions.adam_forms import AdaptiveConvention
 from momentumlab.conventions.base import CONVENTIONS, Convention
+from momentumlab.conventions.forms import MomentumConvention
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 
 EVERY = "all"
@@ -27,7 +28,7 @@ def read_translation(
     given: Mapping[str, str | float | bool | None],
     *,
     place: Callable[[str], str] = option,
-) -> tuple[Convention[Any], list[type[Convention[Any]]]]:
+) -> tuple[Convention, list[type[Convention]]]:
     """Return the convention to translate and those to translate it into.
 
     Parameters
@@ -67,8 +68,8 @@ def read_translation(
     found = cls(**values)
     if refused := found.refused():
         raise ConfigError([Problem(place=place(each.place), message=each.message) for each in refused])
-    is_adaptive = issubclass(cls, Adaptive)
-    family = [each for each in map(CONVENTIONS.__getitem__, CONVENTIONS) if issubclass(each, Adaptive) == is_adaptive]
+    base = AdaptiveConvention if issubclass(cls, AdaptiveConvention) else MomentumConvention
+    family = [each for each in CONVENTIONS.values() if issubclass(each, base)]
     if wanted is not None and wanted not in family:
         names = ", ".join(each.name for each in family)
         message = f"{cls.name} cannot be written in {wanted.name}, which is another method; choose one of {names}"
@@ -76,7 +77,7 @@ def read_translation(
     return found, [wanted] if wanted is not None else [each for each in family if each is not cls]
 
 
-def _named(place: str, name: str, problems: list[Problem]) -> type[Convention[Any]] | None:
+def _named(place: str, name: str, problems: list[Problem]) -> type[Convention] | None:
     try:
         return CONVENTIONS[name]
     except UnknownNameError as error:

@@ -16,7 +16,7 @@ from momentumlab.conventions import (
     prove,
     translate,
 )
-from momentumlab.conventions.adam_forms import Adaptive, AdaptiveRule
+from momentumlab.conventions.adam_forms import PLACES, AdaptiveConvention, AdaptiveRule
 from momentumlab.conventions.proof import ITERATIONS, SCHEDULES, reweighting
 from momentumlab.conventions.reading import option, read_translation
 from momentumlab.errors import ConfigError, Problem
@@ -50,12 +50,12 @@ class TranslationReport:
     checks: Sequence[Check]
 
     @property
-    def source(self) -> Convention[Any]:
+    def source(self) -> Convention:
         """The convention that was given."""
         return self.translation.source
 
     @property
-    def target(self) -> Convention[Any]:
+    def target(self) -> Convention:
         """The requested convention."""
         return self.translation.target
 
@@ -174,7 +174,7 @@ def _side_by_side(checked: Sequence[Checked]) -> list[Table]:
     ]
 
 
-def _setting_columns(conventions: Sequence[Convention[Any]]) -> Iterator[Column]:
+def _setting_columns(conventions: Sequence[Convention]) -> Iterator[Column]:
     """Yield lr, β and every other hyperparameter that is not zero everywhere."""
     yield Column(heading="convention", cells=[one.name for one in conventions], kind=Kind.NAME)
     names = {name for one in conventions for name in one.values}
@@ -190,7 +190,7 @@ def _value(value: float | bool | str | None) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else exact(value)
 
 
-def _code_tables(conventions: Sequence[Convention[Any]]) -> Iterator[Table]:
+def _code_tables(conventions: Sequence[Convention]) -> Iterator[Table]:
     """Yield the equations and the library calls."""
     callable_ones = [one for one in conventions if one.call]
     for heading, ones, texts in (
@@ -221,7 +221,7 @@ def notes(translation: Translation) -> Iterator[str]:
         isinstance(source, MomentumConvention)
         and isinstance(target, MomentumConvention)
         and translation.fidelity is not Fidelity.EXACT
-        and source.filter.keeps_lr != target.filter.keeps_lr
+        and source.keeps_lr != target.keeps_lr
     ):
         yield from _about_lr(source, target, translation.fidelity)
     if source.stores_elsewhere != target.stores_elsewhere:
@@ -234,15 +234,15 @@ def notes(translation: Translation) -> Iterator[str]:
         yield "Both store the same point, which is not the one where gradients are taken."
 
 
-def _about_lr(source: MomentumConvention[Any], target: MomentumConvention[Any], fidelity: Fidelity) -> Iterator[str]:
-    keeps, applies = (source, target) if source.filter.keeps_lr else (target, source)
+def _about_lr(source: MomentumConvention, target: MomentumConvention, fidelity: Fidelity) -> Iterator[str]:
+    keeps, applies = (source, target) if source.keeps_lr else (target, source)
     steps = 1 / (1 - source.beta)
     yield (
         f"When lr changes, {keeps.name} keeps the old lr for past gradients, while {applies.name} applies the new one "
         f"to all of them: for about 1/(1 − β) = {short(steps)} steps the two differ."
     )
     if target.rescalable and fidelity is Fidelity.CONSTANT_LR:
-        ratio = "lr now / lr before" if target.filter.keeps_lr else "lr before / lr now"
+        ratio = "lr now / lr before" if target.keeps_lr else "lr before / lr now"
         step = "the step in which lr changes"
         yield f"They agree if the velocity of {target.name} is multiplied by {ratio} before {step}."
 
@@ -259,12 +259,12 @@ def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
     """
     source, target = translation.source, translation.target
     called = target.name if name is None else name
-    if isinstance(source, Adaptive) and isinstance(target, Adaptive):
+    if isinstance(source, AdaptiveConvention) and isinstance(target, AdaptiveConvention):
         yield from _why_not_adaptive(source, target, called, translation.obstacles)
         return
     assert isinstance(source, MomentumConvention)
     assert isinstance(target, MomentumConvention)
-    wanted = source.filter.normal
+    wanted = source.form.normal
     for obstacle in translation.obstacles:
         if obstacle is Obstacle.SHAPE:
             ratio = wanted.memory * wanted.beta / (wanted.now + wanted.memory)
@@ -287,8 +287,10 @@ def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
             yield f"A schedule compensates for it: lr {factor} (1 − βᵗ) in step t of {called} gives the same path."
 
 
-def _why_not_adaptive(source: Adaptive, target: Adaptive, called: str, obstacles: Sequence[Obstacle]) -> Iterator[str]:
-    wanted, found = source.rule, target.rule
+def _why_not_adaptive(
+    source: AdaptiveConvention, target: AdaptiveConvention, called: str, obstacles: Sequence[Obstacle]
+) -> Iterator[str]:
+    wanted, found = source.form, target.form
     for obstacle in obstacles:
         if obstacle is Obstacle.AVERAGE:
             share = short(wanted.beta1)
@@ -313,10 +315,10 @@ def _why_not_adaptive(source: Adaptive, target: Adaptive, called: str, obstacles
 
 
 def _places(rule: AdaptiveRule) -> str:
-    return " and ".join(sorted(place.value for place in rule.places))
+    return " and ".join(sorted(PLACES[place] for place in rule.places))
 
 
-def _can_have(target: MomentumConvention[Any], called: str) -> str:
+def _can_have(target: MomentumConvention, called: str) -> str:
     """Return which ratios of the second to the first weight a convention allows."""
     beta = target.beta
     ahead = f"β²/(1 + β) = {short(beta**2 / (1 + beta))}"
@@ -349,7 +351,7 @@ def document(checked: Sequence[Checked]) -> dict[str, Any]:
     }
 
 
-def _convention(convention: Convention[Any]) -> dict[str, Any]:
+def _convention(convention: Convention) -> dict[str, Any]:
     return {
         "convention": convention.name,
         "hyperparameters": convention.values,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from momentumlab.conventions import MomentumConvention
 from momentumlab.conventions.adam_forms import (
-    Adaptive,
+    AdaptiveConvention,
     KerasAdam,
     KerasAdamW,
     KerasRMSprop,
@@ -44,7 +44,7 @@ FACTORS: dict[str, Vector] = {
     "changing": np.concatenate([np.linspace(0.2, 1.0, 10), np.ones(15), np.full(15, 0.5), np.linspace(0.5, 0.05, 20)]),
 }
 
-CASES: list[MomentumConvention[Any]] = [
+CASES: list[MomentumConvention] = [
     Torch(lr=4e-4, beta=0.9),
     Torch(lr=4e-4, beta=0.8, nesterov=True),
     Torch(lr=4e-4, beta=0.8, dampening=0.4),
@@ -62,7 +62,7 @@ CASES: list[MomentumConvention[Any]] = [
     TensorFlow1(lr=4e-4, beta=0.75, nesterov=True),
 ]
 
-ADAPTIVE: list[Adaptive] = [
+ADAPTIVE: list[AdaptiveConvention] = [
     # ε is large, so that its place matters
     TorchAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3),
     TorchAdam(lr=0.02, beta1=0.8, beta2=0.99, eps=0.3, weight_decay=0.4),
