@@ -128,6 +128,8 @@ def search_overrides(options: Options) -> "list[ConfigNode]":
     flags = flags_of(options)
     searched = options.over.replace(",", " ").split() if options.over else []
     for name in searched:
+        if searched.count(name) > 1:
+            raise typer.BadParameter(f"'{name}' is listed twice", param_hint="--over")
         if name in flags and name not in ("lr", "beta"):
             raise typer.BadParameter(f"'{name}' is not a hyperparameter", param_hint="--over")
         if flags.get(name) is not None:

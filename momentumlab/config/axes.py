@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from momentumlab.config.values import AxisCall, Tuned, read_axis, read_schedule
+from momentumlab.config.values import AxisCall, Tuned, is_tuned, read_axis, read_schedule
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.datasets.in_memory import is_in_memory
 from momentumlab.errors import Problem
@@ -47,8 +47,12 @@ class AxisReader:
         count
             The number of values of the first search if it is tuned.
         """
-        # A text is the call of a whole axis or of one schedule; in Python the same are objects.
         is_number = parameter.kind is ValueKind.NUMBER
+        if is_tuned(node.value) and not (is_number and owner in OPTIMIZERS):
+            what = "only numerical hyperparameters of optimizers can be tuned"
+            self.problems.append(node.problem(f"{what}, not {parameter.name} of {owner}: list the values to try"))
+            return None
+        # A text is the call of a whole axis or of one schedule; in Python the same are objects.
         if is_number and isinstance(node.value, (str, AxisCall, Tuned)):
             return self._called_axis(owner, parameter, node, count)
         # Anything else is one value or a list of values.

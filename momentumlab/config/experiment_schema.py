@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from momentumlab.config.settings import COMPARING, COMPARISON_SETTINGS, SETTINGS
-from momentumlab.config.values import AXIS_CALLS, is_tunable
+from momentumlab.config.values import AXIS_CALLS
 from momentumlab.experiment import START_CALLS
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
@@ -111,7 +111,7 @@ def _axis(parameter: Parameter, registry: Registry[Any]) -> Schema:
         return _or_null(one, several)
     follows = registry is OPTIMIZERS and not (parameter.shared or parameter.constant)
     schedule = [{"$ref": "#/definitions/schedule"}] if follows else []
-    tuned = [{"$ref": "#/definitions/tuned"}] if is_tunable(parameter) else []
+    tuned = [{"$ref": "#/definitions/tuned"}] if registry is OPTIMIZERS else []
     several = {"type": "array", "items": _any_of([single, *schedule]), "minItems": 1}
     return _or_null(single, several, {"$ref": "#/definitions/axis"}, *schedule, *tuned)
 

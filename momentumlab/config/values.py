@@ -10,7 +10,7 @@ from momentumlab.calls import Call, CallError, NamedCall, as_call, bind, build, 
 from momentumlab.experiment import MAX_VALUES, START_CALLS, Grid, Random, Starts
 from momentumlab.noise import NOISE_MODELS, Gaussian, Noise
 from momentumlab.registry import Array, Parameter, Registry, ValueKind, did_you_mean, parameter, spelled
-from momentumlab.scales import is_fraction, scale_of
+from momentumlab.scales import LARGEST, default_range, scale_of
 from momentumlab.schedules.base import SCHEDULES, Schedule
 
 NOISE_HINT = "write a number or a noise model such as relative(0.1)"
@@ -96,7 +96,22 @@ class Tuned(NamedCall):
 
     name = "tuned"
 
-    def check(self, tuned: Parameter) -> None:
+    @classmethod
+    def of(cls, parameter: Parameter) -> "Tuned":
+        """Return the default range of a parameter.
+
+        Raises
+        ------
+        ValueError
+            If it has none.
+        """
+        found = default_range(parameter)
+        if found is None:
+            message = f"{parameter.name} has no finite range in which to search: give one, such as tuned(0.1, 10)"
+            raise ValueError(message)
+        return cls(low=found[0], high=found[1])
+
+    def check(self, parameter: Parameter) -> None:
         """Check the range for a parameter.
 
         Raises
@@ -104,26 +119,21 @@ class Tuned(NamedCall):
         ValueError
             If it is empty or out of bounds.
         """
-        low, high = (0, 1) if is_fraction(tuned) else (1e-50, 1e50)
-        if not low <= self.low < self.high < high:
-            default = _default_range(tuned)
-            raise ValueError(f"tuned(low, high) needs {low:g} ≤ low < high < {high:g}, such as {default}")
+        # A learning rate of 0 has no place on a logarithmic scale, and an optimizer that stands still is no candidate.
+        allowed = replace(parameter, gt=0.0, ge=None) if parameter.name == "lr" else parameter
+        is_inside = all(allowed.allows(end) and abs(end) <= LARGEST for end in (self.low, self.high))
+        if not (is_inside and self.low < self.high):
+            example = default_range(parameter)
+            hint = "" if example is None else f", such as {Tuned(low=example[0], high=example[1])}"
+            bounds = f" and {allowed.bounds}" if allowed.bounds else ""
+            raise ValueError(f"tuned(low, high) needs low < high{bounds}{hint}")
 
-    def values(self, tuned: Parameter, count: int) -> Array:
-        """Return the values of the first search: geometric in lr, or in 1 − β for a parameter between 0 and 1."""
-        return scale_of(tuned).grid(self.low, self.high, count)
+    def values(self, parameter: Parameter, count: int) -> Array:
+        """Return the values of the first search, evenly spaced on the scale of the parameter."""
+        return scale_of(parameter, self.low, self.high).grid(self.low, self.high, count)
 
     def __str__(self) -> str:
         return f"tuned({self.low!r}, {self.high!r})"
-
-
-def is_tunable(parameter: Parameter) -> bool:
-    """Whether good values of a parameter can be searched for."""
-    return parameter.name == "lr" or is_fraction(parameter)
-
-
-def _default_range(parameter: Parameter) -> Tuned:
-    return Tuned(low=0.0, high=0.99) if is_fraction(parameter) else Tuned(low=1e-4, high=10.0)
 
 
 def is_tuned(value: object) -> bool:
@@ -139,15 +149,14 @@ def read_axis(text: str, parameter: Parameter) -> AxisCall | Schedule | Tuned:
     CallError
         If the text is not a call of an axis or a schedule, or the parameter cannot be tuned.
     """
-    if is_tuned(text) and not is_tunable(parameter):
-        remedy = "list the values to try, as in [0, 0.01]"
-        raise CallError(f"only lr and parameters between 0 and 1 can be tuned, not {parameter.name}; {remedy}", 0)
     written = parse(text)
     call = as_call(written)
     if call is not None and call.name == "tuned":
-        tuned = bind(call, Tuned) if isinstance(written.value, Call) else _default_range(parameter)
         try:
+            tuned = bind(call, Tuned) if isinstance(written.value, Call) else Tuned.of(parameter)
             tuned.check(parameter)
+        except CallError:
+            raise
         except ValueError as error:
             raise CallError(str(error), written.column) from None
         return tuned
@@ -178,11 +187,11 @@ def read_schedule(text: str) -> Schedule:
         If the text is not a call of a schedule.
     """
     written = parse(text)
+    call = as_call(written)
+    if call is not None and (call.name in AXIS_CALLS or call.name == "tuned"):
+        raise CallError(f"{call.name} describes a whole axis: write it without the list", written.column)
     if not isinstance(written.value, Call):
         raise CallError(f"{spelled(text.strip())} is not a number", written.column)
-    if written.value.name in AXIS_CALLS or written.value.name == "tuned":
-        message = f"{written.value.name}() describes a whole axis: write it without the list"
-        raise CallError(message, written.column)
     return _schedule(written.value)
 
 

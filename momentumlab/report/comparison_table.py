@@ -85,7 +85,7 @@ def _searched_text(searched: Searched) -> str:
 def interval(low: Any, high: Any) -> str:
     """Return the ends of a range with as many digits as tell them apart: ``from 0.001 to 0.1``, or ``at 0.01``."""
     digits = 3
-    while low != high and f"{low:.{digits}g}" == f"{high:.{digits}g}":
+    while (low != high and f"{low:.{digits}g}" == f"{high:.{digits}g}") or (high < 1 and f"{high:.{digits}g}" == "1"):
         digits += 1
     return f"at {low:.{digits}g}" if low == high else f"from {low:.{digits}g} to {high:.{digits}g}"
 

@@ -11,9 +11,11 @@ import numpy as np
 
 from momentumlab import engine
 from momentumlab.experiment import Choice, Comparison, Experiment, Objective, Random, method_names
+from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result, Status
+from momentumlab.scales import bounds_of
 from momentumlab.search.ranking import Yardstick, finished, quantile, ranks_of, yardstick_of
 from momentumlab.search.tuning import RunPlan, Searched, at_edges, search
 
@@ -486,3 +488,24 @@ def _notes(match: Match) -> Iterator[str]:
                 f"the best lr of {one.choice.name} on {surface} lies at the {edge} edge of the search range; "
                 "extend the range"
             )
+        if not standing.always_diverged:
+            yield from _notes_on_ranges(one, standing.cell, match)
+
+
+def _notes_on_ranges(one: Searched, cell: int, match: Match) -> Iterator[str]:
+    """Yield remarks on the ranges of tuned hyperparameters other than lr."""
+    where = f"of {one.choice.name} on {match.experiment.surface.name}"
+    results, *_ = one.keys(match.search_yardstick)
+    parameters = {each.name: each for each in OPTIMIZERS[one.choice.name].parameters()}
+    tuned = [name for name, axis in one.choice.axes.items() if axis.tuned and name != "lr"]
+    single = [name for name in tuned if len(one.choice.axes[name]) == 1]
+    if single:
+        yield f"the budget allows a single value of {', '.join(single)} {where}: increase it to search them"
+    for name in tuned:
+        column = one.columns[name]
+        others = results[column != column[cell]]
+        # An edge matters only if the other values are worse, and the hyperparameter may lie beyond it.
+        if len(others) and results[cell] < others.min() and column[cell] not in bounds_of(parameters[name]):
+            for edge, value in (("lower", column.min()), ("upper", column.max())):
+                if column[cell] == value:
+                    yield f"the best {name} {where} lies at the {edge} edge of its range; extend the range"

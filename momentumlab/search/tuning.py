@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from momentumlab.experiment import Axis, Choice, Experiment, Objective, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Group, Plan, make_plan
-from momentumlab.registry import Array, Value
+from momentumlab.registry import Array, Parameter, Value
 from momentumlab.result import Result
 from momentumlab.scales import Scale, scale_of
 from momentumlab.schedules import Schedule
@@ -23,7 +23,11 @@ ZOOM_CELLS = 4
 """The number of best cells around which a zoom places finer grids."""
 
 LEAST_ZOOM = 5
-"""The minimum number of values on each axis of a finer grid; with fewer trials there is no zoom."""
+"""The minimum number of values on each axis of a finer grid over one or two hyperparameters; with fewer trials there is
+no zoom."""
+
+LEAST_ZOOM_OF_MANY = 3
+"""The same for a grid over more hyperparameters: the best value and one to either side."""
 
 ZOOM_REACH = 1.5
 """How far a finer grid extends to either side of a cell, in distances between neighbouring cells."""
@@ -238,8 +242,7 @@ def _spacings(choice: Choice) -> dict[str, float]:
     spacings = {}
     for name, axis in choice.axes.items():
         if axis.tuned:
-            scale = _scale_of(choice, name)
-            ends = scale.forward(np.array([axis.values[0], axis.values[-1]], dtype=np.float64))
+            ends = _scale_of(choice, name).forward(np.array([axis.values[0], axis.values[-1]], dtype=np.float64))
             spacings[name] = abs(float(ends[1] - ends[0])) / max(len(axis) - 1, 1) or math.log(10)
     return spacings
 
@@ -256,7 +259,8 @@ def _zoomed(
     """
     if not spacings:
         return [], {}
-    grids = min(ZOOM_CELLS, int(one.choice.combinations / LEAST_ZOOM ** len(spacings)))
+    least = LEAST_ZOOM if len(spacings) <= 2 else LEAST_ZOOM_OF_MANY
+    grids = min(ZOOM_CELLS, int(one.choice.combinations / least ** len(spacings)))
     if grids == 0:  # too few trials
         return [], {}
     cells = _best_cells(one, spacings, yardstick, grids)
@@ -270,11 +274,12 @@ def _zoomed(
         chosen = one.chosen(cell).axes
         axes = {name: replace(axis, tuned=name in one.columns) for name, axis in chosen.items()}
         for name in spacings:
-            scale = _scale_of(one.choice, name)
+            scale, parameter = _scale_of(one.choice, name), _parameter(one.choice, name)
             middle = scale.forward(np.array([one.setting(cell)[name]], dtype=np.float64))
             values = scale.rounded(scale.inverse(middle + reach[name] * steps), reach[name] * (steps[1] - steps[0]))
-            values = np.unique(values)
-            axes[name] = Axis(values=tuple(values.tolist()), tuned=True)
+            # The first grid has its own ends, which may be bounds of the hyperparameter; a finer one may exceed them.
+            inside = sorted({value for value in values.tolist() if parameter.allows(value)})
+            axes[name] = Axis(values=tuple(inside), tuned=True)
         choices.append(replace(one.choice, axes=axes))
     return choices, {name: 2 * reach[name] / (count - 1) for name in spacings}
 
@@ -298,10 +303,14 @@ def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardsti
     return chosen
 
 
+def _parameter(choice: Choice, name: str) -> Parameter:
+    return next(each for each in OPTIMIZERS[choice.name].parameters() if each.name == name)
+
+
 def _scale_of(choice: Choice, name: str) -> Scale:
-    """Return the scale of a hyperparameter of an optimizer."""
-    (parameter,) = (each for each in OPTIMIZERS[choice.name].parameters() if each.name == name)
-    return scale_of(parameter)
+    """Return the scale of a hyperparameter on its first grid."""
+    values = choice.axes[name].values
+    return scale_of(_parameter(choice, name), float(values[0]), float(values[-1]))  # type: ignore[arg-type]
 
 
 def _tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
