@@ -429,7 +429,7 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
             return report_of(result, recorded=recorded, all_rows=how.all_rows)
         result = replace(result, notes=_notes(result))
         report = report_of(result, recorded=recorded, all_rows=how.all_rows)
-        return store.write_sweep(report, folder, provenance(), how.figures, with_page=how.page)
+        return store.complete(report, folder, provenance(), how.figures, with_page=how.page)
 
 
 @attribute_errors()
@@ -451,7 +451,7 @@ def execute_comparison(
         if folder is None:
             return ComparisonReport(result=compared)
         report = ComparisonReport(result=replace(compared, notes=_notes(compared)))
-        return store.write_comparison(report, folder, provenance(), how.figures)
+        return store.complete(report, folder, provenance(), how.figures)
 
 
 def _stopwatch(how: Execution) -> Callable[[], store.Provenance]:

@@ -68,6 +68,12 @@ def steps_table(report: Report, number: int, digits: int = 6) -> Table:
     )
 
 
+def status_column(statuses: Sequence[Status]) -> Column:
+    """Return the column of how trials ended."""
+    styles = [STATUS_STYLES[status] for status in statuses]
+    return Column(heading="status", cells=[status.label for status in statuses], kind=Kind.NAME, styles=styles)
+
+
 def setting_cell(value: Setting | None) -> str:
     """Return the cell of a setting; empty if the trial has none."""
     return "" if value is None else exact(value)

@@ -9,7 +9,7 @@ from momentumlab.experiment import Setting
 from momentumlab.report.labels import axis_name, exact, exact_point, point, setup
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import Report
-from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES
+from momentumlab.report.result_table import FINAL_POINT, status_column
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import STATUS_OF_CODE, Status
 from momentumlab.search.planes import MUCH_WORSE, GridAxis, Plane
@@ -61,8 +61,7 @@ def _columns(plane: Plane) -> Iterator[Column]:
     if plane.starts == 1:
         points = [point(plane.final_points[cell, 0]) for cell in cells]
         yield Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT)
-    styles = [STATUS_STYLES[status] for status in statuses]
-    yield Column(heading="status", cells=[status.label for status in statuses], kind=Kind.NAME, styles=styles)
+    yield status_column(statuses)
 
 
 def _remarks(plane: Plane) -> Iterator[str]:

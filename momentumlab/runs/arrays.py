@@ -27,21 +27,12 @@ ArrayType = tuple[type[np.generic] | None, tuple[int, ...] | int]
 def read_arrays(
     path: Path, expected: Mapping[str, ArrayType], *, optional: Collection[str] = ()
 ) -> dict[str, NDArray[Any]]:
-    """Read arrays of an ``.npz`` file as `numpy.savez` writes it, without compression.
-
-    Parameters
-    ----------
-    path
-        The file.
-    expected
-        Names of the arrays with their types and shapes.
-    optional
-        Names that may be missing.
+    """Read arrays of an ``.npz`` file as `numpy.savez` writes it; those that are ``optional`` may be missing.
 
     Raises
     ------
     DamageError
-        If the file or an array is missing, cannot be read, or has another type or shape.
+        If the file or an array is missing, cannot be read, or has another type or shape than expected.
     """
     found: dict[str, NDArray[Any]] = {}
     with os.fdopen(open_regular(path), "rb") as file:
@@ -69,23 +60,19 @@ def _read_array(
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size > limit:
         raise DamageError(f"has '{name}' compressed, encrypted or longer than the file")
     with archive.open(info) as member:
-        found_shape, _, found_type = _HEADERS[npy.read_magic(member)](member, max_header_size=LONGEST_HEADER)
+        claimed, _, found_type = _HEADERS[npy.read_magic(member)](member, max_header_size=LONGEST_HEADER)
         header_size = member.tell()
     if found_type.kind not in _PLAIN_KINDS or (dtype is not None and found_type.newbyteorder("=") != np.dtype(dtype)):
         raise DamageError(f"has '{name}' of type {found_type} instead of {np.dtype(dtype) if dtype else 'numbers'}")
 
-    # A product of negative lengths would be a plausible size.
-    elements = math.prod(found_shape) if min(found_shape, default=0) >= 0 else -1
     if isinstance(shape, int):
-        fits = elements == shape
+        fits = math.prod(claimed) == shape
     else:
-        fits = len(found_shape) == len(shape) and all(
-            length in (-1, found) for length, found in zip(shape, found_shape, strict=True)
-        )
-    if not fits or elements < 0 or header_size + elements * found_type.itemsize != info.file_size:
-        raise DamageError(
-            f"has '{name}' of shape {found_shape} instead of {shape}, or of another length than it claims"
-        )
+        fits = len(claimed) == len(shape) and all(e in (-1, c) for e, c in zip(shape, claimed, strict=True))
+    # A product of negative lengths would be a plausible size.
+    is_possible = min(claimed, default=0) >= 0
+    if not (fits and is_possible and header_size + math.prod(claimed) * found_type.itemsize == info.file_size):
+        raise DamageError(f"has '{name}' of shape {claimed} instead of {shape}, or of another length than it claims")
     with archive.open(info) as member:
         array: NDArray[Any] = npy.read_array(member, allow_pickle=False, max_header_size=LONGEST_HEADER)
     return array

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from momentumlab.errors import ConfigError, Problem, printable
 from momentumlab.plan import Plan
@@ -15,7 +16,7 @@ from momentumlab.report.data import strict
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, point
 from momentumlab.report.reports import MAX_TABLE_ROWS, report_of
-from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES
+from momentumlab.report.result_table import FINAL_POINT, status_column
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import History, Result, Status
 from momentumlab.runs.read import LoadedRun
@@ -26,21 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A trial of one of the runs.
+    """A trial of one of the runs, with all its settings: ``surface``, ``beta``, ``at most`` and others."""
 
-    Attributes
-    ----------
-    folder
-        Name of the run folder.
-    number
-        Number of the trial in the result.
-    settings
-        All settings by name: ``surface``, ``optimizer``, ``beta``, ``surface.a``, ``at most``, …
-    """
-
-    folder: str
+    folder: str  # name of the run folder
     result: Result
-    number: int
+    number: int  # of the trial in the result
     settings: dict[str, Any]
 
     @property
@@ -101,13 +92,12 @@ class SideBySide:
             np.inf if entry.status is Status.DIVERGED else entry.result.final_losses[entry.number]
             for entry in self.entries
         ]
-        return [int(number) for number in np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")]
+        order: list[int] = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable").tolist()
+        return order
 
 
 def _phrase(name: str, value: Any) -> str:
-    if name in ("surface", "optimizer"):
-        return brief(str(value))
-    return f"{axis_name(name)} = {_text(name, value)}"
+    return brief(str(value)) if name in ("surface", "optimizer") else f"{axis_name(name)} = {_text(name, value)}"
 
 
 def _text(name: str, value: Any) -> str:
@@ -161,22 +151,18 @@ def side_by_side_table(sides: SideBySide) -> Table:
         )
         for name in sides.differing
     ]
+    iterations = [str(entry.result.iterations[entry.number]) for entry in entries]
+    losses = [f"{entry.result.final_losses[entry.number]:.5g}" for entry in entries]
     points = [point(entry.result.final_points[entry.number]) for entry in entries]
-    statuses = [entry.status for entry in entries]
     rest = f"the best {MAX_TABLE_ROWS} of {len(sides.entries):,} trials by final loss; --format csv lists all"
     return Table(
         title=sides.title,
         columns=[
             *settings,
-            Column(heading="iterations", cells=[str(entry.result.iterations[entry.number]) for entry in entries]),
-            Column(heading="final loss", cells=[f"{entry.result.final_losses[entry.number]:.5g}" for entry in entries]),
+            Column(heading="iterations", cells=iterations),
+            Column(heading="final loss", cells=losses),
             Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT),
-            Column(
-                heading="status",
-                cells=[status.label for status in statuses],
-                kind=Kind.NAME,
-                styles=[STATUS_STYLES[status] for status in statuses],
-            ),
+            status_column([entry.status for entry in entries]),
             Column(heading="run", cells=[entry.folder for entry in entries], kind=Kind.NAME),
         ],
         remarks=[rest] if len(entries) < len(sides.entries) else [],
@@ -210,15 +196,14 @@ def joined_drawings(sides: SideBySide, name: str, options: FigureOptions) -> "di
     """
     kept = [number for number, entry in enumerate(sides.entries) if entry.result.history is not None]
     results = list({id(sides.entries[number].result): sides.entries[number].result for number in kept}.values())
-    reason = ""
-    if not results:
-        reason = "these runs recorded no trajectories, so there are no curves"
-    elif len({result.plan.dimension for result in results}) > 1:
-        reason = "these runs have different numbers of coordinates"
-    elif len({result.history.stride for result in results if result.history is not None}) > 1:
-        reason = "these runs recorded different iterations"
-    if reason:
-        raise ConfigError([Problem(place="--figure", message=reason)])
+    problems = {
+        "these runs recorded no trajectories, so there are no curves": not results,
+        "these runs have different numbers of coordinates": len({each.plan.dimension for each in results}) > 1,
+        "these runs recorded different iterations": len({each.history.stride for each in results if each.history}) > 1,
+    }
+    for reason, applies in problems.items():
+        if applies:
+            raise ConfigError([Problem(place="--figure", message=reason)])
     report = report_of(joined(results))
     labels = {number: sides.labels[entry] for number, entry in enumerate(kept)}
     missing = len(sides.entries) - len(kept)
@@ -250,23 +235,27 @@ def joined(results: Sequence[Result]) -> Result:
     histories = [result.history for result in results if result.history is not None]
     entries = max(history.losses.shape[1] for history in histories)
 
-    def padded(arrays: Iterable[Array]) -> Array:
-        longer = [
-            np.pad(each, [(0, 0), (0, entries - each.shape[1]), *[(0, 0)] * (each.ndim - 2)], constant_values=np.nan)
-            for each in arrays
-        ]
+    def together(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(result, name) for result in results])
+
+    def padded(name: str) -> Array:
+        """Return histories as one array; those that are shorter end in NaN."""
+        arrays = [getattr(history, name) for history in histories]
+        longer = [np.full((len(each), entries, *each.shape[2:]), np.nan) for each in arrays]
+        for each, array in zip(longer, arrays, strict=True):
+            each[:, : array.shape[1]] = array
         return np.concatenate(longer)
 
     return Result(
         plan=Plan(experiment=replace(results[0].experiment, noise=None, replicates=1), groups=tuple(groups)),
-        final_points=np.concatenate([result.final_points for result in results]),
-        final_losses=np.concatenate([result.final_losses for result in results]),
-        iterations=np.concatenate([result.iterations for result in results]),
-        status_codes=np.concatenate([result.status_codes for result in results]),
+        final_points=together("final_points"),
+        final_losses=together("final_losses"),
+        iterations=together("iterations"),
+        status_codes=together("status_codes"),
         history=History(
-            positions=padded(history.positions for history in histories),
-            velocities=padded(history.velocities for history in histories),
-            losses=padded(history.losses for history in histories),
+            positions=padded("positions"),
+            velocities=padded("velocities"),
+            losses=padded("losses"),
             stride=histories[0].stride,
         ),
     )

@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from itertools import chain
 from typing import Any, BinaryIO
 
 from momentumlab.errors import ConfigError, Problem
@@ -39,39 +38,28 @@ def rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
         for number, row in enumerate(result.rows()):
             head = {"experiment": result.experiment.name, "trial": number, **_settings(row)}
             if result.history is None:
-                point = {f"point_{i}": each for i, each in enumerate(row["final_point"])}
-                yield {
-                    **head,
-                    "iteration": row["iterations"],
-                    **point,
-                    "loss": row["final_loss"],
-                    "status": row["status"],
-                }
-                continue
-            recorded = result.recorded(number).tolist()
-            positions, velocities = result.positions[number].tolist(), result.velocities[number].tolist()
-            losses = result.losses[number].tolist()
-            for entry, iteration in enumerate(recorded):
-                yield {
-                    **head,
-                    "iteration": iteration,
-                    **{f"point_{i}": each for i, each in enumerate(positions[entry])},
-                    **{f"velocity_{i}": each for i, each in enumerate(velocities[entry])},
-                    "loss": losses[entry],
-                    "status": row["status"] if entry == len(recorded) - 1 else None,
-                }
+                states = [{"iteration": row["iterations"], "point": row["final_point"], "loss": row["final_loss"]}]
+            else:
+                names = ("iteration", "point", "velocity", "loss")
+                histories = [each[number].tolist() for each in (result.positions, result.velocities, result.losses)]
+                # Histories are padded behind the end of a trial; its recorded iterations determine the length.
+                entries = zip(result.recorded(number).tolist(), *histories, strict=False)
+                states = [dict(zip(names, entry, strict=True)) for entry in entries]
+            for state in states:
+                yield {**head, **flat(state), "status": row["status"] if state is states[-1] else None}
 
 
 def csv_lines(loaded: LoadedRun) -> Iterator[str]:
     """Yield the table as lines of CSV; floats read back exactly."""
-    names = columns(loaded.results)
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    for row in chain([dict(zip(names, names, strict=True))], rows(loaded.results)):
-        writer.writerow(row)
+    writer = csv.DictWriter(buffer, columns(loaded.results), lineterminator="\n")
+    writer.writeheader()
+    for row in rows(loaded.results):
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
+        writer.writerow(row)
+    yield buffer.getvalue()
 
 
 def write_csv(loaded: LoadedRun, file: BinaryIO) -> None:
@@ -81,13 +69,7 @@ def write_csv(loaded: LoadedRun, file: BinaryIO) -> None:
 
 
 def check_parquet() -> None:
-    """Check that Parquet can be written.
-
-    Raises
-    ------
-    ConfigError
-        If pyarrow is not installed.
-    """
+    """Raise `ConfigError` if Parquet cannot be written because pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         message = "Parquet needs pyarrow: pip install pyarrow, or write a .csv"
         raise ConfigError([Problem(place="--to", message=message)])
@@ -98,11 +80,10 @@ def write_parquet(loaded: LoadedRun, file: BinaryIO) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    names = columns(loaded.results)
-    found: dict[str, list[Any]] = {name: [] for name in names}
+    found: dict[str, list[Any]] = {name: [] for name in columns(loaded.results)}
     for row in rows(loaded.results):
-        for name in names:
-            found[name].append(row.get(name))
+        for name, column in found.items():
+            column.append(row.get(name))
     parquet.write_table(pa.table({name: _uniform(column) for name, column in found.items()}), file)
 
 

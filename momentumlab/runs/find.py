@@ -4,20 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from momentumlab.errors import ConfigError, Problem
-from momentumlab.runs.layout import LATEST, DamageError, named, reason_of
+from momentumlab.errors import ConfigError, Problem, os_reason
+from momentumlab.runs.layout import LATEST, DamageError, named
 from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_record, read_run
 
 
 def find(texts: Sequence[str], out: Path) -> list[RunFolder]:
-    """Return the runs that a user names, each once, in the order given.
-
-    Parameters
-    ----------
-    texts
-        Paths of run folders, prefixes of names of run folders in ``out``, or ``latest``.
-    out
-        Folder of the run folders.
+    """Return the runs that a user names by path, by a prefix of a name in ``out``, or as ``latest``; each once.
 
     Raises
     ------
@@ -40,10 +33,10 @@ def find(texts: Sequence[str], out: Path) -> list[RunFolder]:
 def _find_one(text: str, out: Path) -> RunFolder:
     if not text or "\0" in text:
         raise _problem(text, "is not the name of a run")
-    if text == LATEST:
-        return _latest(out)
     path = Path(text)
     try:
+        if text == LATEST:
+            return _latest(out)
         if path.is_dir():
             run = read_run(path.parent / path.readlink() if path.name == LATEST and path.is_symlink() else path)
             if run is None:
@@ -54,7 +47,7 @@ def _find_one(text: str, out: Path) -> RunFolder:
     except FileNotFoundError:
         raise _problem(text, f"there is no such run folder, and no folder {folder}") from None
     except OSError as error:
-        raise _problem(text, reason_of(error)) from None
+        raise _problem(text, os_reason(error)) from None
     runs = [run for run in (read_run(folder / name) for name in names if name != LATEST) if run is not None]
     if len(runs) == 1:
         return runs[0]
@@ -71,37 +64,20 @@ def _problem(text: str, message: str) -> ConfigError:
 def _latest(out: Path) -> RunFolder:
     """Return the run that the link points to or, without a link, the newest complete run."""
     link = out / LATEST
-    try:
-        if link.is_symlink() and link.is_dir():
-            run = read_run(out / link.readlink())
-            if run is not None and run.status is RunStatus.COMPLETE:
-                return run
-        run = next((run for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)
-    except OSError as error:
-        raise _problem(LATEST, f"{out}: {reason_of(error)}") from None
+    if link.is_symlink() and link.is_dir():
+        run = read_run(out / link.readlink())
+        if run is not None and run.status is RunStatus.COMPLETE:
+            return run
+    run = next((run for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)
     if run is None:
         raise _problem(LATEST, f"there is no complete run folder in {out}")
     return run
 
 
 def complete_run(out: Path, identity: str, *, kind: str, recorded: int) -> RunFolder | None:
-    """Return the newest complete run folder that already holds the numbers of an experiment.
+    """Return the newest complete run folder in ``out`` that already holds the numbers of an experiment.
 
-    Parameters
-    ----------
-    out
-        Folder of the run folders.
-    identity
-        See `momentumlab.runs.identity.identity`.
-    kind
-        Required kind of run folder; see `momentumlab.runs.layout`.
-    recorded
-        Number of trials whose history it must hold.
-
-    Raises
-    ------
-    OSError
-        If ``out`` exists and cannot be read.
+    It must have this `momentumlab.runs.identity.identity`, be of this kind and hold the history of ``recorded`` trials.
     """
     try:
         names = sorted(os.listdir(out), reverse=True)  # noqa: PTH208

@@ -15,9 +15,6 @@ from momentumlab.result import Result, Status
 from momentumlab.runs.inputs import AnyExperiment, DataFile, data_files, plugin_files, with_data
 from momentumlab.runs.layout import FORMAT, local_time
 
-VERSIONS = ("momentumlab", "numpy", "python", "platform")
-"""What the last bits of the numbers may depend on."""
-
 
 def identity(experiment: Experiment | Comparison) -> str:
     """Return a hash of everything that determines the numbers, as 64 hexadecimal digits.
@@ -82,7 +79,7 @@ def digest(results: Sequence[Result]) -> str:
 
 
 def current_versions() -> dict[str, str]:
-    """Return the versions that the numbers may depend on."""
+    """Return the versions on which the last bits of the numbers may depend."""
     return {
         "momentumlab": __version__,
         "numpy": np.__version__,
@@ -94,4 +91,4 @@ def current_versions() -> dict[str, str]:
 def changed_versions(then: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Return the versions then and now, where they differ."""
     now = current_versions()
-    return {name: (str(then.get(name)), now[name]) for name in VERSIONS if then.get(name) != now[name]}
+    return {name: (str(then.get(name)), version) for name, version in now.items() if then.get(name) != version}

@@ -10,7 +10,7 @@ import io
 import os
 import platform
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,25 +53,13 @@ def sha256_of(path: Path) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """A data file that an experiment uses, or data that were given as arrays.
+    """A data file that an experiment uses, or data that were given as arrays."""
 
-    Attributes
-    ----------
-    file
-        The absolute path, or the name of the arrays.
-    sha256
-        SHA-256 of the file, or of the copy of the arrays.
-    shape
-        Rows and features, without the intercept; None if a plug-in reads the file.
-    copy, content
-        Name and content of the copy in the run folder; None if the file is too large.
-    """
-
-    file: str
-    sha256: str
-    shape: tuple[int, int] | None
-    copy: str | None
-    content: bytes | None = field(repr=False)
+    file: str  # the absolute path, or the name of the arrays
+    sha256: str  # of the file, or of the copy of the arrays
+    shape: tuple[int, int] | None  # rows and features, without the intercept; None if a plug-in reads the file
+    copy: str | None  # name of the copy in the run folder; None if the file is too large
+    content: bytes | None = field(repr=False)  # of the copy
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry of the record."""
@@ -121,14 +109,11 @@ def with_data(experiment: AnyExperiment, names: Mapping[str, str]) -> AnyExperim
         return experiment
     if isinstance(experiment, Comparison):
         return replace(experiment, experiments=tuple(with_data(each, names) for each in experiment.experiments))
-    surface = experiment.surface
-    axes = {
-        name: replace(
-            axis, values=tuple(names.get(each, each) if isinstance(each, str) else each for each in axis.values)
-        )
-        for name, axis in surface.axes.items()
-    }
-    return replace(experiment, surface=replace(surface, axes=axes))
+    axes = {}
+    for name, axis in experiment.surface.axes.items():
+        values = tuple(names.get(each, each) if isinstance(each, str) else each for each in axis.values)
+        axes[name] = replace(axis, values=values)
+    return replace(experiment, surface=replace(experiment.surface, axes=axes))
 
 
 def with_copies(experiment: AnyExperiment, data: list[DataFile]) -> AnyExperiment:
@@ -141,12 +126,7 @@ def read_experiment(
 ) -> Experiment | Comparison:
     """Read an experiment in a run folder, with the original data files if these are unchanged.
 
-    Parameters
-    ----------
-    folder, name, record
-        The run folder, the file, and the record of the folder.
-    missing
-        Why plug-ins are not loaded; reported if the experiment cannot be read without them.
+    ``missing`` says why plug-ins are not loaded; it is reported if the experiment cannot be read without them.
 
     Raises
     ------
@@ -159,10 +139,12 @@ def read_experiment(
     """
     changed = []
     for data in record["data"]:
-        if data.get("copy") is None and sha256_of(Path(data["file"])) != data["sha256"]:
-            changed.append(_change_of(data))
-        elif data.get("copy") is not None and sha256_of(folder / data["copy"]) != data["sha256"]:
-            raise DamageError(f"{data['copy']} is missing or has changed")
+        copy = data.get("copy")
+        if sha256_of(Path(data["file"]) if copy is None else folder / copy) == data["sha256"]:
+            continue
+        if copy is not None:
+            raise DamageError(f"{copy} is missing or has changed")
+        changed.append(_change_of(data))
     try:
         text = read_bytes(folder / name, LARGEST_EXPERIMENT).decode()
     except UnicodeDecodeError:
@@ -170,7 +152,7 @@ def read_experiment(
     problems = [*missing, *changed]
     try:
         if not changed:
-            return with_data(load_text(text, str(folder / name), folder=folder), dict(_originals(folder, record)))
+            return with_data(load_text(text, str(folder / name), folder=folder), _originals(folder, record))
     except ConfigError:
         problems += [problem.message for problem in python_problems(text, name)]
         if not problems:
@@ -178,23 +160,25 @@ def read_experiment(
     raise MissingInputError("\n".join(f"{folder}: {each}" for each in problems))
 
 
-def _originals(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the path of each copy of data that need not be used, with the name of the original."""
+def _originals(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the originals that are used instead of copies: unchanged files, and arrays, which are read first."""
+    originals = {}
     for data in record["data"]:
-        copy = None if data.get("copy") is None else os.path.normpath((folder / data["copy"]).absolute())
-        if copy is None:
+        if data.get("copy") is None:
             continue
-        if Path(data["file"]).is_absolute():
-            if sha256_of(Path(data["file"])) == data["sha256"]:
-                yield copy, data["file"]
-            continue
-        from momentumlab.datasets.data_table import read
+        copy = os.path.normpath((folder / data["copy"]).absolute())
+        if not Path(data["file"]).is_absolute():
+            from momentumlab.datasets.data_table import read
 
-        columns = dict(read(copy).columns)
-        targets = columns.pop(TARGET, None)
-        if targets is None or add_arrays(np.stack([*columns.values()], axis=1), targets, [*columns]) != data["file"]:
-            raise DamageError(f"{Path(copy).name} does not hold the arrays of the run")
-        yield copy, data["file"]
+            columns = dict(read(copy).columns)
+            targets = columns.pop(TARGET, None)
+            names = [*columns]
+            if targets is None or add_arrays(np.stack([*columns.values()], axis=1), targets, names) != data["file"]:
+                raise DamageError(f"{data['copy']} does not hold the arrays of the run")
+        elif sha256_of(Path(data["file"])) != data["sha256"]:
+            continue
+        originals[copy] = data["file"]
+    return originals
 
 
 def changed_data(record: Mapping[str, Any]) -> list[str]:
@@ -231,12 +215,13 @@ def load_plugins_of(folder: Path, record: Mapping[str, Any]) -> list[str]:
     is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
     # A copy of a folder has another inode.
     was_written_here = is_own and record["origin"] == {"host": platform.node(), "inode": status.st_ino}
+    given = {entry for plugin in loaded_plugins() for entry in plugin.entries}
+    hashes = {plugin.sha256 for plugin in loaded_plugins()}
     problems = []
     for recorded in record["plugins"]:
         file, sha256, entries = recorded["file"], recorded["sha256"], recorded.get("entries")
         names = {tuple(entry) for entry in entries} if isinstance(entries, list) else set()
-        given = {entry for plugin in loaded_plugins() for entry in plugin.entries}
-        if sha256 in {plugin.sha256 for plugin in loaded_plugins()} or (names and names <= given):
+        if sha256 in hashes or (names and names <= given):
             continue
         found = sha256_of(Path(file)) if Path(file).is_absolute() else None
         if found is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from momentumlab import stopping
-from momentumlab.errors import OutputError
+from momentumlab.errors import OutputError, os_reason
 
 FORMAT = 3
 """Version of the files in a run folder."""
@@ -61,11 +61,6 @@ def local_time(moment: datetime) -> datetime:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def reason_of(error: OSError) -> str:
-    """Return the reason of an operating-system error as the end of a message."""
-    return (error.strerror or str(error)).lower()
-
-
 def named(names: list[str]) -> str:
     """Return the first names of a list and the number of the remaining ones."""
     rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
@@ -82,16 +77,9 @@ def file_name(name: str) -> str:
 
 
 def write(path: Path, content: str | bytes | Callable[[BinaryIO], object], *, is_synced: bool = False) -> None:
-    """Write a file under a temporary name and rename it when it is complete.
+    """Write a file under a temporary name and rename it when it is complete; an existing file is replaced.
 
-    Parameters
-    ----------
-    path
-        Destination; an existing file is replaced.
-    content
-        The content, or a function that writes it into an open file.
-    is_synced
-        Whether to wait for the disk before renaming.
+    ``content`` may be a function that writes into an open file. With ``is_synced``, wait for the disk before renaming.
 
     Raises
     ------
@@ -120,13 +108,7 @@ def write(path: Path, content: str | bytes | Callable[[BinaryIO], object], *, is
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; do nothing where that is not supported.
-
-    Raises
-    ------
-    OSError
-        If the disk reports an error.
-    """
+    """Wait until a file, or the names in a folder, are on the disk; do nothing where that is not supported."""
     is_windows = os.name == "nt"
     if is_windows and path.is_dir():
         return
@@ -162,12 +144,9 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """Open a regular file for reading. Pipes, devices and links are refused without waiting for them.
+    """Open a regular file for reading, and return its descriptor, which the caller closes.
 
-    Returns
-    -------
-    descriptor
-        Of the open file; the caller closes it, such as ``with os.fdopen(open_regular(path), "rb") as file``.
+    Pipes, devices and links are refused without waiting for them.
 
     Raises
     ------
@@ -183,18 +162,12 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     except FileNotFoundError:
         reason = "is missing"
     except OSError as error:
-        reason = f"cannot be opened: {'it is a symbolic link' if error.errno == errno.ELOOP else reason_of(error)}"
+        reason = f"cannot be opened: {'it is a symbolic link' if error.errno == errno.ELOOP else os_reason(error)}"
     raise DamageError(f"{os.path.basename(path)} {reason}")  # noqa: PTH119 — a Path for each file of a list takes long
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
-    """Read a regular file of at most ``limit`` bytes.
-
-    Raises
-    ------
-    DamageError
-        If it cannot be read or is larger.
-    """
+    """Read a regular file; raise `DamageError` if it cannot be read or is larger than ``limit`` bytes."""
     descriptor = open_regular(path)
     try:
         size = os.fstat(descriptor).st_size
@@ -202,7 +175,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
             raise DamageError(f"{os.path.basename(path)} is larger than {limit:,} bytes")  # noqa: PTH119
         return os.read(descriptor, size)
     except OSError as error:
-        raise DamageError(f"{os.path.basename(path)} cannot be read: {reason_of(error)}") from None  # noqa: PTH119
+        raise DamageError(f"{os.path.basename(path)} cannot be read: {os_reason(error)}") from None  # noqa: PTH119
     finally:
         os.close(descriptor)
 
@@ -211,11 +184,6 @@ def sizes_in(folder: str | os.PathLike[str]) -> tuple[int, dict[str, int | None]
     """Return the bytes of all files in a run folder, and the size of each entry.
 
     The size of anything but a regular file is None; only the folder of blocks counts towards the total.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be read.
     """
     total = 0
     sizes: dict[str, int | None] = {}

@@ -16,7 +16,7 @@ from momentumlab.report.figure_files import Drawings, comparison_drawings, run_d
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.reports import Report
 from momentumlab.result import Result
-from momentumlab.runs.identity import VERSIONS, digest
+from momentumlab.runs.identity import current_versions, digest
 from momentumlab.runs.layout import DamageError, open_regular
 from momentumlab.runs.records import RunFolder, RunStatus, read_run
 
@@ -43,14 +43,7 @@ PNG_EXPERIMENT, PNG_RUN = "momentumlab:experiment", "momentumlab:run"
 def drawings(loaded: "LoadedRun", options: FigureOptions, *, only: Sequence[str] = ()) -> Drawings:
     """Return functions that draw the figures of a run, by the names of their files.
 
-    Parameters
-    ----------
-    loaded
-        Content of the run folder.
-    options
-        Options of the figures.
-    only
-        Names of figures; all if empty. ``loss`` stands for that of every surface of a comparison.
+    With ``only``, the figures with these names; ``loss`` stands for that of every surface of a comparison.
 
     Raises
     ------
@@ -92,8 +85,6 @@ def animated_report(loaded: "LoadedRun") -> Report:
         If there are none, or on several surfaces.
     """
     reports = [report.recorded if loaded.is_sweep else report for report in loaded.reports]
-    if loaded.comparison_report is not None:
-        reports = list(loaded.comparison_report.reports)
     if len(reports) != 1 or reports[0] is None:
         several = f"shows one surface, and this run has {len(reports)}"
         message = several if len(reports) > 1 else "this run recorded no trajectories"
@@ -112,22 +103,8 @@ def png_texts(
     kind: str,
     provenance: Mapping[str, object],
 ) -> dict[str, str]:
-    """Return the texts that a PNG carries, by keyword.
-
-    Parameters
-    ----------
-    experiment
-        What was run.
-    results
-        All its trials.
-    folder
-        Name of the run folder.
-    kind
-        Kind of run folder.
-    provenance
-        How it was run, as in ``result.json``.
-    """
-    versions = {name: provenance.get(name) for name in VERSIONS}
+    """Return the texts that a PNG carries, by keyword: the experiment, and the name, kind and origin of its folder."""
+    versions = {name: provenance.get(name) for name in current_versions()}
     run = {"run_folder": folder, "kind": kind, "digest": digest(results), **versions}
     return {
         "Software": f"momentumlab {versions['momentumlab']}",
@@ -161,21 +138,11 @@ def save_figure(
 
 @dataclass(frozen=True, kw_only=True)
 class PngSource:
-    """The texts that are stored in a figure of a run.
-
-    Attributes
-    ----------
-    path
-        The PNG.
-    experiment
-        The experiment as YAML.
-    summary
-        Name and kind of the run folder, digest of its final states, and the versions used.
-    """
+    """The texts that are stored in a figure of a run."""
 
     path: Path
-    experiment: str
-    summary: Mapping[str, Any]
+    experiment: str  # as YAML
+    summary: Mapping[str, Any]  # name and kind of the run folder, digest of its final states, versions
 
 
 def is_png(path: Path) -> bool:

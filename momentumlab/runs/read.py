@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.errors import ConfigError, OutputError, in_python
+from momentumlab.errors import ConfigError, OutputError, in_python, os_reason
 from momentumlab.experiment import Choice, Comparison, Experiment
 from momentumlab.plan import Plan, make_plan
 from momentumlab.report.figure_files import file_suffixes
@@ -22,7 +22,7 @@ from momentumlab.runs.arrays import ArrayType, read_arrays
 from momentumlab.runs.find import find
 from momentumlab.runs.identity import digest
 from momentumlab.runs.inputs import changed_data, load_plugins_of, read_experiment
-from momentumlab.runs.layout import COMPARISON, EXPERIMENT, RESULT, SWEEP, DamageError, reason_of
+from momentumlab.runs.layout import COMPARISON, EXPERIMENT, RESULT, SWEEP, DamageError
 from momentumlab.runs.records import Check, RunFolder, RunStatus, read_json
 from momentumlab.search import ComparisonResult
 from momentumlab.search.comparison import judged
@@ -45,30 +45,14 @@ _RESULT: dict[str, Check] = {
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRun:
-    """Content of a run folder.
-
-    Attributes
-    ----------
-    run
-        The folder.
-    experiment
-        What was run.
-    results
-        All trials; of a comparison, the trials of the chosen settings, one result per surface.
-    recorded
-        The trials of a sweep whose history was kept, if any.
-    comparison
-        The whole comparison, if it is one.
-    provenance
-        How it was run.
-    """
+    """Content of a run folder."""
 
     run: RunFolder
     experiment: Experiment | Comparison
-    results: tuple[Result, ...]
-    recorded: Result | None
+    results: tuple[Result, ...]  # all trials; of a comparison those of the chosen settings, one result per surface
+    recorded: Result | None  # the trials of a sweep whose history was kept, if any
     comparison: ComparisonResult | None
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, Any]  # as in result.json
 
     @cached_property
     def reports(self) -> tuple[Report, ...]:
@@ -137,26 +121,20 @@ def load_run(run: RunFolder) -> LoadedRun:
         if isinstance(experiment, Comparison) != (kind == COMPARISON):
             raise DamageError(f"{EXPERIMENT} is not that of a {kind}")
 
-        recorded: Result | None = None
-        comparison: ComparisonResult | None = None
+        loaded = LoadedRun(
+            run=run, experiment=experiment, results=(), recorded=None, comparison=None, provenance=provenance
+        )
         if isinstance(experiment, Comparison):
             comparison = _read_comparison(run, experiment, document)
-            results = comparison.results
+            loaded = replace(loaded, results=comparison.results, comparison=comparison)
         else:
-            read = _read_sweep if kind == SWEEP else _read_trials
-            result = replace(read(run, experiment, document), notes=tuple(document["notes"]), run_folder=run.path)
+            result = _read_sweep(run, experiment) if kind == SWEEP else _read_trials(run, experiment, document)
+            result = replace(result, notes=tuple(document["notes"]), run_folder=run.path)
             recorded = _read_best_trials(run, result) if kind == SWEEP and run.record["recorded"] else None
-            results = (result,)
-        if digest(results) != run.record["digest"]:
+            loaded = replace(loaded, results=(result,), recorded=recorded)
+        if digest(loaded.results) != run.record["digest"]:
             raise DamageError("the stored numbers differ from those that were written")
-    return LoadedRun(
-        run=run,
-        experiment=experiment,
-        results=results,
-        recorded=recorded,
-        comparison=comparison,
-        provenance=provenance,
-    )
+    return loaded
 
 
 def _read_experiment(run: RunFolder, name: str) -> Experiment | Comparison:
@@ -188,7 +166,7 @@ def _damage_reported(run: RunFolder) -> Iterator[None]:
     except (DamageError, ConfigError) as error:
         raise OutputError(f"{run.path}: is damaged: {error}") from None
     except OSError as error:
-        raise OutputError(f"{run.path}: {reason_of(error)}") from None
+        raise OutputError(f"{run.path}: {os_reason(error)}") from None
 
 
 # The content of each kind of folder
@@ -201,9 +179,9 @@ def _read_trials(run: RunFolder, experiment: Experiment, document: Mapping[str, 
     return _read_histories(run.path / "trajectories.npz", plan, codes, run.record["strides"])
 
 
-def _read_sweep(run: RunFolder, experiment: Experiment, _: Mapping[str, Any]) -> Result:
+def _read_sweep(run: RunFolder, experiment: Experiment) -> Result:
     """Read all trials of a sweep. Their number is compared with the experiment before a plan is made."""
-    arrays: dict[str, list[NDArray[Any]]] = {name: [] for name in ("final_point", "final_loss", "iterations", "status")}
+    parts = []
     for prefix, choice in zip(array_prefixes(experiment), experiment.optimizers, strict=True):
         trials = experiment.surface.combinations * choice.combinations * experiment.repeats
         expected: dict[str, ArrayType] = {
@@ -212,10 +190,8 @@ def _read_sweep(run: RunFolder, experiment: Experiment, _: Mapping[str, Any]) ->
             f"{prefix}iterations": (np.int32, trials),
             f"{prefix}status": (np.int8, trials),
         }
-        found = read_arrays(run.path / "sweep.npz", expected)
-        for parts, array in zip(arrays.values(), found.values(), strict=True):
-            parts.append(array.ravel())
-    final_points, final_losses, iterations, codes = (np.concatenate(parts) for parts in arrays.values())
+        parts.append([array.ravel() for array in read_arrays(run.path / "sweep.npz", expected).values()])
+    final_points, final_losses, iterations, codes = map(np.concatenate, zip(*parts, strict=True))
     return Result(
         plan=make_plan(experiment, max_trials=experiment.trials),
         final_points=final_points.reshape(-1, experiment.dimension),

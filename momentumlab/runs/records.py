@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from momentumlab.errors import OutputError, printable
+from momentumlab.errors import OutputError, os_reason, printable
 from momentumlab.runs.layout import (
     COMPARISON,
     EXPERIMENT,
@@ -34,7 +34,6 @@ from momentumlab.runs.layout import (
     is_locked,
     local_time,
     read_bytes,
-    reason_of,
     sizes_in,
 )
 
@@ -127,14 +126,7 @@ class RunFolder:
 
 
 def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
-    """Return all run folders in a folder, newest first; none if there is no such folder.
-
-    Other folders and links are ignored.
-
-    Parameters
-    ----------
-    out
-        Folder of the run folders.
+    """Return all run folders in the folder ``out``, newest first; other folders and links are ignored.
 
     Raises
     ------
@@ -147,9 +139,8 @@ def list_runs(out: str | os.PathLike[str] = "runs") -> list[RunFolder]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OutputError(f"{os.fspath(out)}: {reason_of(error)}") from error
-    parent = Path(out)
-    found = [run for run in (read_run(parent / name) for name in names) if run is not None]
+        raise OutputError(f"{os.fspath(out)}: {os_reason(error)}") from error
+    found = [run for run in (read_run(Path(out) / name) for name in names) if run is not None]
     return sorted(found, key=lambda run: (run.when.timestamp(), run.path.name), reverse=True)
 
 
@@ -188,20 +179,17 @@ def read_run(path: Path) -> RunFolder | None:
         problem = status.message
     run = RunFolder(path=path, when=when, status=status, size=size, problem=problem, record=record)
     if run.is_resumable:
-        return replace(run, problem=f"{problem}; '{run.resume_command}' computes what is missing")
+        run = replace(run, problem=f"{problem}; '{run.resume_command}' computes what is missing")
     return run
 
 
-def _changed_file(expected: Mapping[str, int], sizes: Mapping[str, int | None]) -> str | None:
+def _changed_file(files: Mapping[str, int], sizes: Mapping[str, int | None]) -> str | None:
     """Return which file is not as the record describes it; figures may be missing or drawn again."""
-    for name, expected_size in expected.items():
+    for name, expected in files.items():
         size = sizes.get(name)
-        if size == expected_size or not name.endswith(DATA):
-            continue
-        if name not in sizes:
-            return f"{name} is missing"
-        reason = "is not a regular file" if size is None else f"has {size:,} bytes instead of {expected_size:,}"
-        return f"{name} {reason}"
+        if size != expected and name.endswith(DATA):
+            reason = "is not a regular file" if size is None else f"has {size:,} bytes instead of {expected:,}"
+            return f"{name} {reason if name in sizes else 'is missing'}"
     return None
 
 
@@ -273,10 +261,6 @@ def _is_input(value: Any) -> bool:
     return has_file and _is_text(value.get("sha256")) and (copy is None or (_is_text(copy) and _are_file_names([copy])))
 
 
-def _is_process(value: Any) -> bool:
-    return isinstance(value, dict) and _is_text(value.get("host")) and _is_count(value.get("pid"))
-
-
 def _are(check: Check) -> Check:
     return lambda value: isinstance(value, list) and all(map(check, value))
 
@@ -306,7 +290,7 @@ _RECORD: dict[str, Check] = _COMMON | {
     "files": lambda value: isinstance(value, dict) and _are_file_names(value) and all(map(_is_count, value.values())),
 }
 _PARTIAL: dict[str, Check] = _COMMON | {
-    "process": _is_process,
+    "process": lambda value: isinstance(value, dict) and _is_text(value.get("host")) and _is_count(value.get("pid")),
     "files": lambda value: _are(_is_text)(value) and _are_file_names(value),
     "experiment_sha256": _is_text,
     "block_trials": lambda value: value is None or (_is_count(value) and value > 0),
@@ -332,16 +316,7 @@ def read_partial_record(folder: Path) -> dict[str, Any]:
 
 
 def read_json(path: str, checks: Mapping[str, Check], limit: int) -> dict[str, Any]:
-    """Read a JSON object of a run folder.
-
-    Parameters
-    ----------
-    path
-        The file.
-    checks
-        A check of the value of each key; None is the value of a missing key.
-    limit
-        Bytes of the largest file that is read.
+    """Read a JSON object of at most ``limit`` bytes, and check the value of each key; that of a missing key is None.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from momentumlab.errors import OutputError
+from momentumlab.errors import OutputError, os_reason
 from momentumlab.runs.layout import (
     BLOCKS,
     LATEST,
@@ -16,7 +16,6 @@ from momentumlab.runs.layout import (
     named,
     only_one,
     point_latest,
-    reason_of,
 )
 from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_run
 
@@ -31,7 +30,7 @@ def _own_files(run: RunFolder) -> list[Path]:
 def block_files(folder: Path) -> list[Path]:
     """Return the files of finished and unfinished blocks of a sweep."""
     blocks = folder / BLOCKS
-    if not _is_folder(blocks):
+    if not blocks.is_dir() or blocks.is_symlink():
         return []
     name = re.compile(rf"\d{{1,15}}\.npz|\.\d{{1,15}}\.npz\.\d+\{UNFINISHED}", re.ASCII)
     return [path for path in blocks.iterdir() if name.fullmatch(path.name) and _is_file(path)]
@@ -48,10 +47,6 @@ def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 def obstacle(run: RunFolder) -> str | None:
     """Return why a run folder cannot be removed; None if it can."""
     if run.path.is_symlink():
@@ -60,12 +55,12 @@ def obstacle(run: RunFolder) -> str | None:
         return "is running: a process is writing it"
     # Links and folders never belong to a run, except the folder of blocks.
     try:
-        inside = set(run.path.iterdir())
-        if _is_folder(blocks := run.path / BLOCKS):
+        inside, blocks = set(run.path.iterdir()), run.path / BLOCKS
+        if blocks.is_dir() and not blocks.is_symlink():
             inside = (inside - {blocks}) | set(blocks.iterdir())
         foreign = sorted(str(path.relative_to(run.path)) for path in inside.difference(_own_files(run)))
     except OSError as error:
-        return f"cannot be read: {reason_of(error)}"
+        return f"cannot be read: {os_reason(error)}"
     if not foreign:
         return None
     if not run.record and run.status is RunStatus.DAMAGED:
@@ -75,9 +70,7 @@ def obstacle(run: RunFolder) -> str | None:
 
 
 def remove_run(run: RunFolder) -> None:
-    """Remove a run folder.
-
-    The record goes last, so that a removal that was interrupted can be repeated.
+    """Remove a run folder, its record last, so that a removal that was interrupted can be repeated.
 
     Raises
     ------
@@ -98,7 +91,7 @@ def remove_run(run: RunFolder) -> None:
             (run.path / LOCK).unlink(missing_ok=True)
             run.path.rmdir()
     except OSError as error:
-        raise OutputError(f"{run.path}: cannot be removed: {reason_of(error)}") from error
+        raise OutputError(f"{run.path}: cannot be removed: {os_reason(error)}") from error
 
 
 def update_latest(runs: Sequence[RunFolder]) -> None:

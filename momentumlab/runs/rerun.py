@@ -1,6 +1,6 @@
 """Comparison of a repeated run with its stored numbers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -16,15 +16,9 @@ from momentumlab.runs.read import LoadedRun
 ROUNDING = 1e-9
 """Largest relative difference, with respect to the largest number of a trial, that is attributed to rounding."""
 
-HISTORIES: Mapping[str, Callable[[Result], Array]] = {
-    "position": lambda result: result.positions,
-    "velocity": lambda result: result.velocities,
-    "loss": lambda result: result.losses,
-}
-FINAL_STATES: Mapping[str, Callable[[Result], Array]] = {
-    "final point": lambda result: result.final_points,
-    "final loss": lambda result: result.final_losses,
-}
+HISTORIES = {"position": "positions", "velocity": "velocities", "loss": "losses"}
+FINAL_STATES = {"final point": "final_points", "final loss": "final_losses"}
+"""Compared arrays of results with and without histories, by the names of their quantities."""
 
 
 class Verdict(Enum):
@@ -41,18 +35,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Largest difference of one quantity.
+    """Largest difference of one quantity, absolute and relative to the largest number of its trial.
 
-    Attributes
-    ----------
-    quantity
-        ``position``, ``velocity``, ``loss``; of runs without histories ``final point`` and ``final loss``.
-    absolute
-        The largest absolute difference.
-    relative
-        The same divided by the largest number of its trial; infinite if only one of the two numbers is finite.
-    trial
-        Number of that trial, counted from 0 over all results.
+    The relative difference is infinite if only one of the two numbers is finite. Trials are counted over all results.
     """
 
     quantity: str
@@ -129,11 +114,18 @@ def compare_with_folder(stored: LoadedRun, repeated: Sequence[Result]) -> Repeti
     pairs = list(zip(stored.results, repeated, strict=True))
     if any(old.trials != new.trials for old, new in pairs):  # a search has chosen other settings
         return different
-    if all(_are_identical(old, new) for old, new in pairs):
-        return replace(different, verdict=Verdict.IDENTICAL)
     have_histories = all(old.history is not None and new.history is not None for old, new in pairs)
     quantities = HISTORIES if have_histories else FINAL_STATES
-    found = [_largest_difference(name, [(of(old), of(new)) for old, new in pairs]) for name, of in quantities.items()]
+    arrays = {
+        name: [(getattr(old, attribute), getattr(new, attribute)) for old, new in pairs]
+        for name, attribute in quantities.items()
+    }
+    same_histories = not have_histories or all(
+        old.shape == new.shape and old.tobytes() == new.tobytes() for each in arrays.values() for old, new in each
+    )
+    if same_histories and digest(stored.results) == digest(repeated):
+        return replace(different, verdict=Verdict.IDENTICAL)
+    found = [_largest_difference(name, each) for name, each in arrays.items()]
     ends = sum(int(((o.status_codes != n.status_codes) | (o.iterations != n.iterations)).sum()) for o, n in pairs)
     is_close = ends == 0 and all(each.relative <= ROUNDING for each in found)
     return replace(
@@ -150,30 +142,19 @@ def compare_with_png(summary: Mapping[str, Any], repeated: Sequence[Result]) -> 
     return Repetition(verdict=verdict, versions=changed_versions(summary), results=tuple(repeated))
 
 
-def _are_identical(old: Result, new: Result) -> bool:
-    if digest([old]) != digest([new]):
-        return False
-    if old.history is None or new.history is None:
-        return True
-    pairs = [(of(old), of(new)) for of in HISTORIES.values()]
-    return all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
-
-
 def _largest_difference(quantity: str, pairs: Sequence[tuple[Array, Array]]) -> Difference:
     """Return the largest difference over all trials; entries that only one of two histories has do not count."""
     worst = Difference(quantity=quantity, absolute=0.0, relative=0.0, trial=0)
     first = 0
     for old, new in pairs:
         trials = len(old)
-        length = min(old.shape[1], new.shape[1]) if old.ndim > 1 else None
-        a, b = (old, new) if length is None else (old[:, :length], new[:, :length])
-        a, b = a.reshape(trials, -1), b.reshape(trials, -1)
+        common = (slice(None), slice(min(old.shape[1], new.shape[1]))) if old.ndim > 1 else ()
+        a, b = old[common].reshape(trials, -1), new[common].reshape(trials, -1)
         with np.errstate(all="ignore"):
             same = (a == b) | (np.isnan(a) & np.isnan(b))
             gaps = np.where(same, 0.0, np.abs(a - b))
-            gaps = np.where(np.isnan(gaps), np.inf, gaps)
+            absolute = np.where(np.isnan(gaps), np.inf, gaps).max(axis=1)
             scale = np.abs(np.where(np.isfinite(a), a, 0.0)).max(axis=1)
-            absolute = gaps.max(axis=1)
             relative = np.where(absolute > 0, absolute / np.where(scale > 0, scale, 1.0), 0.0)
         trial = int(relative.argmax())
         if relative[trial] > worst.relative:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -71,6 +71,8 @@ BLOCK_ARRAYS: dict[str, type[np.generic]] = {
 Files = dict[str, str | Mapping[str, Any]]
 """Texts, and arrays of ``.npz`` files, by the names of their files."""
 
+AnyReport = TypeVar("AnyReport", Report, ComparisonReport)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
@@ -80,230 +82,13 @@ class Provenance:
     started: datetime
     seconds: float
 
-    def as_dict(self) -> dict[str, object]:
-        """Return the entry of ``result.json``."""
-        plugins = [{"file": each["file"], "sha256": each["sha256"]} for each in plugin_files()]
-        return {
-            **identity.current_versions(),
-            "command_line": self.command_line,
-            "started": local_time(self.started).isoformat(timespec="seconds"),
-            "seconds": round(self.seconds, 6),
-            **({"plugins": plugins} if plugins else {}),
-        }
-
 
 def prepare(out: Path) -> None:
-    """Check, before anything is computed, that run folders can be created in ``out``.
-
-    Raises
-    ------
-    OutputError
-        If ``out`` cannot be created or written.
-    """
+    """Check, before anything is computed, that run folders can be created in ``out``."""
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK | os.X_OK):
             raise PermissionError(None, "permission denied", str(out))
-
-
-# Complete run folders
-
-
-def write_run(
-    report: Report, out: Path, provenance: Provenance, figures: FigureOptions | None, *, with_page: bool = False
-) -> Report:
-    """Write a run into a new run folder.
-
-    Parameters
-    ----------
-    report
-        The run.
-    out
-        Folder of the run folders.
-    provenance
-        How it was made.
-    figures
-        How figures are drawn; `None` for no figures.
-    with_page
-        Whether to write the interactive page; if the experiment does not fit on a page, a note says so.
-
-    Returns
-    -------
-    Report
-        The same report with its run folder.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written. Files that were written before remain.
-    """
-    with output_errors(out):
-        folder = make_folder(out, report.experiment.name, provenance.started)
-    report = report.written_to(folder)
-    with output_errors(folder), only_one(folder):
-        _begin(folder, RUN, report.experiment, provenance.started)
-        report, pages = _with_page(report) if with_page else (report, {})
-        histories = {"trajectories.npz": _histories(report.result)}
-        files: Files = {"summary.csv": csv_text([report]), **pages, **histories}
-        document = json_document(report, **_origin(report.experiment, provenance, report.notes))
-        drawings = {} if figures is None else run_drawings(report, figures)
-        _complete(folder, RUN, report.experiment, [report.result], [report.result], files, document, drawings, figures)
-    return report
-
-
-def write_sweep(
-    report: Report, folder: Path, provenance: Provenance, figures: FigureOptions | None, *, with_page: bool = False
-) -> Report:
-    """Complete the run folder of a sweep that `begin_run` created; other parameters are those of `write_run`.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written; the sweep can then be resumed.
-    """
-    report = report.written_to(folder)
-    recorded = [] if report.recorded is None else [report.recorded.result]
-    with output_errors(folder):
-        report, pages = _with_page(report) if with_page else (report, {})
-        files: Files = {"summary.csv": csv_text([report]), **pages, "sweep.npz": arrays(report.planes)}
-        if report.recorded is not None:
-            files["trajectories.npz"] = _histories(report.recorded.result)
-        document = json_document(
-            report,
-            numbers=report.best,
-            **_origin(report.experiment, provenance, report.notes),
-        )
-        drawings = {} if figures is None else sweep_drawings(report, figures)
-        _complete(folder, SWEEP, report.experiment, [report.result], recorded, files, document, drawings, figures)
-    return report
-
-
-def write_comparison(
-    report: ComparisonReport, folder: Path, provenance: Provenance, figures: FigureOptions | None
-) -> ComparisonReport:
-    """Complete the run folder of a comparison; parameters and errors are those of `write_sweep`.
-
-    With several surfaces, the names of their files end in the surface's name.
-    """
-    from momentumlab.report import comparison_data
-
-    report = report.written_to(folder)
-    comparison, results = report.result.comparison, report.result.results
-    with output_errors(folder):
-        files: Files = {
-            "ranking.csv": comparison_data.ranking_csv_text([report]),
-            "tuning.csv": comparison_data.tuning_csv_text(report.result),
-            "summary.csv": csv_text(report.reports),
-            "search.npz": comparison_data.search_arrays(report.result),
-        }
-        data = data_files(comparison)
-        suffixes = file_suffixes([result.experiment.surface.name for result in results])
-        for suffix, result in zip(suffixes, results, strict=True):
-            files[f"best{suffix}.yaml"] = to_yaml(with_copies(result.experiment, data))
-            files[f"trajectories{suffix}.npz"] = _histories(result)
-        document = comparison_data.json_document(report, **_origin(comparison, provenance, report.notes))
-        drawings = {} if figures is None else comparison_drawings(report, figures)
-        _complete(folder, COMPARISON, comparison, results, results, files, document, drawings, figures)
-    return report
-
-
-def _with_page(report: Report) -> tuple[Report, Files]:
-    """Return the interactive page of a run; if it would be too large, the report with a note instead."""
-    from momentumlab.report.page import PageTooLargeError, page
-
-    try:
-        return report, {"page.html": page(report.experiment).html}
-    except PageTooLargeError as error:
-        notes = (*report.notes, f"no interactive page: {error}")
-        return replace(report, result=replace(report.result, notes=notes)), {}
-
-
-def _histories(result: Result) -> dict[str, Any]:
-    return {name: getattr(result, name) for name in ("positions", "velocities", "losses", "iterations")}
-
-
-def _origin(experiment: Experiment | Comparison, provenance: Provenance, notes: Sequence[str]) -> dict[str, Any]:
-    """Return what ``result.json`` has beyond the output of the command."""
-    origin = provenance.as_dict()
-    one = experiment.experiments[0] if isinstance(experiment, Comparison) else experiment
-    if named := [choice.name for choice in one.optimizers if ":" in choice.name]:
-        from momentumlab.optimizers.adapters import library_versions
-
-        origin["libraries"] = library_versions(named)
-    return {"settings": to_dict(experiment), "provenance": origin, "notes": list(notes)}
-
-
-def _complete(
-    folder: Path,
-    kind: str,
-    experiment: Experiment | Comparison,
-    results: Sequence[Result],
-    recorded: Sequence[Result],
-    files: Files,
-    document: Mapping[str, Any],
-    drawings: Drawings,
-    figures: FigureOptions | None,
-) -> None:
-    """Write all files and, when they are on the disk, the record that makes the folder complete.
-
-    Parameters
-    ----------
-    folder, kind, experiment
-        The run folder.
-    results
-        All trials: one result, or one per surface of a comparison.
-    recorded
-        Results whose histories are stored.
-    files
-        Texts, and arrays of ``.npz`` files.
-    document
-        Content of `RESULT`.
-    drawings, figures
-        Functions that draw the figures, and their options.
-    """
-    # A folder is removed only if `PARTIAL` or the record names all of its files, whenever the process is killed.
-    figures = figures or FigureOptions()
-    unfinished = read_partial_record(folder)
-    names = {*unfinished["files"], *files, *figure_files(drawings, figures), RESULT}
-    _write_json(folder / PARTIAL, {**unfinished, "files": sorted(names)})
-    for name, file in files.items():
-        layout.write(folder / name, file if isinstance(file, str) else partial(_save_arrays, file))
-    versions: dict[str, Any] = document["provenance"]
-    texts = png_texts(experiment, results, folder=folder.name, kind=kind, provenance=versions)
-    _draw(folder, drawings, texts, figures)
-    _write_json(folder / RESULT, {"format": FORMAT, **document})
-
-    for path in unfinished_files(folder, names):  # of processes that were killed
-        path.unlink()
-    _, sizes = layout.sizes_in(folder)
-    written = {name: size for name in sorted(names) if (size := sizes.get(name)) is not None}
-    for name in written:  # one wait for all files is shorter than a wait after each of them
-        layout.sync(folder / name)
-    layout.sync(folder)
-    record = {
-        **{key: value for key, value in unfinished.items() if key not in RESUMING},
-        "trials": sum(result.trials for result in results),
-        "identity": identity.identity(experiment),
-        "best_loss": identity.best_loss(results),
-        "recorded": sum(result.trials for result in recorded),
-        "strides": [result.history.stride for result in recorded if result.history is not None],
-        "digest": identity.digest(results),
-        "origin": {"host": platform.node(), "inode": folder.stat().st_ino},
-        "files": written,
-    }
-    _write_json(folder / RECORD, record, is_synced=True)
-    layout.sync(folder)
-    layout.sync(folder.parent)
-
-    # From here on the folder is complete; what only unfinished folders need is removed.
-    (folder / PARTIAL).unlink()
-    with suppress(OSError):  # Windows does not remove files that are open
-        (folder / LOCK).unlink(missing_ok=True)
-    with suppress(OSError):  # other files among the blocks stay
-        for path in block_files(folder):
-            path.unlink()
-        (folder / BLOCKS).rmdir()
-    layout.point_latest(folder)
 
 
 def make_folder(out: Path, name: str, when: datetime) -> Path:
@@ -326,7 +111,7 @@ def _begin(folder: Path, kind: str, experiment: Experiment | Comparison, started
     text = to_yaml(with_copies(experiment, data))
     unfinished = {
         **identity.summary(kind, experiment, data, started=started),
-        "process": {"host": platform.node(), "pid": os.getpid()},
+        "process": _this_process(),
         "experiment_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "files": [EXPERIMENT, *(each.copy for each in data if each.copy is not None)],
         **resume,
@@ -336,6 +121,197 @@ def _begin(folder: Path, kind: str, experiment: Experiment | Comparison, started
         if each.copy is not None and each.content is not None:
             layout.write(folder / each.copy, each.content)
     layout.write(folder / EXPERIMENT, text)
+
+
+def _this_process() -> dict[str, object]:
+    return {"host": platform.node(), "pid": os.getpid()}
+
+
+# Complete run folders
+
+
+def write_run(
+    report: Report, out: Path, provenance: Provenance, figures: FigureOptions | None, *, with_page: bool = False
+) -> Report:
+    """Write a run into a new run folder in ``out``; see `complete`."""
+    with output_errors(out):
+        folder = make_folder(out, report.experiment.name, provenance.started)
+    with output_errors(folder), only_one(folder):
+        _begin(folder, RUN, report.experiment, provenance.started)
+        return complete(report, folder, provenance, figures, with_page=with_page)
+
+
+def complete(
+    report: AnyReport,
+    folder: Path,
+    provenance: Provenance,
+    figures: FigureOptions | None,
+    *,
+    with_page: bool = False,
+) -> AnyReport:
+    """Write all files of an unfinished run folder and, when they are on the disk, the record that completes it.
+
+    Without ``figures`` nothing is drawn. If an interactive page is requested and the experiment does not fit on one, a
+    note of the returned report says so.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written; a sweep or a comparison can then be resumed.
+    """
+    with output_errors(folder):
+        report = report.written_to(folder)
+        pages: Files = {}
+        if with_page and isinstance(report, Report):
+            report, pages = _with_page(report)
+        content = _comparison_content(report) if isinstance(report, ComparisonReport) else _run_content(report)
+        content.files.update(pages)
+        _finish(folder, content, provenance, report.notes, figures)
+    return report
+
+
+def _finish(
+    folder: Path, content: "_Content", provenance: Provenance, notes: Sequence[str], figures: FigureOptions | None
+) -> None:
+    """Write the content of a run folder, then its record, and remove what only unfinished folders need."""
+    files, experiment, results = content.files, content.experiment, content.results
+    drawings = {} if figures is None else content.draw(figures)
+    options = figures or FigureOptions()
+
+    # A folder is removed only if `PARTIAL` or the record names all of its files, whenever the process is killed.
+    unfinished = read_partial_record(folder)
+    names = {*unfinished["files"], *files, *figure_files(drawings, options), RESULT}
+    _write_json(folder / PARTIAL, {**unfinished, "files": sorted(names)})
+    for name, file in files.items():
+        layout.write(folder / name, file if isinstance(file, str) else partial(_save_arrays, file))
+    origin = _origin(experiment, provenance)
+    texts = png_texts(experiment, results, folder=folder.name, kind=content.kind, provenance=origin)
+    _draw(folder, drawings, texts, options)
+    settings = {"settings": to_dict(experiment), "provenance": origin, "notes": list(notes)}
+    _write_json(folder / RESULT, {"format": FORMAT, **content.document, **settings})
+
+    for path in unfinished_files(folder, names):  # of processes that were killed
+        path.unlink()
+    _, sizes = layout.sizes_in(folder)
+    written = {name: size for name in sorted(names) if (size := sizes.get(name)) is not None}
+    for name in written:  # one wait for all files is shorter than a wait after each of them
+        layout.sync(folder / name)
+    layout.sync(folder)
+    record = {
+        **{key: value for key, value in unfinished.items() if key not in RESUMING},
+        "trials": sum(result.trials for result in results),
+        "identity": identity.identity(experiment),
+        "best_loss": identity.best_loss(results),
+        "recorded": sum(result.trials for result in content.recorded),
+        "strides": [result.history.stride for result in content.recorded if result.history is not None],
+        "digest": identity.digest(results),
+        "origin": {"host": platform.node(), "inode": folder.stat().st_ino},
+        "files": written,
+    }
+    _write_json(folder / RECORD, record, is_synced=True)
+    layout.sync(folder)
+    layout.sync(folder.parent)
+
+    # From here on the folder is complete; what only unfinished folders need is removed.
+    (folder / PARTIAL).unlink()
+    with suppress(OSError):  # Windows does not remove files that are open
+        (folder / LOCK).unlink(missing_ok=True)
+    with suppress(OSError):  # other files among the blocks stay
+        for path in block_files(folder):
+            path.unlink()
+        (folder / BLOCKS).rmdir()
+    layout.point_latest(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Content:
+    """What distinguishes the folders of runs, sweeps and comparisons."""
+
+    kind: str
+    experiment: Experiment | Comparison
+    results: Sequence[Result]  # one per surface of a comparison
+    recorded: Sequence[Result]  # those whose histories are stored
+    files: Files
+    document: Mapping[str, Any]  # content of `RESULT` except the origin of the run
+    draw: Callable[[FigureOptions], Drawings]
+
+
+def _run_content(report: Report) -> _Content:
+    recorded = report.recorded if report.is_sweep else report
+    files: Files = {"summary.csv": csv_text([report])}
+    if report.is_sweep:
+        files["sweep.npz"] = arrays(report.planes)
+    if recorded is not None:
+        files["trajectories.npz"] = _histories(recorded.result)
+    return _Content(
+        kind=SWEEP if report.is_sweep else RUN,
+        experiment=report.experiment,
+        results=[report.result],
+        recorded=[] if recorded is None else [recorded.result],
+        files=files,
+        document=json_document(report, numbers=report.best if report.is_sweep else None),
+        draw=partial(sweep_drawings if report.is_sweep else run_drawings, report),
+    )
+
+
+def _comparison_content(report: ComparisonReport) -> _Content:
+    """Return the content of a comparison; with several surfaces, the names of their files end in their names."""
+    from momentumlab.report import comparison_data
+
+    comparison, results = report.result.comparison, report.result.results
+    files: Files = {
+        "ranking.csv": comparison_data.ranking_csv_text([report]),
+        "tuning.csv": comparison_data.tuning_csv_text(report.result),
+        "summary.csv": csv_text(report.reports),
+        "search.npz": comparison_data.search_arrays(report.result),
+    }
+    data = data_files(comparison)
+    suffixes = file_suffixes([result.experiment.surface.name for result in results])
+    for suffix, result in zip(suffixes, results, strict=True):
+        files[f"best{suffix}.yaml"] = to_yaml(with_copies(result.experiment, data))
+        files[f"trajectories{suffix}.npz"] = _histories(result)
+    return _Content(
+        kind=COMPARISON,
+        experiment=comparison,
+        results=results,
+        recorded=results,
+        files=files,
+        document=comparison_data.json_document(report),
+        draw=partial(comparison_drawings, report),
+    )
+
+
+def _with_page(report: Report) -> tuple[Report, Files]:
+    """Return the interactive page of a run; if it would be too large, the report with a note instead."""
+    from momentumlab.report.page import PageTooLargeError, page
+
+    try:
+        return report, {"page.html": page(report.experiment).html}
+    except PageTooLargeError as error:
+        notes = (*report.notes, f"no interactive page: {error}")
+        return replace(report, result=replace(report.result, notes=notes)), {}
+
+
+def _histories(result: Result) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in ("positions", "velocities", "losses", "iterations")}
+
+
+def _origin(experiment: Experiment | Comparison, provenance: Provenance) -> dict[str, Any]:
+    """Return the provenance as ``result.json`` has it."""
+    origin: dict[str, Any] = {
+        **identity.current_versions(),
+        "command_line": provenance.command_line,
+        "started": local_time(provenance.started).isoformat(timespec="seconds"),
+        "seconds": round(provenance.seconds, 6),
+    }
+    if plugins := plugin_files():
+        origin["plugins"] = [{"file": each["file"], "sha256": each["sha256"]} for each in plugins]
+    one = experiment.experiments[0] if isinstance(experiment, Comparison) else experiment
+    if named := [choice.name for choice in one.optimizers if ":" in choice.name]:
+        from momentumlab.optimizers.adapters import library_versions
+
+        origin["libraries"] = library_versions(named)
+    return origin
 
 
 # Unfinished sweeps and comparisons
@@ -350,13 +326,7 @@ class Partial:
 
 
 def begin_run(experiment: Experiment | Comparison, out: Path, started: datetime, block_trials: int) -> Path:
-    """Create the run folder of a sweep or a comparison, which can be resumed until it is complete.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
+    """Create the run folder of a sweep or a comparison, which can be resumed until it is complete."""
     with output_errors(out):
         folder = make_folder(out, experiment.name, started)
     with output_errors(folder):
@@ -376,11 +346,10 @@ def working_on(folder: Path) -> Iterator[None]:
         If another process holds the lock.
     """
     with only_one(folder):
-        process = {"host": platform.node(), "pid": os.getpid()}
         with suppress(DamageError), output_errors(folder):
             unfinished = read_partial_record(folder)
-            if unfinished["process"] != process:
-                _write_json(folder / PARTIAL, {**unfinished, "process": process})
+            if unfinished["process"] != _this_process():
+                _write_json(folder / PARTIAL, {**unfinished, "process": _this_process()})
         yield
 
 
@@ -418,13 +387,7 @@ def read_partial(folder: Path) -> Partial:
 
 
 def record_plugin_error(folder: Path, message: str) -> None:
-    """Note in an unfinished folder that a plug-in ended the run, so that it can be resumed with another version.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
+    """Note in an unfinished folder that a plug-in ended the run, so that it can be resumed with another version."""
     with output_errors(folder), suppress(DamageError):
         _write_json(folder / PARTIAL, {**read_partial_record(folder), "plugin_error": message})
 
@@ -440,19 +403,7 @@ def ended_by_plugin(folder: Path) -> bool:
 def save_block(folder: Path, outcome: Outcome, offset: int = 0) -> None:
     """Keep the trials of one block until the run is complete.
 
-    Parameters
-    ----------
-    folder
-        The run folder.
-    outcome
-        The block.
-    offset
-        The number of trials in earlier plans of the same run, such as the steps of a search.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
+    ``offset`` is the number of trials in earlier plans of the same run, such as the steps of a search.
     """
     with output_errors(folder):
         (folder / BLOCKS).mkdir(exist_ok=True)
@@ -461,10 +412,7 @@ def save_block(folder: Path, outcome: Outcome, offset: int = 0) -> None:
 
 
 def read_blocks(folder: Path, experiment: Experiment, block_trials: int, offset: int = 0) -> dict[int, Outcome]:
-    """Return the finished blocks of an experiment by their first trial; damaged blocks are left out.
-
-    Parameters are those of `save_block`.
-    """
+    """Return the finished blocks of an experiment by their first trial; damaged blocks are left out."""
     outcomes: dict[int, Outcome] = {}
     for path in block_files(folder):
         first = int(path.stem) - offset if path.stem.isdecimal() else -1
@@ -505,7 +453,7 @@ def write_file(path: Path, content: str | Callable[[BinaryIO], object]) -> None:
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written; neither the file nor a part of it remains.
     """
     with output_errors(path):
         layout.write(path, content)
@@ -525,21 +473,7 @@ def write_animation(
 ) -> None:
     """Write an animation; the ending of the path is its format.
 
-    Parameters
-    ----------
-    path
-        Destination.
-    report, figures, fps, hold_last
-        Those of `momentumlab.report.figures.animation.write_animation`.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written; neither the file nor a part of it remains.
-    FigureError
-        If an option does not apply.
-    MomentumLabError
-        If ffmpeg is missing or fails.
+    Other parameters and errors are those of `momentumlab.report.figures.animation.write_animation` and `write_file`.
     """
     from momentumlab.report.figures import animation
 
@@ -550,23 +484,7 @@ def write_animation(
 
 
 def write_figures(folder: Path, drawings: Drawings, texts: Mapping[str, str], figures: FigureOptions) -> list[Path]:
-    """Draw figures into a folder, which is created if necessary; a run folder adds them to its record.
-
-    Parameters
-    ----------
-    folder
-        Destination.
-    drawings
-        Functions that draw, by the names of their files.
-    texts
-        Texts that are stored in each PNG, by keyword.
-    figures
-        In which formats they are written.
-
-    Returns
-    -------
-    paths
-        The files that were written.
+    """Draw figures into a folder, which is created if necessary, and return the files; a run folder records them.
 
     Raises
     ------
@@ -607,17 +525,16 @@ def _draw(
     for name, draw in drawings.items():
         try:
             figure = draw()
-        except FigureError as error:
-            if must_draw:
-                raise
-            warnings.warn(f"{name}.png is left out: {error}", PluginWarning, stacklevel=2)
-            continue
         except Exception as error:
-            where = raised_at(error)
-            if where is None:
+            reason = str(error)
+            if isinstance(error, FigureError):
+                if must_draw:
+                    raise
+            elif (where := raised_at(error)) is None:
                 raise
-            message = f"{name}.png is left out: {where}: {described(error)}"
-            warnings.warn(message, PluginWarning, stacklevel=2)
+            else:
+                reason = f"{where}: {described(error)}"
+            warnings.warn(f"{name}.png is left out: {reason}", PluginWarning, stacklevel=2)
             continue
         for kind in figures.kinds:
             paths.append(folder / f"{name}.{kind}")
