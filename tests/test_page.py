@@ -355,6 +355,44 @@ def test_two_settings_can_be_compared(browser: Any, ravine: Path) -> None:
     wait(lambda: not table.is_displayed())
 
 
+def test_one_axis_is_drawn_as_a_curve_on_which_settings_are_selected(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    momentumlab.explore(surface="ravine", optimizer="sgd", lr=0.05, iterations=30, save=path)
+    opened(browser, path)
+    drawn = browser.execute_script("""
+        const canvas = document.getElementById("map"), { data } = canvas.getContext("2d").getImageData(
+            0, 0, canvas.width, canvas.height), own = [0x0b, 0x5c, 0xad];
+        const columns = new Set();
+        for (let i = 0; i < data.length; i += 4) {
+          if (own.every((value, c) => Math.abs(data[i + c] - value) < 25)) columns.add((i / 4) % canvas.width);
+        }
+        return columns.size / canvas.width;""")
+    assert drawn > 0.6
+    press(browser, "map", "\ue014", 2)  # right
+    header, _ = decoded(path.read_text())
+    (own,) = header["blocks"]
+    assert browser.execute_script("return momentumlab.selected().index") == [own["current"][0] + 2]
+    assert "stability limit" in browser.find_element("id", "map-legend").text
+
+
+def test_paper_is_white_in_dark_mode(browser: Any, ravine: Path) -> None:
+    opened(browser, ravine)
+    corner = "return Array.from(document.getElementById('loss').getContext('2d').getImageData(60, 296, 400, 30).data)"
+
+    def darkest_label(media: str) -> int:
+        features = [{"name": "prefers-color-scheme", "value": "dark"}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        wait(lambda: browser.execute_script("return matchMedia(arguments[0]).matches", media))
+        pixels = np.array(browser.execute_script(corner)).reshape(-1, 4)
+        return int(pixels[pixels[:, 3] > 200][:, 0].min())
+
+    try:
+        assert darkest_label("screen") > 120
+        assert darkest_label("print") < 120
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
 def test_play_advances_the_iteration_to_the_end(browser: Any, ravine: Path) -> None:
     opened(browser, ravine)
     value = browser.find_element("id", "iteration-value")

@@ -74,11 +74,11 @@ KEPT = 8
 COMMON = (
     ("start", "start", "Starting point, such as 1, -2; several: [[1, 2], [3, 4]], grid(3, 3) or random(5)."),
     ("iterations", "iterations", "Maximum number of iterations."),
+    ("noise", "noise", "Noise of the gradients: 0.1 or relative(0.1)."),
     ("tolerance", "tolerance", "Stop when the loss changes by at most this."),
     ("patience", "patience", "Iterations in a row for which the tolerance must hold."),
     ("gradient_tolerance", "gradient tolerance", "Stop when the gradient norm is at most this."),
     ("target_loss", "target loss", "Stop when the loss is at most this."),
-    ("noise", "noise", "Noise of the gradients: 0.1 or relative(0.1)."),
     ("replicates", "replicates", "Repetitions of each trial with independent noise."),
     ("seed", "seed", "Random seed for noise."),
 )
@@ -490,8 +490,11 @@ def _fields(settings: Settings, chosen: Experiment) -> Iterator[dict[str, str]]:
         text = settings.get(key, "").strip() or typed_value(choice.axes[parameter.name].values[0])
         label = SYMBOLS.get(parameter.name, parameter.name)
         yield {"key": key, "label": label, "text": text, "help": parameter.doc}
+    first = chosen.starts.array(chosen.first_surface.window(chosen.dimension))[:, 0]
+    start = str(first.round(6).tolist())
     for key, label, explanation in COMMON:
-        yield {"key": key, "label": label, "text": settings.get(key, ""), "help": explanation}
+        text = settings.get(key, "") or (start if key == "start" and chosen.dimension <= 4 else "")
+        yield {"key": key, "label": label, "text": text, "help": explanation}
 
 
 def _label(choice: Choice) -> str:

@@ -5,13 +5,13 @@ const live = { request: null };  // a live page replaces this: called when a tra
 function update() {
   writeHash(hashParts());
   if (live.request && !isRecorded(selected())) live.request();
-  if (pending) return;
+  if (!pending) requestAnimationFrame(draw);
   pending = true;
-  requestAnimationFrame(() => {
-    pending = false;
-    syncControls(); drawPath(); drawMap(); drawVelocity(); drawLoss(); showText();
-    document.documentElement.dataset.frame = String(Number(document.documentElement.dataset.frame || 0) + 1);
-  });
+}
+function draw() {
+  pending = false;
+  syncControls(); drawPath(); drawMap(); drawVelocity(); drawLoss(); showText();
+  document.documentElement.dataset.frame = String(Number(document.documentElement.dataset.frame || 0) + 1);
 }
 
 const create = (tag, properties, ...children) => {
@@ -56,11 +56,12 @@ function syncControls() {
   element("play").textContent = player.timer ? "Pause" : "Play";
 }
 function showText() {
-  const now = current(), { status, iterations, loss, point, measured } = outcome(now);
+  const now = current(), { status, iterations, loss, point, measured } = outcome(now), { replicates } = blocks[now.block];
   const rate = Number.isFinite(measured) ? `, measured rate ${short(measured)}` : "";
   const exact = (value) => (Number.isFinite(value) ? value : "not finite");
   element("status").textContent =
-    `${describe(now)}: ${status} after ${iterations} iterations at ${point}, loss ${exact(loss)}${rate}.`;
+    `${describe(now)}${replicates > 1 ? `, median of ${replicates} replicates` : ""}: ` +
+    `${status} after ${iterations} iterations at ${point}, loss ${exact(loss)}${rate}.`;
   element("theory").textContent = theoryText(now);
   element("command").textContent = command(now);
   const heading = ["curve", "setting", "status", "iterations", "final loss", "measured rate", "predicted rate"];
@@ -68,7 +69,7 @@ function showText() {
     const one = outcome(selection);
     return [name, describe(selection), one.status, one.iterations, exact(one.loss), short(one.measured), short(one.predicted)];
   });
-  element("comparison").hidden = rows.length < 2;
+  element("comparison-frame").hidden = rows.length < 2;
   element("comparison").replaceChildren(
     create("tr", {}, ...heading.map((textContent) => create("th", { textContent, scope: "col" }))),
     ...rows.map((cells) => create("tr", {}, ...cells.map((textContent) => create("td", { textContent })))),
@@ -157,7 +158,10 @@ function connectControls() {
   });
   addEventListener("resize", update);
   addEventListener("hashchange", () => { readHash(); buildControls(); update(); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColors(); update(); });
+  // Paper is white in dark mode, too; a page that is printed has no time for an animation frame.
+  for (const query of ["print", "(prefers-color-scheme: dark)"]) {
+    matchMedia(query).addEventListener("change", () => { readColors(); draw(); });
+  }
 }
 function showHeader() {
   element("title").textContent = header.name;

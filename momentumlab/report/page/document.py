@@ -26,6 +26,9 @@ from momentumlab.report.page.map_theory import map_theory
 from momentumlab.report.page.view import make_view
 from momentumlab.result import Result, Status
 
+UNNAMED = "experiment"
+"""The name of an experiment that was not given one."""
+
 MOST_BYTES = 4_900_000
 """The largest page. A page that would be larger gets a coarser grid or fewer iterates."""
 
@@ -167,11 +170,23 @@ def _header(
 
 def describe(experiment: Experiment, stride: int) -> dict[str, Any]:
     """Return the names and constants of a page."""
+    surface = experiment.first_surface
+    title = Labels(experiment).surface(make_plan(experiment).trial(0))
+    methods = dict.fromkeys(choice.name for choice in experiment.optimizers)
+    # The title has the parameters that are not the default.
+    defaults = [
+        f"{name} = {axis.values[0]:g}"
+        for name, axis in experiment.surface.axes.items()
+        if len(axis) == 1
+        and isinstance(axis.values[0], float)
+        and name in surface.formula
+        and f"{name} = " not in title
+    ]
     return {
         "version": __version__,
-        "name": experiment.name,
-        "title": Labels(experiment).surface(make_plan(experiment).trial(0)),
-        "formula": experiment.first_surface.formula,
+        "name": f"{', '.join(methods)} on {title}" if experiment.name == UNNAMED else experiment.name,
+        "title": title,
+        "formula": ", ".join([surface.formula, *defaults]),
         "dimension": experiment.dimension,
         "stride": stride,
         "statuses": {str(status.code): status.label for status in Status},

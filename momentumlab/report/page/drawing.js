@@ -11,7 +11,7 @@ const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 // ---- panels -----------------------------------------------------------------------------------------------------
 
 // Prepare a canvas in CSS pixels and return its context with the frame of the plot.
-function frame(id) {
+function frame(id, margin = 16) {
   const canvas = element(id), ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
   if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
@@ -20,7 +20,7 @@ function frame(id) {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   context.font = "12px system-ui, sans-serif";
-  return { context, left: 58, top: 8, right: width - 10, bottom: height - 36 };
+  return { context, left: 58, top: 8, right: width - margin, bottom: height - 36 };
 }
 function scales({ left, right, top, bottom }, [xLow, xHigh], [yLow, yHigh]) {
   return {
@@ -34,6 +34,17 @@ function niceTicks(low, high, count) {
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * span; i++) ticks.push({ at: i * step, text: short(i * step) });
   return ticks;
+}
+// Ticks at powers of ten, or at fractions of them, of an axis of logarithms.
+function logTicks(low, high) {
+  const span = high - low, multiples = span > 4 ? [1] : span > 1.5 ? [1, 3] : [1, 2, 5], every = Math.ceil(span / 6);
+  const ticks = [];
+  for (let power = Math.floor(low / every) * every; power <= high; power += every) {
+    for (const m of multiples) ticks.push({ at: power + Math.log10(m), text: short(m * 10 ** power, 3) });
+  }
+  const inside = ticks.filter(({ at }) => at >= low && at <= high);
+  if (inside.length > 1 || span > 1) return inside;
+  return niceTicks(10 ** low, 10 ** high, 5).map(({ at, text }) => ({ at: Math.log10(at), text }));
 }
 // Draw a frame with ticks and the names of both axes.
 function drawAxes(panel, { x, y }, xTicks, yTicks, xName, yName) {
@@ -55,9 +66,9 @@ function clipped({ context, left, right, top, bottom }, draw) {
   draw(); context.restore();
 }
 function legend(id, entries) {
-  element(id).replaceChildren(...entries.flatMap(([color, text], i) => {
+  element(id).replaceChildren(...entries.flatMap(([color, text, symbol = "━"], i) => {
     const mark = document.createElement("b"), words = document.createElement("span");
-    mark.className = `c-${color}`; mark.textContent = "━ ";
+    mark.className = `c-${color}`; mark.textContent = `${symbol} `;
     words.textContent = text + (i + 1 < entries.length ? "   " : "");
     return [mark, words];
   }));
@@ -132,6 +143,8 @@ function groundImage(number) {
   return canvas;
 }
 
+const symbolOf = ({ kind }) => (/minimum|lowest/.test(kind) ? ["★", "minimum"] : kind === "saddle" ? ["×", "saddle"] : ["▲", "maximum"]);
+
 let pathScales = null;  // for dragging on a live page
 function drawPath() {
   const panel = frame("path"), { context } = panel, isCurve = header.dimension === 1;
@@ -160,8 +173,7 @@ function drawPath() {
     }
     context.fillStyle = colors.ink; context.textAlign = "center"; context.textBaseline = "middle";
     for (const point of header.points) {
-      const mark = /minimum|lowest/.test(point.kind) ? "★" : point.kind === "saddle" ? "×" : "▲";
-      context.fillText(mark, x(point.at[0]), y(isCurve ? point.loss : point.at[1]));
+      context.fillText(symbolOf(point)[0], x(point.at[0]), y(isCurve ? point.loss : point.at[1]));
     }
     eachCurve((own, trial, one, isMain) => {
       const last = Math.min(state.entry, lastEntry(own, trial));
@@ -174,36 +186,49 @@ function drawPath() {
     const trial = mainTrial(current()), own = blocks[current().block];
     context.strokeStyle = colors.ink; context.lineWidth = 1.5;
     context.beginPath(); context.arc(...at(own, trial, 0), 6, 0, 7); context.stroke();  // the start
-    if (!isCurve) drawVectors(context, x, y);
+    drawVectors(context, x, y, at(own, trial, Math.min(state.entry, lastEntry(own, trial))));
   });
 }
 
 // Draw the next step and its two parts: the step along the exact gradient, and what the optimizer adds to it.
-function drawVectors(context, x, y) {
-  const { block, index } = current(), own = blocks[block], trial = mainTrial(current());
+function drawVectors(context, x, y, [startX, startY]) {
+  const { block, index } = current(), own = blocks[block], trial = mainTrial(current()), isCurve = header.dimension === 1;
   const axis = own.axes.findIndex(({ name }) => name === "lr");
   const lr = axis < 0 ? Number(own.lr) : Number(own.axes[axis].values[index[axis]]);
-  const hasStep = header.stride === 1 && state.entry < lastEntry(own, trial) && Number.isFinite(lr);
-  legend("path-legend", hasStep
-    ? [["gradient", "gradient step"], ["memory", "momentum"], ["own", "their sum: the next step"]] : []);
-  if (!hasStep) return;
-  const from = [0, 1].map((c) => position(own, trial, state.entry, c));
-  const slope = [0, 1].map((c) => -lr * gradient(own, trial, state.entry, c));
-  const step = [0, 1].map((c) => -lr * velocity(own, trial, state.entry + 1, c));
-  const arrow = (start, by, color) => {
-    const [ax, ay, bx, by_] = [x(start[0]), y(start[1]), x(start[0] + by[0]), y(start[1] + by[1])];
-    const length = Math.hypot(bx - ax, by_ - ay);
-    if (!(length > 2)) return;
-    const [ux, uy] = [(bx - ax) / length, (by_ - ay) / length], head = Math.min(9, length / 2);
-    context.strokeStyle = context.fillStyle = colors[color]; context.lineWidth = 2.2;
-    context.beginPath(); context.moveTo(ax, ay); context.lineTo(bx, by_); context.stroke();
-    context.beginPath(); context.moveTo(bx, by_);
-    context.lineTo(bx - head * ux + 0.5 * head * uy, by_ - head * uy - 0.5 * head * ux);
-    context.lineTo(bx - head * ux - 0.5 * head * uy, by_ - head * uy + 0.5 * head * ux); context.fill();
+  const symbols = new Map([["○", "start"], ...header.points.map(symbolOf)]);
+  const marks = Array.from(symbols, ([symbol, name]) => ["ink", name, symbol]);
+  if (header.stride > 1 || !Number.isFinite(lr)) { legend("path-legend", marks); return; }
+  if (state.entry >= lastEntry(own, trial)) {
+    legend("path-legend", [...marks, ["quiet", "choose an earlier iteration to see the parts of its step", "→"]]);
+    return;
+  }
+  const pixels = (values, entry) => {
+    const [dx, dy] = [0, 1].map((c) => (c < own.coordinates ? -lr * values(own, trial, entry, c) : 0));
+    return [x(dx) - x(0), isCurve ? 0 : y(dy) - y(0)];
   };
-  arrow(from, slope, "gradient");
-  arrow([from[0] + slope[0], from[1] + slope[1]], [step[0] - slope[0], step[1] - slope[1]], "memory");
-  arrow(from, step, "own");
+  const slope = pixels(gradient, state.entry), step = pixels(velocity, state.entry + 1);
+  const memory = [step[0] - slope[0], step[1] - slope[1]];
+  // Short vectors are enlarged, or the last part of a trajectory would have none that can be seen.
+  const longest = Math.max(...[slope, memory, step].map((vector) => Math.hypot(...vector)));
+  const power = 10 ** Math.floor(Math.log10(60 / longest)), zoom = longest > 30 || !(longest > 1e-9) ? 1
+    : [5, 2, 1].map((m) => m * power).find((m) => m * longest <= 60);
+  const arrow = (from, [dx, dy], color) => {
+    const length = Math.hypot(dx, dy) * zoom, to = [from[0] + zoom * dx, from[1] + zoom * dy];
+    if (!(length > 1)) return;
+    const [ux, uy] = [(dx * zoom) / length, (dy * zoom) / length], head = Math.min(9, length / 2);
+    context.strokeStyle = context.fillStyle = colors[color]; context.lineWidth = 2.2;
+    context.beginPath(); context.moveTo(...from); context.lineTo(...to); context.stroke();
+    context.beginPath(); context.moveTo(...to);
+    context.lineTo(to[0] - head * ux + 0.5 * head * uy, to[1] - head * uy - 0.5 * head * ux);
+    context.lineTo(to[0] - head * ux - 0.5 * head * uy, to[1] - head * uy + 0.5 * head * ux); context.fill();
+  };
+  // In one dimension all three are horizontal, so they are drawn above each other.
+  const lift = isCurve ? 8 : 0;
+  arrow([startX, startY - lift], slope, "gradient");
+  arrow([startX + zoom * slope[0], startY - lift + zoom * slope[1]], memory, "memory");
+  arrow([startX, startY - 2 * lift], step, "own");
+  legend("path-legend", [...marks, ["gradient", "gradient step"], ["memory", "momentum"],
+    ["own", `their sum, the next step${zoom === 1 ? "" : ` (all enlarged ${short(zoom)} ×)`}`]]);
 }
 
 // ---- velocity and loss ------------------------------------------------------------------------------------------
@@ -245,9 +270,8 @@ function drawLoss() {
       if (value > header.logLoss[0] && value < 30) { low = Math.min(low, value); high = Math.max(high, value); }
     }
   });
-  if (!(low < high)) { low = low === Infinity ? -1 : low - 1; high = low + 2; }
-  const range = [Math.floor(low), Math.ceil(high)], step = Math.max(1, Math.ceil((range[1] - range[0]) / 6)), ticks = [];
-  for (let value = range[0]; value <= range[1]; value += step) ticks.push({ at: value, text: `1e${value}` });
+  if (low === Infinity) { low = -1; high = 1; }
+  const margin = 0.05 * (high - low) || 0.5, range = [low - margin, high + margin], ticks = logTicks(...range);
   const { x, y } = scales(panel, [0, longest()], range);
   const name = header.lossFloor === 0 ? "loss" : `loss − ${short(header.lossFloor)}`;
   drawAxes(panel, { x, y }, niceTicks(0, longest(), 6), ticks, "iteration", name);

@@ -20,8 +20,8 @@ FEW_VALUES = 8
 
 MOMENTUM_NAMES = ("beta", "beta1")
 
-LR_RANGE = 200.0
-"""Without a stability limit, the grid of learning rates reaches this factor below and a tenth of it above."""
+LR_RANGE = 100.0
+"""Without a stability limit, the grid of learning rates reaches this factor below and above those of the experiment."""
 
 BELOW_LIMIT, ABOVE_LIMIT = 300.0, 1.3
 """With a stability limit, the grid reaches from the limit divided by the first to its product with the second."""
@@ -178,10 +178,12 @@ def _learning_rates(experiment: Experiment, choice: Choice, count: int) -> list[
     if axis.has_schedules or count == 0:
         return []
     own = [float(value) for value in axis.values]  # type: ignore[arg-type]
-    low, high = min(own) / LR_RANGE, max(own) * LR_RANGE / 10
+    low, high = min(own) / LR_RANGE, max(own) * LR_RANGE
     try:
         limits = _stability_limits(experiment, choice)
-        low, high = min(*(limits / BELOW_LIMIT), *own), max(*(limits * ABOVE_LIMIT), *own)
+        # Steps of fixed length make adaptive methods unstable at the minimum, however small lr is: no limit of use.
+        if limits.max() > low:
+            low, high = min(*(limits / BELOW_LIMIT), *own), max(*(limits * ABOVE_LIMIT), *own)
     except TheoryDoesNotApplyError:
         pass
     return np.geomspace(low, high, count).tolist() if low > 0 else own

@@ -127,19 +127,22 @@ function showChoices() {
 }
 // Build a text field for every setting, or fill in those that are there: a new field would lose the focus.
 function buildLaboratory(fields) {
-  const shown = Array.from(element("settings").querySelectorAll("input"));
+  const shown = Array.from(document.querySelectorAll("#settings input, #more-settings input"));
   if (shown.map((input) => input.dataset.key).join() === fields.map(({ key }) => key).join()) {
     fields.forEach(({ text }, i) => { if (shown[i] !== document.activeElement) shown[i].value = text; });
     showChoices();
     return;
   }
-  element("settings").replaceChildren(...fields.map(({ key, label, text, help }) => {
+  const made = fields.map(({ key, label, text, help }) => {
     const id = `setting-${key.replace(/\W/g, "-")}`;
     const input = create("input", { id, type: "text", value: text, title: help, spellcheck: false, autocomplete: "off" });
     input.dataset.key = key;
     input.addEventListener("change", () => change({ [key]: input.value }));
     return create("div", { className: "field" }, create("label", { htmlFor: id, textContent: label, title: help }), input);
-  }));
+  });
+  const first = fields.findIndex(({ key }) => key === "tolerance");
+  element("settings").replaceChildren(...made.slice(0, first));
+  element("more-settings").replaceChildren(...made.slice(first));
   showChoices();
 }
 

@@ -130,8 +130,9 @@ function describe(selection) {
 function outcome(selection) {
   const own = blocks[selection.block], trial = mainTrial(selection);
   const point = Array.from(own.finalPoint.slice(trial * own.points, (trial + 1) * own.points), (x) => short(x));
+  const status = header.statuses[own.status[trial]];
   return {
-    status: header.statuses[own.status[trial]],
+    status: status === "max_iterations" ? "stopped" : status,
     iterations: own.iterations[trial],
     loss: own.finalLoss[trial],
     point: `(${point.join(", ")}${header.dimension > own.points ? ", …" : ""})`,
@@ -148,10 +149,10 @@ function theoryText(selection) {
     const modulus = own.modulus[i * settings + cell], angle = own.angle[i * settings + cell];
     const motion = modulus > 1 ? "diverges"
       : Math.PI - angle < 1e-4 ? "alternates in sign"
-      : angle > 1e-4 ? `oscillates with period ${short((2 * Math.PI) / angle, 3)}` : "monotonic";
-    return `curvature ${curvature}: rate ${short(modulus)}, ${motion}`;
+      : angle > 1e-4 ? `oscillates with period ${short((2 * Math.PI) / angle, 3)} (underdamped)` : "monotonic";
+    return `Curvature ${curvature}: rate ${short(modulus)}, ${motion}.`;
   });
-  return `Predicted rate ${short(own.predictedRate[cell])}. ${parts.join("; ")}.`;
+  return `Predicted rate ${short(own.predictedRate[cell])}. ${parts.join(" ")}`;
 }
 function command(selection) {
   const own = blocks[selection.block];
