@@ -6,7 +6,7 @@ active ones, and results that are written when a trial ends.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -48,7 +48,13 @@ IDLE_SHARE = 1 / 8
 """The share of a batch's lanes that may be idle before they are refilled or removed."""
 
 
-def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES) -> Result:
+def run(
+    plan: Plan,
+    *,
+    history: bool = True,
+    history_bytes: int = HISTORY_BYTES,
+    check: Callable[[], None] | None = None,
+) -> Result:
     """Run every trial of a plan in this process.
 
     One iteration is: gradient at the current point, velocity, update, loss at the new point, stopping tests. A trial
@@ -64,16 +70,24 @@ def run(plan: Plan, *, history: bool = True, history_bytes: int = HISTORY_BYTES)
     history_bytes
         Memory limit for the history. If it is exceeded, only every k-th iterate and the last are recorded (at least
         the first and the last), and a note in the result says so.
+    check
+        Called before each iteration of a batch; an exception that it raises ends the run.
 
     Raises
     ------
     PluginError
         If a user's code raises an exception.
     """
-    return run_trials(plan, 0, plan.trials, history_bytes if history else None).result(plan)
+    return run_trials(plan, 0, plan.trials, history_bytes if history else None, check).result(plan)
 
 
-def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = None) -> Outcome:
+def run_trials(
+    plan: Plan,
+    first: int,
+    last: int,
+    history_bytes: int | None = None,
+    check: Callable[[], None] | None = None,
+) -> Outcome:
     """Run a range of trials.
 
     Parameters
@@ -84,6 +98,8 @@ def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = No
         The number of the first trial, and of the last one plus 1.
     history_bytes
         Memory limit for the history of the whole plan; ``None`` to record nothing.
+    check
+        As in `run`.
 
     Raises
     ------
@@ -102,12 +118,20 @@ def run_trials(plan: Plan, first: int, last: int, history_bytes: int | None = No
                 # of the history is then written as one slice, at the same iteration for all lanes.
                 starts_together = outcome.recorder is not None or group.optimizer_class.starts_together
                 stop = min(begin + width, end) if starts_together else end
-                _run_group(group, begin, stop, width, plan.experiment, outcome)
+                _run_group(group, begin, stop, width, plan.experiment, outcome, check)
                 begin = stop
     return outcome
 
 
-def _run_group(group: Group, first: int, last: int, width: int, experiment: Experiment, outcome: Outcome) -> None:
+def _run_group(
+    group: Group,
+    first: int,
+    last: int,
+    width: int,
+    experiment: Experiment,
+    outcome: Outcome,
+    check: Callable[[], None] | None,
+) -> None:
     """Run trials of one group, at most ``width`` at a time.
 
     Raises
@@ -120,7 +144,7 @@ def _run_group(group: Group, first: int, last: int, width: int, experiment: Expe
     try:
         check_user_code(group, first, last)
         batch = _Batch(group, first, last, width, experiment)
-        _iterate(batch, experiment.stopping, outcome)
+        _iterate(batch, experiment.stopping, outcome, check)
     except BaseException as error:
 
         def where() -> str:
@@ -135,11 +159,13 @@ def _run_group(group: Group, first: int, last: int, width: int, experiment: Expe
         raise found from error
 
 
-def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome) -> None:
+def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome, check: Callable[[], None] | None) -> None:
     """Iterate until all trials of a batch have ended, those that wait for a free lane included."""
     recorder = outcome.recorder
     idle_share = IDLE_SHARE if recorder is None else 0.0  # idle lanes would be recorded, too
     while True:
+        if check is not None:
+            check()
         # The lanes of trials that have ended stay idle until there are enough of them: copying the arrays in every
         # iteration would cost more than computing a few lanes in vain.
         if batch.idle and batch.idle > idle_share * len(batch.active):

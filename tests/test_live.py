@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import momentumlab
-from momentumlab.live import LiveServer, server
+from momentumlab.live import LiveServer, laboratory, server
 from momentumlab.live.laboratory import MOST_SECONDS
 from tests.browser import frames, status, wait
 from tests.conftest import ROOT
@@ -167,6 +167,31 @@ def test_an_older_request_of_the_same_page_is_dropped(live: LiveServer) -> None:
     assert ask(live, {**BODY, "tab": "newest", "number": 5})[0] == 200
     assert ask(live, {**BODY, "tab": "newest", "number": 4})[0] == 409
     assert ask(live, {**BODY, "tab": "other", "number": 4})[0] == 200
+
+
+def test_a_newer_request_ends_the_computation_of_an_older_one(live: LiveServer) -> None:
+    slow = {**BODY, "tab": "busy", "settings": SETTINGS | {"iterations": "200000"}}
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(ask(live, slow)[0]))
+    begin = time.monotonic()
+    thread.start()
+    time.sleep(0.5)
+    assert ask(live, {**BODY, "tab": "busy", "number": 2})[0] == 200
+    thread.join(20)
+    assert codes == [409]
+    assert time.monotonic() - begin < 2.5  # the older one would take six seconds
+
+
+def test_a_computation_ends_when_its_time_is_over(live: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laboratory, "_seconds", lambda experiment: 0.0)  # an estimate that is wrong
+    monkeypatch.setattr(laboratory, "MOST_SECONDS", 0.3)
+    begin = time.monotonic()
+    code, document = ask(live, {**BODY, "settings": SETTINGS | {"iterations": "1000000"}, "map": False})
+    assert time.monotonic() - begin < 2
+    assert code == 422
+    assert "stopped after" in document["problems"][0]["message"]
+    _, document = ask(live, {**BODY, "settings": SETTINGS | {"iterations": "1000000"}}, "/page")
+    assert "stopped after" in document["problems"][0]["message"]
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ neither plug-ins nor files, and their work is limited before it begins.
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -40,8 +41,11 @@ MOST_SETTINGS = 100
 
 MOST_PINS = 2
 
+MOST_TABS = 100
+"""Pages whose newest request is known."""
+
 MOST_SECONDS = 10.0
-"""The most estimated time for one request."""
+"""The most time for one request. If an estimate is longer it is refused at once, otherwise it is ended after this."""
 
 MAP_SECONDS = 0.5
 """The estimated time within which a map should be ready: longer experiments get a coarser one."""
@@ -137,6 +141,7 @@ class Laboratory:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self._engine = threading.Lock()
+        self._numbers = threading.Lock()
         self._newest: dict[str, int] = {}
         self._views: dict[int, View] = {}
         self._explorations: dict[str, Exploration] = {}
@@ -165,24 +170,21 @@ class Laboratory:
         Parameters
         ----------
         tab, number
-            The page, and the number of its request: an older request that still waits is dropped.
+            The page, and the number of its request; older requests of the same page end, also while they are computed.
 
         Raises
         ------
         ConfigError
-            With every problem of the settings, or if they ask for too much work.
+            With every problem of the settings, or if they take too long.
         SupersededError
             If the page has sent a newer request.
         PluginError
             If a user's code raises an exception.
         """
-        self._newest[tab] = max(number, self._newest.get(tab, 0))
+        with self._numbers:
+            _keep(self._newest, tab, max(number, self._newest.pop(tab, 0)), most=MOST_TABS)
         with self._engine:
-            if number < self._newest[tab]:
-                raise SupersededError
-            while len(self._newest) > MOST_SETTINGS:
-                del self._newest[next(iter(self._newest))]
-            return self._answer(request)
+            return self._answer(request, self._deadline(lambda: number < self._newest.get(tab, 0)))
 
     def configuration(self, request: Request) -> tuple[str, str]:
         """Return the name and the text of a configuration of the selected setting and the pinned ones."""
@@ -194,16 +196,34 @@ class Laboratory:
         """Return the name and the content of a page without server for the selected setting and the pinned ones."""
         with self._engine:
             _, chosen = self._selection(request)
-            return f"{chosen.name}.html", page(chosen)
+            return f"{chosen.name}.html", page(chosen, check=self._deadline(lambda: False))
 
-    def _answer(self, request: Request) -> dict[str, Any]:
+    @staticmethod
+    def _deadline(is_superseded: Callable[[], bool]) -> Callable[[], None]:
+        """Return a function that ends a computation when its time is over or nobody waits for it."""
+        end = time.monotonic() + MOST_SECONDS
+
+        def check() -> None:
+            if is_superseded():
+                raise SupersededError
+            if time.monotonic() > end:
+                message = (
+                    f"stopped after {MOST_SECONDS:.0f} s; give fewer iterations or values, or use 'momentumlab run'"
+                )
+                raise ConfigError([Problem(place="iterations", message=message)])
+
+        return check
+
+    def _answer(self, request: Request, check: Callable[[], None]) -> dict[str, Any]:
+        check()
         exploration, chosen = self._selection(request)
         payload, experiment = Payload(), exploration.experiment
         (block,) = blocks(experiment)
         index = self._index(request, exploration, block)
 
         # The selected setting and the pinned ones, with their trajectories.
-        result = engine.run(make_plan(chosen), history_bytes=8 * 3 * MOST_RECORDED)
+        result = engine.run(make_plan(chosen), history_bytes=8 * 3 * MOST_RECORDED, check=check)
+        check()
         assert result.history is not None
         stride = result.history.stride * -(-len(result.history.losses[0]) // ENTRIES)
         number, view, is_new = self._view(request, result)
@@ -218,7 +238,8 @@ class Laboratory:
             "firstTrial": cell * repeats,
         }
         if request.with_map:
-            every = engine.run(make_plan(experiment), history=False)
+            every = engine.run(make_plan(experiment), history=False, check=check)
+            check()
             selected |= final_states(every, slice(0, block.trials), payload)
             selected |= encode_theory(self._theory(experiment, block), payload)
         pinned = [
@@ -362,10 +383,10 @@ Key = TypeVar("Key")
 Kept = TypeVar("Kept")
 
 
-def _keep(kept: dict[Key, Kept], key: Key, value: Kept) -> None:
+def _keep(kept: dict[Key, Kept], key: Key, value: Kept, most: int = KEPT) -> None:
     """Keep a value, and forget the oldest one if there are many."""
     kept[key] = value
-    if len(kept) > KEPT:
+    if len(kept) > most:
         del kept[next(iter(kept))]
 
 

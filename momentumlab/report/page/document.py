@@ -9,7 +9,7 @@ import hashlib
 import html
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
@@ -86,13 +86,15 @@ class Page:
         return f'<iframe srcdoc="{html.escape(self.html)}" style="width: 100%; height: 1150px; border: 0"></iframe>'
 
 
-def page(experiment: Experiment) -> Page:
+def page(experiment: Experiment, *, check: Callable[[], None] | None = None) -> Page:
     """Return the interactive page of an experiment.
 
     Parameters
     ----------
     experiment
         Axes of lr and momentum with few values are refined to a grid; the others are kept.
+    check
+        As in `momentumlab.engine.run`.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def page(experiment: Experiment) -> Page:
         if numbers > MOST_NUMBERS or (not is_coarsest and (size > MOST_BYTES or operations > MOST_OPERATIONS)):
             continue
         exploration = explore(experiment, detail)
-        result = engine.run(make_plan(exploration.experiment), history_bytes=HISTORY_BYTES)
+        result = engine.run(make_plan(exploration.experiment), history_bytes=HISTORY_BYTES, check=check)
         payload = Payload()
         header = _header(exploration, result, payload, detail.entries, notes)
         text = fill_template(header, payload.text(), PROGRAM)

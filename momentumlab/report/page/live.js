@@ -5,27 +5,37 @@ const given = new URLSearchParams(location.hash.slice(1));
 const token = given.get("token") || "";
 const tab = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const laboratory = { settings: { ...shell.settings }, pins: { a: shell.pins[0] || null, b: shell.pins[1] || null }, chosen: {}, view: null };
-const wanted = { isBusy: false, again: null, number: 0 };
+const PATIENCE = 1000;  // in milliseconds
 
 // ---- requests: one under way, the newest next ------------------------------------------------------------------
 
+let count = 0;        // of the requests
+let needed = null;    // what the next request must ask for
+let underWay = null;  // aborts the request under way
+let patience = null;
+const joined = (newer, older) => ({ ...newer, map: newer.map || older?.map, reset: newer.reset || older?.reset, fit: newer.fit || older?.fit });
+
 // Ask for the selected setting. Parts: map (settings have changed), reset (the axes may have changed), fit, moving.
 async function request(parts) {
-  if (wanted.isBusy) {
-    const { map, reset, fit } = wanted.again || {};
-    wanted.again = { ...parts, map: parts.map || map, reset: parts.reset || reset, fit: parts.fit || fit };
+  needed = joined(parts, needed);
+  if (underWay) {
+    // Quick answers are waited for, or nothing would be seen while the start is dragged. A slow one is given up, and
+    // the server ends its computation when it gets the newer request.
+    patience ??= setTimeout(() => underWay.abort(), PATIENCE);
     return;
   }
-  wanted.isBusy = true;
   try {
-    await exchange(parts);
+    while (needed) {
+      const asked = needed;
+      needed = null; underWay = new AbortController();
+      await exchange(asked, underWay.signal);
+      clearTimeout(patience); patience = null;
+      if (underWay.signal.aborted) needed = joined(needed, asked);
+      document.documentElement.dataset.answers = String(Number(document.documentElement.dataset.answers || 0) + 1);
+    }
   } finally {
-    wanted.isBusy = false;
-    document.documentElement.dataset.answers = String(Number(document.documentElement.dataset.answers || 0) + 1);
+    underWay = null;
   }
-  const next = wanted.again;
-  wanted.again = null;
-  if (next) request(next);
 }
 const question = (parts) => ({
   settings: laboratory.settings,
@@ -36,27 +46,29 @@ const question = (parts) => ({
   fit: Boolean(parts.fit),
   moving: Boolean(parts.moving),
   tab,
-  number: wanted.number += 1,
+  number: count += 1,
 });
-async function post(path, body) {
-  let response;
+async function post(path, body, signal) {
+  let response, document;
   try {
     response = await fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-Momentumlab-Token": token },
       body: JSON.stringify(body),
+      signal,
     });
+    document = await response.json();
   } catch {
+    if (signal?.aborted) return null;
     showProblems([{ place: "", message: "The server does not answer. Start it again with 'momentumlab explore', and open its new address." }]);
     return null;
   }
-  const document = await response.json();
   if (response.ok) return document;
   if (response.status !== 409) showProblems(document.problems);
   return null;
 }
-async function exchange(parts) {
-  const answered = await post("/answer", question(parts));
+async function exchange(parts, signal) {
+  const answered = await post("/answer", question(parts), signal);
   if (!answered) return;
   showProblems([]);
   receive(answered.header, reader(await decompressed(answered.payload)), parts);
