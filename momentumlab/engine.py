@@ -18,7 +18,7 @@ from momentumlab.experiment import Experiment, Stopping
 from momentumlab.lanes import put_lanes, take_lanes
 from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
-from momentumlab.optimizers.base import WithoutExactGradient
+from momentumlab.optimizers.base import LR_SCHEDULE, WithoutExactGradient
 from momentumlab.outcome import Outcome
 from momentumlab.plan import Group, Plan
 from momentumlab.registry import Array
@@ -222,6 +222,8 @@ class _Batch:
     small_changes
         The number of successive iterations up to now in which the loss of each lane met the tolerance; counted only if
         the patience is above 1.
+    unscaled_lr
+        The learning rates without the factor of their schedule.
     active
         Whether the trial of each lane has not ended; ``idle`` counts the others.
     waiting
@@ -241,6 +243,7 @@ class _Batch:
         self.waiting = range(first + len(self.trials), last)
         lanes = group.lanes(self.trials - group.first)
         self.surface, self.optimizer, self.lr = lanes.surface, lanes.optimizer, lanes.lr
+        self.unscaled_lr = lanes.lr.copy()
         self.replicate, self.is_sampled = lanes.replicate, lanes.surface.is_sampled
         self.x = np.ascontiguousarray(lanes.start)
         self.velocity = np.zeros_like(self.x)
@@ -311,8 +314,10 @@ class _Batch:
         values = {name: schedule.at(self.nit - self.start_nit) for name, schedule in self.schedules.items()}
         if "lr" in values:
             self.lr[:] = values.pop("lr")
-            if self.idle:
-                self.lr[~self.active] = 0.0
+        if LR_SCHEDULE in values:
+            np.multiply(self.unscaled_lr, values.pop(LR_SCHEDULE), out=self.lr)
+        if self.idle:
+            self.lr[~self.active] = 0.0
         if values:
             self.optimizer = replace(cast(Any, self.optimizer), **values)
 
@@ -344,6 +349,7 @@ class _Batch:
         self.optimizer = put_lanes(self.optimizer, free, lanes.optimizer)
         self.state = put_lanes(self.state, free, lanes.optimizer.init(start))
         self.lr[free], self.x[:, free], self.replicate[free] = lanes.lr, start, lanes.replicate
+        self.unscaled_lr[free] = lanes.lr
         # Copies, since an optimizer may hold references to the losses that it received.
         self.loss, self.previous_loss = self.loss.copy(), self.previous_loss.copy()
         self.loss[free], self.previous_loss[free] = lanes.surface.value(start), np.inf
@@ -356,7 +362,7 @@ class _Batch:
         self.surface, self.optimizer = take_lanes(self.surface, lanes), take_lanes(self.optimizer, lanes)
         self.state = take_lanes(self.state, lanes)
         self.trials, self.active, self.lr = self.trials[lanes], self.active[lanes], self.lr[lanes]
-        self.replicate = self.replicate[lanes]
+        self.replicate, self.unscaled_lr = self.replicate[lanes], self.unscaled_lr[lanes]
         self.x, self.velocity = self.x.take(lanes, axis=1), self.velocity.take(lanes, axis=1)
         self.loss, self.previous_loss = self.loss[lanes], self.previous_loss[lanes]
         self.small_changes = self.small_changes[lanes]

@@ -275,7 +275,7 @@ def method_names(experiment: Experiment) -> list[str]:
         distinguishing = [
             f"{key} = {axis.values[0]:.4g}" if isinstance(axis.values[0], float) else f"{key} = {axis.values[0]}"
             for key, axis in choice.axes.items()
-            if len(axis) == 1 and any(other.axes[key] != axis for other in alike)
+            if len(axis) == 1 and any(other.axes.get(key) != axis for other in alike)
         ]
         names.append(", ".join([choice.name, *distinguishing]))
     return names
@@ -348,7 +348,7 @@ class Comparison:
 
 
 def _default(optimizer: str, name: str) -> Any:
-    return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)
+    return next(parameter.default for parameter in OPTIMIZERS[optimizer].settings() if parameter.name == name)
 
 
 def entries_of(experiment: Experiment | Comparison) -> Iterator[tuple[str, str]]:

@@ -52,6 +52,7 @@ class Settings(TypedDict, total=False):
     backend: str | None
     lr: "Numbers"
     learning_rate: "Numbers"
+    lr_schedule: "Numbers"
     beta: "Numbers"
     momentum: "Numbers"
     alpha: "Numbers"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.experiment import Choice, Experiment, Setting, Stopping
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.registry import Array, Parameter, Value, parameters_of
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
@@ -95,7 +96,7 @@ class Group:
     first
         The number of the group's first trial in the plan.
     schedules
-        The schedules of hyperparameters by name, the same for all trials.
+        The schedules of hyperparameters by name, the same for all trials; that of `LR_SCHEDULE` multiplies lr.
     iterations
         The maximum number of updates of a trial, the default duration of schedules.
     """
@@ -121,7 +122,10 @@ class Group:
         return math.prod(self.shape)
 
     def lanes(self, positions: NDArray[np.int64]) -> Lanes:
-        """Return some trials, counted from the group's first; a schedule is represented by its first value."""
+        """Return some trials, counted from the group's first.
+
+        A schedule is represented by its first value, and the learning rate is that without its factor.
+        """
         *indices, start_index, replicate_index = np.unravel_index(positions, self.shape)
         fields: dict[type, dict[str, Any]] = {self.surface_class: {}, self.optimizer_class: {}}
         for (owner, name), value in self.shared.items():
@@ -131,6 +135,8 @@ class Group:
             number: Any = axis.values[0, ...] if len(axis.values) == 1 else axis.values[index]
             fields[axis.owner][axis.parameter.name] = number if axis.values.any() else 0.0
         for name, schedule in self.schedules.items():
+            if name == LR_SCHEDULE:
+                continue
             fields[self.optimizer_class][name] = schedule.value(np.zeros(1), self.iterations)[0, ...]
         lr = fields[self.optimizer_class].pop("lr")
         return Lanes(
@@ -287,7 +293,11 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
             (surface_class, parameter, experiment.surface.axes[parameter.name])
             for parameter in surface_class.parameters()
         ),
-        *((optimizer_class, parameter, choice.axes[parameter.name]) for parameter in optimizer_class.parameters()),
+        *(
+            (optimizer_class, parameter, choice.axes[parameter.name])
+            for parameter in optimizer_class.settings()
+            if parameter.name in choice.axes
+        ),
     ]
     shared = [axis for axis in axes if axis[2].is_shared(axis[1])]
     lane_axes = [_lane_axis(*axis[:2], axis[2].values) for axis in axes if not axis[2].is_shared(axis[1])]
@@ -301,6 +311,8 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
         for (owner, parameter, _), value in zip(shared, combination, strict=True):
             if isinstance(value, Schedule):
                 schedules[parameter.name] = value
+            elif parameter.name == LR_SCHEDULE:
+                continue  # the factor is 1
             elif parameter.shared:
                 same[owner, parameter.name] = value
             else:  # a number on an axis that also has schedules

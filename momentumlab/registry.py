@@ -50,6 +50,7 @@ class ValueKind(Enum):
     NAMES = "a list of names"
     STEPS = "a mapping such as {0: 0.9, 50: 0.5}"
     SCHEDULE = "a number or a schedule"
+    DURATION = "a whole number, or a share below 1"
 
 
 KIND_OF_TYPE = {
@@ -166,6 +167,8 @@ class Parameter:
             raise ValueError(f"{spelled(value)} is not a finite number")
         if self.kind is ValueKind.COUNT and number != int(number):
             raise ValueError(f"{spelled(value)} is not a whole number")
+        if self.kind is ValueKind.DURATION and number > 1 and number != int(number):
+            raise ValueError(f"{spelled(value)} is neither a whole number nor a share below 1")
         if not self.allows(number):
             raise ValueError(f"{spelled(value)} is outside {self.bounds}")
         return number
@@ -186,9 +189,9 @@ class Parameter:
         match self.kind:
             case ValueKind.NUMBER | ValueKind.SCHEDULE:
                 return self.number(value)
-            case ValueKind.COUNT:
-                self.number(value)
-                return int(cast(float, value))
+            case ValueKind.COUNT | ValueKind.DURATION:
+                number = self.number(value)
+                return number if 0 < number < 1 else int(cast(float, value))
             case ValueKind.FLAG:
                 if not isinstance(value, bool):
                     raise ValueError(f"{spelled(value)} is neither true nor false")

@@ -191,6 +191,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "relative noise": {"noise": "relative(0.3)", "seed": 1},
     "a cycle of errors": {"noise": "cycle(1, -2, 0.5)"},
     "a schedule of lr": {"lr": "cosine(0.3)"},
+    "a factor of lr": {"lr": [0.05, 0.2], "lr_schedule": ["wsd(1)", 1]},
     "schedules": {"lr": "warmup(5, cosine(0.1))", "beta": "linear(0.5, 0.95)"},
     "several schedules": {"beta": [0.5, "linear(0.5, 0.95)"]},
     "many starts": {"start": "grid(5, 4)"},

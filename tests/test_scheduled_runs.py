@@ -3,17 +3,20 @@
 import csv
 import io
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 import momentumlab
 from momentumlab import engine
-from momentumlab.config import to_dict, to_yaml
+from momentumlab.config import load_comparison, to_dict, to_yaml
 from momentumlab.config.values import read_schedule
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS, Here
@@ -87,6 +90,78 @@ def test_each_iteration_has_its_own_value(name: str, parameter: Parameter) -> No
         velocity, state = optimizer.step(state, surface.gradient(x), Here(x, k + 1, surface.value(x), rate, surface))
         x = x - rate * velocity
         np.testing.assert_allclose(result.positions[0, k + 1], x[:, 0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "sam"])
+def test_a_schedule_multiplies_every_learning_rate(name: str) -> None:
+    """Against a plain loop for each learning rate; trials that end early pass their lanes on."""
+    factor = "warmup(0.2, cosine(1, 0.1), start=0.5)"
+    settings: dict[str, Any] = {"surface": "ravine", "optimizer": name, "iterations": 20, "lr_schedule": factor}
+    rates = [1e-3, 0.02, 0.04]
+    result = momentumlab.run(settings, lr=rates)
+    surface = SURFACES["ravine"]()
+    for trial, lr in enumerate(rates):
+        x = result.positions[trial, 0][:, np.newaxis]
+        optimizer = OPTIMIZERS[name]()
+        state = optimizer.init(x)
+        for k in range(20):
+            after = (1 + math.cos(math.pi * (k - 4) / 16)) / 2
+            rate = np.array([lr * (0.5 + 0.125 * k if k < 4 else 0.1 + 0.9 * after)])
+            here = Here(x, k + 1, surface.value(x), rate, surface)
+            velocity, state = optimizer.step(state, surface.gradient(x), here)
+            x = x - rate * velocity
+            np.testing.assert_allclose(result.positions[trial, k + 1], x[:, 0], rtol=1e-9, atol=1e-12)
+        row = result.summary()[trial]["hyperparameters"]
+        assert (row["lr"], row["lr_schedule"]) == (lr, factor)
+        again = momentumlab.run(settings, lr=row["lr"], lr_schedule=row["lr_schedule"])
+        assert again.positions.tobytes() == result.positions[trial : trial + 1].tobytes()
+
+
+def test_a_scaled_schedule_passes_to_the_next_trial_of_a_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_BYTES", 8 * 2 * 4)
+    settings: dict[str, Any] = {"surface": "booth", "optimizer": "momentum", "tolerance": 1e-3, "iterations": 300}
+    rates = np.geomspace(1e-3, 0.2, 23).tolist()
+    schedules: list[float | str] = [1, "cosine(1)", "wsd(1, start=0.1)"]
+    swept = momentumlab.sweep(settings, lr=rates, lr_schedule=schedules)
+    assert swept.axes["lr_schedule"].tolist() == ["1.0", "cosine(1)", "wsd(1, start=0.1)"]
+    for place, schedule in enumerate(schedules):
+        singles = [momentumlab.run(settings, lr=lr, lr_schedule=schedule, patience=5) for lr in rates]
+        assert swept.final_loss[place].tolist() == [float(single.final_losses[0]) for single in singles]
+        assert swept.iterations[place].tolist() == [int(single.iterations[0]) for single in singles]
+
+
+@pytest.mark.parametrize("search", [momentumlab.compare, momentumlab.tune])
+def test_a_learning_rate_is_tuned_under_a_schedule_and_can_be_typed_back(search: Any) -> None:
+    settings: dict[str, Any] = {"surface": "rosenbrock", "iterations": 40, "budget": 64}
+    settings |= {"optimizers": ["momentum", "adam"], "lr_schedule": ["wsd(1)", "warmup(0.05, cosine(1, 0.01))", 1]}
+    result = search(settings, lr="tuned", objective="final_loss")
+    (match,) = result.matches
+    for row in result.summary():
+        own = dict(row["hyperparameters"])
+        again = momentumlab.run(surface="rosenbrock", iterations=40, optimizer={"name": row["optimizer"], **own})
+        assert again.final_losses[0] == row["final_loss"]["median"]
+    for searched in match.searched:
+        assert set(map(str, searched.columns["lr_schedule"])) == set(map(str, [*settings["lr_schedule"][:2], 1.0]))
+    assert match.standing(1).final_loss[1] == match.searched[1].final_losses.min()
+    written = load_comparison(yaml.safe_load(to_yaml(result.comparison)))
+    assert written == result.comparison
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr": "cosine(0.1)", "lr_schedule": "cosine(1)"}, "lr follows a schedule already"),
+        ({"lr_schedule": 0.5}, "0.5 is not a schedule such as cosine(1, 0.01), or 1 for none"),
+        ({"lr_schedule": "tuned"}, "only numerical hyperparameters of optimizers can be tuned"),
+        ({"lr_schedule": "linear(1, -1)"}, "outside 0 ≤ lr_schedule"),
+        ({"lr_schedule": "warmup(1.5, 1)"}, "1.5 is neither a whole number nor a share below 1"),
+        ({"optimizer": "triple_momentum", "lr_schedule": "wsd(1)"}, "cannot follow a schedule"),
+        ({"lr_schedule": "wsd(1)", "tolerance": 1e-9}, "begins with 0: the first iteration changes nothing"),
+    ],
+)
+def test_invalid_factors_of_the_learning_rate_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        momentumlab.load({"surface": "ravine", "optimizer": "momentum", **settings})
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,16 @@ EXAMPLES: dict[str, Callable[[int], float]] = {
         0.01 + 0.009 * k if k < 10 else 0.001 + 0.099 * (1 + math.cos(math.pi * min((k - 10) / 30, 1))) / 2
     ),
     "warmup(50, warmup(5, 0.1))": lambda k: 0.0 if k < 50 else 0.02 * min(k - 50, 5),
+    "warmup(0.25, cosine(0.1, over=0.5))": lambda k: (
+        0.01 * k if k < 10 else 0.1 * (1 + math.cos(math.pi * min((k - 10) / 15, 1))) / 2
+    ),
+    "step(1, every=0.1)": lambda k: 0.1 ** (k // 4),
+    "wsd(0.5)": lambda k: _wsd(k, 2, 32, 40, lambda u: 1 - math.sqrt(u)) / 2,
+    "wsd(1, 0.1, warmup=10, decay=0.5, form=linear)": lambda k: _wsd(k, 10, 20, 40, lambda u: 1 - 0.9 * u),
+    "wsd(1, warmup=4, decay=12, form=cosine, over=30)": lambda k: _wsd(
+        k, 4, 18, 30, lambda u: (1 + math.cos(math.pi * u)) / 2
+    ),
+    "wsd(1, warmup=30, decay=0.9, form=linear)": lambda k: _wsd(k, 30, 30, 40, lambda u: 1 - u),
     "piecewise({0: 0.9, 50: 0.5})": lambda k: 0.9 if k < 50 else 0.5,
     "piecewise({0: 0.2, 10: 0.4, 14: 0.1}, between=linear)": lambda k: float(
         np.interp(k, [0, 10, 14], [0.2, 0.4, 0.1])
@@ -62,6 +72,12 @@ EXAMPLES: dict[str, Callable[[int], float]] = {
 }
 
 every_example = pytest.mark.parametrize("text", EXAMPLES)
+
+
+def _wsd(k: int, warmup: int, decays: int, ends: int, form: Callable[[float], float]) -> float:
+    if k < warmup:
+        return k / warmup
+    return 1.0 if k < decays else form(min((k - decays) / (ends - decays), 1.0))
 
 
 def _onecycle(peak: float, k: int, turn: float, end: float) -> float:

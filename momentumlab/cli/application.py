@@ -146,7 +146,7 @@ def _with_setting(option: str, args: list[str]) -> list[str] | None:
     # A plug-in's hyperparameters count, but the callback of --plugin runs after parsing.
     load_plugins(file for flag, file in itertools.pairwise(args) if flag == "--plugin")
     key = option.lstrip("-").replace("-", "_")
-    if not any(key in parameter.words for name in OPTIMIZERS for parameter in OPTIMIZERS[name].parameters()):
+    if not any(key in parameter.words for name in OPTIMIZERS for parameter in OPTIMIZERS[name].settings()):
         return None
     number = next(i for i, each in enumerate(args) if normalized(each.partition("=")[0]) == normalized(option))
     _, has_value, value = args[number].partition("=")

@@ -481,6 +481,9 @@ class Options(FigureArguments):
     optimizer: str | None = declared(OptimizerNames, is_setting=True)
     lr: str | None = declared(LearningRate, is_setting=True)
     beta: str | None = declared(Beta, is_setting=True)
+    lr_schedule: str | None = setting(
+        WHAT, "SCHEDULE", "Factor of lr in each iteration: warmup(0.05,cosine(1,0.01)) or wsd(1)."
+    )
     start: str | None = setting(WHAT, "POINT", "Starting point or points: --start=-1,1, grid(5,5) or random(20).")
     starts: int | None = declared(
         option(WHAT, metavar="N", parser=whole(least=1), help="Number of random starts in the plotting window.")

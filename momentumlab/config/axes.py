@@ -12,6 +12,7 @@ from momentumlab.datasets.in_memory import is_in_memory
 from momentumlab.errors import Problem
 from momentumlab.experiment import Axis, Points, Setting, Stopping
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.registry import Parameter, ValueKind, spelled
 from momentumlab.schedules.base import Schedule
 
@@ -97,9 +98,11 @@ class AxisReader:
     def _value(self, owner: str, parameter: Parameter, node: ConfigNode) -> Setting | None:
         """Return one checked value of a parameter."""
         try:
-            if parameter.kind is ValueKind.NUMBER and isinstance(node.value, (str, Schedule)):
+            if parameter.kind in (ValueKind.NUMBER, ValueKind.SCHEDULE) and isinstance(node.value, (str, Schedule)):
                 schedule = read_schedule(node.value) if isinstance(node.value, str) else node.value
                 return self._scheduled(owner, parameter, schedule, node)
+            if parameter.kind is ValueKind.SCHEDULE and node.value != parameter.default:
+                raise ValueError(f"{spelled(node.plain())} is not a schedule such as cosine(1, 0.01), or 1 for none")
             if parameter.kind is ValueKind.VECTOR and isinstance(node.value, list) and node.value:
                 return self._vector(parameter, node.value)
             if parameter.is_path and isinstance(node.value, str):
@@ -163,14 +166,14 @@ def _schedule_problem(owner: str, parameter: Parameter, schedule: Schedule, stop
     """
     if parameter.constant:
         return f"{parameter.name} of {owner} cannot follow a schedule: {parameter.constant}"
-    if owner not in OPTIMIZERS or parameter.shared:
+    if owner not in OPTIMIZERS or (parameter.shared and parameter.kind is not ValueKind.SCHEDULE):
         return f"{parameter.name} of {owner} cannot follow a schedule: only hyperparameters of optimizers can"
     outside = schedule.first_outside(stopping.iterations, parameter.allows)
     if outside is not None:
         iteration, value = outside
         return f"the schedule {schedule} reaches {value:.6g} at iteration {iteration}, outside {parameter.bounds}"
-    first = schedule.value(np.zeros(1), stopping.iterations)[0]
-    if parameter.name == "lr" and first == 0 and stopping.tolerance is not None and stopping.patience == 1:
+    stands_still = parameter.name in ("lr", LR_SCHEDULE) and schedule.value(np.zeros(1), stopping.iterations)[0] == 0
+    if stands_still and stopping.tolerance is not None and stopping.patience == 1:
         return (
             f"the schedule {schedule} begins with 0: the first iteration changes nothing and meets the tolerance; "
             "begin above 0, as in warmup(10, 0.1, start=0.001), or set 'patience' to more than 1"

@@ -103,6 +103,9 @@ class _Definitions:
 
 
 def _axis(parameter: Parameter, registry: Registry[Any]) -> Schema:
+    if parameter.kind is ValueKind.SCHEDULE:
+        factor: Schema = {"anyOf": [{"enum": [parameter.default]}, {"$ref": "#/definitions/schedule"}]}
+        return _or_null(*_one_or_several(factor))
     single = _single(parameter)
     one, several = _one_or_several(single)
     if parameter.kind is not ValueKind.NUMBER:
@@ -143,7 +146,7 @@ def _by_word(shared: _Definitions) -> dict[str, list[Schema]]:
     """Return the possible values of each name of a hyperparameter."""
     found: dict[str, list[Schema]] = {}
     for cls in OPTIMIZERS.values():
-        for parameter in cls.parameters():
+        for parameter in cls.settings():
             for word in parameter.words:
                 found.setdefault(word, []).append(shared.reference(parameter, OPTIMIZERS))
     return found
@@ -153,7 +156,7 @@ def _choice(registry: Registry[Any], shared: _Definitions) -> Schema:
     """An entry of a registry, given by name only or with its parameters."""
     entries = [{"$ref": f"#/definitions/{registry.noun}_{name}"} for name in registry]
     for name, cls in registry.items():
-        parameters: tuple[Parameter, ...] = cls.parameters()
+        parameters: tuple[Parameter, ...] = cls.settings() if registry is OPTIMIZERS else cls.parameters()
         entry = shared.schemas[f"{registry.noun}_{name}"] = {
             "description": title_of(cls),
             "type": "object",

@@ -104,4 +104,4 @@ def _parameters(nodes: Iterable[ConfigNode]) -> list[Parameter]:
                 named = item.value.get("name") if item is not None and isinstance(item.value, dict) else item
                 if named is not None and isinstance(named.value, str) and named.value in OPTIMIZERS:
                     names.add(OPTIMIZERS.canonical(named.value))
-    return [parameter for name in names or DEFAULT_OPTIMIZERS for parameter in OPTIMIZERS[name].parameters()]
+    return [parameter for name in names or DEFAULT_OPTIMIZERS for parameter in OPTIMIZERS[name].settings()]

@@ -28,6 +28,7 @@ from momentumlab.experiment import (
 )
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.registry import Parameter, Registry, did_you_mean, spelled
 from momentumlab.surfaces import SURFACES, Surface
 
@@ -220,6 +221,8 @@ class _Resolver:
         tuned = [self.tuned_names(component, nodes) for component, nodes in zip(known, settings, strict=True)]
         counts = _search_counts(tuned, self.budget or 1)
         choices = [self.choice(*each) for each in zip(known, settings, counts, strict=True)]
+        if all(LR_SCHEDULE not in nodes for nodes in settings):  # else all optimizers have it, most with the factor 1
+            choices = [choice and replace(choice, axes=_without_schedule(choice.axes)) for choice in choices]
         if self.budget is not None:
             self.check_duplicates(known, choices)
         return [choice for choice in choices if choice is not None]
@@ -276,7 +279,7 @@ class _Resolver:
             return
         # Only an error imports all optimizers: a known hyperparameter of another optimizer gets another message than a
         # misspelled key.
-        every_parameter = [parameter for cls in OPTIMIZERS.values() for parameter in cls.parameters()]
+        every_parameter = [parameter for cls in OPTIMIZERS.values() for parameter in cls.settings()]
         every_word = {word for parameter in every_parameter for word in parameter.words}
         for key, node in unknown.items():
             if key in every_word and complete:
@@ -301,7 +304,8 @@ class _Resolver:
         except (UnknownNameError, ConfigError) as error:
             self.problems.append(named.problem(error))
             return None
-        return _Component(node=node, name=cls.name, parameters=cls.parameters())
+        parameters = cls.settings() if registry is OPTIMIZERS else cls.parameters()
+        return _Component(node=node, name=cls.name, parameters=parameters)
 
     def choice(
         self, component: _Component, nodes: Mapping[str, ConfigNode], counts: Mapping[str, int]
@@ -334,6 +338,9 @@ class _Resolver:
                 axes |= {} if axis is None else {name: axis}
             else:
                 axes[name] = Axis(values=(parameter.default_in(str(dialect)),))
+        if LR_SCHEDULE in axes and "lr" in axes and axes[LR_SCHEDULE].has_schedules and axes["lr"].has_schedules:
+            message = "lr follows a schedule already: give it a number, which lr_schedule multiplies"
+            self.problems.append(nodes["lr"].problem(message))
         return Choice(name=component.name, axes=axes) if len(axes) == len(component.parameters) else None
 
     def settings_of(self, component: _Component, shared: Mapping[str, ConfigNode]) -> dict[str, ConfigNode]:
@@ -408,6 +415,10 @@ def _search_counts(tuned: Sequence[Sequence[str]], budget: int) -> list[dict[str
         {name: others if i else rates * others ** (most - len(names)) for i, name in enumerate(names)}
         for names in tuned
     ]
+
+
+def _without_schedule(axes: Mapping[str, Axis]) -> dict[str, Axis]:
+    return {name: axis for name, axis in axes.items() if name != LR_SCHEDULE}
 
 
 def _position(problem: Problem) -> list[int]:

@@ -189,7 +189,8 @@ def read_schedule(text: str) -> Schedule:
     written = parse(text)
     call = as_call(written)
     if call is not None and (call.name in AXIS_CALLS or call.name == "tuned"):
-        raise CallError(f"{call.name} describes a whole axis: write it without the list", written.column)
+        name = f"{call.name}()" if isinstance(written.value, Call) else call.name
+        raise CallError(f"{name} describes a whole axis: write it without the list", written.column)
     if not isinstance(written.value, Call):
         raise CallError(f"{spelled(text.strip())} is not a number", written.column)
     return _schedule(written.value)

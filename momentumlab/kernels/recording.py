@@ -12,7 +12,7 @@ from momentumlab.experiment import Experiment
 from momentumlab.kernels.graph import Graph, Node, evaluate, in_order
 from momentumlab.kernels.tracer import Traced, UntraceableError, traced_inputs
 from momentumlab.optimizers import Here
-from momentumlab.optimizers.base import WithoutExactGradient
+from momentumlab.optimizers.base import LR_SCHEDULE, WithoutExactGradient
 from momentumlab.plan import Group
 from momentumlab.registry import Array
 from momentumlab.user_code import check_user_code
@@ -192,9 +192,13 @@ class _Settings:
             fields[axis.owner][name] = value
         first = dict(fields[group.optimizer_class])
         for name, schedule in group.schedules.items():
-            first[name] = self._uniform(f"first.{name}", float(schedule.value(np.zeros(1), group.iterations)[0]))
+            at_start = self._uniform(f"first.{name}", float(schedule.value(np.zeros(1), group.iterations)[0]))
             self.scheduled[f"optimizer.{name}"] = name
-            fields[group.optimizer_class][name] = traced_inputs(graph, f"optimizer.{name}")[0]
+            scheduled = traced_inputs(graph, f"optimizer.{name}")[0]
+            if name == LR_SCHEDULE:
+                fields[group.optimizer_class]["lr"] *= scheduled
+            else:
+                first[name], fields[group.optimizer_class][name] = at_start, scheduled
         first.pop("lr")
         lr = fields[group.optimizer_class].pop("lr")
         self.lr = Traced(_cells([_node(lr, graph)]), graph)
@@ -320,9 +324,10 @@ def _compare(recording: Recording, group: Group, experiment: Experiment) -> None
         def oracle(points: Array) -> Array:
             return with_errors(lanes.surface.gradient(points))
 
-        here = Here(lanes.start, 1, loss, lanes.lr, lanes.surface, oracle)
+        lr = lanes.lr * recording.uniform.get(f"first.{LR_SCHEDULE}", 1.0)
+        here = Here(lanes.start, 1, loss, lr, lanes.surface, oracle)
         velocity, _ = lanes.optimizer.step(state, with_errors(g), here)
-        x = lanes.start - lanes.lr * velocity
+        x = lanes.start - lr * velocity
         expected = [*lanes.start, loss, *g, *x, lanes.surface.value(x), *lanes.surface.gradient(x)]
         # The same from the recording.
         settings: dict[str, Any] = {**recording.uniform, "t": 1.0}

@@ -7,10 +7,14 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from momentumlab.errors import UnknownNameError
-from momentumlab.registry import Array, Parameter, Real, Registry, parameter, parameters_of
+from momentumlab.registry import Array, Parameter, Real, Registry, ValueKind, parameter, parameters_of
 from momentumlab.surfaces import Surface
 
 State = TypeVar("State", bound=tuple[object, ...])
+
+
+LR_SCHEDULE = "lr_schedule"
+"""The setting of an optimizer that multiplies its learning rate in each iteration."""
 
 
 class Here(NamedTuple):
@@ -144,6 +148,21 @@ class Optimizer(ABC, Generic[State]):
         aliases, constant = ("learning_rate",), cls.constant_lr
         lr = Parameter(name="lr", default=cls.default_lr, ge=0, aliases=aliases, constant=constant, doc="learning rate")
         return (lr, *parameters_of(cls))
+
+    @classmethod
+    def settings(cls) -> tuple[Parameter, ...]:
+        """Return the parameters, and the schedule that multiplies the learning rate."""
+        doc = "factor of lr in each iteration"
+        factor = Parameter(
+            name=LR_SCHEDULE,
+            kind=ValueKind.SCHEDULE,
+            default=1.0,
+            ge=0,
+            shared=True,
+            constant=cls.constant_lr,
+            doc=doc,
+        )
+        return (*cls.parameters(), factor)
 
 
 class Stateless(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.experiment import method_names
+from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.report.labels import axis_name, exact, point, repeats
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import ComparisonReport
@@ -114,7 +115,8 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
     yield Column(heading="rank", cells=[str(standing.rank) for standing in standings], meaning=tie)
     yield Column(heading="optimizer", cells=[standing.choice.name for standing in standings], kind=Kind.NAME)
     searched = [name for one in match.searched for name in one.columns]
-    for name in dict.fromkeys([*labels.hyperparameters, *searched]):
+    scheduled = [LR_SCHEDULE] if any(LR_SCHEDULE in trial.hyperparameters for trial in trials) else []
+    for name in dict.fromkeys([*labels.hyperparameters, *searched, *scheduled]):
         cells = [setting_cell(trial.hyperparameters.get(name)) for trial in trials]
         yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
     is_last = surface == len(report.result.matches) - 1

@@ -230,4 +230,4 @@ def _values_by_optimizer(experiment: Experiment, name: str) -> Iterator[tuple[st
 
 
 def _default(optimizer: str, name: str) -> Any:
-    return next(parameter.default for parameter in OPTIMIZERS[optimizer].parameters() if parameter.name == name)
+    return next(parameter.default for parameter in OPTIMIZERS[optimizer].settings() if parameter.name == name)

@@ -4,7 +4,7 @@
 module       schedules
 ===========  =================================================================
 `decay`      cosine, linear, polynomial, exponential, step, inverse, onecycle
-`sequences`  warmup, piecewise, nesterov_sequence
+`sequences`  warmup, wsd, piecewise, nesterov_sequence
 `base`       the base class, the registry `SCHEDULES`, tables of values
 ===========  =================================================================
 
@@ -19,7 +19,7 @@ FAMILIES = {
     "decay": (
         "cosine", "linear", "polynomial", "poly", "exponential", "exp", "step", "inverse", "onecycle", "one_cycle",
     ),
-    "sequences": ("warmup", "piecewise", "nesterov_sequence"),
+    "sequences": ("warmup", "wsd", "warmup_stable_decay", "piecewise", "nesterov_sequence"),
 }  # fmt: skip
 
 SCHEDULES.declare(__name__, FAMILIES)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from momentumlab.calls import NamedCall
-from momentumlab.registry import MAX_COUNT, Array, Registry, parameter
+from momentumlab.registry import MAX_COUNT, Array, Registry, ValueKind, parameter
 
 PAGE = 2**16
 """The number of values of a schedule that are tabulated at a time."""
@@ -148,9 +148,21 @@ def end_parameter() -> Any:
 
 def over_parameter() -> Any:
     """Declare the duration of a schedule."""
-    return parameter(
-        0, ge=0, le=MAX_COUNT, by_name=True, doc="duration in updates; 0: all iterations of the experiment"
-    )
+    doc = "duration in updates, or below 1 as a share of the iterations; 0: all iterations of the experiment"
+    return parameter(0, kind=ValueKind.DURATION, ge=0, le=MAX_COUNT, by_name=True, doc=doc)
+
+
+def duration_parameter(default: float | None = None, *, doc: str, by_name: bool = False) -> Any:
+    """Declare a duration in updates, or as a share of the iterations."""
+    doc = f"{doc}, or below 1 as a share of the iterations"
+    return parameter(default, kind=ValueKind.DURATION, gt=0, le=MAX_COUNT, by_name=by_name, doc=doc)
+
+
+def updates(duration: float, iterations: int) -> int:
+    """Return a duration in updates: a share of the iterations if it is below 1, all of them if it is 0."""
+    if 0 < duration < 1:
+        return max(1, round(duration * iterations))
+    return int(duration) or iterations
 
 
 def interpolate(start: float | Array, end: float | Array, share: Array) -> Array:

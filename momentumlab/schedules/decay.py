@@ -4,14 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import MAX_COUNT, Array, parameter
+from momentumlab.registry import Array, parameter
 from momentumlab.schedules.base import (
     Schedule,
+    duration_parameter,
     end_parameter,
     interpolate,
     over_parameter,
     schedule,
     start_parameter,
+    updates,
 )
 
 
@@ -25,7 +27,7 @@ class Cosine(Schedule):
 
     start: float = start_parameter()
     end: float = end_parameter()
-    over: int = over_parameter()
+    over: float = over_parameter()
 
     formula = "end + (start − end)·(1 + cos(π k/T))/2,  T = over"
     source = (
@@ -34,7 +36,7 @@ class Cosine(Schedule):
     )
 
     def value(self, k: Array, iterations: int) -> Array:
-        return interpolate(self.end, self.start, (1 + np.cos(np.pi * _share(k, self.over or iterations))) / 2)
+        return interpolate(self.end, self.start, (1 + np.cos(np.pi * _share(k, updates(self.over, iterations)))) / 2)
 
 
 @schedule("linear")
@@ -44,7 +46,7 @@ class LinearRamp(Schedule):
 
     start: float = start_parameter()
     end: float = end_parameter()
-    over: int = over_parameter()
+    over: float = over_parameter()
 
     formula = "start + (end − start)·min(k/T, 1),  T = over"
     source = (
@@ -52,7 +54,7 @@ class LinearRamp(Schedule):
     )
 
     def value(self, k: Array, iterations: int) -> Array:
-        return interpolate(self.start, self.end, _share(k, self.over or iterations))
+        return interpolate(self.start, self.end, _share(k, updates(self.over, iterations)))
 
 
 @schedule("polynomial", aliases=("poly",))
@@ -63,7 +65,7 @@ class PolynomialDecay(Schedule):
     start: float = start_parameter()
     end: float = end_parameter()
     power: float = parameter(2.0, gt=0, by_name=True, doc="exponent; 1 is a straight line")
-    over: int = over_parameter()
+    over: float = over_parameter()
 
     formula = "end + (start − end)·(1 − min(k/T, 1))^power,  T = over"
     source = (
@@ -72,7 +74,7 @@ class PolynomialDecay(Schedule):
     )
 
     def value(self, k: Array, iterations: int) -> Array:
-        return interpolate(self.end, self.start, (1 - _share(k, self.over or iterations)) ** self.power)
+        return interpolate(self.end, self.start, (1 - _share(k, updates(self.over, iterations))) ** self.power)
 
 
 @schedule("exponential", aliases=("exp",))
@@ -97,7 +99,7 @@ class StepDecay(Schedule):
 
     start: float = start_parameter()
     factor: float = parameter(0.1, gt=0, by_name=True, doc="factor per step")
-    every: int = parameter(30, ge=1, le=MAX_COUNT, by_name=True, doc="updates between steps")
+    every: float = duration_parameter(30, by_name=True, doc="updates between steps")
 
     formula = "start·factor^⌊k/every⌋"
     source = (
@@ -106,7 +108,7 @@ class StepDecay(Schedule):
     )
 
     def value(self, k: Array, iterations: int) -> Array:
-        return self.start * np.power(self.factor, np.floor_divide(k, self.every))
+        return self.start * np.power(self.factor, np.floor_divide(k, updates(self.every, iterations)))
 
 
 @schedule("inverse")
@@ -142,7 +144,7 @@ class OneCycle(Schedule):
     """
 
     peak: float = parameter(doc="highest value")
-    over: int = over_parameter()
+    over: float = over_parameter()
     pct_start: float = parameter(0.3, gt=0, lt=1, by_name=True, doc="fraction of the duration spent rising")
     div_factor: float = parameter(25.0, ge=1, by_name=True, doc="peak divided by the first value")
     final_div_factor: float = parameter(1e4, gt=0, by_name=True, doc="first value divided by the last")
@@ -158,7 +160,7 @@ class OneCycle(Schedule):
 
     def _times(self, iterations: int) -> tuple[float, float]:
         """Return the turning point and the end, in updates."""
-        length = self.over or iterations
+        length = updates(self.over, iterations)
         if self.dialect == "pytorch":
             return self.pct_start * length - 1, max(length - 1, 0)
         return int(self.pct_start * length), length

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import MAX_COUNT, Array, ValueKind, parameter
-from momentumlab.schedules.base import Schedule, interpolate, schedule
+from momentumlab.registry import Array, ValueKind, parameter
+from momentumlab.schedules.base import (
+    Schedule,
+    duration_parameter,
+    end_parameter,
+    interpolate,
+    over_parameter,
+    schedule,
+    updates,
+)
 
 TABULATED = 2**17
 """The number of θ of Nesterov's sequence computed by recursion; later ones are extrapolated to rounding accuracy."""
@@ -24,7 +32,7 @@ class Warmup(Schedule):
     begins at a third of the following value.
     """
 
-    over: int = parameter(kind=ValueKind.COUNT, ge=1, le=MAX_COUNT, doc="updates before the other schedule begins")
+    over: float = duration_parameter(doc="updates before the other schedule begins")
     then: "Schedule | float" = parameter(kind=ValueKind.SCHEDULE, doc="schedule or constant that follows")
     start: float = parameter(0.0, by_name=True, doc="value of the first update")
 
@@ -36,14 +44,57 @@ class Warmup(Schedule):
 
     def value(self, k: Array, iterations: int) -> Array:
         k = np.asarray(k, dtype=np.float64)
-        rest = max(iterations - self.over, 1)
-        later = np.maximum(k - self.over, 0.0)
+        over = updates(self.over, iterations)
+        rest = max(iterations - over, 1)
+        later = np.maximum(k - over, 0.0)
         following = self.then.value(later, rest) if isinstance(self.then, Schedule) else np.full_like(k, self.then)
-        return np.where(k < self.over, interpolate(self.start, following, np.minimum(k / self.over, 1.0)), following)
+        return np.where(k < over, interpolate(self.start, following, np.minimum(k / over, 1.0)), following)
 
     def turns(self, iterations: int) -> Sequence[int]:
-        inner = self.then.turns(max(iterations - self.over, 1)) if isinstance(self.then, Schedule) else ()
-        return self.over, *(self.over + k for k in inner)
+        over = updates(self.over, iterations)
+        inner = self.then.turns(max(iterations - over, 1)) if isinstance(self.then, Schedule) else ()
+        return over, *(over + k for k in inner)
+
+
+@schedule("wsd", aliases=("warmup_stable_decay",))
+@dataclass(frozen=True)
+class WarmupStableDecay(Schedule):
+    """A straight line to the peak, a constant phase, and a decay at the end (WSD).
+
+    The decay begins ``decay`` updates before the end, but not before the warm-up is over. The form ``sqrt`` falls
+    steeply first; Hägele et al. found it slightly better than a straight line.
+    """
+
+    peak: float = parameter(doc="value of the constant phase")
+    end: float = end_parameter()
+    warmup: float = duration_parameter(0.05, by_name=True, doc="updates before the constant phase")
+    decay: float = duration_parameter(0.2, by_name=True, doc="updates of the decay")
+    form: str = parameter("sqrt", choices=("sqrt", "linear", "cosine"), by_name=True, doc="form of the decay")
+    start: float = parameter(0.0, by_name=True, doc="value of the first update")
+    over: float = over_parameter()
+
+    formula = (
+        "start + (peak − start)·k/W  for k < W,  peak for k < T − D,  then end + (peak − end)·f(u) with "
+        "f = 1 − √u, 1 − u or (1 + cos(π u))/2;  u = (k − T + D)/D,  W = warmup,  D = decay,  T = over"
+    )
+    source = "Hu et al. (2024), MiniCPM, arXiv 2404.06395; forms of the decay: Hägele et al. (2024), arXiv 2405.18392"
+
+    def _phases(self, iterations: int) -> tuple[int, int, int]:
+        """Return the end of the warm-up, the beginning of the decay and its end, in updates."""
+        total = updates(self.over, iterations)
+        warm = updates(self.warmup, total)
+        return warm, max(warm, total - updates(self.decay, total)), max(warm, total)
+
+    def value(self, k: Array, iterations: int) -> Array:
+        k = np.asarray(k, dtype=np.float64)
+        warm, decays, ends = self._phases(iterations)
+        u = np.clip((k - decays) / max(ends - decays, 1), 0.0, 1.0)
+        remaining = {"sqrt": 1 - np.sqrt(u), "linear": 1 - u, "cosine": (1 + np.cos(np.pi * u)) / 2}[self.form]
+        rising = interpolate(self.start, self.peak, np.minimum(k / warm, 1.0))
+        return np.where(k < decays, rising, interpolate(self.end, self.peak, remaining))
+
+    def turns(self, iterations: int) -> Sequence[int]:
+        return self._phases(iterations)
 
 
 @schedule("piecewise")

@@ -339,7 +339,8 @@ def parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
         ),
         *(
             (parameter, parameter.name, choice.axes[parameter.name])
-            for parameter in OPTIMIZERS[choice.name].parameters()
+            for parameter in OPTIMIZERS[choice.name].settings()
+            if parameter.name in choice.axes
         ),
     ]
     ordered = sorted(named, key=lambda each: not each[2].is_shared(each[0]))

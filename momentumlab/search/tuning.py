@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from momentumlab.experiment import Axis, Choice, Experiment, Objective, Setting
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.plan import Group, Plan, make_plan
 from momentumlab.registry import Array, Parameter, Value
 from momentumlab.result import Result
@@ -347,8 +348,13 @@ def _tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
 def _column(group: Group, name: str) -> NDArray[Any]:
     """Return the values of a hyperparameter in all cells of a group."""
     lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1] * len(group.replicates)))
-    value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
-    value = group.schedules.get(name, value)
+    value: Any
+    if name in group.schedules:
+        value = group.schedules[name]
+    elif name == LR_SCHEDULE:
+        value = 1.0
+    else:
+        value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
     if isinstance(value, (tuple, Schedule)):  # a vector is one value
         column = np.empty(len(lanes.lr), dtype=object)
         column[:] = [value] * len(column)

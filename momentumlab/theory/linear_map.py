@@ -18,6 +18,7 @@ import numpy as np
 
 from momentumlab.errors import MomentumLabError
 from momentumlab.optimizers import Here, Optimizer
+from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.plugins import plugin_error
 from momentumlab.registry import Array
 from momentumlab.surfaces import CriticalPoint, Surface
@@ -69,8 +70,9 @@ def plugins_may_fail(*classes: type) -> Iterator[None]:
 def check_constant(schedules: Mapping[str, object]) -> None:
     """Raise `TheoryDoesNotApplyError` if any hyperparameter follows a schedule."""
     if schedules:
-        verb = "follows" if len(schedules) == 1 else "follow"
-        raise TheoryDoesNotApplyError(f"{' and '.join(schedules)} {verb} a schedule, so the method changes with time")
+        names = ["lr" if name == LR_SCHEDULE else name for name in schedules]
+        verb = "follows" if len(names) == 1 else "follow"
+        raise TheoryDoesNotApplyError(f"{' and '.join(names)} {verb} a schedule, so the method changes with time")
 
 
 @dataclass(frozen=True, kw_only=True)

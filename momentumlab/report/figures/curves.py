@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
@@ -449,10 +450,12 @@ def _draw_schedules(page: Sheet, result: Result, shown: Sequence[ShownTrial]) ->
     A constant is a level line, and an optimizer without the hyperparameter has no curve. Values that are the same for
     all trials are drawn once, in grey.
     """
-    names = list(dict.fromkeys(name for one in shown for name in result.plan.group_of(one.number).schedules))
+    scheduled = [name for one in shown for name in result.plan.group_of(one.number).schedules]
+    names = list(dict.fromkeys("lr" if name == LR_SCHEDULE else name for name in scheduled))
     for name in names:
         panel = page.add_strip()
-        is_common = len({one.trial.hyperparameters.get(name) for one in shown}) == 1 < len(shown)
+        keys = ("lr", LR_SCHEDULE) if name == "lr" else (name,)
+        is_common = len({tuple(map(one.trial.hyperparameters.get, keys)) for one in shown}) == 1 < len(shown)
         for one in [max(shown, key=lambda one: result.iterations[one.number])] if is_common else shown:
             length = int(result.iterations[one.number])
             if name not in one.trial.hyperparameters or length == 0:
@@ -463,6 +466,8 @@ def _draw_schedules(page: Sheet, result: Result, shown: Sequence[ShownTrial]) ->
                 values = group.schedules[name].value(k, group.iterations)
             else:
                 values = np.full(len(k), one.trial.hyperparameters[name], dtype=np.float64)
+                if name == "lr" and LR_SCHEDULE in group.schedules:
+                    values *= group.schedules[LR_SCHEDULE].value(k, group.iterations)
             is_stepwise = len(np.unique(values)) <= len(values) / 4
             look = {"color": style.GRAY, "linewidth": 1.5} if is_common else one.line
             # The value after k updates is that of iteration k + 1, whose velocity is drawn at k + 1.
