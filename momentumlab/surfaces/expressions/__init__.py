@@ -4,8 +4,8 @@
 module                content
 ====================  ===========================================================
 `syntax`              text to a tree of operations; limits and error messages
-`symbolic`            derivatives and LaTeX, the only module that imports SymPy
-`program`             operations to flat lists of NumPy calls
+`program`             operations and their derivatives to flat lists of NumPy calls
+`symbolic`            LaTeX, the only module that imports SymPy
 `critical`            search for points of zero gradient
 `expression_surface`  the surface class of an expression
 ====================  ===========================================================

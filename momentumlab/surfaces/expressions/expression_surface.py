@@ -28,7 +28,7 @@ RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+?)\s*")
 
 
 class Programs:
-    """The programs of an expression, each compiled when it is first used. Derivatives load SymPy."""
+    """The programs of an expression, each compiled when it is first used."""
 
     def __init__(self, parsed: Parsed) -> None:
         self.parsed = parsed
@@ -36,33 +36,17 @@ class Programs:
     @cached_property
     def value(self) -> Program:
         """The expression, computed as it is written."""
-        return compiled([self.parsed.tree], self.parsed.variables, self.parsed.parameters)
+        return self._compiled(0)
 
     @cached_property
     def gradient(self) -> Program:
         """The first derivatives."""
-        from momentumlab.surfaces.expressions import symbolic
-
-        found = symbolic.gradient(self.parsed.tree, self.parsed.variables)
-        return compiled(found.entries, self.parsed.variables, self.parsed.parameters, found.shared)
+        return self._compiled(1)
 
     @cached_property
     def hessian(self) -> Program:
         """The upper triangle of the second derivatives, row by row."""
-        return self._hessian[0]
-
-    @cached_property
-    def is_quadratic(self) -> bool:
-        """Whether the Hessian is constant."""
-        return self._hessian[1]
-
-    @cached_property
-    def _hessian(self) -> tuple[Program, bool]:
-        from momentumlab.surfaces.expressions import symbolic
-
-        found = symbolic.hessian(self.parsed.tree, self.parsed.variables)
-        program = compiled(found.entries, self.parsed.variables, self.parsed.parameters, found.shared)
-        return program, not found.names & set(self.parsed.variables)
+        return self._compiled(2)
 
     @cached_property
     def latex(self) -> str:
@@ -70,6 +54,9 @@ class Programs:
         from momentumlab.surfaces.expressions import symbolic
 
         return symbolic.latex(self.parsed.tree)
+
+    def _compiled(self, order: int) -> Program:
+        return compiled(self.parsed.tree, self.parsed.variables, self.parsed.parameters, order=order)
 
 
 class _Latex:
@@ -83,7 +70,7 @@ class _Latex:
 class ExpressionSurface(Surface):
     """A surface defined by an expression.
 
-    Gradient and Hessian are exact, by SymPy. Critical points are found numerically in the view window; there may be
+    Gradient and Hessian are exact. Critical points are found numerically in the view window; there may be
     others. The lowest minimum found is the reference for losses; it is the global one if the expression is quadratic.
 
     Attributes
@@ -158,7 +145,7 @@ def _found(cls: type[ExpressionSurface], values: tuple[float, ...]) -> tuple[Cri
     surface = cls(**dict(zip(parsed.parameters, values, strict=True)))
     calls = 1 + sum(len(program.calls) for program in (programs.value, programs.gradient, programs.hessian))
     window = cls.given_view or (SEARCHED,) * len(parsed.variables)
-    return critical_points(surface, window, calls=calls, is_quadratic=programs.is_quadratic)
+    return critical_points(surface, window, calls=calls, is_quadratic=programs.hessian.is_constant)
 
 
 def _window_around(surface: Surface, points: tuple[CriticalPoint, ...]) -> Intervals:

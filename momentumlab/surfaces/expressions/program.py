@@ -1,6 +1,10 @@
-"""Compile operations to programs: flat lists of NumPy calls over lanes. No source text is generated or evaluated."""
+"""Compile operations to programs: flat lists of NumPy calls over lanes. No source text is generated or evaluated.
 
-from collections.abc import Callable, Mapping, Sequence
+Derivatives are exact: every call of the list is differentiated by the chain rule (forward differentiation), and equal
+calls are made once. A program is therefore at most a constant factor longer per derivative than the expression.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +83,8 @@ class Program:
         The register of each expression.
     copied
         Indices of the expressions that no call writes into their row.
+    is_constant
+        Whether no result depends on the coordinates.
     """
 
     registers: tuple[Any, ...]
@@ -89,6 +95,7 @@ class Program:
     allocating_calls: tuple[Call, ...]
     results: tuple[int, ...]
     copied: tuple[int, ...]
+    is_constant: bool
 
     def value(self, x: Array, parameters: Sequence[Any]) -> Array:
         """Evaluate the first expression: ``(dim, lanes) -> (lanes,)``."""
@@ -122,27 +129,28 @@ class Program:
                 registers[result] = compute(registers[first], registers[into])
 
 
-def compiled(
-    expressions: Sequence[Operation],
-    variables: Sequence[str],
-    parameters: Sequence[str] = (),
-    shared: Mapping[str, Operation] | None = None,
-) -> Program:
-    """Compile expressions to one program.
+def compiled(tree: Operation, variables: Sequence[str], parameters: Sequence[str] = (), *, order: int = 0) -> Program:
+    """Compile an expression or its derivatives to one program.
 
     Parameters
     ----------
-    expressions
-        What is computed.
+    tree
+        The expression.
     variables, parameters
         Names of the coordinates and of the parameters, in the order in which they are passed.
-    shared
-        Common subexpressions by the names under which the expressions and later subexpressions refer to them.
+    order
+        0 for the value, 1 for the first derivatives, 2 for the upper triangle of the second ones, row by row.
     """
     compiler = _Compiler((*variables, *parameters), len(variables))
-    for name, part in (shared or {}).items():
-        compiler.named[name] = compiler.register(part)
-    return compiler.program([compiler.register(expression) for expression in expressions])
+    results = [compiler.register(tree)]
+    inputs = range(1, 1 + len(variables))
+    if order >= 1:
+        gradient = [compiler.derivatives(results, variable)[0] for variable in inputs]
+        results = gradient
+    if order == 2:
+        columns = [compiler.derivatives(gradient[:variable], variable) for variable in inputs]
+        results = [columns[j][i] for i in range(len(columns)) for j in range(i, len(columns))]
+    return compiler.program(results)
 
 
 class _Compiler:
@@ -156,6 +164,9 @@ class _Compiler:
         self.inputs = len(self.registers)
         self.constants: dict[float, int] = {}
         self.calls: dict[tuple[Compute, int, int], int] = {}
+        self.made_by: dict[int, tuple[Compute, int, int]] = {}
+        # Base and exponent of each power that is computed by several calls, which need not be differentiated.
+        self.powers: dict[int, tuple[int, int]] = {}
 
     def register(self, node: Operation) -> int:
         """Return the register that will hold the value of a node."""
@@ -196,6 +207,7 @@ class _Compiler:
         key = (compute, first, second)
         if key not in self.calls:
             self.calls[key] = self.new()
+            self.made_by[self.calls[key]] = key
             if self.with_lanes.intersection(operands):
                 self.with_lanes.add(self.calls[key])
         return self.calls[key]
@@ -220,9 +232,12 @@ class _Compiler:
         if number is None or not float(2 * number).is_integer() or abs(number) > LONGEST_CHAIN:
             return self.call(np.power, base, exponent)
         doubled = int(2 * number)
+        result = self.half_power(base, abs(doubled))
         if doubled < 0:
-            return self.call(np.divide, self.constant(1.0), self.half_power(base, -doubled))
-        return self.half_power(base, doubled)
+            result = self.call(np.divide, self.constant(1.0), result)
+        if result != base:
+            self.powers.setdefault(result, (base, exponent))
+        return result
 
     def half_power(self, base: int, doubled: int) -> int:
         if doubled % 2:
@@ -235,6 +250,131 @@ class _Compiler:
             return self.call(np.multiply, self.half_power(base, doubled - 2), base)
         half = self.half_power(base, whole)
         return self.call(np.multiply, half, half)
+
+    def derivatives(self, results: Sequence[int], variable: int) -> list[int]:
+        """Return the registers of the derivatives of some results by a coordinate, by the chain rule."""
+        # Find the calls on which the results depend. Powers count as one call, however they are computed.
+        needed, relevant = set(results), []
+        for key, result in reversed(self.calls.items()):
+            if result in needed:
+                operands = self.powers.get(result) or key[1:]
+                needed.update(operands)
+                relevant.append((key, result, operands))
+        # Differentiate them from the first to the last, not recursively: chains of calls may be long.
+        zero = self.constant(0.0)
+        known = {variable: self.constant(1.0)}
+        for key, result, operands in reversed(relevant):
+            if any(operand in known for operand in operands):
+                slope = self.slope(key, result, known)
+                if slope != zero:
+                    known[result] = slope
+        return [known.get(result, zero) for result in results]
+
+    def slope(self, key: tuple[Compute, int, int], result: int, known: dict[int, int]) -> int:
+        """Return the derivative of a call, from the known derivatives of its operands."""
+        compute, a, b = key
+        zero = self.constant(0.0)
+        da, db = known.get(a, zero), known.get(b, zero)
+        if result in self.powers:
+            base, exponent = self.powers[result]
+            lower = self.power(base, self.constant(float(self.registers[exponent]) - 1))
+            return self.times(self.times(exponent, lower), known[base])
+        if compute is np.add:
+            return self.plus(da, db)
+        if compute is np.subtract:
+            return self.plus(da, self.scaled(-1.0, db))
+        if compute is np.multiply:
+            return self.plus(self.times(da, b), self.times(a, db))
+        if compute is np.divide:
+            return self.over(self.plus(da, self.scaled(-1.0, self.times(result, db))), b)
+        if compute is np.power:
+            lower = self.call(np.power, a, self.plus(b, self.constant(-1.0)))
+            by_base = self.times(self.times(b, lower), da)
+            # The base may be negative: its logarithm is only needed if the exponent depends on the coordinate.
+            return (
+                by_base if db == zero else self.plus(by_base, self.times(self.times(result, self.call(np.log, a)), db))
+            )
+        if compute in (_minimum, _maximum):
+            excess, shortfall = self.call(np.subtract, a, b), self.call(np.subtract, b, a)
+            by_a, by_b = (excess, shortfall) if compute is _maximum else (shortfall, excess)
+            return self.plus(self.times(self.call(_step, by_a), da), self.times(self.call(_step, by_b), db))
+        return self.times(SLOPES[compute](self, a, result), da)
+
+    # Terms of derivatives, without zeros and ones, and with at most one number in front of each product.
+
+    def factored(self, register: int) -> tuple[float, int]:
+        """Return the number in front of a term, and the rest; the rest of a number is one."""
+        if self.registers[register] is not None:
+            return float(self.registers[register]), self.constant(1.0)
+        if register not in self.made_by:
+            return 1.0, register
+        compute, a, b = self.made_by[register]
+        if compute is np.negative:
+            number, rest = self.factored(a)
+            return -number, rest
+        if compute is np.multiply and (self.registers[a] is not None or self.registers[b] is not None):
+            a, b = (a, b) if self.registers[a] is not None else (b, a)
+            number, rest = self.factored(b)
+            return float(self.registers[a]) * number, rest
+        return 1.0, register
+
+    def scaled(self, number: float, register: int) -> int:
+        inner, rest = self.factored(register)
+        number *= inner
+        if number == 0 or rest == self.constant(1.0):
+            return self.constant(number)
+        if abs(number) == 1:
+            return rest if number == 1 else self.call(np.negative, rest)
+        return self.call(np.multiply, self.constant(number), rest)
+
+    def times(self, a: int, b: int) -> int:
+        number, a = self.factored(a)
+        other, b = self.factored(b)
+        if a == self.constant(1.0):
+            a, b = b, a
+        if number * other == 0 or b == self.constant(1.0):
+            return self.scaled(number * other, a)
+        # a (1/b) is a/b.
+        for factor, quotient in ((a, b), (b, a)):
+            key = self.made_by.get(quotient)
+            if key and key[0] is np.divide and self.registers[key[1]] is not None:
+                number *= other * float(self.registers[key[1]])
+                return self.scaled(number, self.call(np.divide, factor, key[2]))
+        if (np.multiply, b, a) in self.calls:
+            a, b = b, a
+        return self.scaled(number * other, self.call(np.multiply, a, b))
+
+    def over(self, a: int, b: int) -> int:
+        number, top = self.factored(a)
+        divisor, bottom = self.factored(b)
+        with np.errstate(all="ignore"):
+            number, inverse = float(np.divide(number, divisor)), float(np.divide(divisor, number))
+        one = self.constant(1.0)
+        if bottom == one and top != one and abs(inverse) > 1 and inverse.is_integer():
+            return self.call(np.divide, top, self.constant(inverse))  # x/16 rounds once, as in x²/16
+        if bottom == one or number == 0:
+            return self.scaled(number, top)
+        if top == one:
+            return self.call(np.divide, self.constant(number), bottom)
+        return self.scaled(number, self.call(np.divide, top, bottom))
+
+    def plus(self, a: int, b: int) -> int:
+        first, one = self.factored(a)
+        second, other = self.factored(b)
+        if first == 0 or second == 0:
+            return b if first == 0 else a
+        if one == other:
+            return self.scaled(first + second, one)
+        if first == second:
+            return self.scaled(first, self.call(np.add, one, other))
+        if first == -second:
+            larger, smaller = (one, other) if first > 0 else (other, one)
+            return self.scaled(abs(first), self.call(np.subtract, larger, smaller))
+        if second < 0:
+            return self.call(np.subtract, a, self.scaled(-second, other))
+        if first < 0:
+            return self.call(np.subtract, b, self.scaled(-first, one))
+        return self.call(np.add, a, b)
 
     def program(self, results: list[int]) -> Program:
         # The rows of the result are registers too: a call can then write into the caller's array without a copy.
@@ -271,4 +411,37 @@ class _Compiler:
             allocating_calls=tuple((compute, first, second, 0, result) for compute, first, second, _, result in calls),
             results=tuple(results),
             copied=tuple(i for i in range(len(results)) if rows + i not in written),
+            is_constant=not self.with_lanes & set(results),
         )
+
+
+def _one_minus_square(compiler: _Compiler, a: int) -> int:
+    return compiler.call(np.subtract, compiler.constant(1.0), compiler.call(np.multiply, a, a))
+
+
+def _one_plus_square(compiler: _Compiler, a: int) -> int:
+    return compiler.call(np.add, compiler.constant(1.0), compiler.call(np.multiply, a, a))
+
+
+SLOPES: dict[Compute, Callable[[_Compiler, int, int], int]] = {
+    np.negative: lambda c, a, r: c.constant(-1.0),
+    np.sqrt: lambda c, a, r: c.over(c.constant(0.5), r),
+    np.exp: lambda c, a, r: r,
+    np.expm1: lambda c, a, r: c.call(np.exp, a),
+    np.log: lambda c, a, r: c.over(c.constant(1.0), a),
+    np.log1p: lambda c, a, r: c.over(c.constant(1.0), c.plus(c.constant(1.0), a)),
+    np.sin: lambda c, a, r: c.call(np.cos, a),
+    np.cos: lambda c, a, r: c.scaled(-1.0, c.call(np.sin, a)),
+    np.tan: lambda c, a, r: _one_plus_square(c, r),
+    np.arcsin: lambda c, a, r: c.over(c.constant(1.0), c.call(np.sqrt, _one_minus_square(c, a))),
+    np.arccos: lambda c, a, r: c.over(c.constant(-1.0), c.call(np.sqrt, _one_minus_square(c, a))),
+    np.arctan: lambda c, a, r: c.over(c.constant(1.0), _one_plus_square(c, a)),
+    np.sinh: lambda c, a, r: c.call(np.cosh, a),
+    np.cosh: lambda c, a, r: c.call(np.sinh, a),
+    np.tanh: lambda c, a, r: _one_minus_square(c, r),
+    np.abs: lambda c, a, r: c.call(np.sign, a),
+    np.sign: lambda c, a, r: c.call(_kink, a),
+    _step: lambda c, a, r: c.call(_kink, a),
+    _kink: lambda c, a, r: c.call(_kink, a),
+}
+"""The derivative of each function of one operand, from the registers of the operand and of the result."""

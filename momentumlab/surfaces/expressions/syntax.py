@@ -360,8 +360,8 @@ def _check_name(text: str, token: re.Match[str], following: str, reserved: froze
 class _Builder:
     """Convert the nodes of Python's parser to operations; nodes outside the whitelist are errors.
 
-    Constant parts are evaluated at once: division by zero and overflow are reported with their position, and SymPy
-    never has to evaluate ``9**9**9``.
+    Constant parts are evaluated at once: division by zero and overflow are reported with their position, and
+    ``9**9**9`` is never evaluated.
     """
 
     def __init__(self, text: str, begin: int) -> None:
