@@ -108,7 +108,7 @@ def _configuration(source: Source | None, overrides: Mapping[str, Any]) -> tuple
     for mapping in (own, given):
         mapping |= {key: registered(mapping[key]) for key in ("surface", "surfaces") if key in mapping}
     if gradient is not None and not has_function:
-        raise ConfigError([Problem(place="argument gradient", message="needs a surface that is a Python function")])
+        raise ConfigError.at("argument gradient", "needs a surface that is a Python function")
     nodes = [node_of(value, place=f"argument {path}", path=path) for path, value in given.items()]
     return own if source is None or isinstance(source, Mapping) else source, nodes
 
@@ -300,12 +300,11 @@ Kind = TypeVar("Kind", Experiment, Comparison)
 def _unfinished(folder: Path, kind: type[Kind], source: Source | None, overrides: Mapping[str, Any]) -> Kind:
     """Return the experiment of an unfinished run folder."""
     if source is not None or overrides:
-        message = "a resumed run has its own settings: leave out all others"
-        raise ConfigError([Problem(place="argument resume", message=message)])
+        raise ConfigError.at("argument resume", "a resumed run has its own settings: leave out all others")
     experiment = store.read_partial(folder).experiment
     if not isinstance(experiment, kind):
         what = "a sweep" if isinstance(experiment, Experiment) else "a comparison"
-        raise ConfigError([Problem(place="argument resume", message=f"{folder} is {what}")])
+        raise ConfigError.at("argument resume", f"{folder} is {what}")
     return experiment
 
 
@@ -380,7 +379,7 @@ def check_record(record: str, place: str) -> str:
         If the value is invalid.
     """
     if re.fullmatch(r"auto|all|none|best:[1-9][0-9]{0,2}", record) is None:
-        raise ConfigError([Problem(place=place, message=f"'{record}' is not all, none, auto or best:N (N < 1000)")])
+        raise ConfigError.at(place, f"'{record}' is not all, none, auto or best:N (N < 1000)")
     return record
 
 

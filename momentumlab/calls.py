@@ -11,7 +11,7 @@ import dataclasses
 import keyword
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -19,10 +19,10 @@ from momentumlab.errors import UnknownNameError
 from momentumlab.registry import Parameter, Registry, ValueKind, did_you_mean, parameters_of, spelled
 
 MAX_LENGTH = 10_000
-"""The most characters of a value."""
+"""The maximum length of a value, in characters."""
 
 MAX_DEPTH = 12
-"""The deepest nesting of brackets in a value."""
+"""The maximum nesting of brackets in a value."""
 
 # Possessive quantifiers (++): with backtracking a word of 10 000 digits would take seconds.
 NUMBER = re.compile(r"[-+]?(\d++(_\d++)*+(\.\d*+)?|\.\d++)([eE][-+]?\d++)?", re.ASCII)
@@ -42,8 +42,9 @@ TOKEN = re.compile(
       | (?P<string>"[^"\\\n]*"|'[^'\\\n]*')
       | (?P<open>[(\[{])
       | (?P<close>[)\]}])
-      | (?P<sign>[,=:])""",
-    re.ASCII | re.VERBOSE,
+      | (?P<sign>[,=:])
+      | (?P<other>.)""",
+    re.ASCII | re.VERBOSE | re.DOTALL,
 )
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 ENDS_A_VALUE = ("number", "word", "string", "close")
@@ -170,24 +171,6 @@ def parse(text: str) -> Written:
     return _converted(tree, leaves)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Token:
-    kind: str
-    text: str
-    column: int
-
-
-def _tokens(text: str) -> Iterator[_Token]:
-    """Split a text into tokens, spaces included."""
-    column = 0
-    while column < len(text):
-        match = TOKEN.match(text, column)
-        if match is None:
-            raise CallError(f"unexpected {text[column]!r}", column)
-        yield _Token(kind=str(match.lastgroup), text=match[0], column=column)
-        column = match.end()
-
-
 def _scan(text: str) -> tuple[dict[int, Any], str]:
     """Split a text into leaves and a skeleton.
 
@@ -203,52 +186,49 @@ def _scan(text: str) -> tuple[dict[int, Any], str]:
         raise CallError(f"a value of {len(text):,} characters is longer than the limit of {MAX_LENGTH:,}", 0)
     leaves: dict[int, Any] = {}
     skeleton: list[str] = []
-    brackets: list[_Token] = []
-    before = _Token(kind="", text="", column=0)
-    for token in _tokens(text):
-        shown = token.text
-        if token.kind == "space":
-            skeleton.append(" " * len(shown))
+    brackets: list[tuple[str, int]] = []
+    kind_before = before = ""
+    for match in TOKEN.finditer(text):
+        kind, token, column = str(match.lastgroup), match[0], match.start()
+        if kind == "space":
+            skeleton.append(" " * len(token))
             continue
-        _check_order(before, token)
-        if token.kind in ("number", "word", "string"):
-            value, shown = _leaf(token)
-            leaves[token.column] = value
-        elif token.kind == "open":
-            brackets.append(token)
+        # Refuse neighbours that cannot follow each other; only then is Python's parser safe from nesting.
+        is_leaf, follows_value = kind in ("number", "word", "string"), kind_before in ENDS_A_VALUE
+        if is_leaf and follows_value:
+            raise CallError(f"a comma is missing before {token if kind == 'string' else spelled(token)}", column)
+        if kind == "other" or (kind == "open" and follows_value and (kind_before, token) != ("word", "(")):
+            raise CallError(f"unexpected {token!r}", column)
+        if (kind == "sign" and kind_before in ("", "open", "sign")) or (kind == "close" and before in ("=", ":")):
+            raise CallError(f"a value is missing before '{token}'", column)
+        # Match the brackets.
+        if kind == "open":
+            brackets.append((token, column))
             if len(brackets) > MAX_DEPTH:
-                raise CallError(f"nested more than {MAX_DEPTH} deep", token.column)
-        elif token.kind == "close" and (not brackets or CLOSING[brackets.pop().text] != token.text):
-            raise CallError(f"unexpected '{token.text}'", token.column)
-        skeleton.append(shown)
-        before = token
+                raise CallError(f"nested more than {MAX_DEPTH} deep", column)
+        elif kind == "close" and (not brackets or CLOSING[brackets.pop()[0]] != token):
+            raise CallError(f"unexpected '{token}'", column)
+        kind_before, before = kind, token
+        # Keep the leaves apart.
+        if is_leaf:
+            leaves[column], token = _leaf(kind, token, column)
+        skeleton.append(token)
     if brackets:
-        raise CallError(f"'{brackets[-1].text}' is not closed", brackets[-1].column)
+        bracket, column = brackets[-1]
+        raise CallError(f"'{bracket}' is not closed", column)
     return leaves, "".join(skeleton)
 
 
-def _check_order(before: _Token, token: _Token) -> None:
-    """Refuse two neighbouring tokens that cannot follow each other; only then is Python's parser safe from nesting."""
-    if token.kind in ("number", "word", "string") and before.kind in ENDS_A_VALUE:
-        shown = token.text if token.kind == "string" else spelled(token.text)
-        raise CallError(f"a comma is missing before {shown}", token.column)
-    if token.kind == "open" and before.kind in ENDS_A_VALUE and (before.kind, token.text) != ("word", "("):
-        raise CallError(f"unexpected '{token.text}'", token.column)
-    after_gap = before.kind in ("", "open", "sign")
-    if (token.kind == "sign" and after_gap) or (token.kind == "close" and before.text in ("=", ":")):
-        raise CallError(f"a value is missing before '{token.text}'", token.column)
-
-
-def _leaf(token: _Token) -> tuple[Any, str]:
+def _leaf(kind: str, text: str, column: int) -> tuple[Any, str]:
     """Return the value of a number, a word or a string, and a replacement of the same length for Python's parser."""
-    text, length = token.text, len(token.text)
-    if token.kind == "string":
-        return text[1:-1], '""'.ljust(length)
+    if kind == "string":
+        return text[1:-1], '""'.ljust(len(text))
     value = read_scalar(text)
-    if isinstance(value, str) and (token.kind == "number" or text[0] in "+-."):
-        raise CallError(f"{spelled(text)} is not a number", token.column)
-    if token.kind == "number" or text[0] in "+-.":
-        return value, "0".ljust(length)
+    is_number = kind == "number" or text[0] in "+-."
+    if is_number and isinstance(value, str):
+        raise CallError(f"{spelled(text)} is not a number", column)
+    if is_number:
+        return value, "0".ljust(len(text))
     return value, text.upper() if keyword.iskeyword(text) else text
 
 
@@ -260,14 +240,14 @@ def _converted(node: ast.expr, leaves: Mapping[int, Any]) -> Written:
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return Written(value=tuple(_converted(item, leaves) for item in items), column=column)
         case ast.Dict(keys=keys, values=values) if None not in keys:
-            pairs = [
-                (_converted(key, leaves), _converted(item, leaves))
-                for key, item in zip(keys, values, strict=True)
-                if key
-            ]
-            if nested := next((key for key, _ in pairs if isinstance(key.value, (tuple, dict, Call))), None):
-                raise CallError("a key must be a number or a word", nested.column)
-            return Written(value=_mapping(pairs), column=column)
+            mapping: dict[Any, Written] = {}
+            for key, item in zip((_converted(key, leaves) for key in keys if key), values, strict=True):
+                if isinstance(key.value, (tuple, dict, Call)):
+                    raise CallError("a key must be a number or a word", key.column)
+                if key.value in mapping:
+                    raise CallError(f"two values for {spelled(key.value)}", key.column)
+                mapping[key.value] = _converted(item, leaves)
+            return Written(value=mapping, column=column)
         case ast.Call(func=ast.Name() as function, args=arguments, keywords=keywords):
             name = leaves[function.col_offset - 1]
             if not isinstance(name, str):
@@ -280,15 +260,6 @@ def _converted(node: ast.expr, leaves: Mapping[int, Any]) -> Written:
             )
             return Written(value=call, column=column)
     raise CallError("not a valid value", column)
-
-
-def _mapping(pairs: Sequence[tuple[Written, Written]]) -> dict[Any, Written]:
-    mapping: dict[Any, Written] = {}
-    for key, item in pairs:
-        if key.value in mapping:
-            raise CallError(f"two values for {spelled(key.value)}", key.column)
-        mapping[key.value] = item
-    return mapping
 
 
 def as_call(written: Written) -> Call | None:

@@ -1,7 +1,7 @@
 """Exceptions by cause of failure, with their exit codes. Only the command line catches them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -48,6 +48,38 @@ class ConfigError(MomentumLabError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    @classmethod
+    def at(cls, place: str, message: str) -> "ConfigError":
+        """Return the error for a single problem."""
+        return cls([Problem(place=place, message=message)])
+
+
+class Problems(list[Problem]):
+    """Collects the problems of several steps, so that one error reports all of them."""
+
+    @contextmanager
+    def collecting(self, problem: "Callable[[Exception], Problem] | None" = None) -> Iterator[None]:
+        """Add the problems of a step instead of raising them.
+
+        Parameters
+        ----------
+        problem
+            Returns the problem that a `ValueError` or an unknown name is; without it these errors are raised.
+        """
+        try:
+            yield
+        except ConfigError as error:
+            self += error.problems
+        except (ValueError, UnknownNameError) as error:
+            if problem is None:
+                raise
+            self.append(problem(error))
+
+    def check(self) -> None:
+        """Raise a `ConfigError` if there are any problems."""
+        if self:
+            raise ConfigError(list(dict.fromkeys(self)))
 
 
 PYTHON_SPELLINGS = (

@@ -105,6 +105,10 @@ class Points:
         return np.array(self.points, dtype=np.float64).T
 
 
+START_CALLS: Registry[NamedCall] = Registry("start", listed_as="starts")
+
+
+@START_CALLS.entry("grid")
 @dataclass(frozen=True, kw_only=True)
 class Grid(NamedCall):
     """Starts on a regular grid over the view window, edges included; the last coordinate varies fastest."""
@@ -112,8 +116,6 @@ class Grid(NamedCall):
     counts: tuple[int, ...] = parameter(
         kind=ValueKind.COUNT, ge=1, le=MAX_VALUES, is_variadic=True, doc="number of starts along each coordinate"
     )
-
-    name = "grid"
 
     def __len__(self) -> int:
         return math.prod(self.counts)
@@ -129,6 +131,7 @@ class Grid(NamedCall):
         return np.stack([mesh.ravel() for mesh in np.meshgrid(*lines, indexing="ij")])
 
 
+@START_CALLS.entry("random")
 @dataclass(frozen=True, kw_only=True)
 class Random(NamedCall):
     """Starts drawn uniformly from the view window; the same seed gives the same starts."""
@@ -138,8 +141,6 @@ class Random(NamedCall):
     dimension: int = parameter(
         0, ge=0, le=MAX_DIMENSION, by_name=True, doc="number of coordinates; 0: that of the surface"
     )
-
-    name = "random"
 
     def __len__(self) -> int:
         return self.count
@@ -154,10 +155,6 @@ class Random(NamedCall):
         low, high = np.array(window).T
         return np.random.default_rng(self.seed).uniform(low, high, size=(self.count, len(window))).T
 
-
-START_CALLS: Registry[NamedCall] = Registry("start", listed_as="starts")
-START_CALLS.register("grid", Grid)
-START_CALLS.register("random", Random)
 
 Starts = Points | Grid | Random
 

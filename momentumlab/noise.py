@@ -7,9 +7,8 @@ other trials, their order or the number of workers. Trials are therefore compare
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,18 +72,8 @@ class NormalNoise(Noise):
 
 NOISE_MODELS: Registry[Noise] = Registry("noise model", listed_as="noise", required=("formula", "source"))
 
-NoiseClass = TypeVar("NoiseClass", bound=type[Noise])
-
-
-def noise(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[NoiseClass], NoiseClass]:
-    """Register the decorated class as a noise model."""
-
-    def register(cls: NoiseClass) -> NoiseClass:
-        cls.name = name
-        NOISE_MODELS.register(name, cls, aliases)
-        return cls
-
-    return register
+noise = NOISE_MODELS.entry
+"""Register the decorated class as a noise model: ``@noise("gaussian")``."""
 
 
 @noise("gaussian", aliases=("normal",))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.experiment import Choice, Experiment, Setting, Stopping
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
 from momentumlab.optimizers.base import LR_SCHEDULE
@@ -277,7 +277,7 @@ def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
             f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (max_trials); "
             f"they would need {memory:,.1f} GiB and up to {hours:,.1f} hours"
         )
-        raise ConfigError([Problem(place=place, message=message)])
+        raise ConfigError.at(place, message)
 
 
 def _seconds_per_update(experiment: Experiment) -> float:

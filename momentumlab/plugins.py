@@ -18,7 +18,15 @@ from typing import Any
 
 from momentumlab import stopping
 from momentumlab.datasets.in_memory import is_in_memory
-from momentumlab.errors import ConfigError, DeclarationError, MomentumLabError, PluginError, Problem, os_reason
+from momentumlab.errors import (
+    ConfigError,
+    DeclarationError,
+    MomentumLabError,
+    PluginError,
+    Problem,
+    Problems,
+    os_reason,
+)
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Registry
@@ -88,7 +96,7 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None, cont
     content = _content(path) if content is None else content
     found = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, found):
-        raise ConfigError([Problem(place=os.fspath(path), message="has changed")])
+        raise ConfigError.at(os.fspath(path), "has changed")
     if full in _LOADED:
         if _LOADED[full].sha256 == found:
             return _LOADED[full]
@@ -102,7 +110,7 @@ def load_plugin(path: str | os.PathLike[str], *, sha256: str | None = None, cont
         plugin = replace(plugin, entries=tuple(entry for entry in _entries() if entry not in before))
         if not plugin.entries:
             message = "it adds no surface, optimizer or schedule: write @surface(…), @optimizer(…) above a class"
-            raise ConfigError([Problem(place=os.fspath(path), message=message)])
+            raise ConfigError.at(os.fspath(path), message)
     except BaseException:
         # The file may have registered some classes before it failed.
         _unload(replace(plugin, entries=tuple(set(_entries()) - before)))
@@ -119,14 +127,11 @@ def load_plugins(paths: Iterable[str | os.PathLike[str]]) -> None:
     ConfigError
         With the problems of all files; see `load_plugin`.
     """
-    problems: list[Problem] = []
+    problems = Problems()
     for path in paths:
-        try:
+        with problems.collecting():
             load_plugin(path)
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
 
 
 def unload_plugin(path: str | os.PathLike[str]) -> None:
@@ -141,7 +146,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else str(error).lower()  # a NUL in the path
-        raise ConfigError([Problem(place=os.fspath(path), message=reason)]) from None
+        raise ConfigError.at(os.fspath(path), reason) from None
 
 
 class _Loader(SourceFileLoader):
@@ -170,13 +175,13 @@ def _execute(plugin: Plugin, content: bytes, *, shown: str) -> None:
         place, text = error.filename or shown, (error.text or "").strip()
         place = shown if place == str(plugin.path) else place
         line = f"{place}:{error.lineno or 1}:{error.offset or 1}"
-        raise ConfigError([Problem(place=line, message=f"{error.msg}{f': {text}' if text else ''}")]) from None
+        raise ConfigError.at(line, f"{error.msg}{f': {text}' if text else ''}") from None
     except BaseException as error:
         if stopping.is_signal(error):
             raise
         lines = [number for frame, number in _frames(error) if frame.f_code.co_filename == str(plugin.path)]
         what = str(error) if isinstance(error, DeclarationError) else described(error)
-        raise ConfigError([Problem(place=f"{shown}:{lines[-1]}" if lines else shown, message=what)]) from None
+        raise ConfigError.at(f"{shown}:{lines[-1]}" if lines else shown, what) from None
 
 
 def _entries() -> Iterator[tuple[str, str]]:
@@ -219,15 +224,12 @@ class Plugins:
 
 def _plugins_of(files: Iterable[tuple[str, str, bytes]]) -> Plugins:
     """Load the plug-ins that are not loaded; the others stay as they are even if their files have changed."""
-    problems: list[Problem] = []
+    problems = Problems()  # raised here they would break the process that unpickles
     for path, sha256, content in files:
-        try:
+        with problems.collecting():
             plugin = _LOADED.get(Path(path)) or load_plugin(path, content=content)
-        except ConfigError as error:  # raised here it would break the process that unpickles
-            problems += error.problems
-            continue
-        if plugin.sha256 != sha256:
-            problems.append(Problem(place=path, message="it was changed during the run"))
+            if plugin.sha256 != sha256:
+                raise ConfigError.at(path, "it was changed during the run")
     return Plugins(problems)
 
 

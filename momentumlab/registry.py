@@ -13,7 +13,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar, cast
@@ -37,6 +37,7 @@ MAX_COUNT = 10**9
 """The largest whole number of a parameter without an upper bound of its own."""
 
 Entry = TypeVar("Entry")
+Class = TypeVar("Class", bound=type[Any])
 
 
 class ValueKind(Enum):
@@ -262,13 +263,7 @@ def parameter(
     shared, required, **declared
         See `Parameter`.
     """
-    metadata = {
-        "doc": doc,
-        "kind": kind,
-        "shared": shared,
-        "required": required or default is None,
-        **declared,
-    }
+    metadata = {"doc": doc, "kind": kind, "shared": shared, "required": required or default is None, **declared}
     unknown = metadata.keys() - {field.name for field in dataclasses.fields(Parameter)}
     if unknown:
         raise DeclarationError(f"parameter() has no argument '{min(unknown)}'")
@@ -355,6 +350,25 @@ class Registry(Mapping[str, type[Entry]]):
         for module, names in families.items():
             self._modules.update(dict.fromkeys(names, f"{package}.{module}"))
 
+    def entry(self, name: str, *, aliases: tuple[str, ...] = (), **attributes: Any) -> Callable[[Class], Class]:
+        """Return a decorator that registers a class under a name, which becomes its attribute ``name``.
+
+        Parameters
+        ----------
+        name, aliases
+            See `register`.
+        **attributes
+            Further attributes of the class.
+        """
+
+        def registered(cls: Class) -> Class:
+            for key, value in {"name": name, **attributes}.items():
+                setattr(cls, key, value)
+            self.register(name, cls, aliases)
+            return cls
+
+        return registered
+
     def register(self, name: str, cls: type[Entry], aliases: tuple[str, ...] = ()) -> None:
         """Add a class under its name and aliases.
 
@@ -368,8 +382,8 @@ class Registry(Mapping[str, type[Entry]]):
         for word in (name, *aliases):
             if not isinstance(word, str) or ENTRY_NAME.fullmatch(word) is None:
                 raise DeclarationError(f"invalid {self.noun} name {word!r}: use letters, digits and _, a letter first")
-            # A name may belong to this very class: a family declares its names before it is imported, and a cell of a
-            # notebook defines its class again.
+            # The name may belong to this class already: a family declares its names before it is imported, and a cell
+            # of a notebook defines its class again.
             known = self._classes.get(self._aliases.get(word, word))
             is_free = (
                 self._modules.get(word, cls.__module__) == cls.__module__ if known is None else _replaces(cls, known)

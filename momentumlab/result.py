@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.experiment import Experiment
-from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.plan import Plan, Trial
-from momentumlab.registry import Array, Value
+from momentumlab.plan import Plan
+from momentumlab.registry import Array
 
 if TYPE_CHECKING:
     import os
@@ -50,10 +49,10 @@ STATUS_OF_CODE = {status.code: status for status in Status}
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """The paths of all trials. Entry j of a trial is its state after ``min(j · stride, iterations)`` updates, then NaN.
+    """The trajectories of all trials.
 
-    So the stride is 1 and entry j is iteration j, unless the whole history would not have fitted into memory; the
-    last entry that is not NaN is the final state in any case.
+    Entry j of a trial is its state after ``min(j · stride, iterations)`` updates; later entries are NaN. The stride is
+    1 unless the memory does not suffice for every iterate. The last entry that is not NaN is the final state.
 
     Attributes
     ----------
@@ -69,7 +68,7 @@ class History:
     stride: int
 
     def iterations(self, length: int) -> NDArray[np.int64]:
-        """The iteration of each entry of a trial that made ``length`` updates."""
+        """Return the iteration of each entry of a trial that made ``length`` updates."""
         entries = -(-length // self.stride) + 1
         return np.minimum(np.arange(entries) * self.stride, length)
 
@@ -89,11 +88,11 @@ class Result:
     status_codes
         ``Status.code`` of each trial, ``(trials,)``.
     history
-        The paths, where they were kept.
+        The trajectories, if they were recorded.
     notes
-        What a person should know about this result beyond its numbers.
+        Remarks on the result, such as the thinning of its trajectories.
     run_folder
-        Where it was written, if it was.
+        The folder to which it was written, if any.
     best_trials
         The best trials of a sweep with their trajectories, if ``record`` asked for them: ``record="best:3"``.
     """
@@ -110,7 +109,7 @@ class Result:
 
     @property
     def experiment(self) -> Experiment:
-        """What was run."""
+        """The experiment that was run."""
         return self.plan.experiment
 
     @property
@@ -136,11 +135,11 @@ class Result:
 
     @property
     def status(self) -> tuple[Status, ...]:
-        """How each trial ended."""
+        """The outcome of each trial."""
         return tuple(STATUS_OF_CODE[code] for code in self.status_codes.tolist())
 
     def status_of(self, number: int) -> Status:
-        """How one trial ended."""
+        """Return the outcome of one trial."""
         return STATUS_OF_CODE[int(self.status_codes[number])]
 
     @property
@@ -165,15 +164,15 @@ class Result:
         return self.history
 
     def path(self, number: int) -> Array:
-        """The recorded positions of one trial without the NaN after its end, ``(entries, dim)``."""
+        """Return the recorded positions of one trial without the NaN after its end, ``(entries, dim)``."""
         return self.positions[number, : len(self.recorded(number))]
 
     def recorded(self, number: int) -> NDArray[np.int64]:
-        """The iterations that the history of one trial holds."""
+        """Return the recorded iterations of one trial."""
         return self._kept.iterations(int(self.iterations[number]))
 
     def ranking(self) -> NDArray[np.intp]:
-        """The numbers of all trials, lowest final loss first and diverged trials last."""
+        """Return the numbers of all trials, lowest final loss first and diverged trials last."""
         losses = np.where(self.status_codes == Status.DIVERGED.code, np.inf, self.final_losses)
         return np.argsort(losses, kind="stable")
 
@@ -184,33 +183,29 @@ class Result:
         return list(report_of(self, all_rows=True).rows())
 
     def rows(self, numbers: Iterable[int] | None = None) -> Iterator[dict[str, Any]]:
-        """Iterate over settings and outcome of all trials, or of these."""
+        """Yield the settings and the outcome of the trials with these numbers, or of all."""
         experiment = self.experiment
         idle = {choice.name: experiment.idle_hyperparameters(choice.name) for choice in experiment.optimizers}
+        varies = experiment.surface.combinations > 1
+        evaluations = self.gradient_evaluations
         for trial in self.plan if numbers is None else map(self.plan.trial, numbers):
-            used = {name: value for name, value in trial.hyperparameters.items() if name not in idle[trial.optimizer]}
-            yield self._row(trial, used, with_surface_parameters=experiment.surface.combinations > 1)
-
-    def _row(self, trial: Trial, hyperparameters: dict[str, Value], *, with_surface_parameters: bool) -> dict[str, Any]:
-        number, iterations = trial.number, int(self.iterations[trial.number])
-        evaluations = iterations * OPTIMIZERS[trial.optimizer].gradients_per_step
-        parameters = {"surface_parameters": dict(trial.surface_parameters)} if with_surface_parameters else {}
-        return {
-            "surface": trial.surface,
-            **parameters,
-            "optimizer": trial.optimizer,
-            "hyperparameters": hyperparameters,
-            "start": list(trial.start),
-            "replicate": trial.replicate,
-            "iterations": iterations,
-            "gradient_evaluations": evaluations + (self.plan.stopping.gradient_tolerance is not None),
-            "final_point": self.final_points[number].tolist(),
-            "final_loss": float(self.final_losses[number]),
-            "status": self.status_of(number).label,
-        }
+            number, settings = trial.number, trial.hyperparameters.items()
+            yield {
+                "surface": trial.surface,
+                **({"surface_parameters": dict(trial.surface_parameters)} if varies else {}),
+                "optimizer": trial.optimizer,
+                "hyperparameters": {name: value for name, value in settings if name not in idle[trial.optimizer]},
+                "start": list(trial.start),
+                "replicate": trial.replicate,
+                "iterations": int(self.iterations[number]),
+                "gradient_evaluations": int(evaluations[number]),
+                "final_point": self.final_points[number].tolist(),
+                "final_loss": float(self.final_losses[number]),
+                "status": self.status_of(number).label,
+            }
 
     def written_to(self, folder: Path) -> "Result":
-        """The same result with the path of its run folder."""
+        """Return the same result with the path of its run folder."""
         best = None if self.best_trials is None else self.best_trials.written_to(folder)
         return replace(self, run_folder=folder, best_trials=best)
 
@@ -222,31 +217,25 @@ class Result:
         ``ax`` are matplotlib axes to draw on: one for all trajectories, or one for each. The options are those of
         `momentumlab.FigureOptions`.
         """
-        from momentumlab.report import report_of
-        from momentumlab.report.figures import FigureOptions, trajectory_figure
-
-        return trajectory_figure(report_of(self), FigureOptions(**options), ax=ax)
+        return self._figure("trajectory_figure", ax, options)
 
     def plot_velocities(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the velocity against the iteration, a panel per coordinate; with ``theory``, the predicted envelope."""
-        from momentumlab.report import report_of
-        from momentumlab.report.figures import FigureOptions, velocity_figure
-
-        return velocity_figure(report_of(self), FigureOptions(**options), ax=ax)
+        return self._figure("velocity_figure", ax, options)
 
     def plot_losses(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
-        from momentumlab.report import report_of
-        from momentumlab.report.figures import FigureOptions, loss_figure
-
-        return loss_figure(report_of(self), FigureOptions(**options), ax=ax)
+        return self._figure("loss_figure", ax, options)
 
     def plot_training(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw loss and accuracy of a data problem against gradient evaluations and epochs."""
-        from momentumlab.report import report_of
-        from momentumlab.report.figures import FigureOptions, training_figure
+        return self._figure("training_figure", ax, options)
 
-        return training_figure(report_of(self), FigureOptions(**options), ax=ax)
+    def _figure(self, name: str, ax: Any, options: "FigureSettings") -> "Figure":
+        from momentumlab.report import figures, report_of
+
+        figure: Figure = getattr(figures, name)(report_of(self), figures.FigureOptions(**options), ax=ax)
+        return figure
 
     def save_animation(
         self,

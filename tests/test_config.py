@@ -256,10 +256,7 @@ BAD = {
     "nan in a start": (GOOD + "start: [[1, 2], [.nan, 1]]", "x.yaml:3:18: start[1][0]: nan is not a finite number"),
     "no start": (GOOD + "start: []", "x.yaml:3:8: start: the surface ravine has 2 coordinates, the start has 0"),
     "unknown start": (GOOD + "start: middle", "x.yaml:3:8: start: invalid start 'middle': write [x, y]"),
-    "bad grid": (
-        GOOD + "start: grid(2.5, 2)",
-        "x.yaml:3:13: start: grid(): counts = 2.5 is not a whole number",
-    ),
+    "bad grid": (GOOD + "start: grid(2.5, 2)", "x.yaml:3:13: start: grid(): counts = 2.5 is not a whole number"),
     "negative iterations": (GOOD + "iterations: -1", "x.yaml:3:13: iterations: -1 is outside 0 ≤ iterations"),
     "half an iteration": (GOOD + "iterations: 1.5", "x.yaml:3:13: iterations: 1.5 is not a whole number"),
     "text for iterations": (GOOD + "iterations: many", "x.yaml:3:13: iterations: 'many' is not a whole number"),
@@ -285,10 +282,7 @@ BAD = {
     "axis with words": (GOOD + "lr: linspace(a, b, c)", "x.yaml:3:14: lr: linspace(): start = 'a' is not a number"),
     "axis that never arrives": (GOOD + "lr: arange(0, 1, -0.1)", "a step of -0.1 never leads from 0 to 1"),
     "axis through zero": (GOOD + "lr: geomspace(0, 1, 5)", "geomspace(): start = 0 is outside 0 < start"),
-    "endless axis": (
-        GOOD + "lr: linspace(0, 1, 1e15)",
-        "linspace(): count = 1e+15 is outside 1 ≤ count ≤ 1,000,000",
-    ),
+    "endless axis": (GOOD + "lr: linspace(0, 1, 1e15)", "linspace(): count = 1e+15 is outside 1 ≤ count ≤ 1,000,000"),
     "invalid yaml": (GOOD + "lr: [0.1", "not valid YAML"),
     "tabs": (GOOD + "\tlr: 0.1", "x.yaml:3:1: not valid YAML"),
     "repeated key": (GOOD + "optimizer: sgd", "x.yaml:3:1: the key 'optimizer' is given twice (first at x.yaml:2:1)"),

@@ -188,16 +188,15 @@ def test_show_prints_the_output_of_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it
-    from momentumlab.cli.options import Format
     from momentumlab.cli.output import print_comparison, print_csv, print_result
 
     result = made[name]
     if isinstance(result, Result):
-        print_result(report_of(result), Format(output), steps=False, quiet=False)
+        print_result(report_of(result), output, steps=False, quiet=False)
         if output == "csv":
             print_csv([report_of(result)], [], steps=False)
     else:
-        print_comparison(ComparisonReport(result=result), Format(output), quiet=False)
+        print_comparison(ComparisonReport(result=result), output, quiet=False)
         if output == "csv":
             print_csv([], [ComparisonReport(result=result)], steps=False)
     printed = capsys.readouterr().out

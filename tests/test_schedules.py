@@ -201,10 +201,7 @@ def test_every_number_reads_back_exactly(start: float, end: float, over: int) ->
     ("text", "message"),
     [
         ("cosin(0.1)", "unknown axis or schedule 'cosin' (did you mean 'cosine'?)"),
-        (
-            "warmup(10, cosin(0.1))",
-            "(did you mean 'cosine'?); 'momentumlab list schedules' shows all (column 12)",
-        ),
+        ("warmup(10, cosin(0.1))", "(did you mean 'cosine'?); 'momentumlab list schedules' shows all (column 12)"),
         ("cosine()", "cosine(start, end, over) lacks start (column 1)"),
         ("cosine(0.1", "'(' is not closed (column 7)"),
         ("cosine(0.1,", "'(' is not closed (column 7)"),
@@ -292,10 +289,7 @@ def test_the_bounds_of_a_very_long_run_are_checked_quickly() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        (
-            {"beta": "linear(0.9, 1.1)"},
-            "the schedule linear(0.9, 1.1) reaches 1 at iteration 51, outside 0 ≤ beta < 1",
-        ),
+        ({"beta": "linear(0.9, 1.1)"}, "the schedule linear(0.9, 1.1) reaches 1 at iteration 51, outside 0 ≤ beta < 1"),
         ({"beta": [0.5, "exponential(0.5, 1.1)"]}, "beta[1]: the schedule exponential(0.5, 1.1) reaches 1.0"),
         ({"lr": "cosine(-0.1)"}, "reaches -0.1 at iteration 1, outside 0 ≤ lr"),
         ({"lr": "exponential(0.1, 1e300)"}, "reaches inf at iteration 3"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from momentumlab.cli.options import Kind
+from momentumlab.cli.completion import KINDS
 from tests.conftest import ROOT
 
 WIDTHS = (60, 80, 100)
@@ -46,7 +46,7 @@ COMMANDS = {
     "predict, nonlinear": ["predict", "--surface", "rosenbrock", "--optimizer", "adam", "--lr", "0.1"],
     "translate": ["translate", "--from", "torch", "--to", "keras", "--dampening", "0.3"],
     "translate to all": ["translate", "--from", "qhm", "--nu", "0.7", "--beta", "0.99"],
-    **{f"list {kind.plural}": ["list", kind.plural] for kind in Kind},
+    **{f"list {noun}": ["list", noun] for noun in KINDS.values()},
     "show surface": ["show", "surface", "himmelblau"],
     "show optimizer": ["show", "optimizer", "adam"],
     "show schedule": ["show", "schedule", "cosine"],

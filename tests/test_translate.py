@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from momentumlab.cli.options import ScheduleName
+from momentumlab.cli.options import PROOF_SCHEDULES
 from momentumlab.conventions import CONVENTIONS, MomentumConvention
 from momentumlab.conventions.proof import SCHEDULE_WORDS, SCHEDULES
 from tests.conftest import Command
@@ -113,16 +113,16 @@ def test_data_are_the_same_for_one_and_for_all(command: Command) -> None:
 
 def test_the_schedule_is_the_one_that_is_asked_for(command: Command) -> None:
     measured = {}
-    for name in ScheduleName:
-        arguments = ["translate", "--from", "torch", "--to", "keras", "--schedule", name.value, "--format", "json"]
+    for name in PROOF_SCHEDULES:
+        arguments = ["translate", "--from", "torch", "--to", "keras", "--schedule", name, "--format", "json"]
         (found,) = strict_json(command(*arguments).stdout)["translations"]
-        assert found["checks"][1]["question"] == SCHEDULE_WORDS[name.value]
+        assert found["checks"][1]["question"] == SCHEDULE_WORDS[name]
         measured[name] = found["checks"][1]["differences"]["ravine"]
-    assert len(set(measured.values())) == len(ScheduleName)
+    assert len(set(measured.values())) == len(PROOF_SCHEDULES)
 
 
 def test_schedules_have_one_list_of_names() -> None:
-    assert [name.value for name in ScheduleName] == list(SCHEDULES) == list(SCHEDULE_WORDS)
+    assert list(PROOF_SCHEDULES) == list(SCHEDULES) == list(SCHEDULE_WORDS)
 
 
 @pytest.mark.parametrize(

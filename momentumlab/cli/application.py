@@ -105,7 +105,7 @@ class Commands(TyperGroup):
         return code
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command. Signals and closed pipes are handled here: further out, Click has a meaning of its own."""
+        """Run a command. Signals and closed pipes are handled here, because Click would handle them outside."""
         with reported():
             return super().invoke(ctx)
 

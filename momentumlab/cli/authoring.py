@@ -8,9 +8,9 @@ import typer
 from momentumlab.cli.application import PREPARING, app, command
 from momentumlab.cli.completion import configurations
 from momentumlab.cli.loading import load_all
-from momentumlab.cli.options import Plugins, SchemaOf, one_of, option
+from momentumlab.cli.options import Plugins, one_of, option
 from momentumlab.cli.streams import show
-from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.errors import ConfigError, Problems, printable
 
 
 @command(app, group=PREPARING, examples=("momentumlab validate configs/parabola.yaml configs/noisy_ravine.yaml",))
@@ -24,20 +24,16 @@ def validate(
     from momentumlab.config import load_either
     from momentumlab.experiment import Comparison
 
-    problems: list[Problem] = []
+    problems = Problems()
     for config in configs:
-        try:
+        with problems.collecting():
             (one,) = load_all([config], [], load_either, None, default_name="")
-        except ConfigError as error:
-            problems += error.problems
-        else:
             experiments = one.experiments if isinstance(one, Comparison) else (one,)
             trials, iterations = sum(each.trials for each in experiments), experiments[0].stopping.iterations
             noun = "trial" if trials == 1 else "trials"
             begun = " to start a search" if isinstance(one, Comparison) else ""
             print(f"{printable(str(config))}: {trials:,} {noun} of at most {iterations:,} iterations{begun}")
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
 
 
 @command(
@@ -64,10 +60,9 @@ def new(
 ) -> None:
     """Write a commented starting point: a configuration, or a plug-in with its tests."""
     if example is not None and file is None:
-        raise ConfigError([Problem(place="--example", message=f"give the file to write: new FILE --example {example}")])
+        raise ConfigError.at("--example", f"give the file to write: new FILE --example {example}")
     if file is None and surface_plugin is None and optimizer_plugin is None:
-        message = "give a FILE, --surface-plugin FILE.py or --optimizer-plugin FILE.py"
-        raise ConfigError([Problem(place="", message=message)])
+        raise ConfigError.at("", "give a FILE, --surface-plugin FILE.py or --optimizer-plugin FILE.py")
     from momentumlab.config import starter
     from momentumlab.config.examples import example as example_text
     from momentumlab.runs import write as store
@@ -111,14 +106,14 @@ def examples() -> None:
 )
 def schema(
     what: Annotated[
-        SchemaOf, typer.Argument(help="Document to describe [experiment].", **one_of(SchemaOf))
-    ] = SchemaOf.EXPERIMENT,
+        str, typer.Argument(help="Document to describe [experiment].", **one_of("experiment", "result"))
+    ] = "experiment",
     plugins: Plugins = None,
 ) -> None:
     """Print the JSON schema of configurations, for editors, or of results, for programs that read them."""
     from momentumlab.config.experiment_schema import experiment_schema, schema_text
 
-    if what is SchemaOf.EXPERIMENT:
+    if what == "experiment":
         document = experiment_schema()
     else:
         from momentumlab.report.schema import result_schema

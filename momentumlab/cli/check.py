@@ -7,7 +7,7 @@ import typer
 
 from momentumlab.cli.application import PREPARING, app, command
 from momentumlab.cli.completion import names_of
-from momentumlab.cli.options import DataFormat, DataOutput, Plugins
+from momentumlab.cli.options import DataOutput, Plugins
 from momentumlab.cli.streams import print_notes, show
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check(
         ),
     ],
     plugins: Plugins = None,
-    output: DataOutput = DataFormat.TABLE,
+    output: DataOutput = "table",
 ) -> None:
     """Test your own surfaces and optimizers: gradients, shapes, purity, and the independence of trials.
 
@@ -42,14 +42,14 @@ def check(
     entries, notes = entries_of(what)
     print_notes(notes)
     for noun, name in entries:
-        if output is DataFormat.TABLE:
+        if output == "table":
             print(f"{noun} {name}")
         for finding in check_entry(noun, name):
             findings.append(finding)
-            if output is DataFormat.TABLE:
+            if output == "table":
                 _print(finding)
     failed = sum(not finding.has_passed for finding in findings)
-    if output is DataFormat.JSON:
+    if output == "json":
         rows = [
             {
                 "kind": finding.noun,

@@ -7,6 +7,16 @@ import typer
 
 CONFIG_ENDINGS = (".yaml", ".yml")
 
+KINDS = {
+    "surface": "surfaces",
+    "optimizer": "optimizers",
+    "schedule": "schedules",
+    "noise": "noise",
+    "data": "data",
+    "convention": "conventions",
+}
+"""What can be listed and shown, and the name of each list."""
+
 
 def names_of(*nouns: str, is_list: bool = False) -> Callable[[str], list[str]]:
     """Return the completion of a name of one of several kinds.
@@ -34,8 +44,8 @@ def _names(noun: str) -> list[str]:
 
 def names_of_kind(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name in ``show KIND NAME``."""
-    kind = context.params.get("kind")
-    return names_of(kind.plural)(incomplete) if kind and kind.plural else []
+    listed = KINDS.get(context.params.get("kind") or "")
+    return names_of(listed)(incomplete) if listed else []
 
 
 def configurations(incomplete: str) -> list[str]:

@@ -10,10 +10,10 @@ import typer
 
 from momentumlab.cli.application import RUNNING
 from momentumlab.cli.loading import load_experiments, load_resumed, load_searches, typed
-from momentumlab.cli.options import Format, Options, experiment_command
+from momentumlab.cli.options import Options, experiment_command
 from momentumlab.cli.output import print_comparison, print_csv, print_result, refuse_beside_quiet
 from momentumlab.cli.streams import print_notes, printing
-from momentumlab.errors import ConfigError, OutputError, Problem
+from momentumlab.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from momentumlab.api import Execution
@@ -60,7 +60,7 @@ def run(options: Options) -> None:
     loaded = load_experiments(options)
     if options.animate is not None and len(loaded) > 1:
         message = f"writes one animation, and there are {len(loaded)} experiments; run them one by one"
-        raise ConfigError([Problem(place="--animate", message=message)])
+        raise ConfigError.at("--animate", message)
     if options.animate is not None and options.animate.suffix.lower() == ".mp4":
         from momentumlab.report.figures.animation import ffmpeg
 
@@ -82,13 +82,12 @@ def sweep(options: Options) -> None:
     An interrupted sweep keeps its finished blocks; --resume RUN computes the others.
     """
     refuse_beside_quiet(options.quiet, options.output)
-    refuse_beside_resume(options)
     from momentumlab.api import Execution
     from momentumlab.experiment import SEARCH_PATIENCE
 
     if options.record == "all":
         message = "a sweep keeps no trajectories or the best: none or best:N; use 'momentumlab run' to keep all"
-        raise ConfigError([Problem(place="--record", message=message)])
+        raise ConfigError.at("--record", message)
     how = Execution(
         figures=figures_of(options),
         record="none" if options.record == "auto" else options.record,
@@ -141,13 +140,13 @@ def tune(options: Options) -> None:
 def execute_searches(options: Options, command: str, defaults: dict[str, int] | None = None) -> None:
     """Load and run the comparisons of ``compare`` and ``tune``."""
     refuse_beside_quiet(options.quiet, options.output)
-    refuse_beside_resume(options)
     from momentumlab.api import Execution
 
-    resume = options.resume
-    loaded = load_searches(options, command, defaults) if resume is None else load_resumed(options, resume, command)
-    how = Execution(figures=figures_of(options), workers=options.workers, command_line=typed())
-    execute_all(loaded, how, options)
+    if options.resume is None:
+        loaded = load_searches(options, command, defaults)
+    else:
+        loaded = load_resumed(options, options.resume, command)
+    execute_all(loaded, Execution(figures=figures_of(options), workers=options.workers, command_line=typed()), options)
 
 
 def figures_of(options: Options) -> "FigureOptions | None":
@@ -155,35 +154,87 @@ def figures_of(options: Options) -> "FigureOptions | None":
     return None if options.no_plots else options.figure_options(theory=options.theory)
 
 
-def animate(report: "Report", options: Options) -> None:
-    """Write the animation of a run."""
-    from momentumlab.runs.write import write_animation
+def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
+    """Run everything, on an executor if one is given.
 
-    if report.is_sweep:
-        raise ConfigError([Problem(place="--animate", message="a sweep keeps no trajectories; add --record all")])
-    assert options.animate is not None
-    write_animation(options.animate, report, options.figure_options(), fps=options.fps, hold_last=options.hold_last)
-
-
-def refuse_beside_resume(options: Options) -> None:
-    """Refuse options that contradict ``--resume``."""
-    if options.skip_existing and options.resume is not None:
-        message = "finishes one run folder; leave out --skip-existing"
-        raise typer.BadParameter(message, param_hint="--resume")
-
-
-def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, rounds: int = 1) -> None:
-    """Announce the expected time if it is more than `LONG` seconds.
-
-    Parameters
-    ----------
-    plans
-        What will be run.
-    how
-        How it will be run, which gives the number of processes.
-    rounds
-        How often each plan is run.
+    Each result is printed when it is finished; CSV is printed as one table at the end. If the reader of stdout has
+    gone, the rest is still computed, because its run folders are wanted.
     """
+    from momentumlab.experiment import Comparison
+
+    if options.executor is not None:
+        from momentumlab.clusters import opened
+        from momentumlab.optimizers.adapters import ALLOW_IMPORT
+
+        with opened(options.executor, may_import=ALLOW_IMPORT in os.environ) as (executor, workers):
+            options, how = replace(options, executor=None), replace(how, executor=executor, workers=workers)
+            return execute_all(loaded, how, options)
+    reports: list[Report] = []
+    comparisons: list[ComparisonReport] = []
+    unprinted: list[OSError] = []
+    for one in loaded:
+        stored = existing(one, options.out, how) if options.skip_existing else None
+        if isinstance(one, Comparison):
+            compared = comparison_report(one, how, options, stored)
+            comparisons.append(compared)
+            with printing(unprinted):
+                print_comparison(compared, options.output, quiet=options.quiet)
+            continue
+        report = run_report(one, how, options, stored)
+        reports.append(report)
+        if options.animate is not None:
+            from momentumlab.runs.write import write_animation
+
+            if report.is_sweep:
+                raise ConfigError.at("--animate", "a sweep keeps no trajectories; add --record all")
+            figures = options.figure_options()
+            write_animation(options.animate, report, figures, fps=options.fps, hold_last=options.hold_last)
+        with printing(unprinted):
+            print_result(report, options.output, steps=options.steps, quiet=options.quiet, digits=options.digits)
+            if options.animate is not None and options.output == "table":
+                print(options.animate)
+    if options.output == "csv" and not unprinted:
+        print_csv(reports, comparisons, steps=options.steps)
+    if unprinted:
+        raise typer.Exit(1)
+    return None
+
+
+def run_report(one: "Experiment", how: "Execution", options: Options, stored: "LoadedRun | None") -> "Report":
+    """Run an experiment, unless its results are stored, and show the progress of a sweep."""
+    from momentumlab.api import execute
+    from momentumlab.plan import make_plan
+
+    if stored is not None:
+        return replace(stored.reports[0], all_rows=how.all_rows)
+    plan = make_plan(one, max_trials=one.trials)
+    announce_length([plan], how)
+    if how.keeps_all(plan):
+        return execute(plan, how, out=options.out)
+    from momentumlab.report.progress import progress
+
+    with progress(plan.trials, wanted=not options.quiet) as on_block:
+        return execute(plan, replace(how, on_block=on_block), out=options.out, resume=options.resume)
+
+
+def comparison_report(
+    one: "Comparison", how: "Execution", options: Options, stored: "LoadedRun | None"
+) -> "ComparisonReport":
+    """Run a comparison, unless its results are stored."""
+    from momentumlab.api import execute_comparison
+    from momentumlab.plan import make_plan
+
+    if how.best or how.all_rows:
+        message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
+        raise ConfigError.at(one.name, message)
+    if stored is not None and stored.comparison_report is not None:
+        return stored.comparison_report
+    announce_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
+    return execute_comparison(one, how, out=options.out, resume=options.resume)
+
+
+def announce_length(plans: "Sequence[Plan]", how: "Execution", *, rounds: int = 1) -> None:
+    """Announce the expected time of running each plan some ``rounds``, if it is more than `LONG` seconds."""
     from momentumlab.executor import worthwhile_workers
 
     seconds = sum(plan.most_seconds * rounds / (how.workers or worthwhile_workers(plan)) for plan in plans)
@@ -192,69 +243,6 @@ def warn_of_length(plans: "Sequence[Plan]", how: "Execution", *, rounds: int = 1
         trials, iterations = sum(plan.trials for plan in plans), plans[0].stopping.iterations
         work = f"{trials:,} {'trial' if trials == 1 else 'trials'} of at most {iterations:,} iterations"
         print_notes([f"this may take up to about {count:,.0f} {unit}: {work}"])
-
-
-def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
-    """Run everything, on an executor if one is given."""
-    if options.executor is None:
-        execute_each(loaded, how, options)
-        return
-    from momentumlab.clusters import opened
-    from momentumlab.optimizers.adapters import ALLOW_IMPORT
-
-    with opened(options.executor, may_import=ALLOW_IMPORT in os.environ) as (executor, workers):
-        execute_each(loaded, replace(how, executor=executor, workers=workers), options)
-
-
-def execute_each(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
-    """Run everything and print each result when it is finished; CSV is printed as one table at the end.
-
-    If the reader of stdout has gone, the rest is still computed, because its run folders are wanted.
-    """
-    from momentumlab.api import execute, execute_comparison
-    from momentumlab.experiment import Comparison
-    from momentumlab.plan import make_plan
-
-    reports: list[Report] = []
-    comparisons: list[ComparisonReport] = []
-    unprinted: list[OSError] = []
-    for one in loaded:
-        if isinstance(one, Comparison) and (how.best or how.all_rows):
-            message = "a comparison keeps the chosen paths and all that it tried: leave out --record and --all-rows"
-            raise ConfigError([Problem(place=one.name, message=message)])
-        there = existing(one, options.out, how) if options.skip_existing else None
-        if isinstance(one, Comparison):
-            compared = None if there is None else there.comparison_report
-            if compared is None:
-                warn_of_length([make_plan(each) for each in one.experiments], how, rounds=one.zooms + 1)
-                compared = execute_comparison(one, how, out=options.out, resume=options.resume)
-            comparisons.append(compared)
-            with printing(unprinted):
-                print_comparison(compared, options.output, quiet=options.quiet)
-            continue
-        plan = make_plan(one, max_trials=one.trials)
-        if there is None:
-            warn_of_length([plan], how)
-        if there is not None:
-            report = replace(there.reports[0], all_rows=how.all_rows)
-        elif how.keeps_all(plan):
-            report = execute(plan, how, out=options.out)
-        else:
-            from momentumlab.report.progress import progress
-
-            with progress(plan.trials, wanted=not options.quiet) as on_block:
-                report = execute(plan, replace(how, on_block=on_block), out=options.out, resume=options.resume)
-        reports.append(report)
-        if options.animate is not None:
-            animate(report, options)
-        with printing(unprinted):
-            print_result(report, options.output, steps=options.steps, quiet=options.quiet, digits=options.digits)
-            if options.animate is not None and options.output is Format.TABLE:
-                print(options.animate)
-    if options.output is Format.CSV and not unprinted:
-        print_csv(reports, comparisons, steps=options.steps)
-    if unprinted:
-        raise typer.Exit(1)
 
 
 def existing(one: "Experiment | Comparison", out: Path, how: "Execution") -> "LoadedRun | None":

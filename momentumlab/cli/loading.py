@@ -1,5 +1,6 @@
 """From files and options to experiments, all of which are checked before the first one runs."""
 
+import functools
 import re
 import shlex
 import sys
@@ -11,7 +12,7 @@ import typer
 
 from momentumlab.cli.options import Options
 from momentumlab.cli.streams import print_notes
-from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.errors import ConfigError, Problems, printable
 
 if TYPE_CHECKING:
     from momentumlab.config import ConfigNode
@@ -37,19 +38,34 @@ def joined_words(*words: str | None) -> str:
     return "_".join(filter(None, plain))[:100]
 
 
-def overrides(
-    flags: Mapping[str, str | None], settings: Sequence[str] | None, spelled: Mapping[str, str] | None = None
-) -> "list[ConfigNode]":
-    """Return the settings given by options and by ``--set KEY=VALUE`` as nodes of a configuration.
+def texts_of(options: Options) -> dict[str, tuple[str, str]]:
+    """Return the option and the text of each setting that has an option of its own, by its configuration key."""
+    given = {
+        key: (f"--{key.replace('_', '-')}", str(text)) for key, text in options.flags().items() if text is not None
+    }
+    # --starts is short for a start with the seed; then the seed is a setting only if there is noise, too.
+    if options.starts is not None:
+        if "start" in given:
+            raise typer.BadParameter("--start gives the start already; leave out one of the two", param_hint="--starts")
+        given["start"] = ("--starts", f"random({options.starts}, seed={options.seed or 0})")
+        if options.noise is None and options.replicates is None:
+            given.pop("seed", None)
+    # --over gives hyperparameters the value 'tuned'.
+    searched = options.over.replace(",", " ").split() if options.over else []
+    for name in searched:
+        if searched.count(name) > 1:
+            raise typer.BadParameter(f"'{name}' is listed twice", param_hint="--over")
+        if name in options.flags() and name not in ("lr", "beta"):
+            raise typer.BadParameter(f"'{name}' is not a hyperparameter", param_hint="--over")
+        if name in given:
+            message = f"--{name} gives {name} a value, so it cannot be searched; leave out one of the two"
+            raise typer.BadParameter(message, param_hint="--over")
+        given[name] = ("--over", "tuned")
+    return given
 
-    Parameters
-    ----------
-    flags
-        The text of each option by its key; ``None`` if it is not given.
-    settings
-        The texts of ``--set``.
-    spelled
-        The options that are not spelled like their keys.
+
+def overrides(options: Options) -> "list[ConfigNode]":
+    """Return the settings given by options and by ``--set KEY=VALUE`` as nodes of a configuration.
 
     Raises
     ------
@@ -58,52 +74,46 @@ def overrides(
     """
     from momentumlab.config import settings_from_text
 
-    names = {key: f"--{key.replace('_', '-')}" for key in flags} | dict(spelled or {})
-    given = {key: (names[key], str(text)) for key, text in flags.items() if text is not None}
-    for setting in settings or []:
+    given = texts_of(options)
+    for setting in options.settings or []:
         key, equals, text = setting.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ConfigError([Problem(place=f"--set {setting}", message="write KEY=VALUE, such as surface.a=0.1")])
+            raise ConfigError.at(f"--set {setting}", "write KEY=VALUE, such as surface.a=0.1")
         if key in given:
-            raise ConfigError([Problem(place=f"--set {key}", message=f"is set twice (the other is {given[key][0]})")])
+            raise ConfigError.at(f"--set {key}", f"is set twice (the other is {given[key][0]})")
         given[key] = (f"--set {key}", text)
     for key, (place, text) in given.items():
         if any("\udc80" <= each <= "\udcff" for each in key + text):
-            raise ConfigError([Problem(place=place, message=f"'{text}' is not valid UTF-8")])
+            raise ConfigError.at(place, f"'{text}' is not valid UTF-8")
         if key not in POINTS and DECIMAL_COMMA.fullmatch(text):
             decimal = text.strip().replace(",", ".")
             print_notes([f"{place} {text.strip()} is a list of two values; a decimal number is written {decimal}"])
     return settings_from_text(given)
 
 
-def flags_of(options: Options) -> dict[str, str | None]:
-    """Return the settings that the options give, with ``--starts`` written as a start."""
-    flags = options.flags()
-    if options.starts is None:
-        return flags
-    if flags["start"] is not None:
-        raise typer.BadParameter("--start gives the start already; leave out one of the two", param_hint="--starts")
-    has_noise = flags["noise"] is not None or flags["replicates"] is not None
-    flags["start"] = f"random({options.starts}, seed={flags['seed'] or 0})"
-    flags["seed"] = flags["seed"] if has_noise else None
-    return flags
-
-
 def load_experiments(options: Options, *, patience: int = 1) -> "list[Experiment | Comparison]":
     """Load the experiments of ``run``, ``sweep`` and ``predict``: files, or one that the options describe."""
     from momentumlab.config import load_either
 
-    def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Experiment | Comparison":
-        return load_either(source, nodes, patience=patience)
-
-    flags = flags_of(options)
-    spelled = {} if options.starts is None else {"start": "--starts"}
-    nodes = overrides(flags, options.settings, spelled)
-    if not options.configs and not (flags["surface"] or flags["optimizer"]):
-        raise ConfigError([Problem(place="", message="give a CONFIG file, or --surface and --optimizer")])
-    name = joined_words(flags["surface"], flags["optimizer"])
+    load = functools.partial(load_either, patience=patience)
+    nodes = overrides(options)
+    if not options.configs and not (options.surface or options.optimizer):
+        raise ConfigError.at("", "give a CONFIG file, or --surface and --optimizer")
+    name = joined_words(options.surface, options.optimizer)
     return load_all(options.configs, nodes, load, options.max_trials, default_name=name)
+
+
+def load_without_search(options: Options, refusal: str) -> "list[Experiment]":
+    """Load the experiments of a command that needs values of hyperparameters; refuse comparisons."""
+    from momentumlab.experiment import Comparison
+
+    experiments = []
+    for one in load_experiments(options):
+        if isinstance(one, Comparison):
+            raise ConfigError.at(one.name, refusal)
+        experiments.append(one)
+    return experiments
 
 
 def load_searches(
@@ -112,31 +122,12 @@ def load_searches(
     """Load the comparisons of ``compare`` and ``tune``: files, or one that the options describe."""
     from momentumlab.config import load_comparison
 
-    nodes = search_overrides(options)
-
-    def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Comparison":
-        return load_comparison(source, nodes, defaults=defaults)
-
+    nodes = overrides(options)
+    load = functools.partial(load_comparison, defaults=defaults)
     given = [node.plain() for node in nodes if node.path in ("surface", "surfaces")]
     surfaces = [" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in given]
     name = joined_words(command, *(surfaces or ["ravine"]))
     return load_all(options.configs, nodes, load, options.max_trials, default_name=name)
-
-
-def search_overrides(options: Options) -> "list[ConfigNode]":
-    """Return the settings that options give, with those of ``--over`` to be searched."""
-    flags = flags_of(options)
-    searched = options.over.replace(",", " ").split() if options.over else []
-    for name in searched:
-        if searched.count(name) > 1:
-            raise typer.BadParameter(f"'{name}' is listed twice", param_hint="--over")
-        if name in flags and name not in ("lr", "beta"):
-            raise typer.BadParameter(f"'{name}' is not a hyperparameter", param_hint="--over")
-        if flags.get(name) is not None:
-            message = f"--{name} gives {name} a value, so it cannot be searched; leave out one of the two"
-            raise typer.BadParameter(message, param_hint="--over")
-    spelled = dict.fromkeys(searched, "--over") | ({} if options.starts is None else {"start": "--starts"})
-    return overrides(flags | dict.fromkeys(searched, "tuned"), options.settings, spelled)
 
 
 def load_resumed(options: Options, resume: Path, command: str) -> "list[Experiment | Comparison]":
@@ -147,25 +138,24 @@ def load_resumed(options: Options, resume: Path, command: str) -> "list[Experime
     from momentumlab.experiment import SEARCH_PATIENCE, Comparison
     from momentumlab.runs.write import ended_by_plugin, read_partial
 
+    if options.skip_existing:
+        raise typer.BadParameter("finishes one run folder; leave out --skip-existing", param_hint="--resume")
     written = resume / "experiment.yaml"
     if written.is_file():
         check_same(read_text(written), str(written), may_change=ended_by_plugin(resume))
     kept = read_partial(resume).experiment
     if isinstance(kept, Comparison) != (command != "sweep"):
         own_command = "compare" if isinstance(kept, Comparison) else "sweep"
-        message = f"{resume} is continued by 'momentumlab {own_command} --resume'"
-        raise ConfigError([Problem(place="--resume", message=message)])
+        raise ConfigError.at("--resume", f"{resume} is continued by 'momentumlab {own_command} --resume'")
 
-    def load(source: "Source", nodes: "Iterable[ConfigNode]") -> "Experiment | Comparison":
-        return load_either(source, nodes, patience=SEARCH_PATIENCE)
-
-    nodes = search_overrides(options)
+    load = functools.partial(load_either, patience=SEARCH_PATIENCE)
+    nodes = overrides(options)
     for asked in load_all(options.configs or [to_dict(kept)], nodes, load, options.max_trials, default_name=""):
         theirs = to_dict(asked)
         differing = [key for key, value in to_dict(kept).items() if key != "name" and theirs.get(key) != value]
         if differing:
             message = f"its experiment differs from this one in {', '.join(differing)}"
-            raise ConfigError([Problem(place=f"--resume {resume}", message=message)])
+            raise ConfigError.at(f"--resume {resume}", message)
     return [kept]
 
 
@@ -202,18 +192,15 @@ def load_all(
 
     sources: Sequence[Source] = configs or [{"name": default_name}]
     loaded: list[Experiment | Comparison] = []
-    problems: list[Problem] = []
+    problems = Problems()
     for source in sources:
         place = default_name if isinstance(source, Mapping) else str(source)
-        try:
+        with problems.collecting():
             one = load(source, nodes)
             experiments = one.experiments if isinstance(one, Comparison) else (one,)
             limit = MAX_SEARCHED if isinstance(one, Comparison) else MAX_TRIALS
             for experiment in experiments:
                 check_size(experiment, limit if max_trials is None else max_trials, place=place)
             loaded.append(one)
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+    problems.check()
     return loaded

@@ -7,23 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from momentumlab.cli.application import LOOKING, app, command
-from momentumlab.cli.completion import names_of, names_of_kind
-from momentumlab.cli.loading import joined_words, load_experiments
+from momentumlab.cli.completion import KINDS, names_of, names_of_kind
+from momentumlab.cli.loading import joined_words, load_without_search
 from momentumlab.cli.options import (
+    PROOF_SCHEDULES,
     Beta,
-    DataFormat,
     DataOutput,
-    EntryKind,
     FigureArguments,
-    Format,
     LearningRate,
-    ListFormat,
     Options,
     Plugins,
-    ScheduleName,
     Settings,
-    Shown,
-    ShownKind,
     experiment_command,
     one_of,
     option,
@@ -31,7 +25,7 @@ from momentumlab.cli.options import (
 )
 from momentumlab.cli.output import show_as
 from momentumlab.cli.streams import complain, print_notes, show
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 
 if TYPE_CHECKING:
     from momentumlab.report.figure_options import FigureOptions
@@ -51,17 +45,13 @@ def explore(options: Options) -> None:
     The page is served on this computer only, until Ctrl-C. With --save, a page with every setting of the experiment is
     written instead: one file that works offline, without a server.
     """
-    from momentumlab.experiment import Comparison
-
     if not (options.configs or options.surface or options.optimizer):
         lr, beta = options.lr or "0.1", options.beta or "0.9"
         options = replace(options, surface="ravine", optimizer="momentum", lr=lr, beta=beta)
-    loaded = load_experiments(options)
+    loaded = load_without_search(options, "a page shows an experiment; give lr values to explore")
     if len(loaded) > 1:
-        raise ConfigError([Problem(place="", message="a page shows one experiment; give one CONFIG file")])
+        raise ConfigError.at("", "a page shows one experiment; give one CONFIG file")
     (one,) = loaded
-    if isinstance(one, Comparison):
-        raise ConfigError([Problem(place=one.name, message="a page shows an experiment; give lr values to explore")])
     if options.save is not None:
         from momentumlab.report.page import page
         from momentumlab.runs.write import write_file
@@ -103,19 +93,16 @@ def predict(options: Options) -> None:
 
     The theory holds near a minimum, for methods whose step is linear in the gradients.
     """
-    if options.output is Format.CSV:
-        raise ConfigError([Problem(place="--format", message="predictions are printed as table or json")])
-    from momentumlab.experiment import Comparison
+    if options.output == "csv":
+        raise ConfigError.at("--format", "predictions are printed as table or json")
     from momentumlab.plan import make_plan
     from momentumlab.report import prediction_table as predictions
     from momentumlab.report.data import json_text, strict
 
-    for one in load_experiments(options):
-        if isinstance(one, Comparison):
-            message = "a comparison searches hyperparameters; give lr and the others as values to predict"
-            raise ConfigError([Problem(place=one.name, message=message)])
+    refusal = "a comparison searches hyperparameters; give lr and the others as values to predict"
+    for one in load_without_search(options, refusal):
         plan = make_plan(one)
-        if options.output is Format.JSON:
+        if options.output == "json":
             print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
         else:
             show_as(options.output, *predictions.prediction_tables(plan))
@@ -124,7 +111,7 @@ def predict(options: Options) -> None:
 
             path, figures = options.figure or Path(f"{joined_words(one.name)}_prediction.png"), options.figure_options()
             written = store.write_figure(path, predictions.prediction_plot(plan, figures, place="--plot"), figures)
-            if options.output is Format.TABLE:
+            if options.output == "table":
                 print("", *written, sep="\n")
             else:  # stdout holds data only
                 complain(*written)
@@ -172,10 +159,9 @@ def translate(
         option(None, "--set", metavar="NAME=VALUE", help="Any other hyperparameter: --set eps=1e-7. Repeatable."),
     ] = None,
     schedule: Annotated[
-        ScheduleName,
-        option(None, help="Schedule with which a changing lr is checked [halved].", **one_of(ScheduleName)),
-    ] = ScheduleName.HALVED,
-    output: DataOutput = DataFormat.TABLE,
+        str, option(None, help="Schedule with which a changing lr is checked [halved].", **one_of(*PROOF_SCHEDULES))
+    ] = "halved",
+    output: DataOutput = "table",
 ) -> None:
     """Translate momentum, Adam or RMSprop between the conventions of libraries, and check the result by running both.
 
@@ -192,8 +178,8 @@ def translate(
         if not equals:
             raise typer.BadParameter(f"'{text}' is not NAME=VALUE", param_hint="--set")
         given[setting.strip()] = value
-    proven = [(each.translation, each.checks) for each in translation_reports(source, target, given, schedule.value)]
-    if output is DataFormat.JSON:
+    proven = [(each.translation, each.checks) for each in translation_reports(source, target, given, schedule)]
+    if output == "json":
         print(json_text(strict(document(proven))))
     else:
         show(*translation_tables(proven))
@@ -206,28 +192,33 @@ def translate(
     examples=("momentumlab list optimizers", "momentumlab list surfaces --tag ravine,convex"),
 )
 def list_entries(
-    kind: EntryKind,
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="surface, optimizer, schedule, noise, data or convention.", **(one_of(*KINDS) | {"metavar": "KIND"})
+        ),
+    ],
     tag: Annotated[
         list[str] | None,
         option(None, metavar="TAG", help="Only surfaces with all these tags: ravine or convex,kink. Repeatable."),
     ] = None,
     plugins: Plugins = None,
     output: Annotated[
-        ListFormat, option(None, "--format", help="Output format [table].", **one_of(ListFormat))
-    ] = ListFormat.TABLE,
+        str, option(None, "--format", help="Output format [table].", **one_of("table", "json", "markdown"))
+    ] = "table",
 ) -> None:
     """List surfaces, optimizers, schedules, noise models, data sets or conventions of momentum."""
     tags = [word.strip() for words in tag or [] for word in words.split(",")]
     from momentumlab.report.data import json_text
     from momentumlab.report.entries import entries, list_table, page
 
-    noun = kind.plural
+    noun = KINDS[kind]
     listed = entries(noun, tags)
     if not listed:
         print_notes([f"no surface has all of these tags: {', '.join(tags)}"])
-    if output is ListFormat.JSON:
+    if output == "json":
         print(json_text(listed))
-    elif output is ListFormat.MARKDOWN:
+    elif output == "markdown":
         print(page(noun, listed), end="")
     else:
         show(list_table(noun, listed))
@@ -246,7 +237,13 @@ def list_entries(
 )
 @with_figures
 def show_entry(
-    kind: ShownKind,
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="surface, optimizer, schedule, noise, data, convention or kernel.",
+            **(one_of(*KINDS, "kernel") | {"metavar": "KIND"}),
+        ),
+    ],
     name: Annotated[
         str | None,
         typer.Argument(
@@ -258,8 +255,7 @@ def show_entry(
     ] = None,
     plot: Annotated[bool, option(None, "--plot", help="Also draw the surface.")] = False,
     response: Annotated[
-        bool,
-        option(None, "--response", help="Draw the response to gradients, a curve per value of --beta."),
+        bool, option(None, "--response", help="Draw the response to gradients, a curve per value of --beta.")
     ] = False,
     surface: Annotated[str | None, option(None, metavar="NAME", help="Surface of a kernel.")] = None,
     optimizer: Annotated[str | None, option(None, metavar="NAME", help="Optimizer of a kernel.")] = None,
@@ -267,7 +263,7 @@ def show_entry(
     beta: Beta = None,
     settings: Settings = None,
     plugins: Plugins = None,
-    output: DataOutput = DataFormat.TABLE,
+    output: DataOutput = "table",
     *,
     figures: FigureArguments,
     out: Annotated[
@@ -278,19 +274,18 @@ def show_entry(
 
     'show kernel' prints the code that is compiled for an optimizer on a surface.
     """
-    if kind is Shown.KERNEL:
+    if kind == "kernel":
         if name is not None or surface is None or optimizer is None:
-            raise ConfigError([Problem(place="show kernel", message="give --surface and --optimizer, and no name")])
+            raise ConfigError.at("show kernel", "give --surface and --optimizer, and no name")
         _show_kernel(Options(surface=surface, optimizer=optimizer, lr=lr, beta=beta, settings=settings))
         return
     if name is None:
-        message = f"the name is missing; 'momentumlab list {kind.plural}' shows all"
-        raise ConfigError([Problem(place=f"show {kind.value}", message=message)])
-    if plot and kind is not Shown.SURFACE:
+        raise ConfigError.at(f"show {kind}", f"the name is missing; 'momentumlab list {KINDS[kind]}' shows all")
+    if plot and kind != "surface":
         raise typer.BadParameter("only surfaces can be drawn; optimizers have --response", param_hint="--plot")
-    if response and kind is not Shown.OPTIMIZER:
+    if response and kind != "optimizer":
         raise typer.BadParameter("only optimizers have a response; surfaces have --plot", param_hint="--response")
-    only_with_response = {"--lr": lr, "--beta": beta, "--set": settings, "--format": output is DataFormat.JSON}
+    only_with_response = {"--lr": lr, "--beta": beta, "--set": settings, "--format": output == "json"}
     for name_of_option, value in () if response else only_with_response.items():
         if value:
             raise typer.BadParameter("is only used with --response", param_hint=name_of_option)
@@ -300,9 +295,9 @@ def show_entry(
         return
     from momentumlab.report.entries import card
 
-    if out and kind is not Shown.SURFACE:
-        raise ConfigError([Problem(place="--out", message="nothing is drawn; add --response")])
-    show(*card(kind.plural, name))
+    if out and kind != "surface":
+        raise ConfigError.at("--out", "nothing is drawn; add --response")
+    show(*card(KINDS[kind], name))
     if plot or out:
         from momentumlab.report.figures import surface_figure
         from momentumlab.runs import write as store
@@ -310,22 +305,18 @@ def show_entry(
 
         drawn = SURFACES[name]()
         if drawn.default_dimension > 2 and drawn.is_formula:
-            message = f"figures show 2 variables, this surface has {drawn.default_dimension}"
-            raise ConfigError([Problem(place="--plot", message=message)])
+            raise ConfigError.at("--plot", f"figures show 2 variables, this surface has {drawn.default_dimension}")
         path = out or Path(f"{joined_words(drawn.name)}.png")
         how = figures.figure_options()
         print("", *store.write_figure(path, surface_figure(drawn, how), how), sep="\n")
 
 
 def _show_kernel(options: Options) -> None:
-    from momentumlab.experiment import Comparison
     from momentumlab.kernels.dispatch import kernel_source
     from momentumlab.kernels.tracer import UntraceableError
     from momentumlab.plan import make_plan
 
-    (loaded,) = load_experiments(options)
-    if isinstance(loaded, Comparison):
-        raise ConfigError([Problem(place="--optimizer", message="a kernel belongs to one optimizer; name one")])
+    (loaded,) = load_without_search(options, "a kernel needs values of the hyperparameters; give lr and the others")
     for group in make_plan(loaded).groups:
         try:
             print(kernel_source(group, loaded))
@@ -333,19 +324,16 @@ def _show_kernel(options: Options) -> None:
             print(f"{group.optimizer_class.name} on {group.surface_class.name} has no kernel: {error}")
 
 
-def _show_response(options: Options, output: DataFormat, out: Path | None, figures: "FigureOptions") -> None:
-    from momentumlab.experiment import Comparison
+def _show_response(options: Options, output: str, out: Path | None, figures: "FigureOptions") -> None:
     from momentumlab.plan import make_plan
     from momentumlab.report.data import json_text, strict
     from momentumlab.report.response_table import response_table, responses, rows, title
     from momentumlab.runs import write as store
 
-    (loaded,) = load_experiments(options)
-    if isinstance(loaded, Comparison):
-        message = "a comparison searches hyperparameters; give lr and the others as values to show a response"
-        raise ConfigError([Problem(place="--set", message=message)])
+    refusal = "a comparison searches hyperparameters; give lr and the others as values to show a response"
+    (loaded,) = load_without_search(options, refusal)
     found = responses(make_plan(loaded))
-    if output is DataFormat.JSON:
+    if output == "json":
         print(json_text({"responses": [strict(row) for row in rows(found)]}))
         return
     from momentumlab.report.figures import response_figure

@@ -7,14 +7,12 @@ Options that other commands share are constants. The commands that run or predic
 import copy
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
-from typer.models import ParameterInfo
 
 from momentumlab.cli.application import app, command
 from momentumlab.cli.completion import configurations, names_of
@@ -27,105 +25,22 @@ RECORDING, FIGURES, OUTPUT = "Recording", "Figures", "Output"
 RUNS = Path("runs")
 
 
-class Format(StrEnum):
-    """Formats of results."""
+FORMATS = ("table", "json", "csv", "markdown", "latex")
+DATA_FORMATS = ("table", "json")
+"""The formats of results that are not one table."""
 
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-
-    @property
-    def is_text(self) -> bool:
-        """Whether results are printed as tables, with the path of the run folder."""
-        return self not in (Format.JSON, Format.CSV)
-
-
-class ListFormat(StrEnum):
-    """Formats of a list of entries."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
-
-
-class DataFormat(StrEnum):
-    """Formats of results that are not one table."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-class ObjectiveName(StrEnum):
-    """Criteria by which a search chooses."""
-
-    ROBUST_LOSS = "robust_loss"
-    FINAL_LOSS = "final_loss"
-    ITERATIONS = "iterations"
-    Q75 = "q75"
-    Q90 = "q90"
-    Q95 = "q95"
-
-
-class Kind(StrEnum):
-    """What can be listed and shown."""
-
-    SURFACE = "surface"
-    OPTIMIZER = "optimizer"
-    SCHEDULE = "schedule"
-    NOISE = "noise"
-    DATA = "data"
-    CONVENTION = "convention"
-
-    @property
-    def plural(self) -> str:
-        """The name of the list."""
-        return self.value if self in (Kind.NOISE, Kind.DATA) else f"{self.value}s"
-
-
-class Shown(StrEnum):
-    """What can be shown: an entry of a list, or the compiled kernel of an optimizer on a surface."""
-
-    SURFACE = "surface"
-    OPTIMIZER = "optimizer"
-    SCHEDULE = "schedule"
-    NOISE = "noise"
-    DATA = "data"
-    CONVENTION = "convention"
-    KERNEL = "kernel"
-
-    @property
-    def plural(self) -> str:
-        """The name of the list; empty for kernels."""
-        return "" if self is Shown.KERNEL else Kind(self.value).plural
-
-
-class SchemaOf(StrEnum):
-    """Documents that have a JSON schema."""
-
-    EXPERIMENT = "experiment"
-    RESULT = "result"
-
-
-class ScheduleName(StrEnum):
-    """Learning-rate schedules with which a translation is checked."""
-
-    HALVED = "halved"
-    COSINE = "cosine"
-    WARMUP = "warmup"
+OBJECTIVES = ("robust_loss", "final_loss", "iterations", "q75", "q90", "q95")
+PROOF_SCHEDULES = ("halved", "cosine", "warmup")
+"""Learning-rate schedules with which a translation is checked."""
 
 
 # Values. Typer's own conversions would name Python classes in their messages.
 
-Choice = TypeVar("Choice", bound=StrEnum)
 
-
-def one_of(kind: type[Choice]) -> dict[str, Any]:
+def one_of(*names: str) -> dict[str, Any]:
     """Describe an option with a few possible values: in any case, in the singular or the plural."""
-    names = [each.value for each in kind]
 
-    def parse(text: str) -> Choice:
+    def parse(text: str) -> str:
         word = text.strip().lower().replace("-", "_")
         if word not in names:
             word = word.removesuffix("s")
@@ -133,9 +48,9 @@ def one_of(kind: type[Choice]) -> dict[str, Any]:
             from momentumlab.registry import did_you_mean
 
             raise typer.BadParameter(f"unknown value '{text}'{did_you_mean(text, names)}; use {_either(names)}")
-        return kind(word)
+        return word
 
-    return {"parser": parse, "metavar": "|".join(names), "autocompletion": lambda: names}
+    return {"parser": parse, "metavar": "|".join(names), "autocompletion": lambda: list(names)}
 
 
 def whole(*, least: int, most: int | None = None) -> Callable[[str | int], int]:
@@ -188,26 +103,10 @@ def load_plugins(context: typer.Context, files: list[Path] | None) -> list[Path]
     return files
 
 
-SurfaceName = Annotated[
-    str | None,
-    option(
-        WHAT,
-        "--surface",
-        "--surfaces",
-        metavar="NAME",
-        help="Surface: a name, or an expression in x, y, …",
-        autocompletion=names_of("surfaces", is_list=True),
-    ),
-]
-OptimizerNames = Annotated[
-    str | None,
-    option(
-        WHAT,
-        "--optimizer",
-        "--optimizers",
-        metavar="NAME",
-        help="One or several optimizers: sgd,momentum,adam.",
-        autocompletion=names_of("optimizers", is_list=True),
+Configs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[CONFIG]...", help="YAML files. Options override their settings.", autocompletion=configurations
     ),
 ]
 LearningRate = Annotated[
@@ -231,19 +130,6 @@ Settings = Annotated[
         "--beta2 0.99. Repeatable.",
     ),
 ]
-EntryKind = Annotated[
-    Kind,
-    typer.Argument(
-        help="surface, optimizer, schedule, noise, data or convention.", **(one_of(Kind) | {"metavar": "KIND"})
-    ),
-]
-ShownKind = Annotated[
-    Shown,
-    typer.Argument(
-        help="surface, optimizer, schedule, noise, data, convention or kernel.",
-        **(one_of(Shown) | {"metavar": "KIND"}),
-    ),
-]
 Plugins = Annotated[
     list[Path] | None,
     option(
@@ -256,24 +142,15 @@ Plugins = Annotated[
 ]
 Out = Annotated[Path, option(OUTPUT, "--out", metavar="FOLDER", help="Folder of the run folders [runs].")]
 Theory = Annotated[bool, option(FIGURES, "--theory", help="Add theoretical predictions to figures.")]
-Steps = Annotated[bool, option(OUTPUT, "--steps", help="Also print every iteration of every trial.")]
 Digits = Annotated[
     int, option(OUTPUT, "--digits", metavar="N", parser=whole(least=1, most=17), help="Digits of --steps [6].")
 ]
-AllRows = Annotated[bool, option(OUTPUT, "--all-rows", help="Print all trials of a sweep in JSON and CSV.")]
-Output = Annotated[Format, option(OUTPUT, "--format", help="Output format [table].", **one_of(Format))]
-DataOutput = Annotated[DataFormat, option(OUTPUT, "--format", help="Output format [table].", **one_of(DataFormat))]
+Output = Annotated[str, option(OUTPUT, "--format", help="Output format [table].", **one_of(*FORMATS))]
+DataOutput = Annotated[str, option(OUTPUT, "--format", help="Output format [table].", **one_of(*DATA_FORMATS))]
 Quiet = Annotated[bool, option(OUTPUT, "--quiet", "-q", help="Print only the path of the run folder.")]
 
 
 # The options of figures
-
-
-class Panels(StrEnum):
-    """Arrangements of trajectories."""
-
-    EACH = "each"
-    ONE = "one"
 
 
 def read_by(name: str) -> Callable[[str], Any]:
@@ -341,71 +218,92 @@ EXECUTED = ("run", "sweep", "compare", "tune")
 PRINTED = (*EXECUTED, "predict")
 EVERY = (*PRINTED, "explore")
 SEARCHED = ("compare", "tune")
-PATIENCE = "Iterations in a row for which the tolerance must hold [5]."
-SEVERAL_SURFACES = "One or several surfaces: ravine,booth, or expressions in x, y, …"
+
+
+def shared(annotated: Any, default: Any = None, *, commands: Sequence[str] = EVERY, is_setting: bool = False) -> Any:
+    """Declare an option of other commands, too, as a field of `Options`; see `declared`."""
+    metadata = {"info": get_args(annotated)[1], "commands": commands, "is_setting": is_setting, "texts": {}}
+    return field(default=default, metadata=metadata)
 
 
 def declared(
-    info: Any, default: Any = None, *, commands: Sequence[str] = EVERY, is_setting: bool = False, **texts: str
+    group: str,
+    text: str,
+    *names: str,
+    default: Any = None,
+    commands: Sequence[str] = EVERY,
+    is_setting: bool = False,
+    texts: Mapping[str, str] | None = None,
+    **details: Any,
 ) -> Any:
     """Declare an option as a field of `Options`.
 
     Parameters
     ----------
-    info
-        Typer's description of the option, or an annotated type that contains it.
+    group, text
+        Its group and its text on the help page.
+    *names
+        Its spellings; by default one, derived from the name of the field.
     default
         The value if the option is not given.
     commands
         The commands that have it.
     is_setting
         Whether its text is the value of the configuration key of the same name.
-    **texts
+    texts
         Help texts of commands in which the common text does not apply.
+    **details
+        Typer's further arguments: ``metavar``, ``parser``.
     """
-    info = info if isinstance(info, ParameterInfo) else get_args(info)[1]
-    details = {"info": info, "commands": commands, "is_setting": is_setting, "texts": texts}
-    return field(default=default, metadata=details)
+    info = option(group, *names, help=text, **details)
+    metadata = {"info": info, "commands": commands, "is_setting": is_setting, "texts": texts or {}}
+    return field(default=default, metadata=metadata)
 
 
-def setting(group: str, metavar: str, text: str, *, commands: Sequence[str] = EVERY, **texts: str) -> Any:
+def flag(group: str, name: str, text: str, commands: Sequence[str]) -> Any:
+    """Declare an option without a value; see `declared`."""
+    return declared(group, text, name, default=False, commands=commands)
+
+
+def setting(
+    group: str, metavar: str, text: str, *, commands: Sequence[str] = EVERY, texts: Mapping[str, str] | None = None
+) -> Any:
     """Declare an option whose text is the value of the configuration key of the same name; see `declared`."""
-    return declared(option(group, metavar=metavar, help=text), commands=commands, is_setting=True, **texts)
+    return declared(group, text, metavar=metavar, commands=commands, is_setting=True, texts=texts)
 
 
-def drawn(metavar: str, text: str, default: Any = None, **details: Any) -> Any:
+def drawn(metavar: str, text: str, **details: Any) -> Any:
     """Declare an option of all commands that draw figures; see `declared`."""
-    return declared(option(FIGURES, metavar=metavar, help=text, **details), default, commands=PRINTED)
+    return declared(FIGURES, text, commands=PRINTED, metavar=metavar, **details)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureArguments:
     """Options of every command that draws figures."""
 
-    panels: Panels = drawn(
-        "each|one",
+    panels: Literal["each", "one"] = declared(
+        FIGURES,
         "One panel for each trajectory, or one for all [each].",
-        Panels.EACH,
-        parser=one_of(Panels)["parser"],
+        default="each",
+        commands=PRINTED,
+        **one_of("each", "one"),
     )
     view: str | None = drawn(
         "WINDOW",
         "Window of the trajectories: --view=-3,3,-1,1; or overlay, for all in one panel.",
         parser=read_by("view_of"),
     )
-    equal: bool = declared(
-        option(FIGURES, "--equal", help="Draw a unit as long in y as in x."), False, commands=PRINTED
-    )
+    equal: bool = flag(FIGURES, "--equal", "Draw a unit as long in y as in x.", PRINTED)
     title: str | None = drawn("TEXT", "Title; $…$ is typeset as a formula.")
-    no_title: bool = declared(option(FIGURES, "--no-title", help="Draw no title."), False, commands=PRINTED)
+    no_title: bool = flag(FIGURES, "--no-title", "Draw no title.", PRINTED)
     size: str | None = drawn("SIZE", "16:9, 4:3, column, or inches such as 8x5.", parser=read_by("named_size"))
     font_size: float | None = drawn("POINTS", "Font size [10].", parser=read_by("font_size_of"))
     columns: int | None = drawn("N", "Columns in which panels are arranged.", parser=whole(least=1))
     trials: Any = drawn("NUMBERS", "Draw only these trials: 0,2,5.", parser=read_by("numbers_of"))
     labels: str | None = drawn("NAMES", "Names of the trials that are drawn: slow,fast.")
     style: Path | None = drawn("FILE", "Style file of matplotlib.")
-    svg: bool = declared(option(FIGURES, "--svg", help="Write SVG instead of PNG."), False, commands=PRINTED)
-    pdf: bool = declared(option(FIGURES, "--pdf", help="Write PDF instead of PNG."), False, commands=PRINTED)
+    svg: bool = flag(FIGURES, "--svg", "Write SVG instead of PNG.", PRINTED)
+    pdf: bool = flag(FIGURES, "--pdf", "Write PDF instead of PNG.", PRINTED)
     dpi: int | None = drawn("N", "Dots per inch of a PNG [150].", parser=whole(least=20, most=600))
 
     def figure_options(self, *, theory: bool = False) -> "FigureOptions":
@@ -419,7 +317,7 @@ class FigureArguments:
             raise typer.BadParameter("contradicts --title", param_hint="--no-title")
         return FigureOptions(
             theory=theory,
-            panels=self.panels.value,
+            panels=self.panels,
             view=self.view,
             equal=self.equal,
             title="" if self.no_title else self.title,
@@ -472,43 +370,55 @@ class Options(FigureArguments):
     them by the rules of YAML files.
     """
 
-    configs: list[Path] | None = declared(
-        typer.Argument(
-            metavar="[CONFIG]...", help="YAML files. Options override their settings.", autocompletion=configurations
-        )
+    configs: list[Path] | None = shared(Configs)
+    surface: str | None = declared(
+        WHAT,
+        "Surface: a name, or an expression in x, y, …",
+        "--surface",
+        "--surfaces",
+        metavar="NAME",
+        autocompletion=names_of("surfaces", is_list=True),
+        is_setting=True,
+        texts=dict.fromkeys(SEARCHED, "One or several surfaces: ravine,booth, or expressions in x, y, …"),
     )
-    surface: str | None = declared(SurfaceName, is_setting=True, compare=SEVERAL_SURFACES, tune=SEVERAL_SURFACES)
-    optimizer: str | None = declared(OptimizerNames, is_setting=True)
-    lr: str | None = declared(LearningRate, is_setting=True)
-    beta: str | None = declared(Beta, is_setting=True)
+    optimizer: str | None = declared(
+        WHAT,
+        "One or several optimizers: sgd,momentum,adam.",
+        "--optimizer",
+        "--optimizers",
+        metavar="NAME",
+        autocompletion=names_of("optimizers", is_list=True),
+        is_setting=True,
+    )
+    lr: str | None = shared(LearningRate, is_setting=True)
+    beta: str | None = shared(Beta, is_setting=True)
     lr_schedule: str | None = setting(
         WHAT, "SCHEDULE", "Factor of lr in each iteration: warmup(0.05,cosine(1,0.01)) or wsd(1)."
     )
     start: str | None = setting(WHAT, "POINT", "Starting point or points: --start=-1,1, grid(5,5) or random(20).")
     starts: int | None = declared(
-        option(WHAT, metavar="N", parser=whole(least=1), help="Number of random starts in the plotting window.")
+        WHAT, "Number of random starts in the plotting window.", metavar="N", parser=whole(least=1)
     )
-    settings: list[str] | None = declared(Settings)
-    plugins: list[Path] | None = declared(Plugins)
+    settings: list[str] | None = shared(Settings)
+    plugins: list[Path] | None = shared(Plugins)
     name: str | None = setting(WHAT, "NAME", "Name of the experiment.")
-    max_trials: int | None = declared(
-        option(WHAT, metavar="N", parser=whole(least=1), help="Refuse experiments with more trials.")
-    )
+    max_trials: int | None = declared(WHAT, "Refuse experiments with more trials.", metavar="N", parser=whole(least=1))
 
     over: str | None = declared(
-        option(SEARCH, "--over", "--tune", metavar="NAMES", help="Hyperparameters to search: lr or lr,beta [lr]."),
-        commands=SEARCHED,
+        SEARCH, "Hyperparameters to search: lr or lr,beta [lr].", "--over", "--tune", metavar="NAMES", commands=SEARCHED
     )
     budget: str | None = setting(
-        SEARCH, "N", "Trials per optimizer [64].", commands=SEARCHED, tune="Trials per optimizer [4096]."
+        SEARCH, "N", "Trials per optimizer [64].", commands=SEARCHED, texts={"tune": "Trials per optimizer [4096]."}
     )
     zooms: str | None = setting(
-        SEARCH, "N", "Refinements of the grid [0].", commands=SEARCHED, tune="Refinements of the grid [3]."
+        SEARCH, "N", "Refinements of the grid [0].", commands=SEARCHED, texts={"tune": "Refinements of the grid [3]."}
     )
-    objective: ObjectiveName | None = declared(
-        option(SEARCH, help="Criterion of the choice and the ranking [robust_loss].", **one_of(ObjectiveName)),
+    objective: str | None = declared(
+        SEARCH,
+        "Criterion of the choice and the ranking [robust_loss].",
         commands=SEARCHED,
         is_setting=True,
+        **one_of(*OBJECTIVES),
     )
     accuracy: str | None = setting(
         SEARCH,
@@ -524,9 +434,7 @@ class Options(FigureArguments):
         STOPPING,
         "N",
         "Iterations in a row for which the tolerance must hold [1].",
-        sweep=PATIENCE,
-        compare=PATIENCE,
-        tune=PATIENCE,
+        texts=dict.fromkeys(("sweep", *SEARCHED), "Iterations in a row for which the tolerance must hold [5]."),
     )
     gradient_tolerance: str | None = setting(STOPPING, "T", "Stop when the gradient norm is at most T.")
     target_loss: str | None = setting(STOPPING, "LOSS", "Stop when the loss is at most LOSS.")
@@ -544,84 +452,70 @@ class Options(FigureArguments):
     )
 
     record: str = declared(
-        option(
-            RECORDING,
-            metavar="TRIALS",
-            help="Trials whose trajectories are kept: all, none, best:N, or auto: all if there are at most 100 [auto].",
-        ),
-        "auto",
+        RECORDING,
+        "Trials whose trajectories are kept: all, none, best:N, or auto: all if there are at most 100 [auto].",
+        default="auto",
         commands=("run", "sweep"),
-        sweep="Trials whose trajectories are kept: none or best:N [none].",
+        texts={"sweep": "Trials whose trajectories are kept: none or best:N [none]."},
+        metavar="TRIALS",
     )
     max_history: int = declared(
-        option(
-            RECORDING, metavar="GIB", parser=gibibytes, help="Memory for trajectories; beyond it they are thinned [1]."
-        ),
-        2**30,
+        RECORDING,
+        "Memory for trajectories; beyond it they are thinned [1].",
+        default=2**30,
         commands=("run",),
+        metavar="GIB",
+        parser=gibibytes,
     )
-    no_plots: bool = declared(option(FIGURES, "--no-plots", help="Draw no figures."), False, commands=EXECUTED)
-    theory: bool = declared(Theory, False, commands=("run", "sweep"))
-    page: bool = declared(
-        option(RECORDING, "--page", help="Also write an interactive page, page.html."),
-        False,
-        commands=("run", "sweep"),
-    )
-    animate: Path | None = declared(Animate, commands=("run",))
-    fps: float = declared(Fps, 20.0, commands=("run",))
-    hold_last: float = declared(HoldLast, 2.0, commands=("run",))
+    no_plots: bool = flag(FIGURES, "--no-plots", "Draw no figures.", EXECUTED)
+    theory: bool = shared(Theory, False, commands=("run", "sweep"))
+    page: bool = flag(RECORDING, "--page", "Also write an interactive page, page.html.", ("run", "sweep"))
+    animate: Path | None = shared(Animate, commands=("run",))
+    fps: float = shared(Fps, 20.0, commands=("run",))
+    hold_last: float = shared(HoldLast, 2.0, commands=("run",))
 
-    skip_existing: bool = declared(
-        option(OUTPUT, "--skip-existing", help="Reuse an identical completed run instead of computing it again."),
-        False,
-        commands=EXECUTED,
+    skip_existing: bool = flag(
+        OUTPUT, "--skip-existing", "Reuse an identical completed run instead of computing it again.", EXECUTED
     )
     workers: int = declared(
-        option(OUTPUT, metavar="N", parser=whole(least=0), help="Number of processes [0: chosen by the work]."),
-        0,
+        OUTPUT,
+        "Number of processes [0: chosen by the work].",
+        default=0,
         commands=EXECUTED,
+        metavar="N",
+        parser=whole(least=0),
     )
     executor: str | None = declared(
-        option(
-            OUTPUT,
-            metavar="NAME",
-            help="Run blocks of trials on a cluster: dask:tcp://HOST:PORT, dask:FILE.json, mpi, or MODULE:FACTORY.",
-        ),
+        OUTPUT,
+        "Run blocks of trials on a cluster: dask:tcp://HOST:PORT, dask:FILE.json, mpi, or MODULE:FACTORY.",
         commands=EXECUTED,
+        metavar="NAME",
     )
     resume: Path | None = declared(
-        option(OUTPUT, metavar="RUN", help="Finish the interrupted run in this folder."),
-        commands=("sweep", "compare", "tune"),
+        OUTPUT, "Finish the interrupted run in this folder.", commands=("sweep", *SEARCHED), metavar="RUN"
     )
-    out: Path = declared(Out, RUNS, commands=EXECUTED)
-    steps: bool = declared(Steps, False, commands=("run",))
-    digits: int = declared(Digits, 6, commands=("run",))
-    all_rows: bool = declared(AllRows, False, commands=("sweep",))
-    output: Format = declared(Output, Format.TABLE, commands=PRINTED)
-    plot: bool = declared(
-        option(OUTPUT, "--plot", help="Also draw the rate against beta and lr, and the poles."),
-        False,
-        commands=("predict",),
-    )
+    out: Path = shared(Out, RUNS, commands=EXECUTED)
+    steps: bool = flag(OUTPUT, "--steps", "Also print every iteration of every trial.", ("run",))
+    digits: int = shared(Digits, 6, commands=("run",))
+    all_rows: bool = flag(OUTPUT, "--all-rows", "Print all trials of a sweep in JSON and CSV.", ("sweep",))
+    output: str = shared(Output, "table", commands=PRINTED)
+    plot: bool = flag(OUTPUT, "--plot", "Also draw the rate against beta and lr, and the poles.", ("predict",))
     figure: Path | None = declared(
-        option(OUTPUT, "--out", metavar="FILE", help="File of the figure [NAME_prediction.png]."),
-        commands=("predict",),
+        OUTPUT, "File of the figure [NAME_prediction.png].", "--out", commands=("predict",), metavar="FILE"
     )
     save: Path | None = declared(
-        option(OUTPUT, metavar="FILE", help="Write a page that needs no server into this HTML file."),
-        commands=("explore",),
+        OUTPUT, "Write a page that needs no server into this HTML file.", commands=("explore",), metavar="FILE"
     )
     port: int = declared(
-        option(OUTPUT, metavar="N", parser=whole(least=0, most=65535), help="Port of the server [0: a free one]."),
-        0,
+        OUTPUT,
+        "Port of the server [0: a free one].",
+        default=0,
         commands=("explore",),
+        metavar="N",
+        parser=whole(least=0, most=65535),
     )
-    no_browser: bool = declared(
-        option(OUTPUT, "--no-browser", help="Print the address, but do not open a browser."),
-        False,
-        commands=("explore",),
-    )
-    quiet: bool = declared(Quiet, False, commands=EXECUTED)
+    no_browser: bool = flag(OUTPUT, "--no-browser", "Print the address, but do not open a browser.", ("explore",))
+    quiet: bool = shared(Quiet, False, commands=EXECUTED)
 
     def flags(self) -> dict[str, str | None]:
         """Return the text of every setting by its configuration key; ``None`` if the option is not given."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from momentumlab.cli.options import Format
 from momentumlab.cli.streams import print_notes, show
 
 if TYPE_CHECKING:
@@ -16,9 +15,14 @@ if TYPE_CHECKING:
     from momentumlab.runs.records import RunFolder
 
 
-def refuse_beside_quiet(quiet: bool, output: Format, what: str = "--format") -> None:
+def is_text(output: str) -> bool:
+    """Return whether results are printed as tables, with the path of the run folder."""
+    return output not in ("json", "csv")
+
+
+def refuse_beside_quiet(quiet: bool, output: str, what: str = "--format") -> None:
     """Refuse ``--quiet``, which prints only the path, beside an option that prints more."""
-    if quiet and (output is not Format.TABLE or what != "--format"):
+    if quiet and (output != "table" or what != "--format"):
         raise typer.BadParameter(f"prints only the path of the run folder; leave out {what}", param_hint="--quiet")
 
 
@@ -29,31 +33,31 @@ def warn_of_rest(report: "Report") -> None:
         print_notes([f"the best {count:,} of {trials:,} trials; 'sweep --all-rows' prints all"])
 
 
-def show_as(output: Format, *tables: "Table") -> None:
+def show_as(output: str, *tables: "Table") -> None:
     """Print tables: laid out for the terminal, or as Markdown or LaTeX."""
-    if output is Format.TABLE:
+    if output == "table":
         show(*tables)
         return
     for number, table in enumerate(tables):
-        print("\n" * (number > 0) + (table.latex() if output is Format.LATEX else table.markdown_document()))
+        print("\n" * (number > 0) + (table.latex() if output == "latex" else table.markdown_document()))
 
 
-def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool, digits: int = 6) -> None:
+def print_result(report: "Report", output: str, *, steps: bool, quiet: bool, digits: int = 6) -> None:
     """Print one result."""
     print_notes(report.notes)
     if quiet:
         print(report.run_folder)
-    elif output is Format.JSON:
+    elif output == "json":
         from momentumlab.report.data import json_document, json_text
 
         warn_of_rest(report)
         print(json_text(json_document(report, steps=steps)))
-    elif output.is_text and report.is_sweep:
+    elif is_text(output) and report.is_sweep:
         from momentumlab.report.sweep_table import sweep_tables
 
         show_as(output, *sweep_tables(report))
         print_folder(report, output)
-    elif output.is_text:
+    elif is_text(output):
         from momentumlab.report.result_table import result_table, steps_table
 
         for number in range(report.result.trials if steps else 0):
@@ -63,23 +67,23 @@ def print_result(report: "Report", output: Format, *, steps: bool, quiet: bool, 
         print_folder(report, output)
 
 
-def print_folder(report: "Report | ComparisonReport", output: Format) -> None:
+def print_folder(report: "Report | ComparisonReport", output: str) -> None:
     """Print the run folder below a table; a document in Markdown or LaTeX holds tables only."""
-    if output is Format.TABLE:
+    if output == "table":
         print(report.run_folder)
 
 
-def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool) -> None:
+def print_comparison(report: "ComparisonReport", output: str, *, quiet: bool) -> None:
     """Print one comparison."""
     print_notes(report.notes)
     if quiet:
         print(report.run_folder)
-    elif output is Format.JSON:
+    elif output == "json":
         from momentumlab.report.comparison_data import json_document
         from momentumlab.report.data import json_text
 
         print(json_text(json_document(report)))
-    elif output.is_text:
+    elif is_text(output):
         from momentumlab.report.comparison_table import comparison_tables
 
         show_as(output, *comparison_tables(report))
@@ -87,23 +91,23 @@ def print_comparison(report: "ComparisonReport", output: Format, *, quiet: bool)
 
 
 def print_loaded(
-    loaded: "LoadedRun", output: Format, *, steps: bool, quiet: bool, all_rows: bool, digits: int = 6
+    loaded: "LoadedRun", output: str, *, steps: bool, quiet: bool, all_rows: bool, digits: int = 6
 ) -> None:
     """Print the result that a run folder holds, as it was printed when it was computed."""
     comparison = loaded.comparison_report
     if comparison is not None:
         print_comparison(comparison, output, quiet=quiet)
-        if output is Format.CSV:
+        if output == "csv":
             print_csv([], [comparison], steps=False)
         return
     reports = [replace(report, all_rows=all_rows) for report in loaded.reports]
     for report in reports:
         print_result(report, output, steps=steps, quiet=quiet, digits=digits)
-    if output is Format.CSV:
+    if output == "csv":
         print_csv(reports, [], steps=steps)
 
 
-def print_stored(run: "RunFolder", output: Format, *, quiet: bool) -> None:
+def print_stored(run: "RunFolder", output: str, *, quiet: bool) -> None:
     """Print the stored numbers of a run whose plug-ins or data files are not available."""
     from momentumlab.report.data import flat, json_text, table_text
     from momentumlab.runs.read import stored_document
@@ -112,9 +116,9 @@ def print_stored(run: "RunFolder", output: Format, *, quiet: bool) -> None:
     trials = [trial for trial in document["trials"] if isinstance(trial, dict)]
     if quiet:
         print(run.path)
-    elif output is Format.JSON:
+    elif output == "json":
         print(json_text(document))
-    elif output is Format.CSV:
+    elif output == "csv":
         rows = [{"experiment": run.name, "trial": number, **flat(trial)} for number, trial in enumerate(trials)]
         print(table_text(rows), end="")
     else:

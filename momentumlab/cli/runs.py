@@ -2,7 +2,6 @@
 
 import sys
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +12,9 @@ from momentumlab.cli.application import LOOKING, Commands, app, command
 from momentumlab.cli.options import (
     RUNS,
     Animate,
-    DataFormat,
     DataOutput,
     Digits,
     FigureArguments,
-    Format,
     Fps,
     HoldLast,
     Out,
@@ -30,9 +27,9 @@ from momentumlab.cli.options import (
     whole,
     with_figures,
 )
-from momentumlab.cli.output import print_loaded, print_stored, refuse_beside_quiet, show_as
-from momentumlab.cli.streams import complain, print_notes, reported
-from momentumlab.errors import ConfigError, OutputError, Problem, printable
+from momentumlab.cli.output import is_text, print_loaded, print_stored, refuse_beside_quiet, show_as
+from momentumlab.cli.streams import complain, print_notes
+from momentumlab.errors import ConfigError, OutputError, printable
 
 if TYPE_CHECKING:
     from momentumlab.runs.read import LoadedRun
@@ -58,14 +55,7 @@ runs_app = typer.Typer(
 app.add_typer(runs_app, name="runs", rich_help_panel=LOOKING)
 
 
-class StatusName(StrEnum):
-    """States of a run folder."""
-
-    COMPLETE = "complete"
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    DAMAGED = "damaged"
-
+STATES = ("complete", "running", "interrupted", "damaged")
 
 OneRun = Annotated[
     str,
@@ -86,42 +76,41 @@ def list_runs(
     since: Annotated[str | None, option(None, metavar="WHEN", help="Earliest start: 2d, 36h, 2026-11-20.")] = None,
     surface: Annotated[str | None, option(None, metavar="NAME", help="Only runs on this surface.")] = None,
     optimizer: Annotated[str | None, option(None, metavar="NAME", help="Only runs of this optimizer.")] = None,
-    status: Annotated[StatusName | None, option(None, help="Only runs in this state.", **one_of(StatusName))] = None,
+    status: Annotated[str | None, option(None, help="Only runs in this state.", **one_of(*STATES))] = None,
     limit: Annotated[
         int | None, option(None, metavar="N", parser=whole(least=0), help="Newest N runs; 0 for all [20 in a table].")
     ] = None,
     out: Out = RUNS,
     plugins: Plugins = None,
-    output: Output = Format.TABLE,
+    output: Output = "table",
 ) -> None:
     """List runs, newest first: start, name, trials, best loss, status, size."""
-    with reported():
-        from momentumlab.runs import listing, records
+    from momentumlab.runs import listing, records
 
-        conditions = listing.Filter(
-            name=name,
-            since=None if since is None else listing.moment(since, datetime.now()),
-            surface=surface,
-            optimizer=optimizer,
-            status=None if status is None else status.value,
-        )
-        every = records.list_runs(out)
-        chosen = [run for run in every if conditions.includes(run)]
-        if limit is None:
-            limit = listing.MOST_ROWS if output.is_text else 0
-        printed = chosen[:limit] if limit else chosen
-        if output is Format.JSON:
-            import json
+    conditions = listing.Filter(
+        name=name,
+        since=None if since is None else listing.moment(since, datetime.now()),
+        surface=surface,
+        optimizer=optimizer,
+        status=status,
+    )
+    every = records.list_runs(out)
+    chosen = [run for run in every if conditions.includes(run)]
+    if limit is None:
+        limit = listing.MOST_ROWS if is_text(output) else 0
+    printed = chosen[:limit] if limit else chosen
+    if output == "json":
+        import json
 
-            print(json.dumps(listing.rows(printed), allow_nan=False, ensure_ascii=False))
-        elif output is Format.CSV:
-            print(listing.csv_text(printed), end="")
-        elif not chosen:
-            print_notes([f"there are no runs in {out}" if not every else f"none of {len(every):,} runs matches"])
-        else:
-            show_as(output, listing.table(printed))
-            if len(printed) < len(chosen):
-                print(f"the newest {len(printed)} of {len(chosen):,} runs; --limit 0 lists all")
+        print(json.dumps(listing.rows(printed), allow_nan=False, ensure_ascii=False))
+    elif output == "csv":
+        print(listing.csv_text(printed), end="")
+    elif not chosen:
+        print_notes([f"there are no runs in {out}" if not every else f"none of {len(every):,} runs matches"])
+    else:
+        show_as(output, listing.table(printed))
+        if len(printed) < len(chosen):
+            print(f"the newest {len(printed)} of {len(chosen):,} runs; --limit 0 lists all")
 
 
 def load_noting(run: "RunFolder") -> "LoadedRun":
@@ -141,31 +130,30 @@ def show_run(
     steps: Annotated[bool, option(None, "--steps", help="Also print every iteration of every trial.")] = False,
     digits: Digits = 6,
     all_rows: Annotated[bool, option(None, "--all-rows", help="Print all trials of a sweep as data.")] = False,
-    output: Output = Format.TABLE,
+    output: Output = "table",
     quiet: Quiet = False,
 ) -> None:
     """Print the table of a run again from its folder."""
     refuse_beside_quiet(quiet, output)
     if steps:
         refuse_beside_quiet(quiet, output, "--steps and --format")
-    with reported():
-        from momentumlab.runs.find import find
-        from momentumlab.runs.inputs import MissingInputError
+    from momentumlab.runs.find import find
+    from momentumlab.runs.inputs import MissingInputError
 
-        (found,) = find([run], out)
-        try:
-            loaded = load_noting(found)
-        except MissingInputError as error:
-            if steps:
-                raise
-            print_notes([*str(error).splitlines(), "these are the stored numbers, without what is derived from them"])
-            print_stored(found, output, quiet=quiet)
-            return
-        if steps and any(result.history is None for result in loaded.results):
-            raise ConfigError([Problem(place="--steps", message="the histories of this run were not recorded")])
-        if steps and loaded.comparison is not None:
-            raise ConfigError([Problem(place="--steps", message="does not apply to a comparison; use 'runs export'")])
-        print_loaded(loaded, output, steps=steps, quiet=quiet, all_rows=all_rows, digits=digits)
+    (found,) = find([run], out)
+    try:
+        loaded = load_noting(found)
+    except MissingInputError as error:
+        if steps:
+            raise
+        print_notes([*str(error).splitlines(), "these are the stored numbers, without what is derived from them"])
+        print_stored(found, output, quiet=quiet)
+        return
+    if steps and any(result.history is None for result in loaded.results):
+        raise ConfigError.at("--steps", "the histories of this run were not recorded")
+    if steps and loaded.comparison is not None:
+        raise ConfigError.at("--steps", "does not apply to a comparison; use 'runs export'")
+    print_loaded(loaded, output, steps=steps, quiet=quiet, all_rows=all_rows, digits=digits)
 
 
 @command(runs_app, "compare", group=LOOK, examples=("momentumlab runs compare runs/2* --figure curves.png",))
@@ -178,34 +166,33 @@ def compare_runs(
     figure: Annotated[
         Path | None, option(None, metavar="FILE", help="Also draw all curves: FILE.png, FILE-velocity.png.")
     ] = None,
-    output: Output = Format.TABLE,
+    output: Output = "table",
 ) -> None:
     """Compare the trials of several runs in one table and one figure.
 
     Settings that differ become columns and labels.
     """
-    with reported():
-        from momentumlab.report.data import flat, json_text, table_text
-        from momentumlab.runs import compare as comparing
-        from momentumlab.runs import write as store
-        from momentumlab.runs.find import find
+    from momentumlab.report.data import flat, json_text, table_text
+    from momentumlab.runs import compare as comparing
+    from momentumlab.runs import write as store
+    from momentumlab.runs.find import find
 
-        if figure is not None and figure.suffix != ".png":
-            raise ConfigError([Problem(place=f"--figure {figure}", message="write a name that ends in .png")])
-        loaded = [load_noting(run) for run in find(runs, out)]
-        together = comparing.side_by_side(loaded)
-        options = figures.figure_options()
-        name = "" if figure is None else figure.name.removesuffix(".png")
-        drawn = {} if figure is None else comparing.joined_drawings(together, name, options)
-        if output is Format.JSON:
-            print(json_text(comparing.document(together, loaded)))
-        elif output is Format.CSV:
-            print(table_text([flat(row) for row in comparing.rows(loaded)]), end="")
-        else:
-            show_as(output, comparing.side_by_side_table(together))
-        if figure is not None:
-            for path in store.write_figures(figure.parent, drawn, {}, options):
-                print(path, file=sys.stdout if output.is_text else sys.stderr)
+    if figure is not None and figure.suffix != ".png":
+        raise ConfigError.at(f"--figure {figure}", "write a name that ends in .png")
+    loaded = [load_noting(run) for run in find(runs, out)]
+    together = comparing.side_by_side(loaded)
+    options = figures.figure_options()
+    name = "" if figure is None else figure.name.removesuffix(".png")
+    drawn = {} if figure is None else comparing.joined_drawings(together, name, options)
+    if output == "json":
+        print(json_text(comparing.document(together, loaded)))
+    elif output == "csv":
+        print(table_text([flat(row) for row in comparing.rows(loaded)]), end="")
+    else:
+        show_as(output, comparing.side_by_side_table(together))
+    if figure is not None:
+        for path in store.write_figures(figure.parent, drawn, {}, options):
+            print(path, file=sys.stdout if is_text(output) else sys.stderr)
 
 
 @command(runs_app, "plot", group=LOOK, examples=("momentumlab runs plot latest --only loss --theory --pdf",))
@@ -216,34 +203,33 @@ def plot_run(
     out: Out = RUNS,
     plugins: Plugins = None,
     only: Annotated[
-        str | None, option(None, metavar="NAMES", help="Figures to draw: velocity or loss,trajectory. (all)")
+        str | None, option(None, metavar="NAMES", help="Figures to draw: velocity or loss,trajectory [all].")
     ] = None,
     theory: Theory = False,
     animate: Animate = None,
     fps: Fps = 20.0,
     hold_last: HoldLast = 2.0,
-    to: Annotated[Path | None, option(None, metavar="FOLDER", help="Destination. (the run folder)")] = None,
+    to: Annotated[Path | None, option(None, metavar="FOLDER", help="Destination [the run folder].")] = None,
 ) -> None:
     """Draw the figures of a run again without computing it; with --animate, an animation instead."""
     options = figures.figure_options(theory=theory)
-    with reported():
-        from momentumlab.runs import write as store
-        from momentumlab.runs.find import find
-        from momentumlab.runs.plot import animated_report, drawings, png_texts
+    from momentumlab.runs import write as store
+    from momentumlab.runs.find import find
+    from momentumlab.runs.plot import animated_report, drawings, png_texts
 
-        (found,) = find([run], out)
-        loaded = load_noting(found)
-        if animate is not None:
-            store.write_animation(animate, animated_report(loaded), options, fps=fps, hold_last=hold_last)
-            print(animate)
-            return
-        names = only.replace(",", " ").split() if only else []
-        chosen = drawings(loaded, options, only=names)
-        texts = png_texts(
-            loaded.experiment, loaded.results, folder=found.path.name, kind=loaded.kind, provenance=loaded.provenance
-        )
-        for path in store.write_figures(to or found.path, chosen, texts, options):
-            print(path)
+    (found,) = find([run], out)
+    loaded = load_noting(found)
+    if animate is not None:
+        store.write_animation(animate, animated_report(loaded), options, fps=fps, hold_last=hold_last)
+        print(animate)
+        return
+    names = only.replace(",", " ").split() if only else []
+    chosen = drawings(loaded, options, only=names)
+    texts = png_texts(
+        loaded.experiment, loaded.results, folder=found.path.name, kind=loaded.kind, provenance=loaded.provenance
+    )
+    for path in store.write_figures(to or found.path, chosen, texts, options):
+        print(path)
 
 
 @command(runs_app, "rerun", group=REPEAT, examples=("momentumlab runs rerun runs/latest/loss.png",))
@@ -258,7 +244,7 @@ def rerun(
     plugins: Plugins = None,
     keep: Annotated[bool, option(None, "--keep", help="Write a run folder of the repetition, with figures.")] = False,
     no_plots: Annotated[bool, option(None, "--no-plots", help="With --keep: draw no figures.")] = False,
-    output: DataOutput = DataFormat.TABLE,
+    output: DataOutput = "table",
 ) -> None:
     """Repeat a run and compare the numbers: identical to the last bit, identical up to rounding, or different.
 
@@ -266,22 +252,21 @@ def rerun(
     """
     if no_plots and not keep:
         raise typer.BadParameter("requires --keep", param_hint="--no-plots")
-    with reported():
-        from momentumlab import api
-        from momentumlab.cli.loading import typed
-        from momentumlab.report.data import json_text, strict
+    from momentumlab import api
+    from momentumlab.cli.loading import typed
+    from momentumlab.report.data import json_text, strict
 
-        what, repeated = api.rerun(run, out=out, keep=keep, plots=not no_plots, command_line=typed())
-        folder = repeated.results[0].run_folder
-        if output is DataFormat.JSON:
-            document = {"run": what, **repeated.as_dict(), "run_folder": None if folder is None else str(folder)}
-            print(json_text(strict(document)))
-        else:
-            print("\n".join(repeated.lines(what)))
-            if folder is not None:
-                print(folder)
-        if repeated.verdict.label == "different":
-            raise typer.Exit(1)
+    what, repeated = api.rerun(run, out=out, keep=keep, plots=not no_plots, command_line=typed())
+    folder = repeated.results[0].run_folder
+    if output == "json":
+        document = {"run": what, **repeated.as_dict(), "run_folder": None if folder is None else str(folder)}
+        print(json_text(strict(document)))
+    else:
+        print("\n".join(repeated.lines(what)))
+        if folder is not None:
+            print(folder)
+    if repeated.verdict.label == "different":
+        raise typer.Exit(1)
 
 
 @command(runs_app, "export", group=REPEAT, examples=("momentumlab runs export latest --to run.csv",))
@@ -290,30 +275,29 @@ def export_run(
     out: Out = RUNS,
     plugins: Plugins = None,
     to: Annotated[
-        Path | None, option(None, metavar="FILE", help="Destination: .csv, or .parquet with pyarrow. (CSV to stdout)")
+        Path | None, option(None, metavar="FILE", help="Destination: .csv, or .parquet with pyarrow [CSV to stdout].")
     ] = None,
 ) -> None:
     """Write a run as one table with a row per trial and iteration: settings, point, velocity, loss."""
-    with reported():
-        from momentumlab.runs import export
-        from momentumlab.runs import write as store
-        from momentumlab.runs.find import find
+    from momentumlab.runs import export
+    from momentumlab.runs import write as store
+    from momentumlab.runs.find import find
 
-        if to is not None and to.suffix not in (".csv", ".parquet"):
-            raise ConfigError([Problem(place=f"--to {to}", message="write a name that ends in .csv or .parquet")])
-        if to is not None and to.suffix == ".parquet":
-            export.check_parquet()
-        (found,) = find([run], out)
-        loaded = load_noting(found)
-        if loaded.is_sweep:
-            print_notes(["a sweep does not record histories: the table has one row per trial, its final state"])
-        if to is None:
-            for line in export.csv_lines(loaded):
-                sys.stdout.write(line)
-        else:
-            write = export.write_parquet if to.suffix == ".parquet" else export.write_csv
-            store.write_file(to, lambda file: write(loaded, file))
-            print(to)
+    if to is not None and to.suffix not in (".csv", ".parquet"):
+        raise ConfigError.at(f"--to {to}", "write a name that ends in .csv or .parquet")
+    if to is not None and to.suffix == ".parquet":
+        export.check_parquet()
+    (found,) = find([run], out)
+    loaded = load_noting(found)
+    if loaded.is_sweep:
+        print_notes(["a sweep does not record histories: the table has one row per trial, its final state"])
+    if to is None:
+        for line in export.csv_lines(loaded):
+            sys.stdout.write(line)
+    else:
+        write = export.write_parquet if to.suffix == ".parquet" else export.write_csv
+        store.write_file(to, lambda file: write(loaded, file))
+        print(to)
 
 
 @command(runs_app, "rm", group=TIDY, examples=("momentumlab runs rm latest --yes",))
@@ -322,10 +306,9 @@ def remove_runs(runs: SeveralRuns, out: Out = RUNS, plugins: Plugins = None, yes
 
     Folders with files that momentumlab did not write and running runs stay.
     """
-    with reported():
-        from momentumlab.runs.find import find
+    from momentumlab.runs.find import find
 
-        _remove(find(runs, out), yes)
+    _remove(find(runs, out), yes)
 
 
 @command(runs_app, "clean", group=TIDY, examples=("momentumlab runs clean --yes",))
@@ -336,18 +319,17 @@ def clean(
     yes: Yes = False,
 ) -> None:
     """Remove the folders of interrupted runs after asking. Running, complete and damaged runs stay."""
-    with reported():
-        from momentumlab.runs.records import list_runs
+    from momentumlab.runs.records import list_runs
 
-        interrupted = [run for run in list_runs(out) if run.status.label == "interrupted"]
-        removable = [run for run in interrupted if partial or not run.is_resumable]
-        if len(removable) < len(interrupted):
-            names = ", ".join(printable(run.path.name) for run in interrupted if run not in removable)
-            print_notes([f"sweeps that can be resumed stay, unless --partial is given: {names}"])
-        if removable:
-            _remove(removable, yes)
-        else:
-            print_notes([f"there is nothing to remove in {out}"])
+    interrupted = [run for run in list_runs(out) if run.status.label == "interrupted"]
+    removable = [run for run in interrupted if partial or not run.is_resumable]
+    if len(removable) < len(interrupted):
+        names = ", ".join(printable(run.path.name) for run in interrupted if run not in removable)
+        print_notes([f"sweeps that can be resumed stay, unless --partial is given: {names}"])
+    if removable:
+        _remove(removable, yes)
+    else:
+        print_notes([f"there is nothing to remove in {out}"])
 
 
 def is_interactive() -> bool:
@@ -365,7 +347,7 @@ def _remove(runs: "list[RunFolder]", yes: bool) -> None:
     stayed = [f"{printable(str(run.path))}: {reason}" for run, reason in reasons if reason is not None]
     if removable and not yes:
         if not is_interactive():
-            raise ConfigError([Problem(place="--yes", message="is required where the user cannot be asked")])
+            raise ConfigError.at("--yes", "is required where the user cannot be asked")
         for run in removable:
             complain(f"{printable(str(run.path))}  {run.status.label}, {size_text(run.size)}")
         noun = "this run folder" if len(removable) == 1 else f"these {len(removable)} run folders"

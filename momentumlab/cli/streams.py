@@ -51,8 +51,8 @@ def reported() -> Iterator[None]:
 def printing(failures: list[OSError]) -> Iterator[None]:
     """Print one of several results, and let the others be computed if it cannot be printed.
 
-    A reader that has gone away wants no more; for any other failure, such as a full disk, the exception is reported and
-    added to the failures.
+    If the reader has gone away, nothing more is printed. Any other failure, such as a full disk, is reported and added
+    to the failures.
     """
     try:
         yield

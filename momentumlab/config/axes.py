@@ -9,7 +9,7 @@ import numpy as np
 from momentumlab.config.values import AxisCall, Tuned, is_tuned, read_axis, read_schedule
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.datasets.in_memory import is_in_memory
-from momentumlab.errors import Problem
+from momentumlab.errors import Problem, Problems
 from momentumlab.experiment import Axis, Points, Setting, Stopping
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.optimizers.base import LR_SCHEDULE
@@ -17,6 +17,7 @@ from momentumlab.registry import Parameter, ValueKind, spelled
 from momentumlab.schedules.base import Schedule
 
 COORDINATE = Parameter(name="coordinate", doc="A coordinate of a start.")
+DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 
 
 class AxisReader:
@@ -27,10 +28,10 @@ class AxisReader:
     stopping
         The stopping criteria, which limit the length of schedules.
     problems
-        The list to which problems are added.
+        The problems so far.
     """
 
-    def __init__(self, stopping: Stopping, problems: list[Problem]) -> None:
+    def __init__(self, stopping: Stopping, problems: Problems) -> None:
         self.stopping = stopping
         self.problems = problems
 
@@ -64,25 +65,24 @@ class AxisReader:
         if is_axis and not node.value:
             self.problems.append(node.problem("has no values"))
             return None
-        values = [self._value(owner, parameter, item) for item in (node.value if is_axis else [node])]
-        if any(value is None for value in values):
-            # Text such as 0,1 was read as a list of two numbers; its author may mean 0.1.
-            if is_number and re.fullmatch(r"\s*-?\d+,\d+\s*", node.typed):
-                remedy = f"write a decimal point: {node.typed.strip().replace(',', '.')}"
-                self.problems[-1] = Problem(
-                    place=self.problems[-1].place,
-                    message=f"{self.problems[-1].message}; for a decimal number, {remedy}",
-                )
-            return None
-        return Axis(values=tuple(value for value in values if value is not None))
+        read = [self._value(owner, parameter, item) for item in (node.value if is_axis else [node])]
+        values = [value for value in read if value is not None]
+        if len(values) == len(read):
+            return Axis(values=tuple(values))
+        # Text such as 0,1 was read as a list of two numbers; its author may mean 0.1.
+        if is_number and DECIMAL_COMMA.fullmatch(node.typed):
+            last = self.problems.pop()
+            remedy = f"for a decimal number, write a decimal point: {node.typed.strip().replace(',', '.')}"
+            self.problems.append(Problem(place=last.place, message=f"{last.message}; {remedy}"))
+        return None
 
     def _called_axis(self, owner: str, parameter: Parameter, node: ConfigNode, count: int) -> Axis | None:
         """Return the values of an axis that is written as one call."""
-        try:
+        with self.problems.collecting(node.problem):
             read = read_axis(node.value, parameter) if isinstance(node.value, str) else node.value
             if isinstance(read, Schedule):
-                value = self._scheduled(owner, parameter, read, node)
-                return None if value is None else Axis(values=(value,))
+                check_schedule(owner, parameter, read, self.stopping)
+                return Axis(values=(read,))
             spelling = node.value if isinstance(node.value, str) and not isinstance(read, Tuned) else str(read)
             with np.errstate(all="ignore"):  # values that overflow are refused below
                 values = read.values(parameter, count) if isinstance(read, Tuned) else read.values()
@@ -90,17 +90,16 @@ class AxisReader:
             outside = next((value for value in values.tolist() if not parameter.allows(value)), None)
             if outside is not None:
                 parameter.number(outside)
-        except ValueError as error:
-            self.problems.append(node.problem(error))
-            return None
-        return Axis(values=tuple(values.tolist()), spelling=spelling, tuned=isinstance(read, Tuned))
+            return Axis(values=tuple(values.tolist()), spelling=spelling, tuned=isinstance(read, Tuned))
+        return None
 
     def _value(self, owner: str, parameter: Parameter, node: ConfigNode) -> Setting | None:
         """Return one checked value of a parameter."""
-        try:
+        with self.problems.collecting(node.problem):
             if parameter.kind in (ValueKind.NUMBER, ValueKind.SCHEDULE) and isinstance(node.value, (str, Schedule)):
                 schedule = read_schedule(node.value) if isinstance(node.value, str) else node.value
-                return self._scheduled(owner, parameter, schedule, node)
+                check_schedule(owner, parameter, schedule, self.stopping)
+                return schedule
             if parameter.kind is ValueKind.SCHEDULE and node.value != parameter.default:
                 raise ValueError(f"{spelled(node.plain())} is not a schedule such as cosine(1, 0.01), or 1 for none")
             if parameter.kind is ValueKind.VECTOR and isinstance(node.value, list) and node.value:
@@ -109,9 +108,7 @@ class AxisReader:
                 return _absolute_path(node.value, parameter, node.folder)
             checked: Setting = parameter.checked(node.plain())
             return checked
-        except ValueError as error:
-            self.problems.append(node.problem(error))
-            return None
+        return None
 
     def _vector(self, parameter: Parameter, nodes: list[ConfigNode]) -> tuple[float, ...] | None:
         """Return the checked numbers of a vector or a point; every invalid number is reported."""
@@ -122,13 +119,6 @@ class AxisReader:
             except ValueError as error:
                 self.problems.append(node.problem(str(error).replace(parameter.kind.value, "a number")))
         return tuple(numbers) if len(numbers) == len(nodes) else None
-
-    def _scheduled(self, owner: str, parameter: Parameter, schedule: Schedule, node: ConfigNode) -> Schedule | None:
-        """Return a schedule if the parameter may follow it and stays within its bounds."""
-        message = _schedule_problem(owner, parameter, schedule, self.stopping)
-        if message:
-            self.problems.append(node.problem(message))
-        return None if message else schedule
 
     def points(self, node: ConfigNode) -> Points | None:
         """Return one point, a list of points, or (in one dimension) a number."""
@@ -144,38 +134,35 @@ class AxisReader:
         return Points(points=tuple(points)) if len(points) == len(rows) else None
 
 
+def check_schedule(owner: str, parameter: Parameter, schedule: Schedule, stopping: Stopping) -> None:
+    """Check that a parameter of a surface or an optimizer can follow a schedule.
+
+    Raises
+    ------
+    ValueError
+        If it must not change during a run, or the values do not suit it or the stopping criteria.
+    """
+    if parameter.constant:
+        raise ValueError(f"{parameter.name} of {owner} cannot follow a schedule: {parameter.constant}")
+    if owner not in OPTIMIZERS or (parameter.shared and parameter.kind is not ValueKind.SCHEDULE):
+        reason = "only hyperparameters of optimizers can"
+        raise ValueError(f"{parameter.name} of {owner} cannot follow a schedule: {reason}")
+    outside = schedule.first_outside(stopping.iterations, parameter.allows)
+    if outside is not None:
+        iteration, value = outside
+        place = f"reaches {value:.6g} at iteration {iteration}"
+        raise ValueError(f"the schedule {schedule} {place}, outside {parameter.bounds}")
+    stands_still = parameter.name in ("lr", LR_SCHEDULE) and schedule.value(np.zeros(1), stopping.iterations)[0] == 0
+    if stands_still and stopping.tolerance is not None and stopping.patience == 1:
+        raise ValueError(
+            f"the schedule {schedule} begins with 0: the first iteration changes nothing and meets the tolerance; "
+            "begin above 0, as in warmup(10, 0.1, start=0.001), or set 'patience' to more than 1"
+        )
+
+
 def _absolute_path(text: str, parameter: Parameter, folder: Path | None) -> str:
     """Return the absolute path of a file; a word that the parameter knows, such as a data set, is kept."""
     if text.partition("(")[0].strip() in parameter.choices or is_in_memory(text) or not text:
         return text
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     return os.path.normpath(((folder or Path.cwd()) / path).absolute())
-
-
-def _schedule_problem(owner: str, parameter: Parameter, schedule: Schedule, stopping: Stopping) -> str:
-    """Return what is wrong with a schedule for a parameter; empty if nothing is.
-
-    Parameters
-    ----------
-    owner
-        The name of the optimizer or the surface.
-    parameter
-        The parameter that would follow the schedule.
-    schedule, stopping
-        The schedule, and the criteria that limit its length.
-    """
-    if parameter.constant:
-        return f"{parameter.name} of {owner} cannot follow a schedule: {parameter.constant}"
-    if owner not in OPTIMIZERS or (parameter.shared and parameter.kind is not ValueKind.SCHEDULE):
-        return f"{parameter.name} of {owner} cannot follow a schedule: only hyperparameters of optimizers can"
-    outside = schedule.first_outside(stopping.iterations, parameter.allows)
-    if outside is not None:
-        iteration, value = outside
-        return f"the schedule {schedule} reaches {value:.6g} at iteration {iteration}, outside {parameter.bounds}"
-    stands_still = parameter.name in ("lr", LR_SCHEDULE) and schedule.value(np.zeros(1), stopping.iterations)[0] == 0
-    if stands_still and stopping.tolerance is not None and stopping.patience == 1:
-        return (
-            f"the schedule {schedule} begins with 0: the first iteration changes nothing and meets the tolerance; "
-            "begin above 0, as in warmup(10, 0.1, start=0.001), or set 'patience' to more than 1"
-        )
-    return ""

@@ -5,7 +5,7 @@ import re
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.registry import did_you_mean
 
 FOLDER = "share/momentumlab/configs"
@@ -43,8 +43,7 @@ def example(name: str) -> str:
     """
     known = examples()
     if name not in known:
-        message = f"unknown example{did_you_mean(name, known)}; 'momentumlab examples' lists all"
-        raise ConfigError([Problem(place=name, message=message)])
+        raise ConfigError.at(name, f"unknown example{did_you_mean(name, known)}; 'momentumlab examples' lists all")
     return "".join(line for line in _lines(known[name]) if not line.startswith(SCHEMA_COMMENT))
 
 

@@ -33,7 +33,7 @@ def by_name(node: ConfigNode) -> ConfigNode:
     text = named.value
     if not isinstance(text, str) or not text.strip():
         remedy = 'write it as text, such as "x**2/16 + 9*y**2"'
-        raise ConfigError([named.problem(f"{remedy}; a number has no variable" if text else remedy)])
+        raise named.error(f"{remedy}; a number has no variable" if text else remedy)
     if expression is not None and not SURFACES.is_expression(text):
         text = f"({text})"  # a name without brackets would be looked up in the registry
     if view is not None:
@@ -88,7 +88,7 @@ def _intervals(view: ConfigNode) -> list[ConfigNode]:
     if len(items) == 2 and not any(isinstance(item.value, list) for item in items):
         return [view]
     if not items:
-        raise ConfigError([view.problem("a view is an interval per variable, such as [[-2, 2], [-1, 1]]")])
+        raise view.error("a view is an interval per variable, such as [[-2, 2], [-1, 1]]")
     return list(items)
 
 
@@ -101,6 +101,6 @@ def _interval(node: ConfigNode, view: ConfigNode) -> str:
         or not -1e100 < ends[0] < ends[1] < 1e100
     ):
         message = "an interval is two numbers, from low to high, as in [[-2, 2], [-1, 1]]"
-        raise ConfigError([(node if node.path else view).problem(message)])
+        raise (node if node.path else view).error(message)
     low, high = map(float, ends)
     return f"{low!r}..{high!r}"

@@ -1,18 +1,18 @@
 """Load experiments and comparisons from files, mappings or other experiments."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from momentumlab.config.dump import to_dict
 from momentumlab.config.overrides import override
-from momentumlab.config.requirements import Requirements, read_requirements, unmet
+from momentumlab.config.requirements import Requirement, read_requirements, unmet
 from momentumlab.config.resolve import resolve
 from momentumlab.config.resolve_comparison import is_comparison, resolve_comparison
 from momentumlab.config.yaml_reader import MAX_BYTES, ConfigNode, node_of, parse_setting, parse_yaml
-from momentumlab.errors import ConfigError, Problem, os_reason, printable
+from momentumlab.errors import ConfigError, Problems, os_reason, printable
 from momentumlab.experiment import Comparison, Experiment
 
 Source = str | os.PathLike[str] | Mapping[str, object] | Experiment | Comparison
@@ -38,7 +38,7 @@ def load_experiment(source: Source, settings: Iterable[ConfigNode] = (), *, pati
     loaded = load_either(source, settings, patience=patience)
     if isinstance(loaded, Comparison):
         message = "this is a comparison of optimizers, not a single experiment: use 'compare'"
-        raise ConfigError([Problem(place=_place(source), message=message)])
+        raise ConfigError.at(_place(source), message)
     return loaded
 
 
@@ -83,14 +83,14 @@ def load_text(text: str, place: str, *, folder: Path | None = None) -> Experimen
         With every problem.
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise ConfigError([Problem(place=place, message=f"the experiment is larger than {MAX_BYTES:,} bytes")])
+        raise ConfigError.at(place, f"the experiment is larger than {MAX_BYTES:,} bytes")
     root = parse_yaml(text, place, folder=folder)
     with _naming_plugins(read_requirements(text, place)):
         return resolve_comparison(root, "experiment") if is_comparison(root) else resolve(root, "experiment")
 
 
 @contextmanager
-def _naming_plugins(requirements: Requirements) -> Iterator[None]:
+def _naming_plugins(requirements: Sequence[Requirement]) -> Iterator[None]:
     """Report required plug-ins that are not loaded among the problems of a source."""
     try:
         yield
@@ -98,16 +98,15 @@ def _naming_plugins(requirements: Requirements) -> Iterator[None]:
         raise ConfigError([*unmet(requirements), *error.problems]) from None
 
 
-def _tree(source: Source, settings: Iterable[ConfigNode]) -> tuple[ConfigNode, str, Requirements]:
+def _tree(source: Source, settings: Iterable[ConfigNode]) -> tuple[ConfigNode, str, list[Requirement]]:
     """Return the tree of a source with overrides, the default name, and the required plug-ins."""
-    requirements: Requirements = []
+    requirements: list[Requirement] = []
     if isinstance(source, (Experiment, Comparison)):
         root, name = node_of(to_dict(source), place=source.name), source.name
     elif isinstance(source, Mapping):
         root, name = node_of(source, place="experiment"), "experiment"
     elif not isinstance(source, (str, os.PathLike)):
-        message = f"an experiment is a path, a mapping or an Experiment, not {source!r}"
-        raise ConfigError([Problem(place="experiment", message=message)])
+        raise ConfigError.at("experiment", f"an experiment is a path, a mapping or an Experiment, not {source!r}")
     else:
         text = read_text(source)
         root = parse_yaml(text, str(source), folder=Path(source).parent)
@@ -134,14 +133,11 @@ def settings_from_text(settings: Mapping[str, tuple[str, str]]) -> list[ConfigNo
         With every text that cannot be read.
     """
     nodes: list[ConfigNode] = []
-    problems: list[Problem] = []
+    problems = Problems()
     for path, (option, text) in settings.items():
-        try:
+        with problems.collecting():
             nodes.append(node_of(text, option, path) if path == "name" else parse_setting(text, option, path))
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
     return nodes
 
 
@@ -163,13 +159,13 @@ def read_text(path: str | os.PathLike[str]) -> str:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem(place=str(path), message=os_reason(error))]) from None
+        raise ConfigError.at(str(path), os_reason(error)) from None
     except ValueError as error:  # a NUL in the path
-        raise ConfigError([Problem(place=repr(os.fspath(path)), message=str(error))]) from None
+        raise ConfigError.at(repr(os.fspath(path)), str(error)) from None
     if len(content) > MAX_BYTES:
-        raise ConfigError([Problem(place=str(path), message=f"larger than {MAX_BYTES:,} bytes")])
+        raise ConfigError.at(str(path), f"larger than {MAX_BYTES:,} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"not a text file: byte {error.start} is not UTF-8"
-        raise ConfigError([Problem(place=str(path), message=message)]) from None
+        raise ConfigError.at(str(path), message) from None

@@ -4,17 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from momentumlab.config.yaml_reader import ConfigNode
-from momentumlab.errors import ConfigError
 from momentumlab.experiment import DEFAULT_OPTIMIZERS
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Parameter
 
-ALTERNATIVES = {
-    "optimizer": "optimizers",
-    "optimizers": "optimizer",
-    "surface": "surfaces",
-    "surfaces": "surface",
-}
+ALTERNATIVES = {"optimizer": "optimizers", "optimizers": "optimizer", "surface": "surfaces", "surfaces": "surface"}
 
 
 def override(root: ConfigNode, settings: Iterable[ConfigNode]) -> ConfigNode:
@@ -59,7 +53,7 @@ def _placed(node: ConfigNode, steps: list[str], setting: ConfigNode) -> ConfigNo
     step, *rest = steps
     if isinstance(node.value, list):
         if not (step.isascii() and step.isdecimal()) or int(step) >= len(node.value):
-            raise ConfigError([setting.problem(f"there is no entry '{step}': {len(node.value)} are counted from 0")])
+            raise setting.error(f"there is no entry '{step}': {len(node.value)} are counted from 0")
         items = list(node.value)
         items[int(step)] = _placed(items[int(step)], rest, setting)
         return replace(node, value=items)
@@ -69,7 +63,7 @@ def _placed(node: ConfigNode, steps: list[str], setting: ConfigNode) -> ConfigNo
     if inside is None:
         inside = {}
     if not isinstance(inside, dict):
-        raise ConfigError([setting.problem(f"'{node.path or node.plain()}' has no settings such as '{step}'")])
+        raise setting.error(f"'{node.path or node.plain()}' has no settings such as '{step}'")
     empty = ConfigNode(value=None, place=setting.place, path=step, key_place=setting.place)
     return replace(node, value={**inside, step: _placed(inside.get(step, empty), rest, setting)})
 

@@ -9,23 +9,10 @@ from typing import Any, cast
 from momentumlab.config import expressions
 from momentumlab.config.axes import AxisReader
 from momentumlab.config.settings import COMPARING, COMPONENTS, SETTINGS, STOPPING, read_settings
-from momentumlab.config.values import (
-    is_tuned,
-    read_noise,
-    read_starts,
-)
+from momentumlab.config.values import is_tuned, read_noise, read_starts
 from momentumlab.config.yaml_reader import ConfigNode
-from momentumlab.errors import ConfigError, Problem, UnknownNameError
-from momentumlab.experiment import (
-    Axis,
-    Choice,
-    Experiment,
-    Points,
-    Starts,
-    Stopping,
-    build_surface,
-    is_sampled,
-)
+from momentumlab.errors import ConfigError, Problem, Problems, UnknownNameError
+from momentumlab.experiment import Axis, Choice, Experiment, Points, Starts, Stopping, build_surface, is_sampled
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.optimizers.base import LR_SCHEDULE
@@ -59,7 +46,7 @@ def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: i
     """
     if not isinstance(root.value, dict):
         found = "empty" if root.value is None else spelled(root.plain())
-        raise ConfigError([root.problem(f"an experiment is a mapping such as 'surface: ravine', but this is {found}")])
+        raise root.error(f"an experiment is a mapping such as 'surface: ravine', but this is {found}")
     resolver = _Resolver(root, patience, budget)
     # Each part is resolved even if another one is invalid, so one attempt reports all problems. What involves several
     # parts is checked at the end, if they are valid.
@@ -68,13 +55,9 @@ def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: i
     first_surface = build_surface(surface.name, surface.first) if surface else None
     optimizers = resolver.optimizers()
     starts = resolver.starts(first_surface)
-    problems_before = len(resolver.problems)
-    noise = resolver.noise()
-    is_noise_valid = len(resolver.problems) == problems_before
+    noise = resolver.noise(surface)
     if first_surface and starts:
         resolver.check_requirements(first_surface, min(starts.dimensions))
-    if surface and is_noise_valid:
-        resolver.check_randomness(surface, noise)
     if resolver.problems or not (surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
     return Experiment(
@@ -124,7 +107,7 @@ class _Resolver:
         self.root = root
         self.budget = budget
         self.tree: dict[str, ConfigNode] = {key: node for key, node in root.value.items() if node.value is not None}
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self.components: list[_Component] = []
         given = self.tree.get("iterations")
         has_epochs = given is not None and isinstance(given.value, str) and EPOCHS.fullmatch(given.value)
@@ -144,12 +127,11 @@ class _Resolver:
         if isinstance(node.value, list):
             self.problems.append(node.problem("several surfaces need 'momentumlab compare'"))
             return None
-        try:
+        component = choice = None
+        with self.problems.collecting():
             component = self.component(SURFACES, expressions.by_name(node))
-        except ConfigError as error:
-            self.problems += error.problems
-            return None
-        choice = self.choice(component, self.settings_of(component, {}), {}) if component else None
+        if component is not None:
+            choice = self.choice(component, self.settings_of(component, {}), {})
         if component is None or choice is None:
             return None
         if len({len(value) for axis in choice.axes.values() for value in axis.values if isinstance(value, tuple)}) > 1:
@@ -172,10 +154,8 @@ class _Resolver:
             return
         count = EPOCHS.fullmatch(self.epochs.value)
         assert count is not None
-        try:
+        with self.problems.collecting(self.epochs.problem):
             self.settings["iterations"] = SETTINGS["iterations"].checked(int(count[1]) * batches.pop())
-        except ValueError as error:
-            self.problems.append(self.epochs.problem(error))
         self.stopping = replace(self.stopping, iterations=self.settings["iterations"])
         self.reader = AxisReader(self.stopping, self.problems)
 
@@ -185,12 +165,10 @@ class _Resolver:
         if cls.is_formula:
             return True
         dimensions = set()
-        problems: list[Problem] = []
+        problems = Problems()
         for parameters in _shared_parameters(choice):
-            try:
+            with problems.collecting():
                 dimensions.add(build_surface(choice.name, parameters).default_dimension)
-            except ConfigError as error:
-                problems += error.problems
         if len(dimensions) > 1:
             counts = " or ".join(map(str, sorted(dimensions)))
             problems.append(Problem(place="data", message=f"its values give {counts} coordinates; run them separately"))
@@ -217,57 +195,54 @@ class _Resolver:
         self.check_shared(shared, known, complete=len(known) == len(components))
         settings = [self.settings_of(component, shared) for component in known]
         # A search divides its budget among the tuned hyperparameters of an optimizer, so the lengths of tuned axes are
-        # known only when the settings of all optimizers are.
-        tuned = [self.tuned_names(component, nodes) for component, nodes in zip(known, settings, strict=True)]
+        # known only when the settings of all optimizers are. In a comparison lr is tuned unless it is set.
+        tuned: list[list[str]] = []
+        for component, given_nodes in zip(known, settings, strict=True):
+            tuned_words = {name for name, node in given_nodes.items() if is_tuned(node.value)}
+            tuned_words |= {"lr"} - given_nodes.keys() if self.budget is not None else set()
+            tuned.append([parameter.name for parameter in component.parameters if parameter.name in tuned_words])
         counts = _search_counts(tuned, self.budget or 1)
-        choices = [self.choice(*each) for each in zip(known, settings, counts, strict=True)]
-        if all(LR_SCHEDULE not in nodes for nodes in settings):  # else all optimizers have it, most with the factor 1
-            choices = [choice and replace(choice, axes=_without_schedule(choice.axes)) for choice in choices]
-        if self.budget is not None:
-            self.check_duplicates(known, choices)
-        return [choice for choice in choices if choice is not None]
-
-    def tuned_names(self, component: _Component, nodes: Mapping[str, ConfigNode]) -> list[str]:
-        """The hyperparameters for which good values are searched."""
-        default = {"lr"} - nodes.keys() if self.budget is not None else set()
-        names = [parameter.name for parameter in component.parameters]
-        return [name for name in names if name in default or (name in nodes and is_tuned(nodes[name].value))]
-
-    def check_duplicates(self, components: Sequence[_Component], choices: Sequence[Choice | None]) -> None:
-        """Refuse to compare an optimizer with itself."""
-        for i, (component, choice) in enumerate(zip(components, choices, strict=True)):
-            if choice is not None and choice in choices[:i]:
-                self.problems.append(component.node.problem(f"{choice.name} is listed twice with the same settings"))
+        choices: list[Choice] = []
+        for component, given_nodes, lengths in zip(known, settings, counts, strict=True):
+            choice = self.choice(component, given_nodes, lengths)
+            if choice is None:
+                continue
+            if all(LR_SCHEDULE not in nodes for nodes in settings):  # else all have it, most with the factor 1
+                axes = {name: axis for name, axis in choice.axes.items() if name != LR_SCHEDULE}
+                choice = replace(choice, axes=axes)
+            if choice in choices and self.budget is not None:
+                message = f"{choice.name} is listed twice with the same settings"
+                self.problems.append(component.node.problem(message))
+            choices.append(choice)
+        return choices
 
     def check_requirements(self, surface: Surface, dimension: int) -> None:
-        """Refuse optimizers that need more of a surface than it offers."""
+        """Refuse optimizers that need a property which the surface does not have."""
         for component in self.components:
             required = OPTIMIZERS[component.name].requires
             for each in sorted(required - surface.provides(dimension)) if required else ():  # may search for a minimum
                 message = f"{component.name} needs {REQUIRED_PROPERTIES[each]}, which {surface.name} does not have"
                 self.problems.append(component.node.problem(message))
 
-    def noise(self) -> Noise | None:
+    def noise(self, surface: Choice | None) -> Noise | None:
+        """Return the noise model, and refuse replicates and seeds that have no effect."""
         node = self.tree.get("noise")
-        if node is None:
-            return None
-        if isinstance(node.value, list):
+        noise = None
+        if node is not None and isinstance(node.value, list):
             self.problems.append(node.problem("an experiment has one noise model, not a list"))
             return None
-        try:
-            return read_noise(node.plain())
-        except ValueError as error:
-            self.problems.append(node.problem(error))
-            return None
-
-    def check_randomness(self, surface: Choice, noise: Noise | None) -> None:
-        """Refuse replicates and seeds that have no effect."""
-        if is_sampled(surface) or (noise is not None and noise.is_random):
-            return
-        for name in ("replicates", "seed"):
-            if name in self.tree and self.tree[name].plain() != SETTINGS[name].default:
-                message = f"'{name}' has no effect: gradients are exact, or their errors always the same; see 'noise'"
-                self.problems.append(self.tree[name].key_problem(message))
+        if node is not None:
+            problems_before = len(self.problems)
+            with self.problems.collecting(node.problem):
+                noise = read_noise(node.plain())
+            if len(self.problems) > problems_before:
+                return None
+        if surface is not None and not (is_sampled(surface) or (noise is not None and noise.is_random)):
+            for name in ("replicates", "seed"):
+                if name in self.tree and self.tree[name].plain() != SETTINGS[name].default:
+                    cause = "gradients are exact, or their errors always the same; see 'noise'"
+                    self.problems.append(self.tree[name].key_problem(f"'{name}' has no effect: {cause}"))
+        return noise
 
     def check_shared(
         self, shared: Mapping[str, ConfigNode], components: Sequence[_Component], *, complete: bool
@@ -370,15 +345,12 @@ class _Resolver:
         node = self.tree.get("start")
         if node is None:
             return Points(points=(surface.default_start(surface.default_dimension),)) if surface else None
-        starts: Starts | None
+        starts: Starts | None = None
         if isinstance(node.value, (list, int, float)):
             starts = self.reader.points(node)
         else:
-            try:
+            with self.problems.collecting(node.problem):
                 starts = read_starts(node.value, surface.default_dimension if surface else 1)
-            except ValueError as error:
-                self.problems.append(node.problem(error))
-                return None
         if starts is None or surface is None:
             return None
         required, least = surface.required_dimension, surface.least_dimension
@@ -415,10 +387,6 @@ def _search_counts(tuned: Sequence[Sequence[str]], budget: int) -> list[dict[str
         {name: others if i else rates * others ** (most - len(names)) for i, name in enumerate(names)}
         for names in tuned
     ]
-
-
-def _without_schedule(axes: Mapping[str, Axis]) -> dict[str, Axis]:
-    return {name: axis for name, axis in axes.items() if name != LR_SCHEDULE}
 
 
 def _position(problem: Problem) -> list[int]:

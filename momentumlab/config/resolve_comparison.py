@@ -8,7 +8,7 @@ from momentumlab.config.resolve import resolve
 from momentumlab.config.settings import COMPARING, COMPARISON_SETTINGS, COMPONENTS, SETTINGS, read_settings
 from momentumlab.config.values import is_tuned
 from momentumlab.config.yaml_reader import ConfigNode
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import Problems
 from momentumlab.experiment import DEFAULT_OPTIMIZERS, SEARCH_PATIENCE, Axis, Comparison, Experiment, Objective
 
 DEFAULT_SURFACE = "ravine"
@@ -45,7 +45,7 @@ def resolve_comparison(root: ConfigNode, default_name: str) -> Comparison:
     if not isinstance(root.value, dict):
         resolve(root, default_name)  # raises the error
     tree = {key: node for key, node in root.value.items() if node.value is not None}
-    problems: list[Problem] = []
+    problems = Problems()
     nodes = {key: tree.pop(key) for key in COMPARISON_SETTINGS if key in tree}
     settings = read_settings(COMPARISON_SETTINGS, nodes, problems)
     if not {"optimizer", "optimizers"} & tree.keys():
@@ -56,18 +56,18 @@ def resolve_comparison(root: ConfigNode, default_name: str) -> Comparison:
     experiments: list[Experiment] = []
     for surface in _surfaces(tree, root, problems):
         single = replace(root, value={**tree, "surface": surface})
-        try:
+        with problems.collecting():
             resolved = resolve(single, default_name, patience=SEARCH_PATIENCE, budget=coarse)
             for experiment in _with_single_surfaces(resolved):
                 if experiment.surface in (other.surface for other in experiments):
                     problems.append(surface.problem("this surface is listed twice with the same settings"))
                 experiments.append(experiment)
-        except ConfigError as error:
-            problems += error.problems
     objective = next(one for one in Objective if one.label == settings["objective"])
-    problems += _stopping_problems(objective, experiments, nodes)
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+    if objective is Objective.ITERATIONS and experiments and not experiments[0].stopping.can_converge:
+        remedy = "set target_loss, tolerance or gradient_tolerance"
+        message = f"the objective 'iterations' needs a convergence criterion: {remedy}"
+        problems.append(nodes["objective"].problem(message))
+    problems.check()
     return Comparison(
         name=experiments[0].name,
         experiments=tuple(experiments),
@@ -78,7 +78,7 @@ def resolve_comparison(root: ConfigNode, default_name: str) -> Comparison:
     )
 
 
-def _surfaces(tree: dict[str, ConfigNode], root: ConfigNode, problems: list[Problem]) -> list[ConfigNode]:
+def _surfaces(tree: dict[str, ConfigNode], root: ConfigNode, problems: Problems) -> list[ConfigNode]:
     """Remove the surfaces from the tree and return the node of each."""
     given = [tree.pop(key) for key in ("surface", "surfaces") if key in tree]
     if len(given) > 1:
@@ -98,14 +98,3 @@ def _with_single_surfaces(experiment: Experiment) -> Iterator[Experiment]:
     for combination in itertools.product(*(axis.values for axis in axes.values())):
         single = {name: Axis(values=(value,)) for name, value in zip(axes, combination, strict=True)}
         yield replace(experiment, surface=replace(experiment.surface, axes=single))
-
-
-def _stopping_problems(
-    objective: Objective, experiments: list[Experiment], nodes: dict[str, ConfigNode]
-) -> Iterator[Problem]:
-    """Iterations to convergence need a convergence criterion."""
-    if objective is Objective.ITERATIONS and experiments and not experiments[0].stopping.can_converge:
-        message = (
-            "the objective 'iterations' needs a convergence criterion: set target_loss, tolerance or gradient_tolerance"
-        )
-        yield nodes["objective"].problem(message)

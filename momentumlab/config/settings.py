@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from momentumlab.config.yaml_reader import ConfigNode
-from momentumlab.errors import Problem
+from momentumlab.errors import Problems
 from momentumlab.experiment import BACKENDS, DEFAULT_ACCURACY, DEFAULT_BUDGET, DEFAULT_ITERATIONS, Objective, Stopping
 from momentumlab.registry import Parameter, ValueKind
 
@@ -109,14 +109,12 @@ COMPARING = (*COMPARISON_SETTINGS, "surfaces")
 
 
 def read_settings(
-    declared: Mapping[str, Parameter], tree: Mapping[str, ConfigNode], problems: list[Problem]
+    declared: Mapping[str, Parameter], tree: Mapping[str, ConfigNode], problems: Problems
 ) -> dict[str, Any]:
     """Return the checked value or the default of each setting; invalid values become problems."""
     values = {name: parameter.default for name, parameter in declared.items()}
     for name, parameter in declared.items():
         if name in tree and tree[name].value is not None:
-            try:
+            with problems.collecting(tree[name].problem):
                 values[name] = parameter.checked(tree[name].plain())
-            except ValueError as error:
-                problems.append(tree[name].problem(error))
     return values

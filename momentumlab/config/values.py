@@ -31,6 +31,10 @@ class AxisCall(NamedCall, ABC):
         """
 
 
+AXIS_CALLS: Registry[AxisCall] = Registry("axis", listed_as="axes")
+
+
+@AXIS_CALLS.entry("linspace")
 @dataclass(frozen=True, kw_only=True)
 class Linspace(AxisCall):
     """Evenly spaced values, both ends included, as in NumPy."""
@@ -39,13 +43,12 @@ class Linspace(AxisCall):
     stop: float = parameter(doc="last value")
     count: int = parameter(kind=ValueKind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
 
-    name = "linspace"
-
     def values(self) -> Array:
         """Return the values."""
         return np.linspace(self.start, self.stop, self.count)
 
 
+@AXIS_CALLS.entry("geomspace")
 @dataclass(frozen=True, kw_only=True)
 class Geomspace(AxisCall):
     """Values with a constant ratio, both ends included, as in NumPy."""
@@ -54,13 +57,12 @@ class Geomspace(AxisCall):
     stop: float = parameter(gt=0, doc="last value")
     count: int = parameter(kind=ValueKind.COUNT, ge=1, le=MAX_VALUES, doc="number of values")
 
-    name = "geomspace"
-
     def values(self) -> Array:
         """Return the values."""
         return np.geomspace(self.start, self.stop, self.count)
 
 
+@AXIS_CALLS.entry("arange")
 @dataclass(frozen=True, kw_only=True)
 class Arange(AxisCall):
     """Values with a constant difference, the end excluded, as in NumPy."""
@@ -68,8 +70,6 @@ class Arange(AxisCall):
     start: float = parameter(doc="first value")
     stop: float = parameter(doc="end, not included")
     step: float = parameter(doc="difference of neighbours")
-
-    name = "arange"
 
     def values(self) -> Array:
         """Return the values; see `AxisCall.values`."""
@@ -80,11 +80,6 @@ class Arange(AxisCall):
             raise ValueError(f"arange() would have more than {MAX_VALUES:,} values")
         values: Array = self.start + self.step * np.arange(math.ceil(steps), dtype=np.float64)
         return values
-
-
-AXIS_CALLS: Registry[AxisCall] = Registry("axis", listed_as="axes")
-for each in (Linspace, Geomspace, Arange):
-    AXIS_CALLS.register(each.name, each)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Read YAML and command-line values into a tree of nodes that know their places.
+"""Read YAML and command-line values into a tree of nodes with their places.
 
 The reader uses the event stream of YAML: it constructs no objects, refuses tags, shares aliases instead of copying
 them, and bounds size and depth. Scalars are decimal numbers (including ``1e-3`` and ``1_000``; ``010`` is ten), true,
@@ -81,6 +81,10 @@ class ConfigNode:
         is_named = not self.path or place in (option, f"--set {self.path}", f"argument {self.path}")
         return Problem(place=place, message=str(message) if is_named else f"{self.path}: {message}")
 
+    def error(self, message: str | Exception) -> ConfigError:
+        """Return the error for a single problem with this value."""
+        return ConfigError([self.problem(message)])
+
     def key_problem(self, message: str) -> Problem:
         """Return a problem with the key of this value."""
         return Problem(place=self.key_place or self.place, message=message)
@@ -122,10 +126,10 @@ def parse_yaml(text: str, source: str, *, path: str = "", folder: Path | None = 
         line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
         hint = "; inside {} and [], write piecewise({…}) in quotes" if STEPS.search(line) else ""
         message = f"not valid YAML: {error.problem or error.context}{hint}"
-        raise ConfigError([Problem(place=place, message=message)]) from None
+        raise ConfigError.at(place, message) from None
     except yaml.YAMLError as error:
         reason = getattr(error, "reason", None) or str(error).partition("\n")[0]
-        raise ConfigError([Problem(place=source, message=f"not valid YAML: {reason}")]) from None
+        raise ConfigError.at(source, f"not valid YAML: {reason}") from None
 
 
 class _Reader:
@@ -240,7 +244,7 @@ class _Reader:
         return f"{self.source}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
 
     def error(self, event: Any, message: str) -> ConfigError:
-        return ConfigError([Problem(place=self.place(event), message=message)])
+        return ConfigError.at(self.place(event), message)
 
 
 def _index(mark: Any) -> int:
@@ -260,9 +264,9 @@ def parse_setting(text: str, place: str, path: str) -> ConfigNode:
         If the text is not YAML.
     """
     if not text.isprintable():
-        raise ConfigError([Problem(place=place, message=f"{text!r} contains control characters")])
+        raise ConfigError.at(place, f"{text!r} contains control characters")
     if not text.strip():
-        raise ConfigError([Problem(place=place, message="is empty; write null to remove the setting")])
+        raise ConfigError.at(place, "is empty; write null to remove the setting")
     words = [word.strip() for word in _split_at_commas(text)]
     if len(words) > 1 and not any(bracket in text for bracket in "[({\"'"):
         return replace(node_of([read_scalar(word) for word in words], place, path), typed=text)
@@ -313,7 +317,7 @@ def node_of(value: object, place: str, path: str = "", depth: int = 0) -> Config
     if isinstance(value, NamedCall):
         return ConfigNode(value=value, place=place, path=path, key_place=place)
     if depth > MAX_DEPTH:
-        raise ConfigError([Problem(place=place, message=f"nested more than {MAX_DEPTH} deep")])
+        raise ConfigError.at(place, f"nested more than {MAX_DEPTH} deep")
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -332,7 +336,7 @@ def _library_optimizer(factory: Callable[..., Any], place: str) -> str:
     try:
         return adapted_object(factory).name
     except UnknownNameError as error:
-        raise ConfigError([Problem(place=place, message=str(error))]) from None
+        raise ConfigError.at(place, str(error)) from None
 
 
 def _described(instance: Surface | Optimizer[Any], place: str) -> dict[str, Any]:
@@ -345,5 +349,5 @@ def _described(instance: Surface | Optimizer[Any], place: str) -> dict[str, Any]
         reason = (
             "is an instance of an older definition: create it again" if name else f"write {decorator} above the class"
         )
-        raise ConfigError([Problem(place=place, message=f"{cls.__name__} is not registered: {reason}")])
+        raise ConfigError.at(place, f"{cls.__name__} is not registered: {reason}")
     return {"name": name, **{p.name: getattr(instance, p.name) for p in cls.parameters() if hasattr(instance, p.name)}}

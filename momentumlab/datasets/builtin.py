@@ -2,10 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,18 +30,8 @@ class DataSet(NamedCall, ABC):
 
 DATA_SETS: Registry[DataSet] = Registry("data set", listed_as="data", required=("source",))
 
-DataSetClass = TypeVar("DataSetClass", bound=type[DataSet])
-
-
-def data_set(name: str) -> Callable[[DataSetClass], DataSetClass]:
-    """Register the decorated class as a data set."""
-
-    def register(cls: DataSetClass) -> DataSetClass:
-        cls.name = name
-        DATA_SETS.register(name, cls)
-        return cls
-
-    return register
+data_set = DATA_SETS.entry
+"""Register the decorated class as a data set: ``@data_set("iris")``."""
 
 
 @data_set("two_moons")

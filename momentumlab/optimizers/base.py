@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from momentumlab.errors import UnknownNameError
-from momentumlab.registry import Array, Parameter, Real, Registry, ValueKind, parameter, parameters_of
+from momentumlab.registry import Array, Class, Parameter, Real, Registry, ValueKind, parameter, parameters_of
 from momentumlab.surfaces import Surface
 
 State = TypeVar("State", bound=tuple[object, ...])
@@ -194,18 +194,10 @@ class OptimizerRegistry(Registry[Optimizer[Any]]):
 
 OPTIMIZERS = OptimizerRegistry("optimizer", required=("equation", "source"), group="momentumlab.optimizers")
 
-OptimizerClass = TypeVar("OptimizerClass", bound=type[Optimizer[Any]])
 
-
-def optimizer(name: str, *, lr: float, aliases: tuple[str, ...] = ()) -> Callable[[OptimizerClass], OptimizerClass]:
+def optimizer(name: str, *, lr: float, aliases: tuple[str, ...] = ()) -> Callable[[Class], Class]:
     """Register the decorated class as an optimizer; ``lr`` is its default learning rate."""
-
-    def enter(cls: OptimizerClass) -> OptimizerClass:
-        cls.name, cls.default_lr = name, lr
-        OPTIMIZERS.register(name, cls, aliases)
-        return cls
-
-    return enter
+    return OPTIMIZERS.entry(name, aliases=aliases, default_lr=lr)
 
 
 # Declarations shared by several families

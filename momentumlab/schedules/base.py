@@ -3,7 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -122,18 +122,8 @@ class TabulatedSchedule:
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", required=("formula", "source"))
 
-ScheduleClass = TypeVar("ScheduleClass", bound=type[Schedule])
-
-
-def schedule(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[ScheduleClass], ScheduleClass]:
-    """Register the decorated class as a schedule."""
-
-    def register(cls: ScheduleClass) -> ScheduleClass:
-        cls.name = name
-        SCHEDULES.register(name, cls, aliases)
-        return cls
-
-    return register
+schedule = SCHEDULES.entry
+"""Register the decorated class as a schedule: ``@schedule("cosine")``."""
 
 
 def start_parameter() -> Any:

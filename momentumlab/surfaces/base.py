@@ -2,10 +2,9 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -280,18 +279,8 @@ SURFACES = SurfaceRegistry(
     "surface", required=("formula", "latex", "source", "view", "start"), group="momentumlab.surfaces"
 )
 
-SurfaceClass = TypeVar("SurfaceClass", bound=type[Surface])
-
-
-def surface(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[SurfaceClass], SurfaceClass]:
-    """Register the decorated class as a surface."""
-
-    def register(cls: SurfaceClass) -> SurfaceClass:
-        cls.name = name
-        SURFACES.register(name, cls, aliases)
-        return cls
-
-    return register
+surface = SURFACES.entry
+"""Register the decorated class as a surface: ``@surface("ravine")``."""
 
 
 def sum_coordinates(terms: Array) -> Array:
