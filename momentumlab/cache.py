@@ -7,29 +7,17 @@ raises an exception: without a usable folder, nothing is kept.
 
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from momentumlab.system import cache_folder, is_private
+
 DIGEST_BYTES = 32
 
 MOST_ENTRIES = 1000
 """With more entries, the half that was written first is deleted."""
-
-
-def folder() -> Path:
-    """Return the cache folder, which need not exist.
-
-    It is ``momentumlab`` in ``XDG_CACHE_HOME`` or else in the platform's folder for caches.
-    """
-    home = os.environ.get("XDG_CACHE_HOME")
-    if home and Path(home).is_absolute():
-        return Path(home) / "momentumlab"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "momentumlab" / "Cache"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "momentumlab"
 
 
 def key(*parts: str) -> str:
@@ -40,11 +28,11 @@ def key(*parts: str) -> str:
 def read(name: str) -> bytes | None:
     """Return the contents of an entry; ``None`` if there is none, or if it is damaged or not trustworthy."""
     with suppress(OSError, RuntimeError):  # RuntimeError: no home folder
-        own = folder()
-        if not _is_private(own.stat()):
+        own = cache_folder()
+        if not is_private(own.stat()):
             return None
         with (own / name).open("rb") as file:
-            if not _is_private(os.fstat(file.fileno())):
+            if not is_private(os.fstat(file.fileno())):
                 return None
             data = file.read()
         if hashlib.sha256(data[DIGEST_BYTES:]).digest() == data[:DIGEST_BYTES]:
@@ -55,9 +43,9 @@ def read(name: str) -> bytes | None:
 def write(name: str, contents: bytes) -> None:
     """Keep an entry, if possible."""
     with suppress(OSError, RuntimeError):
-        own = folder()
+        own = cache_folder()
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(own.stat()):
+        if not is_private(own.stat()):
             return
         # Several processes may write the same entry: each writes a file of its own and renames it.
         descriptor, temporary = tempfile.mkstemp(dir=own)
@@ -90,11 +78,4 @@ def clear() -> tuple[int, int]:
 
 
 def _entries() -> Iterator[Path]:
-    return (path for path in folder().iterdir() if path.is_file())
-
-
-def _is_private(status: os.stat_result) -> bool:
-    """Return whether a file or folder belongs to the user, and only the user can write to it."""
-    if not hasattr(os, "getuid"):  # Windows: the folder is in the user's profile
-        return True
-    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+    return (path for path in cache_folder().iterdir() if path.is_file())

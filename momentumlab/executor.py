@@ -3,18 +3,11 @@
 The numbers of a trial depend neither on its block nor on the worker.
 """
 
-import contextlib
-import functools
-import os
 import pickle
 import signal
-import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +19,7 @@ from momentumlab.plan import SECONDS_PER_ITERATION, Plan, make_plan
 from momentumlab.plugins import Plugins, described, python_entries
 from momentumlab.result import Result
 from momentumlab.stopping import Terminated
+from momentumlab.system import TERMINATE, cores, end_with_parent, is_stopped, keep_freed_memory, start_method
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -49,9 +43,6 @@ BLOCKS_PER_WORKER = 4
 
 CHECK_SECONDS = 5.0
 """How often a pool that finishes no block is searched for stopped workers."""
-
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
-"""Parameters of glibc's mallopt."""
 
 OnBlock = Callable[[Outcome], None]
 
@@ -228,12 +219,6 @@ def block_size(plan: Plan, workers: int) -> int:
     return min(max(1, int(size)), LARGEST_BLOCK)
 
 
-def cores() -> int:
-    """Return the number of processes that can run at the same time."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def worthwhile_workers(plan: Plan) -> int:
     """Return the number of worker processes that a plan is worth: one per core, or 1."""
     return min(cores(), plan.trials) if plan.is_worth_workers else 1
@@ -242,15 +227,6 @@ def worthwhile_workers(plan: Plan) -> int:
 def _processes(executor: "Executor") -> dict[int, Any]:
     """Return the processes of a pool by their ids."""
     return getattr(executor, "_processes", None) or {}
-
-
-def start_method() -> str:
-    """Return how worker processes are started.
-
-    A forked process has everything imported. On macOS fork is unsafe, Windows does not have it, and the threads of JAX,
-    which optimizers of optax load, do not survive it.
-    """
-    return "fork" if sys.platform == "linux" and "jax" not in sys.modules else "spawn"
 
 
 def _start_pool(count: int) -> "Executor":
@@ -268,7 +244,7 @@ def _completed(futures: "set[Future[Outcome]]", executor: "Executor") -> "Iterat
     while futures:
         completed, _ = wait(futures, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
         if not completed:
-            stopped = {pid for pid in list(_processes(executor)) if _is_stopped(pid)}
+            stopped = {pid for pid in list(_processes(executor)) if is_stopped(pid)}
             for pid in sorted(stopped - reported):
                 message = f"worker process {pid} is stopped (SIGSTOP): 'kill -CONT {pid}' continues it"
                 warnings.warn(message, WorkerWarning, stacklevel=2)
@@ -276,15 +252,6 @@ def _completed(futures: "set[Future[Outcome]]", executor: "Executor") -> "Iterat
         for future in completed:
             futures.discard(future)  # or every block would stay in memory until the end
             yield future
-
-
-def _is_stopped(pid: int) -> bool:
-    """Return whether a process is stopped by a signal; known on Linux only."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state in ("T", "t")
 
 
 # In a worker process
@@ -300,8 +267,9 @@ class _Worker:
 def _prepare_worker() -> None:
     """Leave Ctrl-C, which reaches every process of a terminal, to the parent, and end if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if TERMINATE is not None:
+        signal.signal(TERMINATE, _stop)
+    end_with_parent()
 
 
 def _stop(signal_number: int, frame: object) -> None:
@@ -311,33 +279,10 @@ def _stop(signal_number: int, frame: object) -> None:
         raise Terminated
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
-@functools.cache
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed memory in this process; elsewhere do nothing.
-
-    dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``. Every temporary array then costs page faults, which makes
-    the engine several times slower.
-    """
-    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
-        return
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        mallopt(M_MMAP_THRESHOLD, 2**26)
-        mallopt(M_TRIM_THRESHOLD, 2**28)
-
-
 def _run_block(plugins: Plugins, experiment: Experiment, first: int, last: int, history_bytes: int | None) -> Outcome:
     # The plug-ins are unpickled first, which loads them: the experiment may contain their schedules.
     plugins.require()
-    _keep_freed_memory()
+    keep_freed_memory()
     plan = make_plan(experiment, max_trials=experiment.trials)
     _Worker.is_computing = True
     try:

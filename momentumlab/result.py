@@ -16,8 +16,6 @@ from momentumlab.plan import Plan
 from momentumlab.registry import Array
 
 if TYPE_CHECKING:
-    import os
-
     from matplotlib.figure import Figure
 
     from momentumlab.report.figure_options import FigureSettings

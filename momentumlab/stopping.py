@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+from momentumlab.system import TERMINATE
+
+WORDS = {signal.SIGINT: "interrupted"} | ({} if TERMINATE is None else {TERMINATE: "terminated"})
 
 unfinished: set[Path] = set()
 """The files that are being written, under their temporary names."""
@@ -49,7 +51,7 @@ def obey_signals() -> None:
         if os.getpid() != own:  # a forked worker that has not set its own handlers yet
             os._exit(128 + number)
         if _Unwinding.depth:
-            raise Terminated if number == signal.SIGTERM else Interrupted
+            raise Terminated if number == TERMINATE else Interrupted
         end_by(number)
 
     def unraisable(problem: "sys.UnraisableHookArgs") -> None:
@@ -66,7 +68,7 @@ def obey_signals() -> None:
 def end(stop: KeyboardInterrupt | type[BaseException]) -> NoReturn:
     """End the process like the signal that raised this exception."""
     cause = stop if isinstance(stop, type) else type(stop)
-    end_by(signal.SIGTERM if issubclass(cause, Terminated) else signal.SIGINT)
+    end_by(TERMINATE if TERMINATE and issubclass(cause, Terminated) else signal.SIGINT)
 
 
 def end_by(number: int) -> NoReturn:

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "momentumlab"
 # From the inside out: a module imports from its own room and from those before it.
 ROOMS = [
     "errors",
+    "system",
     "stopping",
     "cache",
     "registry",

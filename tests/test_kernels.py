@@ -30,6 +30,7 @@ from momentumlab.registry import Array, ValueKind
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES, Surface
 from momentumlab.surfaces.base import sum_coordinates
+from momentumlab.system import cache_folder
 
 NO_KERNEL = {
     "noisy_valley": "sampled",
@@ -355,7 +356,7 @@ def test_cache_returns_what_was_written() -> None:
 @pytest.mark.parametrize("damage", [b"", b"x", b"\0" * 100])
 def test_damaged_entries_are_ignored_and_replaced(damage: bytes) -> None:
     cache.write("damaged", b"contents")
-    (cache.folder() / "damaged").write_bytes(damage)
+    (cache_folder() / "damaged").write_bytes(damage)
     assert cache.read("damaged") is None
     cache.write("damaged", b"contents")
     assert cache.read("damaged") == b"contents"
@@ -365,7 +366,7 @@ def test_damaged_entries_are_ignored_and_replaced(damage: bytes) -> None:
 @pytest.mark.parametrize("place", ["", "shared"])
 def test_entries_that_others_could_have_written_are_ignored(place: str) -> None:
     cache.write("shared", b"contents")
-    path = cache.folder() / place
+    path = cache_folder() / place
     mode = path.stat().st_mode
     path.chmod(mode | 0o020)
     try:
@@ -386,11 +387,11 @@ def test_clear_empties_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cache.write("entry", b"contents")
     assert cache.clear()[0] == 1
-    assert list(cache.folder().iterdir()) == []
+    assert list(cache_folder().iterdir()) == []
 
 
 def test_processes_can_write_the_same_entry_at_the_same_time() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: cache.write("same", b"contents" * 10_000), range(64)))
     assert cache.read("same") == b"contents" * 10_000
-    assert [path.name for path in cache.folder().iterdir() if path.name.startswith("tmp")] == []
+    assert [path.name for path in cache_folder().iterdir() if path.name.startswith("tmp")] == []

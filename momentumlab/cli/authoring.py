@@ -10,7 +10,7 @@ from momentumlab.cli.completion import configurations
 from momentumlab.cli.loading import load_all
 from momentumlab.cli.options import Plugins, one_of, option
 from momentumlab.cli.streams import show
-from momentumlab.errors import ConfigError, Problems, printable
+from momentumlab.errors import ConfigError, OutputError, Problems, printable
 
 
 @command(app, group=PREPARING, examples=("momentumlab validate configs/parabola.yaml configs/noisy_ravine.yaml",))
@@ -126,6 +126,11 @@ def schema(
 def cache(clear: Annotated[bool, option(None, "--clear", help="Delete the files.")] = False) -> None:
     """Show or clear the folder of compiled kernels, which are computed again when needed."""
     from momentumlab import cache as files
+    from momentumlab.system import cache_folder
 
+    try:
+        folder = cache_folder()
+    except RuntimeError:
+        raise OutputError("no cache is kept: this user has no home folder; set XDG_CACHE_HOME to a folder") from None
     count, size = files.clear() if clear else files.contents()
-    print(f"{files.folder()}: {count:,} {'file' if count == 1 else 'files'}, {size / 1e3:,.0f} kB{' deleted' * clear}")
+    print(f"{folder}: {count:,} {'file' if count == 1 else 'files'}, {size / 1e3:,.0f} kB{' deleted' * clear}")

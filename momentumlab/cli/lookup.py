@@ -26,6 +26,7 @@ from momentumlab.cli.options import (
 from momentumlab.cli.output import show_as
 from momentumlab.cli.streams import complain, print_notes, show
 from momentumlab.errors import ConfigError
+from momentumlab.system import has_browser
 
 if TYPE_CHECKING:
     from momentumlab.report.figure_options import FigureOptions
@@ -72,11 +73,9 @@ def explore(options: Options) -> None:
 
 def open_browser(url: str) -> None:
     """Open a page in a graphical browser, if there is one."""
-    import os
-    import sys
     import webbrowser
 
-    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+    if has_browser():
         webbrowser.open(url)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from momentumlab import system
 from momentumlab.errors import ConfigError, Problem, os_reason
 from momentumlab.runs.layout import LATEST, DamageError, named
 from momentumlab.runs.records import RunFolder, RunStatus, list_runs, read_record, read_run
@@ -34,11 +35,13 @@ def _find_one(text: str, out: Path) -> RunFolder:
     if not text or "\0" in text:
         raise _problem(text, "is not the name of a run")
     path = Path(text)
+    if path.name == LATEST:
+        path = system.target(path) or path
     try:
         if text == LATEST:
             return _latest(out)
         if path.is_dir():
-            run = read_run(path.parent / path.readlink() if path.name == LATEST and path.is_symlink() else path)
+            run = read_run(path)
             if run is None:
                 raise _problem(text, "is not a run folder")
             return run
@@ -63,9 +66,9 @@ def _problem(text: str, message: str) -> ConfigError:
 
 def _latest(out: Path) -> RunFolder:
     """Return the run that the link points to or, without a link, the newest complete run."""
-    link = out / LATEST
-    if link.is_symlink() and link.is_dir():
-        run = read_run(out / link.readlink())
+    linked = system.target(out / LATEST)
+    if linked is not None and linked.is_dir():
+        run = read_run(linked)
         if run is not None and run.status is RunStatus.COMPLETE:
             return run
     run = next((run for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from momentumlab import system
 from momentumlab.config import load_text
 from momentumlab.config.requirements import python_problems
 from momentumlab.datasets.in_memory import TARGET, add_arrays, is_in_memory, table_of
@@ -212,9 +213,8 @@ def load_plugins_of(folder: Path, record: Mapping[str, Any]) -> list[str]:
     of a recorded one that has the same names.
     """
     status = folder.stat()
-    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
     # A copy of a folder has another inode.
-    was_written_here = is_own and record["origin"] == {"host": platform.node(), "inode": status.st_ino}
+    was_written_here = system.is_own(status) and record["origin"] == {"host": platform.node(), "inode": status.st_ino}
     given = {entry for plugin in loaded_plugins() for entry in plugin.entries}
     hashes = {plugin.sha256 for plugin in loaded_plugins()}
     problems = []

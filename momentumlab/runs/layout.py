@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from momentumlab import stopping
+from momentumlab import stopping, system
 from momentumlab.errors import OutputError, os_reason
 
 FORMAT = 3
@@ -43,10 +43,6 @@ NAME_BYTES = 100
 
 MOST_NAMED = 5
 """Number of files or folders that a message names."""
-
-_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
-"""Answers of file systems that cannot sync a directory."""
 
 
 class DamageError(Exception):
@@ -95,7 +91,7 @@ def write(path: Path, content: str | bytes | Callable[[BinaryIO], object], *, is
             else:
                 file.write(content.encode() if isinstance(content, str) else content)
         if is_synced:
-            sync(temporary)
+            system.sync(temporary)
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):
@@ -105,21 +101,6 @@ def write(path: Path, content: str | bytes | Callable[[BinaryIO], object], *, is
         raise
     finally:
         stopping.unfinished.discard(temporary)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; do nothing where that is not supported."""
-    is_windows = os.name == "nt"
-    if is_windows and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -154,7 +135,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
         If the file is missing, is not a regular file or cannot be opened.
     """
     try:
-        descriptor = os.open(path, _READING)
+        descriptor = os.open(path, system.READING)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
@@ -216,55 +197,37 @@ def only_one(folder: Path) -> Iterator[None]:
         If another process holds the lock.
     """
     with output_errors(folder):
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    try:
+        descriptor = os.open(folder / LOCK, system.READING_AND_CREATING, 0o666)
+    with os.fdopen(descriptor) as file:
         # `is_locked` takes the lock for an instant: a busy lock is tried again before another process is blamed.
         for pause in (0.01, 0.05, 0.2, None):
-            if not _is_busy(descriptor, exclusive=True):
+            is_busy = system.is_busy(descriptor, exclusive=True)
+            if not is_busy:
                 break
             if pause is None:
                 raise OutputError(f"{folder}: another process is at work on it")
             time.sleep(pause)
+        if is_busy is None:  # the open file would protect nothing, and Windows would not remove it
+            file.close()
         yield
-    finally:
-        os.close(descriptor)
 
 
 def is_locked(folder: Path) -> bool | None:
     """Return whether a process holds the lock of a run folder; None if the file system does not report it."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(folder / LOCK, system.READING)
     except OSError:
         return False  # a process creates the lock before it writes anything else
     try:
-        return _is_busy(descriptor, exclusive=False)
+        return system.is_busy(descriptor, exclusive=False)
     finally:
         os.close(descriptor)
-
-
-def _is_busy(descriptor: int, *, exclusive: bool) -> bool | None:
-    """Take the lock of an open file and return False; True if it is taken already, None if there are no locks."""
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except ImportError:
-        return None
-    except OSError as error:  # such as ENOSYS on Lustre without -o flock
-        return True if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN) else None
-    return False
 
 
 def point_latest(folder: Path) -> None:
     """Point the link ``latest`` beside a run folder to that folder, in one step.
 
-    Where links are not supported, or something else has that name, nothing happens.
+    It is a text file where links are not supported; nothing happens if something else has that name.
     """
-    link = folder.parent / LATEST
     with suppress(OSError):
-        if not link.is_symlink() and link.exists():
-            return
-        temporary = folder.parent / f".{LATEST}.{os.getpid()}.{folder.name[-40:]}"
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(folder.name, target_is_directory=True)
-        temporary.replace(link)
+        system.point(folder.parent / LATEST, folder.name)

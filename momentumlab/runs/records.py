@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from momentumlab import system
 from momentumlab.errors import OutputError, os_reason, printable
 from momentumlab.runs.layout import (
     COMPARISON,
@@ -213,15 +214,13 @@ def _is_running(path: Path, record: Mapping[str, Any]) -> bool:
     if is_held is not None:
         return is_held
     process = record["process"]
+    is_alive = system.is_alive(process["pid"]) if process["host"] == platform.node() else None
+    if is_alive is not None:
+        return is_alive
     try:
-        if process["host"] != platform.node() or os.name == "nt":  # where os.kill would end it
-            return time.time() - path.stat().st_mtime < QUIET_SECONDS
-        os.kill(process["pid"], 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
+        return time.time() - path.stat().st_mtime < QUIET_SECONDS
+    except OSError:  # just removed
         return False
-    return True
 
 
 # Records come from the disk and possibly from another machine, so every value is checked before it is used.

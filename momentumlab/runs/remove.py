@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from momentumlab import system
 from momentumlab.errors import OutputError, os_reason
 from momentumlab.runs.layout import (
     BLOCKS,
@@ -99,6 +100,7 @@ def update_latest(runs: Sequence[RunFolder]) -> None:
     for out in dict.fromkeys(run.path.parent for run in runs):
         link = out / LATEST
         with suppress(OSError, OutputError):
-            if link.is_symlink() and not link.exists():
+            linked = system.target(link)
+            if linked is not None and not linked.exists():
                 left = next((run.path for run in list_runs(out) if run.status is RunStatus.COMPLETE), None)
                 link.unlink() if left is None else point_latest(left)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from momentumlab import system
 from momentumlab.config.dump import to_dict, to_yaml
 from momentumlab.errors import ConfigError, OutputError, PluginWarning
 from momentumlab.experiment import Comparison, Experiment
@@ -195,8 +196,8 @@ def _finish(
     _, sizes = layout.sizes_in(folder)
     written = {name: size for name in sorted(names) if (size := sizes.get(name)) is not None}
     for name in written:  # one wait for all files is shorter than a wait after each of them
-        layout.sync(folder / name)
-    layout.sync(folder)
+        system.sync(folder / name)
+    system.sync(folder)
     record = {
         **{key: value for key, value in unfinished.items() if key not in RESUMING},
         "trials": sum(result.trials for result in results),
@@ -209,8 +210,8 @@ def _finish(
         "files": written,
     }
     _write_json(folder / RECORD, record, is_synced=True)
-    layout.sync(folder)
-    layout.sync(folder.parent)
+    system.sync(folder)
+    system.sync(folder.parent)
 
     # From here on the folder is complete; what only unfinished folders need is removed.
     (folder / PARTIAL).unlink()
