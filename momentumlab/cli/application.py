@@ -198,13 +198,10 @@ def _unknown_option(option: str, context: Any) -> str:
     own = [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")]
     similar = _suggestion(option, own, cutoff=0.75)
     if owners and not similar:
-        return f"{option}: '{context.command_path}' does not have this option; {_joined(owners)}"
+        *most, last = owners
+        others_do = f"{', '.join(most)} and {last} do" if most else f"{last} does"
+        return f"{option}: '{context.command_path}' does not have this option; {others_do}"
     return f"unknown option '{option}'{similar}; see '{context.command_path} --help'"
-
-
-def _joined(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last} do" if most else f"{last} does"
 
 
 def _suggestion(name: str, known: Sequence[str] | dict[str, Any], cutoff: float = 0.6) -> str:

@@ -113,12 +113,14 @@ def list_runs(
             print(f"the newest {len(printed)} of {len(chosen):,} runs; --limit 0 lists all")
 
 
-def load_noting(run: "RunFolder") -> "LoadedRun":
-    """Read a run folder, and note which data files are missing or have changed."""
+def load_runs(names: list[str], out: Path) -> "list[LoadedRun]":
+    """Find and read run folders, and note which data files are missing or have changed."""
+    from momentumlab.runs.find import find
     from momentumlab.runs.read import load_run
 
-    loaded = load_run(run)
-    print_notes(loaded.changed_data)
+    loaded = [load_run(run) for run in find(names, out)]
+    for each in loaded:
+        print_notes(each.changed_data)
     return loaded
 
 
@@ -140,14 +142,13 @@ def show_run(
     from momentumlab.runs.find import find
     from momentumlab.runs.inputs import MissingInputError
 
-    (found,) = find([run], out)
     try:
-        loaded = load_noting(found)
+        (loaded,) = load_runs([run], out)
     except MissingInputError as error:
         if steps:
             raise
         print_notes([*str(error).splitlines(), "these are the stored numbers, without what is derived from them"])
-        print_stored(found, output, quiet=quiet)
+        print_stored(find([run], out)[0], output, quiet=quiet)
         return
     if steps and any(result.history is None for result in loaded.results):
         raise ConfigError.at("--steps", "the histories of this run were not recorded")
@@ -175,11 +176,10 @@ def compare_runs(
     from momentumlab.report.data import flat, json_text, table_text
     from momentumlab.runs import compare as comparing
     from momentumlab.runs import write as store
-    from momentumlab.runs.find import find
 
     if figure is not None and figure.suffix != ".png":
         raise ConfigError.at(f"--figure {figure}", "write a name that ends in .png")
-    loaded = [load_noting(run) for run in find(runs, out)]
+    loaded = load_runs(runs, out)
     together = comparing.side_by_side(loaded)
     options = figures.figure_options()
     name = "" if figure is None else figure.name.removesuffix(".png")
@@ -214,11 +214,9 @@ def plot_run(
     """Draw the figures of a run again without computing it; with --animate, an animation instead."""
     options = figures.figure_options(theory=theory)
     from momentumlab.runs import write as store
-    from momentumlab.runs.find import find
     from momentumlab.runs.plot import animated_report, drawings, png_texts
 
-    (found,) = find([run], out)
-    loaded = load_noting(found)
+    (loaded,) = load_runs([run], out)
     if animate is not None:
         store.write_animation(animate, animated_report(loaded), options, fps=fps, hold_last=hold_last)
         print(animate)
@@ -226,9 +224,9 @@ def plot_run(
     names = only.replace(",", " ").split() if only else []
     chosen = drawings(loaded, options, only=names)
     texts = png_texts(
-        loaded.experiment, loaded.results, folder=found.path.name, kind=loaded.kind, provenance=loaded.provenance
+        loaded.experiment, loaded.results, folder=loaded.run.path.name, kind=loaded.kind, provenance=loaded.provenance
     )
-    for path in store.write_figures(to or found.path, chosen, texts, options):
+    for path in store.write_figures(to or loaded.run.path, chosen, texts, options):
         print(path)
 
 
@@ -281,14 +279,12 @@ def export_run(
     """Write a run as one table with a row per trial and iteration: settings, point, velocity, loss."""
     from momentumlab.runs import export
     from momentumlab.runs import write as store
-    from momentumlab.runs.find import find
 
     if to is not None and to.suffix not in (".csv", ".parquet"):
         raise ConfigError.at(f"--to {to}", "write a name that ends in .csv or .parquet")
     if to is not None and to.suffix == ".parquet":
         export.check_parquet()
-    (found,) = find([run], out)
-    loaded = load_noting(found)
+    (loaded,) = load_runs([run], out)
     if loaded.is_sweep:
         print_notes(["a sweep does not record histories: the table has one row per trial, its final state"])
     if to is None:
