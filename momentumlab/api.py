@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from momentumlab.report.translation_table import TranslationReport
     from momentumlab.runs.rerun import Repetition
     from momentumlab.search import ComparisonResult
+    from momentumlab.search.searched import RunPlan
     from momentumlab.search.sweeps import Sweep
-    from momentumlab.search.tuning import RunPlan
 
 MOST_RECORDED = 100
 """By default, trajectories are recorded for at most this many trials, or settings with replicates."""

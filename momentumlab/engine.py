@@ -238,7 +238,9 @@ class _Batch:
         self.noise = experiment.noise
         if experiment.noise is not None:
             self.errors = Errors(experiment.noise, experiment.seed, experiment.dimension, experiment.replicates)
-        self.schedules = {name: TabulatedSchedule(schedule, maxiter) for name, schedule in group.schedules.items()}
+        self.schedules = {
+            name: TabulatedSchedule(schedule, group.iterations) for name, schedule in group.schedules.items()
+        }
         self.trials = np.arange(first, min(first + width, last))
         self.waiting = range(first + len(self.trials), last)
         lanes = group.lanes(self.trials - group.first)

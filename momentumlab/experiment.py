@@ -70,10 +70,18 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A surface or an optimizer by name, with an axis for each parameter, in the order of declaration."""
+    """A surface or an optimizer by name, with an axis for each parameter, in the order of declaration.
+
+    Attributes
+    ----------
+    cells
+        The combinations of the axes of an optimizer that are run, in the order in which the plan counts them; ``None``
+        for all.
+    """
 
     name: str
     axes: Mapping[str, Axis]
+    cells: tuple[int, ...] | None = None
 
     @property
     def first(self) -> dict[str, Setting]:
@@ -82,8 +90,8 @@ class Choice:
 
     @property
     def combinations(self) -> int:
-        """The size of the product of all axes."""
-        return math.prod(map(len, self.axes.values()))
+        """The size of the product of all axes, or the number of its cells that are run."""
+        return math.prod(map(len, self.axes.values())) if self.cells is None else len(self.cells)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +217,9 @@ class Experiment:
         The random seed of errors and mini-batches.
     backend
         What computes trials whose trajectories are not recorded: ``numpy``, ``numba``, or ``auto``.
+    horizon
+        The number of updates over which schedules extend if trials end earlier, as in successive halving; ``None`` for
+        the iterations of the stopping criteria.
     """
 
     name: str
@@ -221,6 +232,7 @@ class Experiment:
     replicates: int = 1
     seed: int = 0
     backend: str = "auto"
+    horizon: int | None = None
 
     @property
     def repeats(self) -> int:
@@ -310,6 +322,13 @@ DEFAULT_OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam
 DEFAULT_BUDGET = 64
 DEFAULT_ACCURACY = 1e-6
 
+GRID, HALVING = "grid", "halving"
+SEARCHES = (GRID, HALVING)
+"""How settings are searched; see `momentumlab.search.tuning.search`."""
+
+HALVED_SETTINGS = 3
+"""Successive halving begins with this many times as many settings as its budget has complete trials."""
+
 TUNING_BUDGET = 4096
 TUNING_ZOOMS = 3
 
@@ -329,6 +348,8 @@ class Comparison:
         The number of refinements of the search around the best cells, each with as many trials as the first search.
     accuracy
         A trajectory has arrived when its loss exceeds the lowest known loss by this fraction of the initial excess.
+    search
+        How settings are searched, one of `SEARCHES`.
     """
 
     name: str
@@ -337,6 +358,12 @@ class Comparison:
     budget: int = DEFAULT_BUDGET
     zooms: int = 0
     accuracy: float = DEFAULT_ACCURACY
+    search: str = GRID
+
+    @property
+    def coarse_budget(self) -> int:
+        """The number of complete trials per optimizer and start in the first search, and in each zoom."""
+        return max(1, self.budget // (self.zooms + 1))
 
     @property
     def trials(self) -> int:

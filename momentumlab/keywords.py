@@ -94,6 +94,7 @@ class SearchSettings(Settings, total=False):
     surfaces: "AnySurface | Sequence[object]"
     objective: str
     budget: int
+    search: str
     zooms: int
     accuracy: float
 

@@ -98,7 +98,9 @@ class Group:
     schedules
         The schedules of hyperparameters by name, the same for all trials; that of `LR_SCHEDULE` multiplies lr.
     iterations
-        The maximum number of updates of a trial, the default duration of schedules.
+        The default duration of schedules.
+    cells
+        The combinations of the axes that are run; ``None`` for all.
     """
 
     surface_class: type[Surface]
@@ -110,6 +112,7 @@ class Group:
     first: int
     schedules: Mapping[str, Schedule]
     iterations: int
+    cells: NDArray[np.int64] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -119,14 +122,22 @@ class Group:
     @cached_property
     def size(self) -> int:
         """The number of trials."""
-        return math.prod(self.shape)
+        repeats = self.starts.shape[1] * len(self.replicates)
+        return math.prod(self.shape) if self.cells is None else len(self.cells) * repeats
+
+    def indices(self, positions: Any) -> tuple[Any, ...]:
+        """Return the index along each axis, of the start and of the replicate for trials of the group."""
+        if self.cells is not None:
+            repeats = self.starts.shape[1] * len(self.replicates)
+            positions = self.cells[positions // repeats] * repeats + positions % repeats
+        return np.unravel_index(positions, self.shape)
 
     def lanes(self, positions: NDArray[np.int64]) -> Lanes:
         """Return some trials, counted from the group's first.
 
         A schedule is represented by its first value, and the learning rate is that without its factor.
         """
-        *indices, start_index, replicate_index = np.unravel_index(positions, self.shape)
+        *indices, start_index, replicate_index = self.indices(positions)
         fields: dict[type, dict[str, Any]] = {self.surface_class: {}, self.optimizer_class: {}}
         for (owner, name), value in self.shared.items():
             fields[owner][name] = value
@@ -212,13 +223,13 @@ class Plan:
         groups = []
         for first, number in enumerate(numbers):
             group = self.group_of(number)
-            *indices, start, replicate = np.unravel_index(number - group.first, group.shape)
+            *indices, start, replicate = group.indices(number - group.first)
             axes = tuple(
                 replace(axis, values=axis.values[index : index + 1])
                 for axis, index in zip(group.axes, indices, strict=True)
             )
             starts, replicates = group.starts[:, start : start + 1], group.replicates[replicate : replicate + 1]
-            groups.append(replace(group, axes=axes, starts=starts, replicates=replicates, first=first))
+            groups.append(replace(group, axes=axes, starts=starts, replicates=replicates, first=first, cells=None))
         return Plan(experiment=self.experiment, groups=tuple(groups))
 
     def __iter__(self) -> Iterator[Trial]:
@@ -304,6 +315,7 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
     # A shared parameter, or an axis with schedules, needs a group for each of its values: the lanes of a batch can
     # differ in numbers only.
     starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension))
+    before = 0  # combinations of earlier groups
     for combination in itertools.product(*(axis.values for _, _, axis in shared)):
         same: dict[tuple[type, str], Value] = {}
         schedules: dict[str, Schedule] = {}
@@ -317,6 +329,14 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
                 same[owner, parameter.name] = value
             else:  # a number on an axis that also has schedules
                 numbers.append(_lane_axis(owner, parameter, (value,)))
+        cells, first_cell = None, before
+        before += math.prod(len(axis.values) for axis in lane_axes)
+        if choice.cells is not None:
+            cells = np.array(
+                [cell - first_cell for cell in choice.cells if first_cell <= cell < before], dtype=np.int64
+            )
+            if not len(cells):
+                continue
         group = Group(
             surface_class=surface_class,
             optimizer_class=optimizer_class,
@@ -326,7 +346,8 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
             replicates=np.arange(experiment.replicates),
             first=first,
             schedules=schedules,
-            iterations=experiment.stopping.iterations,
+            iterations=experiment.horizon or experiment.stopping.iterations,
+            cells=cells,
         )
         yield group
         first += group.size

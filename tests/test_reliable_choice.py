@@ -15,7 +15,7 @@ from momentumlab.report.comparison_table import comparison_tables
 from momentumlab.result import Status
 from momentumlab.search import ComparisonResult
 from momentumlab.search.ranking import Yardstick, best_cell, ranks_of
-from momentumlab.search.tuning import Searched
+from momentumlab.search.searched import Searched
 
 NOISY: dict[str, Any] = {
     "surface": "ravine",

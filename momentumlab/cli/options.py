@@ -410,6 +410,12 @@ class Options(FigureArguments):
     budget: str | None = setting(
         SEARCH, "N", "Trials per optimizer [64].", commands=SEARCHED, texts={"tune": "Trials per optimizer [4096]."}
     )
+    search: str | None = setting(
+        SEARCH,
+        "NAME",
+        "grid; or halving: more settings at the same cost, of which the better half runs for longer [grid].",
+        commands=SEARCHED,
+    )
     zooms: str | None = setting(
         SEARCH, "N", "Refinements of the grid [0].", commands=SEARCHED, texts={"tune": "Refinements of the grid [3]."}
     )

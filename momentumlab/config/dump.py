@@ -8,7 +8,7 @@ import yaml
 from momentumlab.calls import read_scalar
 from momentumlab.config.expressions import spelled
 from momentumlab.config.requirements import requirement_comments
-from momentumlab.experiment import Axis, Choice, Comparison, Experiment, Points, Random, Setting
+from momentumlab.experiment import GRID, Axis, Choice, Comparison, Experiment, Points, Random, Setting
 from momentumlab.schedules.base import Schedule
 
 
@@ -46,6 +46,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
             "objective": experiment.objective.label,
             "budget": experiment.budget,
             "zooms": experiment.zooms,
+            **({} if experiment.search == GRID else {"search": experiment.search}),
             "accuracy": experiment.accuracy,
         }
     stopping = experiment.stopping

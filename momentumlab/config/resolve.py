@@ -24,7 +24,9 @@ EPOCHS = re.compile(r"\s*(\d{1,9})\s*epochs?\s*", re.ASCII)
 REQUIRED_PROPERTIES = {"minimum": "a known global minimum", "hessian": "a Hessian"}
 
 
-def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: int | None = None) -> Experiment:
+def resolve(
+    root: ConfigNode, default_name: str, *, patience: int = 1, budget: int | None = None, halves: bool = False
+) -> Experiment:
     """Check and complete a configuration.
 
     Parameters
@@ -38,6 +40,9 @@ def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: i
     budget
         In a comparison, the maximum number of trials of the first search for the ``tuned`` hyperparameters of an
         optimizer. A learning rate that is not set is then tuned.
+    halves
+        Whether the search is successive halving, for which an optimizer with two gradients per iteration gets half as
+        many trials.
 
     Raises
     ------
@@ -47,7 +52,7 @@ def resolve(root: ConfigNode, default_name: str, *, patience: int = 1, budget: i
     if not isinstance(root.value, dict):
         found = "empty" if root.value is None else spelled(root.plain())
         raise root.error(f"an experiment is a mapping such as 'surface: ravine', but this is {found}")
-    resolver = _Resolver(root, patience, budget)
+    resolver = _Resolver(root, patience, budget, halves)
     # Each part is resolved even if another one is invalid, so one attempt reports all problems. What involves several
     # parts is checked at the end, if they are valid.
     surface = resolver.surface()
@@ -103,9 +108,10 @@ def _shared_parameters(surface: Choice) -> Iterator[dict[str, Any]]:
 class _Resolver:
     """Collects problems instead of stopping at the first; a part that has problems becomes ``None``."""
 
-    def __init__(self, root: ConfigNode, patience: int, budget: int | None) -> None:
+    def __init__(self, root: ConfigNode, patience: int, budget: int | None, halves: bool) -> None:
         self.root = root
         self.budget = budget
+        self.halves = halves
         self.tree: dict[str, ConfigNode] = {key: node for key, node in root.value.items() if node.value is not None}
         self.problems = Problems()
         self.components: list[_Component] = []
@@ -201,7 +207,8 @@ class _Resolver:
             tuned_words = {name for name, node in given_nodes.items() if is_tuned(node.value)}
             tuned_words |= {"lr"} - given_nodes.keys() if self.budget is not None else set()
             tuned.append([parameter.name for parameter in component.parameters if parameter.name in tuned_words])
-        counts = _search_counts(tuned, self.budget or 1)
+        gradients = [OPTIMIZERS[component.name].gradients_per_step if self.halves else 1 for component in known]
+        counts = [_search_counts(tuned, max(1, (self.budget or 1) // count))[i] for i, count in enumerate(gradients)]
         choices: list[Choice] = []
         for component, given_nodes, lengths in zip(known, settings, counts, strict=True):
             choice = self.choice(component, given_nodes, lengths)

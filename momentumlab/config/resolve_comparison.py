@@ -9,7 +9,17 @@ from momentumlab.config.settings import COMPARING, COMPARISON_SETTINGS, COMPONEN
 from momentumlab.config.values import is_tuned
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import Problems
-from momentumlab.experiment import DEFAULT_OPTIMIZERS, SEARCH_PATIENCE, Axis, Comparison, Experiment, Objective
+from momentumlab.experiment import (
+    DEFAULT_OPTIMIZERS,
+    HALVED_SETTINGS,
+    HALVING,
+    SEARCH_PATIENCE,
+    Axis,
+    Comparison,
+    Experiment,
+    Objective,
+)
+from momentumlab.search.halving import first_rungs
 
 DEFAULT_SURFACE = "ravine"
 
@@ -52,12 +62,14 @@ def resolve_comparison(root: ConfigNode, default_name: str) -> Comparison:
         tree["optimizers"] = ConfigNode(
             value=[ConfigNode(value=name, place=root.place) for name in DEFAULT_OPTIMIZERS], place=root.place
         )
+    halves = settings["search"] == HALVING
     coarse = max(1, settings["budget"] // (settings["zooms"] + 1))
+    budget = HALVED_SETTINGS * coarse if halves else coarse
     experiments: list[Experiment] = []
     for surface in _surfaces(tree, root, problems):
         single = replace(root, value={**tree, "surface": surface})
         with problems.collecting():
-            resolved = resolve(single, default_name, patience=SEARCH_PATIENCE, budget=coarse)
+            resolved = resolve(single, default_name, patience=SEARCH_PATIENCE, budget=budget, halves=halves)
             for experiment in _with_single_surfaces(resolved):
                 if experiment.surface in (other.surface for other in experiments):
                     problems.append(surface.problem("this surface is listed twice with the same settings"))
@@ -68,14 +80,22 @@ def resolve_comparison(root: ConfigNode, default_name: str) -> Comparison:
         message = f"the objective 'iterations' needs a convergence criterion: {remedy}"
         problems.append(nodes["objective"].problem(message))
     problems.check()
-    return Comparison(
+    comparison = Comparison(
         name=experiments[0].name,
         experiments=tuple(experiments),
         objective=objective,
         budget=settings["budget"],
         zooms=settings["zooms"],
         accuracy=settings["accuracy"],
+        search=settings["search"],
     )
+    if halves:
+        with problems.collecting(nodes["search"].problem):
+            for experiment in experiments:
+                for choice in experiment.optimizers:
+                    first_rungs(comparison, experiment, choice)
+        problems.check()
+    return comparison
 
 
 def _surfaces(tree: dict[str, ConfigNode], root: ConfigNode, problems: Problems) -> list[ConfigNode]:

@@ -6,7 +6,16 @@ from typing import Any
 
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import Problems
-from momentumlab.experiment import BACKENDS, DEFAULT_ACCURACY, DEFAULT_BUDGET, DEFAULT_ITERATIONS, Objective, Stopping
+from momentumlab.experiment import (
+    BACKENDS,
+    DEFAULT_ACCURACY,
+    DEFAULT_BUDGET,
+    DEFAULT_ITERATIONS,
+    GRID,
+    SEARCHES,
+    Objective,
+    Stopping,
+)
 from momentumlab.registry import Parameter, ValueKind
 
 MAX_ITERATIONS = 10**9
@@ -84,6 +93,13 @@ COMPARISON_SETTINGS = _by_name(
         ge=1,
         le=MAX_BUDGET,
         doc="Maximum number of trials of the search for each optimizer.",
+    ),
+    Parameter(
+        name="search",
+        kind=ValueKind.WORD,
+        default=GRID,
+        choices=SEARCHES,
+        doc="All settings of a grid, or successive halving, which tries more settings for fewer iterations.",
     ),
     Parameter(
         name="zooms", kind=ValueKind.COUNT, default=0, ge=0, le=20, doc="Number of refinements around the best cells."

@@ -101,6 +101,9 @@ def kernels_for(plan: Plan) -> Kernels | None:
     reasons: dict[str, None] = {}
     for group in plan.groups:
         kernels.append(None)
+        if group.cells is not None:
+            reasons["the later rungs of successive halving are computed by NumPy"] = None
+            continue
         if experiment.backend == "auto" and _numpy_seconds(plan, group) < AUTO_SECONDS:
             continue
         try:

@@ -332,7 +332,7 @@ def _compare(recording: Recording, group: Group, experiment: Experiment) -> None
         # The same from the recording.
         settings: dict[str, Any] = {**recording.uniform, "t": 1.0}
         for name, position in recording.axes.items():
-            indices = np.unravel_index(places, group.shape)[position]
+            indices = group.indices(places)[position]
             settings[name] = group.axes[position].values[indices]
         settings |= {key: recording.uniform[f"first.{name}"] for key, name in recording.scheduled.items()}
         inputs = {**settings, **rows, **dict(zip(recording.draws, draw, strict=False))}

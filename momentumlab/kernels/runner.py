@@ -64,7 +64,7 @@ def make_tables(recording: Recording, group: Group, experiment: Experiment) -> T
     for name in recording.scheduled.values():
         if maximum > MOST_NUMBERS:
             raise UntraceableError("the values of a schedule would need too much memory")
-        table = TabulatedSchedule(group.schedules[name], maximum)
+        table = TabulatedSchedule(group.schedules[name], group.iterations)
         schedules.append(place(table.at(np.arange(maximum, dtype=np.float64))))
     sizes = [maximum, len(group.replicates), group.starts.shape[1], starts_at, draws_at, *axes, *schedules]
     return Tables(

@@ -11,7 +11,7 @@ from momentumlab.report.reports import ComparisonReport
 from momentumlab.result import Status
 from momentumlab.search import ComparisonResult, Match
 from momentumlab.search.ranking import finished, quantile
-from momentumlab.search.tuning import Searched
+from momentumlab.search.searched import Searched
 
 
 def json_document(report: ComparisonReport, **extra: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.experiment import method_names
+from momentumlab.experiment import GRID, HALVING, Comparison, method_names
 from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.report.labels import axis_name, exact, point, repeats
 from momentumlab.report.libraries import library_remarks
@@ -15,8 +15,10 @@ from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import Status
 from momentumlab.search import Match, Standing
 from momentumlab.search.comparison import is_random
+from momentumlab.search.halving import evaluations_per_stage, first_rungs
 from momentumlab.search.ranking import WITHIN
-from momentumlab.search.tuning import ZOOM_CELLS, Searched
+from momentumlab.search.searched import Searched
+from momentumlab.search.tuning import ZOOM_CELLS
 
 MEDIAN = 0.5
 
@@ -58,13 +60,16 @@ def searched_lines(report: ComparisonReport, match: Match) -> Iterator[str]:
     comparison = report.result.comparison
     by_text: dict[str, list[str]] = {}
     for name, searched in zip(method_names(comparison.experiments[0]), match.searched, strict=True):
-        text = _zoomed_text(searched, comparison.zooms) if comparison.zooms else _searched_text(searched)
+        if comparison.search == HALVING:
+            text = _halved_text(comparison, match, searched)
+        else:
+            text = _zoomed_text(searched, comparison.zooms) if comparison.zooms else _searched_text(searched)
         by_text.setdefault(text, []).append(name)
     for text, names in by_text.items():
         yield f"searched for {'each optimizer' if len(by_text) == 1 else '; '.join(names)}: {text}"
     if is_random(match.experiment):
         yield f"judged on {repeats(match.experiment)} that the search has not seen"
-    if len({searched.cells for searched in match.searched}) > 1:
+    if len({searched.cells for searched in match.searched}) > 1 and comparison.search == GRID:
         yield "the optimizers did not get the same number of trials"
 
 
@@ -93,14 +98,35 @@ def interval(low: Any, high: Any) -> str:
 
 def _zoomed_text(searched: Searched, zooms: int) -> str:
     """Return the first grid of a search with zooms, and how it went on."""
-    sizes = [
+    grid = _first_grid(searched)
+    return f"{searched.cells:,} settings: {grid}, {_zooms(zooms)}" if grid else _searched_text(searched)
+
+
+def _halved_text(comparison: Comparison, match: Match, searched: Searched) -> str:
+    """Return the first grid of a search by halving, its rungs and their cost."""
+    grid = _first_grid(searched)
+    if not grid:
+        return _searched_text(searched)
+    rungs = first_rungs(comparison, match.experiment, searched.choice)
+    settings = ", ".join(f"{rung.settings:,}" for rung in rungs)
+    iterations = ", ".join(f"{rung.iterations:,}" for rung in rungs)
+    evaluations = (comparison.zooms + 1) * evaluations_per_stage(comparison, match.experiment)
+    zooms = f", {_zooms(comparison.zooms)}" if comparison.zooms else ""
+    halving = f"halved: {settings} settings for {iterations} iterations"
+    return f"{grid}, {halving}{zooms}; at most {evaluations:,} gradient evaluations per start"
+
+
+def _first_grid(searched: Searched) -> str:
+    """Return the axes with which a search began; empty if nothing is tuned."""
+    return " × ".join(
         f"{len(axis)} {axis_name(name)} {interval(axis.values[0], axis.values[-1])}"
         for name, axis in searched.choice.axes.items()
         if axis.tuned
-    ]
-    if not sizes:
-        return _searched_text(searched)
-    return f"{searched.cells:,} settings: {' × '.join(sizes)}, then {zooms} zooms into the best {ZOOM_CELLS} cells"
+    )
+
+
+def _zooms(zooms: int) -> str:
+    return f"then {zooms} {'zoom' if zooms == 1 else 'zooms'} into the best {ZOOM_CELLS} cells"
 
 
 def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:

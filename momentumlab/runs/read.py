@@ -27,8 +27,8 @@ from momentumlab.runs.records import Check, RunFolder, RunStatus, read_json
 from momentumlab.search import ComparisonResult
 from momentumlab.search.comparison import judged
 from momentumlab.search.planes import array_prefixes, best_trials, planes
+from momentumlab.search.searched import Searched
 from momentumlab.search.sweeps import Sweep
-from momentumlab.search.tuning import Searched
 
 CODES = {status.label: status.code for status in Status}
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from momentumlab import engine
-from momentumlab.experiment import Choice, Comparison, Experiment, Objective, Random, method_names
+from momentumlab.experiment import GRID, Choice, Comparison, Experiment, Objective, Random, method_names
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result, Status
 from momentumlab.scales import bounds_of
 from momentumlab.search.ranking import Yardstick, finished, quantile, ranks_of, yardstick_of
-from momentumlab.search.tuning import RunPlan, Searched, at_edges, search
+from momentumlab.search.searched import RunPlan, Searched
+from momentumlab.search.tuning import at_edges, search
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +62,7 @@ class Standing:
         Whether all trials of all its settings diverged.
     robustness
         The fraction of the searched learning rates with a result within ten times the best; ``None`` with a single
-        learning rate, and with zooms, which search mostly near the best.
+        learning rate, and with zooms or halving, which search mostly near the best.
     same_as
         The other optimizers with the same trajectories.
     """
@@ -302,7 +303,7 @@ def compare(comparison: Comparison, run: RunPlan = engine.run) -> ComparisonResu
     notes: dict[str, None] = {}
     for experiment in comparison.experiments:
         yardstick = yardstick_of(experiment, comparison.objective, comparison.accuracy)
-        searched = search(experiment, yardstick, run, zooms=comparison.zooms)
+        searched = search(comparison, experiment, yardstick, run)
         match = judged(comparison, experiment, searched, lambda chosen: run(make_plan(chosen), history=True))
         matches.append(match)
         notes.update(dict.fromkeys([*match.result.notes, *_notes(match)]))
@@ -349,6 +350,7 @@ def judged(
     keys = judge.keys(losses, iterations, codes)
     ranks = ranks_of(keys, judge.sampled_keys(losses, iterations, codes) if shape[1] > 1 else None)
     ranked = quantile(results, comparison.objective.quantile)
+    has_all = comparison.zooms == 0 and comparison.search == GRID
     standings = [
         Standing(
             number=i,
@@ -361,7 +363,7 @@ def judged(
             result=float(ranked[i]),
             counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
             always_diverged=bool((one.status_codes == Status.DIVERGED.code).all()),
-            robustness=None if comparison.zooms else _robustness(yardstick, one, cells[i]),
+            robustness=_robustness(yardstick, one, cells[i]) if has_all else None,
             same_as=tuple(j for j in range(len(same)) if same[j] == same[i] and j != i),
         )
         for i, one in enumerate(searched)
@@ -506,6 +508,7 @@ def _notes_on_ranges(one: Searched, cell: int, match: Match) -> Iterator[str]:
         others = results[column != column[cell]]
         # An edge matters only if the other values are worse, and the hyperparameter may lie beyond it.
         if len(others) and results[cell] < others.min() and column[cell] not in bounds_of(parameters[name]):
-            for edge, value in (("lower", column.min()), ("upper", column.max())):
+            first, last = one.choice.axes[name].values[0], one.choice.axes[name].values[-1]
+            for edge, value in (("lower", min(column.min(), first)), ("upper", max(column.max(), last))):
                 if column[cell] == value:
                     yield f"the best {name} {where} lies at the {edge} edge of its range; extend the range"

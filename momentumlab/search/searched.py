@@ -1,0 +1,223 @@
+"""The settings that were searched for an optimizer on a surface, and the trials that give their results."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumlab.experiment import Axis, Choice, Experiment, Objective, Setting
+from momentumlab.optimizers.base import LR_SCHEDULE
+from momentumlab.plan import Group, Plan, make_plan
+from momentumlab.registry import Array, Value
+from momentumlab.result import Result
+from momentumlab.schedules import Schedule
+from momentumlab.search.ranking import Yardstick, best_cell
+
+NEARBY = (1.1, 1.5)
+"""The least and the largest factor between a learning rate and the neighbours by which ``robust_loss`` judges it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """The cells that were searched for one optimizer on one surface, in order of lr; a cell is a setting.
+
+    Attributes
+    ----------
+    choice
+        The optimizer with the axes from which the search began.
+    columns
+        The values of each searched hyperparameter, ``(cells,)``.
+    final_losses, iterations, status_codes
+        ``(cells, starts)``
+    """
+
+    choice: Choice
+    columns: Mapping[str, NDArray[Any]]
+    final_losses: Array
+    iterations: NDArray[np.int32]
+    status_codes: NDArray[np.int8]
+
+    @property
+    def cells(self) -> int:
+        """The number of settings."""
+        return len(self.final_losses)
+
+    def setting(self, cell: int) -> dict[str, Value]:
+        """Return the searched hyperparameters of a cell as plain Python values; a schedule is its text."""
+        settings = {name: _plain(column[cell]) for name, column in self.columns.items()}
+        return {name: str(value) if isinstance(value, Schedule) else value for name, value in settings.items()}
+
+    def chosen(self, cell: int) -> Choice:
+        """Return the optimizer with the setting of a cell."""
+        fixed = {name: Axis(values=(_plain(column[cell]),)) for name, column in self.columns.items()}
+        return replace(self.choice, axes={**self.choice.axes, **fixed})
+
+    @cached_property
+    def lr(self) -> Array:
+        """The learning rate of each cell, ``(cells,)``; NaN if it follows a schedule."""
+        column = self.columns.get("lr", np.array([self.choice.axes["lr"].values[0]], dtype=object)).tolist()
+        rates = [math.nan if isinstance(value, Schedule) else value for value in column]
+        return np.broadcast_to(np.array(rates, dtype=np.float64), self.cells)
+
+    @cached_property
+    def second_axes(self) -> list[str]:
+        """The numeric hyperparameters that were searched together with a numeric lr."""
+        if len(np.unique(self.lr)) == 1 or np.isnan(self.lr).any():
+            return []
+        numbers = {name: column for name, column in self.columns.items() if column.dtype.kind == "f"}
+        return [name for name, column in numbers.items() if name != "lr" and len(np.unique(column)) > 1]
+
+    @property
+    def rates(self) -> int:
+        """The number of learning rates in the first grid."""
+        return len(self.choice.axes["lr"])
+
+    @property
+    def trials_per_rate(self) -> int:
+        """The number of cells per learning rate in the first grid."""
+        return self.choice.combinations // self.rates
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the range of learning rates may be widened."""
+        return self.choice.axes["lr"].tuned and self.rates > 1
+
+    @property
+    def began_with(self) -> tuple[Setting, Setting]:
+        """The range of learning rates of the first grid."""
+        values = self.choice.axes["lr"].values
+        return values[0], values[-1]
+
+    def began_as(self, other: "Searched") -> bool:
+        """Return whether both first grids have the same range of learning rates and the same number of cells."""
+        return (self.began_with, self.choice.combinations) == (other.began_with, other.choice.combinations)
+
+    def keys(self, yardstick: Yardstick) -> Array:
+        """Return the sort keys of the cells, ``(3, cells)``; see `Yardstick.keys`."""
+        return yardstick.keys(self.final_losses, self.iterations, self.status_codes)
+
+    def best(self, yardstick: Yardstick) -> int:
+        """Return the cell that is chosen.
+
+        With the objective ``robust_loss`` and a tuned lr, a cell is as good as the median of its own result and those
+        of its neighbours, the next lower and the next higher lr at a factor within `NEARBY`. Of equal cells, the one
+        with the better worst of the three is chosen. An isolated dip of the loss is therefore not chosen. If the
+        learning rates are too far apart for neighbours, the cell with the best result is.
+        """
+        keys = self.keys(yardstick)
+        if yardstick.objective is Objective.ROBUST_LOSS and self.may_grow:
+            lower, higher = self._nearby()
+            if ((lower >= 0) & (higher >= 0)).any():
+                result, _, diverged = keys
+                padded = np.append(result, np.inf)  # a missing neighbour, of index -1, counts as diverged
+                _, middle, worst = np.sort([result, padded[lower], padded[higher]], axis=0)
+                keys = np.stack([middle, worst, result, diverged])
+        return best_cell(keys)
+
+    def _nearby(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the neighbours in lr of each cell, with equal other hyperparameters; -1 if there is none."""
+        others = [column.tolist() for name, column in self.columns.items() if name != "lr"]
+        lines: dict[tuple[Any, ...], list[int]] = {}
+        for cell, values in enumerate(zip(*others, strict=True) if others else [()] * self.cells):
+            lines.setdefault(values, []).append(cell)
+        lower, higher = np.full((2, self.cells), -1)
+        for cells in map(np.array, lines.values()):
+            lr = self.lr[cells]
+            least, largest = NEARBY[0] * (1 - 1e-9), NEARBY[1] * (1 + 1e-9)  # the values of a grid are rounded
+            below = np.searchsorted(lr, lr / least, side="right") - 1
+            above = np.searchsorted(lr, lr * least, side="left") % len(cells)
+            lower[cells] = np.where((below >= 0) & (lr[below] * largest >= lr), cells[below], -1)
+            higher[cells] = np.where((lr[above] > lr) & (lr[above] <= lr * largest), cells[above], -1)
+        return lower, higher
+
+    def along_lr(self, cell: int) -> NDArray[np.intp]:
+        """Return the cells that differ from a cell only in their learning rate, including the cell."""
+        same = np.ones(self.cells, dtype=bool)
+        for name, column in self.columns.items():
+            if name != "lr":
+                same &= np.array([value == column[cell] for value in column.tolist()])
+        return np.flatnonzero(same)
+
+
+class RunPlan(Protocol):
+    """A function that runs all trials of a plan, such as `momentumlab.engine.run`."""
+
+    def __call__(self, plan: Plan, *, history: bool) -> Result:
+        """Return the result, with the trajectories if ``history``."""
+
+
+def tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
+    """Run all settings of an experiment and split the result by optimizer; the cells are in the order of the plan."""
+    plan = make_plan(experiment)
+    result = run(plan, history=False)
+    starts = experiment.repeats
+    groups = iter(plan.groups)
+    first = 0
+    searched = []
+    for choice in experiment.optimizers:
+        own: list[Group] = []
+        while sum(group.size for group in own) < choice.combinations * starts:
+            own.append(next(groups))
+        trials = slice(first, first := first + choice.combinations * starts)
+        names = [name for name, axis in choice.axes.items() if len(axis) > 1 or axis.tuned]
+        searched.append(
+            Searched(
+                choice=choice,
+                columns={name: np.concatenate([_column(group, name) for group in own]) for name in names},
+                final_losses=result.final_losses[trials].reshape(-1, starts),
+                iterations=result.iterations[trials].reshape(-1, starts),
+                status_codes=result.status_codes[trials].reshape(-1, starts),
+            )
+        )
+    return tuple(searched)
+
+
+def _column(group: Group, name: str) -> NDArray[Any]:
+    """Return the values of a hyperparameter in all cells of a group."""
+    lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1] * len(group.replicates)))
+    value: Any
+    if name in group.schedules:
+        value = group.schedules[name]
+    elif name == LR_SCHEDULE:
+        value = 1.0
+    else:
+        value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
+    if isinstance(value, (tuple, Schedule)):  # a vector is one value
+        column = np.empty(len(lanes.lr), dtype=object)
+        column[:] = [value] * len(column)
+        return column
+    return np.broadcast_to(value, lanes.lr.shape)
+
+
+def joined(one: Searched, more: Searched) -> Searched:
+    """Return the cells of both in order of lr."""
+    return sorted_by_lr(
+        replace(
+            one,
+            columns={name: np.concatenate([column, more.columns[name]]) for name, column in one.columns.items()},
+            final_losses=np.concatenate([one.final_losses, more.final_losses]),
+            iterations=np.concatenate([one.iterations, more.iterations]),
+            status_codes=np.concatenate([one.status_codes, more.status_codes]),
+        )
+    )
+
+
+def sorted_by_lr(one: Searched) -> Searched:
+    """Return the cells in order of lr."""
+    order = np.argsort(one.lr, kind="stable")
+    return replace(
+        one,
+        columns={name: column[order] for name, column in one.columns.items()},
+        final_losses=one.final_losses[order],
+        iterations=one.iterations[order],
+        status_codes=one.status_codes[order],
+    )
+
+
+def _plain(value: Any) -> Setting:
+    plain: Setting = value.item() if isinstance(value, np.generic) else value
+    return plain
