@@ -1,8 +1,5 @@
 """Conventions of Adam, AdamW and RMSprop: steps are their libraries', rules are their steps', translations hold."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -26,11 +23,8 @@ from momentumlab.errors import ConfigError
 from momentumlab.registry import Array
 from tests.conftest import Command
 from tests.golden import generate_conventions as golden
-from tests.golden.generate import problem
 
-ARCHIVE = np.load(Path(__file__).parent / "golden" / "conventions.npz", allow_pickle=False)
 EVERY: list[type[AdaptiveConvention]] = [cls for cls in CONVENTIONS.values() if issubclass(cls, AdaptiveConvention)]
-START = (-2.4, 0.2)
 
 SOURCES: list[AdaptiveConvention] = [
     *golden.ADAPTIVE,
@@ -71,21 +65,6 @@ def by_rule(rule: AdaptiveRule, size: float, count: int = 60) -> Array:
             points.append(x)
         columns.append(points)
     return np.array(columns).T
-
-
-@pytest.mark.parametrize("case", golden.ADAPTIVE, ids=named)
-def test_the_printed_call_of_the_library_has_the_path_of_the_step(case: AdaptiveConvention) -> None:
-    for surface, start in golden.STARTS.items():
-        _, gradient = problem(surface)
-        for name, factors in golden.FACTORS.items():
-            ours = walk(case, lambda x, t, f=gradient: f(x), start, factors).stored[golden.KEPT]  # type: ignore[misc]
-            theirs = ARCHIVE[golden.key(case.call, surface, name)]
-            assert np.abs(theirs - theirs[0]).max() > 0.02
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11 * np.abs(theirs).max())
-
-
-def test_every_adaptive_convention_is_recorded() -> None:
-    assert {type(case) for case in golden.ADAPTIVE} == set(EVERY)
 
 
 @pytest.mark.parametrize("one", SOURCES, ids=named)
@@ -129,25 +108,6 @@ def test_a_translation_is_called_exact_if_and_only_if_the_paths_agree(source: Ad
 )
 def test_adaptive_translations(source: AdaptiveConvention, target: AdaptiveConvention) -> None:
     assert translate(source, type(target)).target == target
-
-
-@pytest.mark.parametrize(
-    ("one", "optimizer"),
-    [
-        (TorchAdam(lr=0.02, eps=0.3, weight_decay=0.1), {"name": "adam", "eps": 0.3, "weight_decay": 0.1}),
-        (TorchAdamW(lr=0.02, eps=0.3, weight_decay=0.1), {"name": "adamw", "eps": 0.3, "weight_decay": 0.1}),
-        (TorchRMSprop(lr=0.02, beta2=0.9, eps=0.3), {"name": "rmsprop", "alpha": 0.9, "eps": 0.3}),
-        (OptaxRMSprop(lr=0.02, eps=0.3), {"name": "rmsprop", "alpha": 0.9, "eps": 0.3, "dialect": "optax"}),
-    ],
-    ids=str,
-)
-def test_the_optimizers_of_momentumlab_follow_their_convention(
-    one: AdaptiveConvention, optimizer: dict[str, Any]
-) -> None:
-    result = momentumlab.run(surface="ravine", optimizer=optimizer, lr=0.02, iterations=50, start=list(START))
-    _, gradient = problem("ravine")
-    ours = walk(one, lambda x, t: gradient(x), START, np.ones(50)).stored  # type: ignore[operator]
-    np.testing.assert_allclose(ours, result.positions[0], rtol=0, atol=1e-12)
 
 
 def test_python_translates_adam() -> None:

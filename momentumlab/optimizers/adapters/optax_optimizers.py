@@ -5,7 +5,6 @@ the library's own compiled loop. Hyperparameters are arguments of the compiled f
 if the library's code can be traced with them; a probe at load finds out.
 """
 
-import dataclasses
 import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping
@@ -16,13 +15,11 @@ import numpy as np
 import optax
 
 from momentumlab.errors import PluginError, UnknownNameError
-from momentumlab.optimizers.adapters.signatures import Signature, library_version, signature_of
+from momentumlab.optimizers.adapters.signatures import Signature, library_class, signature_of, usable_signature
 from momentumlab.optimizers.base import Here, Optimizer
 from momentumlab.registry import Array, parameters_of
 
 jax.config.update("jax_enable_x64", True)
-
-PROBE_STEPS = 12
 
 LEAST_WIDTH = 8
 """The least number of lanes for which a step is compiled."""
@@ -125,45 +122,24 @@ def _vectorised(cls: type[OptaxOptimizer], fixed: tuple[tuple[str, Any], ...]) -
 def adapt(name: str, factory: Callable[..., Any]) -> type[Optimizer[Any]]:
     """Return an optimizer class for a function that returns an ``optax.GradientTransformation``.
 
-    Parameters
-    ----------
-    name
-        Its name in configurations, ``optax:lion``.
-    factory
-        The library's function.
-
     Raises
     ------
     UnknownNameError
         If it has no learning rate, or its steps need more than a gradient.
     """
-    try:
-        signature = signature_of(factory, shared=lambda _: True)
-    except (TypeError, ValueError):
-        raise UnknownNameError(f"{name} cannot be used: it has no signature") from None
-    if signature.required or not signature.lr_name:
-        lacking = " and ".join(signature.required) if signature.required else ""
-        reason = f"it requires the argument {lacking}" if lacking else "it has no learning rate"
-        raise UnknownNameError(f"{name} cannot be used: {reason}")
+    signature = usable_signature(name, factory)
     defaults = {field: declared.default for field, _, declared in signature.fields}
     if problem := _problem(factory, signature, defaults, ()):
         raise UnknownNameError(f"{name} cannot be used: {problem}")
+    # Hyperparameters may differ between lanes if the library's code can be traced with them, one by one and together.
     floats = [field for field, default in defaults.items() if isinstance(default, float)]
     traced = [field for field in floats if not _problem(factory, signature, defaults, (field,))]
     traced = traced if not _problem(factory, signature, defaults, tuple(traced)) else []
     signature = signature_of(factory, shared=lambda field: field not in traced)
-    namespace = {
-        "__doc__": f"{name} of {library_version(factory)}.",
-        "name": name,
-        "factory": staticmethod(factory),
-        "signature": signature,
-        "default_lr": signature.default_lr,
-        "equation": f"x ← x + {name}.update(g, state, x)",
-        "source": library_version(factory),
-    }
-    return dataclasses.make_dataclass(
-        factory.__name__, signature.fields, bases=(OptaxOptimizer,), namespace=namespace, frozen=True, kw_only=True
+    cls: type[OptaxOptimizer] = library_class(
+        OptaxOptimizer, name, factory, signature, f"x ← x + {name}.update(g, state, x)"
     )
+    return cls
 
 
 def _problem(

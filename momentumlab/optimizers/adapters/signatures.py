@@ -1,5 +1,6 @@
 """Hyperparameters of optimizers of other libraries, from the signatures of their classes and functions."""
 
+import dataclasses
 import inspect
 import math
 import re
@@ -7,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from momentumlab.errors import UnknownNameError
 from momentumlab.registry import ValueKind, parameter
 
 MOMENTUM = re.compile(r"momentum|b(eta)?[0-9]*")
@@ -131,6 +133,53 @@ def _field(name: str, default: Any, doc: str, shared: Callable[[str], bool]) -> 
     is_shared = not is_number or shared(name)
     constant = "its library takes one value for a whole run" if is_shared else ""
     return name, Any, parameter(default, doc=doc, kind=kind, shared=is_shared, constant=constant, **bounds)
+
+
+def usable_signature(name: str, factory: Callable[..., Any]) -> Signature:
+    """Read the hyperparameters of a factory that needs no more than a learning rate; all lanes share their values.
+
+    Raises
+    ------
+    UnknownNameError
+        If it requires another argument, or has no learning rate; the message begins with ``name``.
+    """
+    try:
+        signature = signature_of(factory, shared=lambda _: True)
+    except (TypeError, ValueError):
+        raise UnknownNameError(f"{name} cannot be used: it has no signature") from None
+    if signature.required:
+        raise UnknownNameError(f"{name} cannot be used: it requires the argument {' and '.join(signature.required)}")
+    if not signature.lr_name:
+        raise UnknownNameError(f"{name} cannot be used: it has no learning rate")
+    return signature
+
+
+def library_class(base: Any, name: str, factory: Callable[..., Any], signature: Signature, equation: str) -> Any:
+    """Return a subclass of ``base`` with the hyperparameters of a factory as its fields.
+
+    Parameters
+    ----------
+    base
+        The adapter of the library.
+    name
+        The name in configurations, ``torch:AdamW``.
+    factory, signature
+        The library's class or function, and its hyperparameters.
+    equation
+        The equation shown by ``momentumlab show``.
+    """
+    namespace = {
+        "__doc__": f"{name} of {library_version(factory)}.",
+        "name": name,
+        "factory": staticmethod(factory),
+        "signature": signature,
+        "default_lr": signature.default_lr,
+        "equation": equation,
+        "source": library_version(factory),
+    }
+    return dataclasses.make_dataclass(
+        factory.__name__, signature.fields, bases=(base,), namespace=namespace, frozen=True, kw_only=True
+    )
 
 
 def library_version(factory: Callable[..., Any]) -> str:

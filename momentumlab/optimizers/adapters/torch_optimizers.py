@@ -14,7 +14,6 @@ States are copied before every step, since PyTorch changes them in place and ste
 """
 
 import contextlib
-import dataclasses
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from momentumlab.errors import PluginError, UnknownNameError
-from momentumlab.optimizers.adapters.signatures import Signature, library_version, signature_of
+from momentumlab.optimizers.adapters.signatures import Signature, library_class, usable_signature
 from momentumlab.optimizers.base import Here, Optimizer
 from momentumlab.registry import Array
 
@@ -202,35 +201,13 @@ class TorchOptimizer(Optimizer[BatchedState | SeparateState]):
 def adapt(name: str, factory: Callable[..., Any]) -> type[Optimizer[Any]]:
     """Return an optimizer class for a subclass of ``torch.optim.Optimizer``.
 
-    Parameters
-    ----------
-    name
-        Its name in configurations, ``torch:AdamW``.
-    factory
-        The library's class.
-
     Raises
     ------
     UnknownNameError
         If its steps need more than a gradient, or its state cannot be saved and restored.
     """
-    signature = signature_of(factory, shared=lambda _: True)
-    if signature.required:
-        raise UnknownNameError(f"{name} cannot be used: it requires the argument {' and '.join(signature.required)}")
-    if not signature.lr_name:
-        raise UnknownNameError(f"{name} cannot be used: it has no learning rate")
-    namespace = {
-        "__doc__": f"{name} of {library_version(factory)}.",
-        "name": name,
-        "factory": staticmethod(factory),
-        "signature": signature,
-        "default_lr": signature.default_lr,
-        "equation": f"x ← x after {name}.step()",
-        "source": library_version(factory),
-    }
-    cls = dataclasses.make_dataclass(
-        factory.__name__, signature.fields, bases=(TorchOptimizer,), namespace=namespace, frozen=True, kw_only=True
-    )
+    signature = usable_signature(name, factory)
+    cls: type[TorchOptimizer] = library_class(TorchOptimizer, name, factory, signature, f"x ← x after {name}.step()")
     if problem := _problem(cls):
         raise UnknownNameError(f"{name} cannot be used: {problem}")
     return cls
