@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import shlex
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -544,6 +545,11 @@ def test_only_minima_of_quadratics_are_global() -> None:
     assert expression_class("x**2 - x*y + y**2")().critical_points(2)[0].kind is CriticalKind.GLOBAL_MINIMUM
 
 
+@pytest.mark.parametrize("text", ["(x - 1)*(x + 2)", "(x + y)**2 + (x - 2*y)**2/3", "a*x**2 + y*y - x*y", "-(-x)*x"])
+def test_quadratics_are_recognised_however_they_are_written(text: str) -> None:
+    assert surface_of(text).programs.hessian.is_constant  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("text", ["x**3/3 - x", "x**2 + y**3 - 3*y", "exp(-x) * (x**2 - 1)"])
 def test_a_minimum_above_the_rest_of_the_window_is_not_called_the_lowest(text: str) -> None:
     cls = expression_class(text)
@@ -591,16 +597,12 @@ def test_a_run_on_an_expression_is_the_run_on_the_surface(text: str, name: str) 
 
 
 def test_constants_can_be_axes() -> None:
-    both = momentumlab.run(
-        {
-            "surface": {"expression": "a*x**2 + b*y**2", "a": 0.0625, "b": [1, 9]},
-            "optimizer": "momentum",
-            "start": [-2.4, 0.2],
-            "lr": 0.05,
-        }
-    )
-    theirs = momentumlab.run(
-        {"surface": {"name": "ravine", "b": [1, 9]}, "optimizer": "momentum", "start": [-2.4, 0.2], "lr": 0.05}
+    both, theirs = (
+        momentumlab.run(surface=surface, optimizer="momentum", start=[-2.4, 0.2], lr=0.05)
+        for surface in (
+            {"expression": "a*x**2 + b*y**2", "a": 0.0625, "b": [1, 9]},
+            {"name": "ravine", "b": [1, 9]},
+        )
     )
     np.testing.assert_allclose(both.positions, theirs.positions, rtol=1e-12)
     assert [trial.surface_parameters["b"] for trial in both.plan] == [1, 9]
@@ -665,13 +667,8 @@ def test_a_written_experiment_gives_the_same_numbers(surface: Any, start: str | 
 
 
 def test_random_starts_are_drawn_from_the_view() -> None:
-    result = momentumlab.run(
-        {
-            "surface": {"expression": "x**2 + y**2", "view": [[1, 2], [-4, -3]]},
-            "optimizer": "sgd",
-            "start": "grid(2, 2)",
-        }
-    )
+    surface = {"expression": "x**2 + y**2", "view": [[1, 2], [-4, -3]]}
+    result = momentumlab.run(surface=surface, optimizer="sgd", start="grid(2, 2)")
     assert result.positions[:, 0].tolist() == [[1, -4], [1, -3], [2, -4], [2, -3]]
     assert result.experiment.first_surface.critical_points(2) == (), "the minimum lies outside of it"
 
@@ -739,52 +736,32 @@ def test_sweeps_with_workers_agree_with_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "line",
     [
-        [
-            "run",
-            "--surface",
-            "a*x**2/16",
-            "--set",
-            "surface.a=2,3",
-            "--set",
-            "surface.view=[-1, 1]",
-            "--optimizer",
-            "sgd",
-        ],
-        ["predict", "--surface", "x**2/16 + sqrt(y**2)", "--optimizer", "sgd", "--lr", "0.1"],
-        [
-            "compare",
-            "--surface",
-            "[ravine, (x-1)**2 + max(y, 0)**2/3 + y**2/3]",
-            "--optimizers",
-            "sgd,momentum",
-            "--iterations",
-            "9",
-            "--no-plots",
-        ],
-        ["show", "surface", "x**2/3 + y**2", "--plot"],
+        "run --surface 'a*x**2/16' --set surface.a=2,3 --set 'surface.view=[-1, 1]' --optimizer sgd",
+        "predict --surface 'x**2/16 + sqrt(y**2)' --optimizer sgd --lr 0.1",
+        "compare --surface '[ravine, (x-1)**2 + max(y, 0)**2/3 + y**2/3]' --optimizers sgd,momentum --iterations 9 "
+        "--no-plots",
+        "show surface 'x**2/3 + y**2' --plot",
     ],
-    ids=lambda arguments: arguments[0],
 )
-def test_commands_take_expressions(arguments: list[str], command: Command) -> None:
-    done = command(*arguments)
+def test_commands_take_expressions(line: str, command: Command) -> None:
+    done = command(*shlex.split(line))
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "line",
     [
-        ["run", "--surface", "x^2", "--optimizer", "sgd"],
-        ["show", "surface", "x^2"],
-        ["show", "surface", "a*x**2"],
-        ["show", "surface", "x + y + z", "--plot"],
-        ["compare", "--surface", "x^2,y", "--optimizers", "sgd"],
+        "run --surface x^2 --optimizer sgd",
+        "show surface x^2",
+        "show surface a*x**2",
+        "show surface 'x + y + z' --plot",
+        "compare --surface x^2,y --optimizers sgd",
     ],
-    ids=" ".join,
 )
-def test_errors_exit_with_code_2_and_no_traceback(arguments: list[str], command: Command) -> None:
-    done = command(*arguments)
+def test_errors_exit_with_code_2_and_no_traceback(line: str, command: Command) -> None:
+    done = command(*shlex.split(line))
     assert done.returncode == 2
     assert done.stderr
     assert "Traceback" not in done.stderr

@@ -129,8 +129,7 @@ def mode(optimizer: Optimizer[Any], lr: float, curvature: float) -> Mode:
 def dominant_eigenvalues(matrices: Array) -> NDArray[np.complex128]:
     """Return the eigenvalue with the largest modulus of each matrix, ``(lanes,)``."""
     eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
-    largest = np.abs(eigenvalues).argmax(axis=1)[:, np.newaxis]
-    dominant: NDArray[np.complex128] = np.take_along_axis(eigenvalues, largest, axis=1)[:, 0]
+    dominant: NDArray[np.complex128] = eigenvalues[np.arange(len(eigenvalues)), np.abs(eigenvalues).argmax(axis=1)]
     return dominant
 
 

@@ -88,9 +88,7 @@ def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
         eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
         sizes = np.abs(eigenvalues)
         rates = np.maximum(rates, sizes.max(axis=1))
-        dominant: NDArray[np.complex128] = np.take_along_axis(eigenvalues, sizes.argmax(axis=1)[:, np.newaxis], axis=1)[
-            :, 0
-        ]
+        dominant = eigenvalues[np.arange(len(eigenvalues)), sizes.argmax(axis=1)]
         oscillates[curvature] = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
         discriminants[curvature] = _discriminants(eigenvalues, dominant)
     return RatePlane(
