@@ -57,15 +57,29 @@ def experiment_schema() -> Schema:
     for parameter in (*SETTINGS.values(), *COMPARISON_SETTINGS.values()):
         properties[parameter.name] = {"description": parameter.doc, **_or_null(_single(parameter))}
     hyperparameters = {word: _any_of(each) for word, each in sorted(_by_word(shared).items()) if word not in properties}
+    coordinate = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+    point = {"type": "array", "items": coordinate, "minItems": 1}
+    # The keys that a single experiment needs.
+    experiment = {
+        "allOf": [_given("surface"), {"anyOf": [_given("optimizer"), _given("optimizers")]}],
+        "properties": {"surface": {"not": {"type": "array"}}},
+    }
     definitions = {
         "surface": _choice(SURFACES, shared),
         "optimizer": _choice(OPTIMIZERS, shared),
         "optimizers": _or_null(*_one_or_several({"$ref": "#/definitions/optimizer"})),
-        "start": _start(),
+        "start": _or_null(
+            coordinate, _call(_words(START_CALLS)), point, {"type": "array", "items": point, "minItems": 1}
+        ),
         "axis": _call(_words(AXIS_CALLS)),
         "schedule": {"type": "string", "pattern": rf"^\s*({_words(SCHEDULES)})\s*\("},
         "tuned": {"type": "string", "pattern": TUNED},
-        "expression": _expression(),
+        # A text that is not a plain name is an expression.
+        "expression": {
+            "type": "string",
+            "anyOf": [{"not": {"pattern": f"^(?:{PLAIN_NAME.pattern})$"}}, {"pattern": VARIABLE.pattern}],
+            "not": {"enum": _every_word(SURFACES)},
+        },
         "expressed": _expressed(shared),
     }
     return {
@@ -79,7 +93,7 @@ def experiment_schema() -> Schema:
             _not_both("optimizer", "optimizers"),
             _not_both("surface", "surfaces"),
             *(_not_both(*pair) for pair in _synonyms(p for cls in OPTIMIZERS.values() for p in cls.parameters())),
-            {"if": {"not": _is_comparison()}, "then": _is_experiment()},
+            {"if": {"not": _is_comparison()}, "then": experiment},
         ],
         "definitions": {**definitions, **shared.schemas},
     }
@@ -169,25 +183,13 @@ def _choice(registry: Registry[Any], shared: _Definitions) -> Schema:
         }
         if pairs := _synonyms(parameters):
             entry["allOf"] = [_not_both(*pair) for pair in pairs]
-    expressions = [{"$ref": "#/definitions/expression"}, {"$ref": "#/definitions/expressed"}]
-    others = expressions if registry is SURFACES else _of_libraries() if registry is OPTIMIZERS else []
+    others: list[Schema] = []
+    if registry is SURFACES:
+        others = [{"$ref": "#/definitions/expression"}, {"$ref": "#/definitions/expressed"}]
+    elif registry is OPTIMIZERS:  # those of other libraries, whose hyperparameters only the library knows
+        given = {"type": "string", "pattern": r"^[\w.]+:\w+$"}
+        others = [given, {"type": "object", "properties": {"name": given}, "required": ["name"]}]
     return {"anyOf": [{"enum": _every_word(registry)}, *entries, *others]}
-
-
-def _of_libraries() -> list[Schema]:
-    """Optimizers of other libraries, whose hyperparameters only the library knows."""
-    name = {"type": "string", "pattern": r"^[\w.]+:\w+$"}
-    return [name, {"type": "object", "properties": {"name": name}, "required": ["name"]}]
-
-
-def _expression() -> Schema:
-    """A text that is not a plain name is an expression."""
-    is_plain = {"pattern": f"^(?:{PLAIN_NAME.pattern})$"}
-    return {
-        "type": "string",
-        "anyOf": [{"not": is_plain}, {"pattern": VARIABLE.pattern}],
-        "not": {"enum": _every_word(SURFACES)},
-    }
 
 
 def _expressed(shared: _Definitions) -> Schema:
@@ -210,12 +212,6 @@ def _expressed(shared: _Definitions) -> Schema:
         "additionalProperties": constant,
         "anyOf": [by_name, by_key],
     }
-
-
-def _start() -> Schema:
-    number = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
-    point = {"type": "array", "items": number, "minItems": 1}
-    return _or_null(number, _call(_words(START_CALLS)), point, {"type": "array", "items": point, "minItems": 1})
 
 
 def _every_word(registry: Registry[Any]) -> list[str]:
@@ -292,12 +288,4 @@ def _is_comparison() -> Schema:
             tunes,
             *({"required": [key], "properties": {key: entry}} for key in ("optimizer", "optimizers")),
         ]
-    }
-
-
-def _is_experiment() -> Schema:
-    """The keys that a single experiment needs."""
-    return {
-        "allOf": [_given("surface"), {"anyOf": [_given("optimizer"), _given("optimizers")]}],
-        "properties": {"surface": {"not": {"type": "array"}}},
     }
