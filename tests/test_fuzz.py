@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from tests.fuzz.inputs import KINDS, Case
 from tests.fuzz.judge import Finding, apply, emptied, judge, make_sweep, watched
 
-EXAMPLES = {"nested file": 8, "run": 12, "sweep folder": 20, "command": 20, "run folder": 30}
-LONG = {"nested file": 300, "run": 3000, "sweep folder": 3000, "command": 2000, "run folder": 25_000}
+EXAMPLES = {"request": 60, "nested file": 8, "run": 12, "sweep folder": 20, "command": 20, "run folder": 30}
+LONG = {"request": 10_000, "nested file": 300, "run": 3000, "sweep folder": 3000, "command": 2000, "run folder": 25_000}
 """A case of a run folder is up to three operations."""
 
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from tests.fuzz.inputs import KINDS, Case, as_json
 from tests.fuzz.judge import GIBIBYTES, Finding, emptied, judge
 
-EXAMPLES = {"nested file": 30, "run": 100, "sweep folder": 100, "command": 100}
+EXAMPLES = {"request": 500, "nested file": 30, "run": 100, "sweep folder": 100, "command": 100}
 """The number of examples of the kinds that take longer."""
 
 

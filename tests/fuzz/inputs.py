@@ -311,7 +311,47 @@ FOLDER_CASES = st.fixed_dictionaries(
     }
 )
 
+REQUEST: dict[str, Any] = {
+    "settings": {"surface": "ravine", "optimizer": "momentum", "lr": "0.1", "beta": "0.5", "iterations": "20"},
+    "pins": [{"optimizer": "adam", "lr": "0.3"}],
+    "chosen": {"lr": "0.05"},
+    "view": 1,
+    "map": True,
+    "fit": False,
+    "moving": False,
+    "tab": "tab",
+    "number": 1,
+}
+LIVE_KEYS = [
+    "lr", "beta", "start", "iterations", "tolerance", "patience", "gradient_tolerance", "target_loss", "noise", "surface",
+    "replicates", "seed", "optimizer", "surface.a", "surface.data", "surface.name", "dampening", "plugin", "name", "",
+]  # fmt: skip
+LIVE_TEXTS = st.one_of(
+    CALL_TEXTS,
+    st.sampled_from(NUMBERS + WORDS),
+    st.sampled_from([*SURFACES, *OPTIMIZERS]),
+    st.sampled_from(
+        ["20", "1000000", "[[1, 2], [3, 4]]", "two_moons", "two_moons(10**9)", "gaussian(0.1)", "[0.1, 0.2]"]
+    ),
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Case:
+    """A request to the live server: with other settings, another structure, or damaged bytes."""
+    body: Any = REQUEST
+    if draw(st.booleans()):
+        changes = draw(st.dictionaries(st.sampled_from(LIVE_KEYS), LIVE_TEXTS, max_size=3))
+        body = {**body, "settings": {**body["settings"], **changes}}
+    else:
+        body = draw(mutated(body))
+    paths = ["/answer"] * 6 + ["/configuration", "/page", "/", "/etc/passwd", "//", "/answer?x=1"]
+    seed = draw(st.integers(0, 2**32)) if draw(st.integers(0, 4)) == 0 else None
+    return {"request": json.dumps(body), "path": draw(st.sampled_from(paths)), "seed": seed}
+
+
 KINDS: dict[str, st.SearchStrategy[Case]] = {
+    "request": requests(),
     "damaged file": st.builds(
         lambda seed, text: {"file": a_file(damaged(Random(seed), text.encode()))},
         st.integers(0, 2**32),

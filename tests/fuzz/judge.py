@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import traceback
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from momentumlab.config import load_either, settings_from_text
 from momentumlab.errors import ConfigError
 from momentumlab.runs.layout import DamageError, read_bytes
 from tests.fuzz.inputs import Case, damaged
+
+if TYPE_CHECKING:
+    from momentumlab.live import LiveServer
 
 SECONDS = 2
 """Of computing, for a case; a machine that has other work to do does not make it fail."""
@@ -143,6 +147,8 @@ def judge(case: Case, folder: Path) -> str:
         (folder / name).write_bytes(base64.b64decode(content))
     if "operations" in case:
         damage_copy(case, folder / "out")
+    if "request" in case:
+        live_server()  # started before it is watched, since importing matplotlib makes folders
     try:
         with warnings.catch_warnings(), limited(), watched(folder / "out"):
             warnings.simplefilter("error")
@@ -159,6 +165,8 @@ def judge(case: Case, folder: Path) -> str:
 
 
 def _ending(case: Case, folder: Path, config: Path) -> str:
+    if "request" in case:
+        return _judge_request(case)
     if "command" in case:
         extra: list[str] = [str(config)] if case["command"][0] not in ("list", "show", "translate", "--help") else []
         if case["command"][0] in ("run", "sweep", "compare", "tune"):
@@ -190,6 +198,62 @@ def _judge_command(arguments: Sequence[str]) -> str:
     if "Traceback" in errors or (code and not errors):
         raise Finding(f"exit code {code}: {errors[-2000:]!r}")
     return "refused" if code else "accepted"
+
+
+@functools.cache
+def live_server() -> "LiveServer":
+    """Return a live server, started once per process, whose answers must not take a second."""
+    import momentumlab
+    from momentumlab.live import laboratory
+
+    laboratory.MOST_SECONDS, laboratory.MAP_SECONDS = 1.0, 0.05
+    server = momentumlab.laboratory(surface="ravine", optimizer="momentum", lr=0.1, beta=0.5, iterations=20)
+    atexit.register(server.close)
+    return server
+
+
+def _judge_request(case: Case) -> str:
+    """Send a request to the live server, which must answer in JSON, or close the connection if bytes are damaged."""
+    host, _, token = live_server().url.removeprefix("http://").partition("/#token=")
+    body = case["request"].encode(errors="surrogatepass")
+    head = f"POST {case['path']} HTTP/1.1\r\nHost: {host}\r\nX-Momentumlab-Token: {token}\r\nConnection: close\r\n"
+    content = f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    if case["seed"] is not None:
+        content = damaged(Random(case["seed"]), content)
+    errors, answer = io.StringIO(), b""
+    with contextlib.redirect_stderr(errors), contextlib.suppress(ConnectionError):
+        name, _, port = host.partition(":")
+        with socket.create_connection((name, int(port))) as connection:
+            connection.sendall(content)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: connection.recv(2**16), b""))
+    if errors.getvalue():
+        raise Finding(errors.getvalue())
+    if case["seed"] is not None and (not answer or answer.startswith(b'{"problems"')):  # to a request of HTTP/0.9
+        return "refused"
+    status, _, document = answer.partition(b"\r\n\r\n")
+    code = status.split()[1] if status.startswith(b"HTTP/1.1 ") else b""
+    if code not in (
+        b"200",
+        b"400",
+        b"403",
+        b"404",
+        b"409",
+        b"411",
+        b"413",
+        b"414",
+        b"415",
+        b"422",
+        b"431",
+        b"501",
+        b"505",
+    ):
+        raise Finding(f"{case['path']}: {answer[:2000]!r}")
+    if b"text/html" not in status:
+        parsed = json.loads(document)
+        if code != b"200" and not isinstance(parsed["problems"], list):
+            raise Finding(f"{answer[:2000]!r}")
+    return "accepted" if code == b"200" else "refused"
 
 
 def _judge_operations(operations: Sequence[Sequence[str]], out: Path) -> str:
