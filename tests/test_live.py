@@ -6,6 +6,7 @@ import gzip
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,6 +25,8 @@ from momentumlab.live import LiveServer, laboratory, server
 from momentumlab.live.laboratory import MOST_SECONDS
 from tests.browser import frames, status, wait
 from tests.conftest import ROOT
+from tests.fuzz.judge import run_in_process
+from tests.test_faults import ON_LINUX, begin_caught, finished, in_shell
 
 SETTINGS = {
     "surface": "ravine",
@@ -351,24 +354,105 @@ def test_a_slow_request_is_closed(live: LiveServer, monkeypatch: pytest.MonkeyPa
     assert time.monotonic() - begin < 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_command_at_once(number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "momentumlab", "explore", "--no-browser"],
+def test_a_client_that_reads_no_answer_does_not_disturb_others(live: LiveServer) -> None:
+    deaf = [raw(live, whole_request(live)) for _ in range(5)]
+    assert ask(live)[0] == 200
+    for connection in deaf:
+        connection.close()
+
+
+@contextlib.contextmanager
+def served(*options: str) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """A process that serves the live page, and the address of the page."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "momentumlab", "explore", "--no-browser", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert process.stdout.readline().startswith("http://127.0.0.1:")
-    assert process.stderr.readline() == "note: press Ctrl-C to stop\n"
-    begin = time.monotonic()
-    process.send_signal(number)
-    assert process.wait(10) == 128 + number
-    assert time.monotonic() - begin < 1
-    process.stdout.close()
-    process.stderr.close()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            url = process.stdout.readline().strip()
+            assert process.stderr.readline() == "note: press Ctrl-C to stop\n"
+            yield process, url
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_at_once(number: signal.Signals, is_busy: bool) -> None:
+    with served() as (process, url):
+        host, _, token = url.removeprefix("http://").partition("/#token=")
+        connection = http.client.HTTPConnection(host, timeout=20)
+        if is_busy:
+            headers = {"X-Momentumlab-Token": token, "Content-Type": "application/json"}
+            slow = {**BODY, "settings": SETTINGS | {"iterations": "200000"}}
+            connection.request("POST", "/answer", json.dumps(slow), headers)
+            time.sleep(0.3)
+        begin = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+        assert time.monotonic() - begin < 1
+        assert process.stderr is not None
+        connection.close()
+        word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
+        assert process.stderr.read() == f"{word}\n"
+
+
+def test_kill_9_leaves_nothing_and_the_port_can_be_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with served() as (process, url):
+        port = int(url.removeprefix("http://127.0.0.1:").partition("/")[0])
+        raw_connection = socket.create_connection(("127.0.0.1", port))
+        process.kill()
+        process.wait(10)
+        raw_connection.close()
+    with momentumlab.laboratory(surface="ravine", optimizer="sgd", port=port) as again:
+        assert ask(again)[0] == 200
+    assert not list(tmp_path.iterdir())
+
+
+SAVE = ["explore", "--surface", "ravine", "--optimizer", "sgd", "--lr", "0.05", "--iterations", "5", "--save"]
+
+
+@ON_LINUX
+@pytest.mark.parametrize("moments", [2, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_saved_page_is_whole_or_absent_whenever_a_signal_comes(
+    moments: int, number: signal.Signals, tmp_path: Path
+) -> None:
+    chance = random.Random(number)
+    for _ in range(moments):
+        process = begin_caught(*SAVE, "page.html", cwd=tmp_path)
+        time.sleep(chance.uniform(0, 0.8))
+        process.send_signal(number)
+        process.communicate(timeout=30)
+        assert process.returncode in (0, -number, 128 + number)
+        for path in tmp_path.iterdir():
+            assert path.name == "page.html" or number is signal.SIGKILL
+            assert path.name != "page.html" or path.read_text().endswith("</html>\n")
+            path.unlink()
+
+
+@ON_LINUX
+def test_a_page_that_cannot_be_saved_is_one_line(tmp_path: Path) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    (tmp_path / "page.html").write_text("old")
+    done = finished(*SAVE, "page.html", cwd=tmp_path, prepare=limit)
+    assert (done.returncode, done.stderr) == (1, "error: page.html: file too large\n")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.html": "old"}
+    for place in (".", "/"):
+        code, _, errors = run_in_process([*SAVE, place])
+        assert (code, errors) == (1, f"error: {place}: is a directory\n")
+    done = in_shell(f"{{}} {' '.join(SAVE)} page.html | true", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "page.html").read_text().endswith("</html>\n")
 
 
 def test_a_port_in_use_is_one_line(live: LiveServer) -> None:

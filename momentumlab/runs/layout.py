@@ -82,6 +82,8 @@ def write(path: Path, content: str | bytes | Callable[[BinaryIO], object], *, is
     OSError
         If the file cannot be written; neither the file nor a part of it remains.
     """
+    if path.is_dir():  # "/" and "." have no name from which to make a temporary one
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     stopping.unfinished.add(temporary)
     try:
