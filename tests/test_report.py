@@ -12,9 +12,10 @@ from momentumlab import engine
 from momentumlab.plan import make_plan
 from momentumlab.report import report_of
 from momentumlab.report.data import json_document, json_text, strict, table_text
-from momentumlab.report.labels import Labels, varying_hyperparameters
+from momentumlab.report.labels import Labels, point, varying_hyperparameters
 from momentumlab.report.result_table import result_table
 from momentumlab.report.steps import steps_of
+from momentumlab.report.sweep_table import sweep_tables
 
 RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 20}
 
@@ -147,3 +148,22 @@ def test_summary_has_a_row_per_trial() -> None:
     result = momentumlab.run(RAVINE, beta=[0.1, 0.2])
     assert [row["hyperparameters"]["beta"] for row in result.summary()] == [0.1, 0.2]
     assert result.summary()[1]["final_loss"] == result.final_losses[1]
+
+
+def test_a_sweep_table_rounds_settings_and_states_the_best_cell_exactly() -> None:
+    sweep = momentumlab.sweep(surface="ravine", optimizer="momentum", lr="geomspace(0.01, 1, 10)", beta=[0.5, 0.9])
+    (table,) = sweep_tables(report_of(sweep.result))
+    (rates,) = (column.cells for column in table.columns if column.heading == "lr")
+    assert all(len(rate) <= 7 for rate in rates)
+    axis = sweep.result.experiment.optimizers[0].axes["lr"].values
+    assert set(rates) <= {f"{value:.4g}" for value in axis}
+    (remark,) = (remark for remark in table.remarks if "exactly" in remark)
+    best = sweep.best()
+    assert remark == f"settings are rounded; the best cell is exactly lr = {best['lr']!r}, β = {best['beta']!r}"
+    exact = momentumlab.sweep(surface="ravine", optimizer="momentum", lr=[0.01, 0.1], beta=[0.5, 0.9])
+    assert not any("rounded" in remark for remark in sweep_tables(report_of(exact.result))[0].remarks)
+
+
+def test_a_point_with_many_coordinates_is_shown_by_its_norm() -> None:
+    assert point(np.full(400, 0.5)) == "norm 10 (400-D)"
+    assert point([1.0, 2.0, 3.0, 4.0, 5.0]) == "(1, 2, 3, 4, … 5 coordinates)"

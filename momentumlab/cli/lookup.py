@@ -177,7 +177,7 @@ def translate(
         if not equals:
             raise typer.BadParameter(f"'{text}' is not NAME=VALUE", param_hint="--set")
         given[setting.strip()] = value
-    proven = [(each.translation, each.checks) for each in translation_reports(source, target, given, schedule)]
+    proven = translation_reports(source, target, given, schedule)
     if output == "json":
         print(json_text(strict(document(proven))))
     else:

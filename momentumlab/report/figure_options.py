@@ -112,13 +112,7 @@ class FigureOptions:
         _ = self.inches, self.window  # invalid texts raise
 
     def check(self, trials: int) -> None:
-        """Check, before anything is computed, that the trials and the style file exist.
-
-        Raises
-        ------
-        FigureError
-            If not.
-        """
+        """Raise `FigureError`, before anything is computed, unless the trials and the style file exist."""
         for number in self.trials:
             if not 0 <= number < trials:
                 raise FigureError(f"there is no trial {number}: trials are numbered from 0 to {trials - 1}")
@@ -157,14 +151,11 @@ class FigureOptions:
         return self.panels == "one" or self.view == "overlay"
 
 
-def size_of(text: str) -> tuple[float, float]:
-    """Return the width and height in inches that ``16:9``, ``4:3``, ``column`` or ``8x5`` mean.
+# Values of options as texts; those that are invalid raise `FigureError`.
 
-    Raises
-    ------
-    FigureError
-        If the text is none of these.
-    """
+
+def size_of(text: str) -> tuple[float, float]:
+    """Return the width and height in inches that ``16:9``, ``4:3``, ``column`` or ``8x5`` mean."""
     word = text.strip().lower().removesuffix("in").strip()
     if word in SIZES:
         return SIZES[word]
@@ -182,38 +173,20 @@ def _checked(width: float, height: float, text: str) -> tuple[float, float]:
 
 
 def named_size(text: str) -> str:
-    """Return the text of a size, if it is one.
-
-    Raises
-    ------
-    FigureError
-        If it is not a size.
-    """
+    """Return the text of a size, if it is one."""
     _ = size_of(text)
     return text.strip().lower()
 
 
 def view_of(text: str) -> str:
-    """Return the text of a view, if it is one.
-
-    Raises
-    ------
-    FigureError
-        If it is neither a window nor ``overlay``.
-    """
+    """Return the text of a view: a window or ``overlay``."""
     if text != "overlay":
         _ = window_of(text)
     return text
 
 
 def window_of(text: str) -> "Intervals":
-    """Return the window that a text such as ``-3,3,-1,1`` means: two numbers per coordinate of the figure.
-
-    Raises
-    ------
-    FigureError
-        If the text is not a window.
-    """
+    """Return the window that a text such as ``-3,3,-1,1`` means: two numbers per coordinate of the figure."""
     try:
         numbers = [float(part) for part in text.split(",")]
         intervals = tuple(zip(numbers[::2], numbers[1::2], strict=True))
@@ -226,13 +199,7 @@ def window_of(text: str) -> "Intervals":
 
 
 def numbers_of(text: str) -> tuple[int, ...]:
-    """Return the trial numbers in a text such as ``0,2,5``.
-
-    Raises
-    ------
-    FigureError
-        If the text is not a list of such numbers.
-    """
+    """Return the trial numbers in a text such as ``0,2,5``."""
     words = text.replace(",", " ").split()
     if not words or not all(word.isdecimal() for word in words):
         raise FigureError(f"'{text}' is not a list of trial numbers such as 0,2,5")
@@ -240,13 +207,7 @@ def numbers_of(text: str) -> tuple[int, ...]:
 
 
 def font_size_of(text: str) -> float:
-    """Return a font size in points.
-
-    Raises
-    ------
-    FigureError
-        If the text is not a font size.
-    """
+    """Return a font size in points."""
     try:
         size = float(text)
     except ValueError:

@@ -1,9 +1,10 @@
 """Names of trials: tables and legends show what differs between them, titles what they have in common.
 
-Settings in tables are exact: typed back in, they give the same trial. Labels of trials, as in legends, round a
-hyperparameter to the fewest digits (at least `DIGITS`) that tell its values apart. Results are rounded.
+Settings in tables are exact: typed back in, they give the same trial. Labels of trials, as in legends, and tables of
+sweeps round a hyperparameter to the fewest digits (at least `DIGITS`) that tell its values apart. Results are rounded.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ MAX_DIGITS = 17
 
 MAX_COORDINATES = 4
 """Of longer points only the first coordinates are shown."""
+
+MANY_COORDINATES = 10
+"""Of even longer points the norm is shown instead."""
 
 SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "alpha": "α", "eps": "ε"}
 
@@ -113,14 +117,11 @@ class Labels:
         ]
 
     def _digits_of(self, name: str) -> int:
-        """Return the fewest digits that tell all values of a setting apart."""
         if name not in self._digits:
             choices = [self.experiment.surface, *self.experiment.optimizers]
-            values = {value for choice in choices if name in choice.axes for value in choice.axes[name].values}
-            digits = DIGITS
-            while digits < MAX_DIGITS and len({short(value, digits) for value in values}) < len(values):
-                digits += 1
-            self._digits[name] = digits
+            self._digits[name] = digits_apart(
+                value for choice in choices if name in choice.axes for value in choice.axes[name].values
+            )
         return self._digits[name]
 
     def _noise(self, text_of: Callable[[float], str]) -> str:
@@ -197,9 +198,19 @@ def short(value: Setting, digits: int = DIGITS) -> str:
     return f"{value:.{digits}g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else exact(value)
 
 
+def digits_apart(values: Iterable[Setting]) -> int:
+    """Return the fewest digits, at least `DIGITS`, that tell values apart."""
+    distinct, digits = set(values), DIGITS
+    while digits < MAX_DIGITS and len({short(value, digits) for value in distinct}) < len(distinct):
+        digits += 1
+    return digits
+
+
 def point(coordinates: Iterable[float], digits: int = DIGITS) -> str:
-    """Return a point with rounded coordinates."""
+    """Return a point with rounded coordinates; of one with many coordinates the norm and their number."""
     listed = list(coordinates)
+    if len(listed) > MANY_COORDINATES:
+        return f"norm {math.hypot(*listed):.{digits}g} ({len(listed)}-D)"
     return _point([f"{each:.{digits}g}" for each in listed[:MAX_COORDINATES]], len(listed))
 
 

@@ -70,8 +70,6 @@ class TrialPrediction:
 
     Attributes
     ----------
-    trial
-        Its settings.
     points
         The critical points of its surface, the nearest minimum first, each with a prediction or with the reason why
         theory does not apply there.
@@ -141,17 +139,10 @@ class PredictionReport(Sequence[TrialPrediction]):
 def prediction_plot(plan: Plan, figures: FigureOptions | None = None, *, place: str = "plot") -> "Figure":
     """Draw the rate against β and lr around the settings of a plan near the nearest minimum, and the poles.
 
-    Parameters
-    ----------
-    figures
-        Options of the figure.
-    place
-        What to call the request in a message.
-
     Raises
     ------
     ConfigError
-        If there are more than `MAX_EXPLAINED` settings, or theory applies to none.
+        If there are more than `MAX_EXPLAINED` settings, or theory applies to none; it calls the request ``place``.
     """
     from momentumlab.report.figures import prediction_figure
 
@@ -219,7 +210,10 @@ def _columns(plan: Plan, labels: Labels, found: dict[int, PredictionOrReason]) -
             yield Column(heading=heading, cells=cells, priority=priority, meaning=meaning)
     if any(row[-2] for row in rows):
         yield Column(heading="with", cells=[row[-2] for row in rows], kind=Kind.PROSE, priority=1)
-    styles = [_style(each) for each in found.values()]
+    styles = [
+        "yellow" if isinstance(each, str) or _hovers(each) else REGIME_STYLES.get(each.slowest.regime, "")
+        for each in found.values()
+    ]
     yield Column(heading="slowest direction", cells=[row[-1] for row in rows], kind=Kind.PROSE, styles=styles)
 
 
@@ -239,12 +233,6 @@ def _cells(prediction: PredictionOrReason) -> Sequence[str]:
         ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in prediction.best.items()),
         prediction.slowest.regime.label,
     )
-
-
-def _style(prediction: PredictionOrReason) -> str:
-    if isinstance(prediction, str) or _hovers(prediction):
-        return "yellow"
-    return REGIME_STYLES.get(prediction.slowest.regime, "")
 
 
 def _validity(plan: Plan) -> str:
@@ -282,7 +270,15 @@ def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterat
             where = f"within about {radius:g} of this point" if radius else "only immediately at this point"
             yield f"Theory holds {where}."
         if _hovers(prediction):
-            yield from _why_it_hovers(prediction)
+            yield (
+                "There the minimum is unstable: the gradient is divided by such a small number that every step "
+                "overshoots. With a constant lr the trial cannot settle; it hovers at a distance that grows with lr."
+            )
+            if math.isfinite(prediction.lr_limit):
+                yield (
+                    f"It would settle with lr below {prediction.lr_limit:.2g} or with a larger eps; "
+                    "a decreasing lr brings it closer."
+                )
             continue
         many = len(prediction.modes) > MAX_MODES
         for i, mode in enumerate(prediction.modes):
@@ -299,18 +295,6 @@ def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterat
 def _hovers(prediction: Prediction) -> bool:
     """Return whether a nonlinear method approaches a minimum but is unstable in its immediate neighbourhood."""
     return not prediction.is_linear and not prediction.stable and prediction.point.kind.is_minimum
-
-
-def _why_it_hovers(prediction: Prediction) -> Iterator[str]:
-    yield (
-        "There the minimum is unstable: the gradient is divided by such a small number that every step overshoots. "
-        "With a constant lr the trial cannot settle; it hovers at a distance that grows with lr."
-    )
-    if math.isfinite(prediction.lr_limit):
-        yield (
-            f"It would settle with lr below {prediction.lr_limit:.2g} or with a larger eps; "
-            "a decreasing lr brings it closer."
-        )
 
 
 def _direction(mode: Mode, dimension: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from momentumlab.experiment import Setting
-from momentumlab.report.labels import axis_name, exact, exact_point, point, setup
+from momentumlab.report.labels import axis_name, digits_apart, exact, exact_point, point, setup, short
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import Report
 from momentumlab.report.result_table import FINAL_POINT, status_column
@@ -49,7 +49,8 @@ def _columns(plane: Plane) -> Iterator[Column]:
     losses, codes = plane.median_losses(), plane.main_status()
     statuses = [STATUS_OF_CODE[int(codes[cell])] for cell in cells]
     for axis in plane.axes:
-        values = [exact(plane.setting(cell)[axis.name]) for cell in cells]
+        digits = digits_apart(axis.values)
+        values = [short(plane.setting(cell)[axis.name], digits) for cell in cells]
         yield Column(heading=axis_name(axis.name), cells=values, kind=Kind.VALUES)
     medians = plane.median_iterations()
     iterations = [
@@ -75,6 +76,11 @@ def _remarks(plane: Plane) -> Iterator[str]:
         basins = plane.basins()
         shares = [f"{exact_point(minimum.point)} {np.mean(basins == i):.1%}" for i, minimum in enumerate(minima)]
         yield f"minima reached: {', '.join(shares)}"
+    best = plane.setting(plane.best)
+    digits = {axis.name: digits_apart(axis.values) for axis in plane.axes}
+    if any(short(value, digits[axis.name]) != exact(value) for axis in plane.axes for value in axis.values):
+        settings = ", ".join(f"{axis_name(name)} = {exact(value)}" for name, value in best.items())
+        yield f"settings are rounded; the best cell is exactly {settings}"
     reach = [_reach(plane, *each) for each in plane.reach() if not each[0].name.startswith("start ")]
     yield from library_remarks(plane.result.experiment)
     if reach and len(plane.best_per_problem()) == 1:
@@ -92,9 +98,10 @@ def percentage(count: int, total: int) -> str:
 
 def _reach(plane: Plane, axis: GridAxis, low: Setting, high: Setting) -> str:
     """Return how far an axis may be changed: ``lr from 0.02 to 0.1 (÷ 2.5, × 2)``."""
+    digits = digits_apart(axis.values)
     if low == high:
-        return f"{axis_name(axis.name)} only at {exact(low)}"
-    text = f"{axis_name(axis.name)} from {exact(low)} to {exact(high)}"
+        return f"{axis_name(axis.name)} only at {short(low, digits)}"
+    text = f"{axis_name(axis.name)} from {short(low, digits)} to {short(high, digits)}"
     best = plane.setting(plane.best)[axis.name]
     numbers = [value for value in (low, best, high) if isinstance(value, float) and value > 0]
     if len(numbers) == len((low, best, high)):

@@ -30,24 +30,13 @@ COLUMNS = ("lr", "beta", "beta1", "beta2", "eps", "eps_root", "weight_decay", "n
 SYMBOLS = {"nu": "ν", "dampening": "dampening τ"}
 STYLES = {Fidelity.EXACT: "green", Fidelity.CONSTANT_LR: "yellow", Fidelity.NEAREST: "red"}
 
-Checked = tuple[Translation, Sequence[Check]]
-"""A translation and the outcome of running both conventions."""
-
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class TranslationReport:
-    """A translation and the outcome of running both conventions.
-
-    Attributes
-    ----------
-    translation
-        The two conventions with their hyperparameters.
-    checks
-        The largest differences between both paths on each surface.
-    """
+    """A translation and the outcome of running both conventions."""
 
     translation: Translation
-    checks: Sequence[Check]
+    checks: Sequence[Check]  # the largest differences between both paths on each surface
 
     @property
     def source(self) -> Convention:
@@ -81,11 +70,11 @@ class TranslationReport:
 
     def summary(self) -> dict[str, Any]:
         """Return the translation with the keys of the JSON output."""
-        return document([(self.translation, self.checks)])
+        return document([self])
 
     def tables(self) -> list[Table]:
         """Return the equations, code and checks."""
-        return translation_tables([(self.translation, self.checks)])
+        return translation_tables([self])
 
     def __repr__(self) -> str:
         return "\n\n".join(table.text() for table in self.tables())
@@ -117,13 +106,13 @@ def translation_reports(
     return [TranslationReport(translation=each, checks=prove(each, schedule)) for each in translations]
 
 
-def translation_tables(checked: Sequence[Checked]) -> list[Table]:
+def translation_tables(reports: Sequence[TranslationReport]) -> list[Table]:
     """Return one translation in full, or several in one table."""
-    return _in_full(*checked[0]) if len(checked) == 1 else _side_by_side(checked)
+    return _in_full(reports[0]) if len(reports) == 1 else _side_by_side(reports)
 
 
-def _in_full(translation: Translation, checks: Sequence[Check]) -> list[Table]:
-    source, target = translation.source, translation.target
+def _in_full(report: TranslationReport) -> list[Table]:
+    source, target, checks = report.source, report.target, report.checks
     conventions = [source, target]
     measured = [
         Column(heading=surface, cells=[f"{check.differences[surface]:.1e}" for check in checks])
@@ -131,7 +120,7 @@ def _in_full(translation: Translation, checks: Sequence[Check]) -> list[Table]:
     ]
     return [
         Table(
-            title=f"{source.name} → {target.name}: {translation.fidelity.words}",
+            title=f"{source.name} → {target.name}: {report.fidelity.words}",
             columns=[
                 *_setting_columns(conventions),
                 Column(heading="its parameters are", cells=[one.stored for one in conventions], kind=Kind.PROSE),
@@ -145,30 +134,29 @@ def _in_full(translation: Translation, checks: Sequence[Check]) -> list[Table]:
             ],
             remarks=[_measurement(checks)],
         ),
-        Table(lines=[f"• {note}" for note in notes(translation)]),
+        Table(lines=[f"• {note}" for note in report.notes]),
     ]
 
 
-def _side_by_side(checked: Sequence[Checked]) -> list[Table]:
-    source = checked[0][0].source
-    conventions = [source, *(translation.target for translation, _ in checked)]
+def _side_by_side(reports: Sequence[TranslationReport]) -> list[Table]:
+    source, first = reports[0].source, reports[0].checks
+    conventions = [source, *(report.target for report in reports)]
     columns = list(_setting_columns(conventions))
     for number, heading in enumerate(("constant", "changing")):
-        cells = ["", *(f"{checks[number].largest:.1e}" for _, checks in checked)]
-        meaning = f"difference with {checked[0][1][number].question}"
-        columns.append(Column(heading=heading, cells=cells, meaning=meaning))
-    fidelities = [translation.fidelity for translation, _ in checked]
-    styles = ["", *(STYLES[fidelity] for fidelity in fidelities)]
-    cells = ["", *(fidelity.value for fidelity in fidelities)]
+        cells = ["", *(f"{report.checks[number].largest:.1e}" for report in reports)]
+        columns.append(Column(heading=heading, cells=cells, meaning=f"difference with {first[number].question}"))
+    cells = ["", *(report.fidelity.value for report in reports)]
+    styles = ["", *(STYLES[report.fidelity] for report in reports)]
     columns.append(Column(heading="translation", cells=cells, kind=Kind.NAME, styles=styles))
+    # Targets that share a reason are named together.
     targets: dict[str, list[str]] = {}
-    for translation, _ in checked:
-        for reason in why_not(translation, "{target}"):
-            targets.setdefault(reason, []).append(translation.target.name)
+    for report in reports:
+        for reason in why_not(report.translation, "{target}"):
+            targets.setdefault(reason, []).append(report.target.name)
     reasons = [f"• {reason.replace('{target}', _listed(names))}" for reason, names in targets.items()]
-    hint = f"'--to {checked[0][0].target.name}' shows one of them in full."
+    hint = f"'--to {reports[0].target.name}' shows one of them in full."
     return [
-        Table(title=f"{source.name} in all other conventions", columns=columns, remarks=[_measurement(checked[0][1])]),
+        Table(title=f"{source.name} in all other conventions", columns=columns, remarks=[_measurement(first)]),
         *_code_tables(conventions),
         Table(lines=reasons, remarks=[hint]),
     ]
@@ -248,15 +236,7 @@ def _about_lr(source: MomentumConvention, target: MomentumConvention, fidelity: 
 
 
 def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
-    """Yield the reasons why a translation is not exact.
-
-    Parameters
-    ----------
-    translation
-        The translation.
-    name
-        What to call the target, instead of its name.
-    """
+    """Yield the reasons why a translation is not exact; ``name`` is what to call the target, instead of its name."""
     source, target = translation.source, translation.target
     called = target.name if name is None else name
     if isinstance(source, AdaptiveConvention) and isinstance(target, AdaptiveConvention):
@@ -331,22 +311,23 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def document(checked: Sequence[Checked]) -> dict[str, Any]:
+def document(reports: Sequence[TranslationReport]) -> dict[str, Any]:
     """Return one translation or several as JSON, with exact numbers."""
-    source = checked[0][0].source
     return {
-        "from": _convention(source),
+        "from": _convention(reports[0].source),
         "translations": [
             {
-                "to": _convention(translation.target),
-                "fidelity": translation.fidelity.value,
-                "exact": translation.fidelity is not Fidelity.NEAREST,
-                "survives_changing_lr": translation.fidelity is Fidelity.EXACT,
-                "why_not": list(why_not(translation)),
-                "notes": list(notes(translation)),
-                "checks": [{"question": check.question, "differences": dict(check.differences)} for check in checks],
+                "to": _convention(report.target),
+                "fidelity": report.fidelity.value,
+                "exact": report.is_exact,
+                "survives_changing_lr": report.fidelity is Fidelity.EXACT,
+                "why_not": list(why_not(report.translation)),
+                "notes": list(report.notes),
+                "checks": [
+                    {"question": each.question, "differences": dict(each.differences)} for each in report.checks
+                ],
             }
-            for translation, checks in checked
+            for report in reports
         ],
     }
 
