@@ -12,7 +12,7 @@ from momentumlab import engine
 from momentumlab.plan import make_plan
 from momentumlab.report import report_of
 from momentumlab.report.data import json_document, json_text, strict, table_text
-from momentumlab.report.labels import Labels, point, varying_hyperparameters
+from momentumlab.report.labels import Labels, final_point, varying_hyperparameters
 from momentumlab.report.result_table import result_table
 from momentumlab.report.steps import steps_of
 from momentumlab.report.sweep_table import sweep_tables
@@ -164,6 +164,6 @@ def test_a_sweep_table_rounds_settings_and_states_the_best_cell_exactly() -> Non
     assert not any("rounded" in remark for remark in sweep_tables(report_of(exact.result))[0].remarks)
 
 
-def test_a_point_with_many_coordinates_is_shown_by_its_norm() -> None:
-    assert point(np.full(400, 0.5)) == "norm 10 (400-D)"
-    assert point([1.0, 2.0, 3.0, 4.0, 5.0]) == "(1, 2, 3, 4, … 5 coordinates)"
+def test_a_final_point_with_many_coordinates_is_shown_by_its_norm() -> None:
+    assert final_point(np.full(400, 0.5)) == "norm 10 (400-D)"
+    assert final_point([1.0, 2.0, 3.0, 4.0, 5.0]) == "(1, 2, 3, 4, … 5 coordinates)"

@@ -419,16 +419,9 @@ def test_invalid_times_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1 kB"),
-        (1234, "1.2 kB"),
-        (99_600, "100 kB"),
-        (999_600, "1 MB"),
-        (5 * 10**9, "5 GB"),
-    ],
-)
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1234, "1.2 kB"), (99_600, "100 kB"), (999_600, "1 MB"),
+     (5 * 10**9, "5 GB")],
+)  # fmt: skip
 def test_sizes_are_printed_briefly(size: int, text: str) -> None:
     assert listing.size_text(size) == text
 
@@ -597,17 +590,8 @@ def test_skip_existing_reuses_complete_runs_only(tmp_path: Path) -> None:
 
 
 def test_skip_existing_reuses_comparisons(tmp_path: Path) -> None:
-    arguments = [
-        "compare",
-        "--optimizers",
-        "sgd,momentum",
-        "--budget",
-        "4",
-        "--no-plots",
-        "--out",
-        tmp_path,
-        "--skip-existing",
-    ]
+    words = "compare --optimizers sgd,momentum --budget 4 --no-plots --skip-existing --out"
+    arguments = [*words.split(), tmp_path]
     assert typed(*arguments) == typed(*arguments)
     assert len(list_runs(tmp_path)) == 1
     typed("sweep", "--resume", tmp_path, "--skip-existing", code=2)
@@ -632,18 +616,8 @@ def test_a_changed_plugin_has_another_identity(tmp_path: Path, command: Command)
     assert command("new", "--optimizer-plugin", "lab.py").returncode == 0
     source = (tmp_path / "lab.py").read_text()
     (name,) = re.findall(r'@optimizer\("(\w+)"', source)
-    arguments = (
-        "run",
-        "--plugin",
-        "lab.py",
-        "--surface",
-        "ravine",
-        "--optimizer",
-        name,
-        "--no-plots",
-        "--quiet",
-        "--skip-existing",
-    )
+    words = "run --plugin lab.py --surface ravine --no-plots --quiet --skip-existing --optimizer"
+    arguments = [*words.split(), name]
     first, again = (command(*arguments).stdout for _ in range(2))
     (tmp_path / "lab.py").write_text(source + "\n# changed\n")
     other = command(*arguments).stdout

@@ -7,7 +7,7 @@ import numpy as np
 
 from momentumlab.experiment import GRID, HALVING, Comparison, method_names
 from momentumlab.optimizers.base import LR_SCHEDULE
-from momentumlab.report.labels import axis_name, exact, point, repeats
+from momentumlab.report.labels import axis_name, exact, final_point, repeats
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import ComparisonReport
 from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, rate_columns, setting_cell
@@ -166,7 +166,7 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
         cells = [f"{standing.diverged:.0%}" for standing in standings]
         yield Column(heading="diverged", cells=cells, meaning="share of trials that diverge" if is_last else "")
     if match.starts == 1:
-        points = [point(match.result.final_points[number]) for number in numbers]
+        points = [final_point(match.result.final_points[number]) for number in numbers]
         yield Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT)
         yield from rate_columns([report.reports[surface].rates[number] for number in numbers])
     if any(standing.robustness is not None for standing in standings):

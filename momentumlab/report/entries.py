@@ -35,31 +35,18 @@ def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
     """
     registry = REGISTRIES[noun]
     registry.load_installed()
-    wanted = _known(tags)
-    if wanted and registry is not SURFACES:
-        raise ConfigError([Problem(place="--tag", message=f"only surfaces have tags: leave it out for {noun}")])
-    every = (describe(registry, name) for name in sorted(registry))
-    return [entry for entry in every if wanted <= set(entry.get("tags", ()))]
-
-
-def _known(tags: Iterable[str]) -> set[str]:
-    """Check tags.
-
-    Raises
-    ------
-    ConfigError
-        With every tag that is unknown.
-    """
     known = [tag.value for tag in Tag]
-    remedy = f"the tags are {', '.join(known)}"
-    problems = [
-        Problem(place="--tag", message=f"unknown tag '{tag}'{did_you_mean(tag, known)}; {remedy}")
+    messages = [
+        f"unknown tag '{tag}'{did_you_mean(tag, known)}; the tags are {', '.join(known)}"
         for tag in tags
         if tag not in known
     ]
-    if problems:
-        raise ConfigError(problems)
-    return set(tags)
+    if tags and not messages and registry is not SURFACES:
+        messages = [f"only surfaces have tags: leave it out for {noun}"]
+    if messages:
+        raise ConfigError([Problem(place="--tag", message=message) for message in messages])
+    every = (describe(registry, name) for name in sorted(registry))
+    return [entry for entry in every if set(tags) <= set(entry.get("tags", ()))]
 
 
 def describe(registry: Registry[Any], name: str) -> dict[str, Any]:
@@ -111,7 +98,8 @@ def list_table(noun: str, listed: Sequence[dict[str, Any]]) -> Table:
     """Return a line for each of some entries of a registry."""
     columns = [Column(heading="name", cells=[entry["name"] for entry in listed], kind=Kind.NAME)]
     if noun == "surfaces":
-        columns.append(Column(heading="dimension", cells=[_short_dimension(entry) for entry in listed], kind=Kind.NAME))
+        dimensions = [_dimension(entry) if entry["is_formula"] else "of the data" for entry in listed]
+        columns.append(Column(heading="dimension", cells=dimensions, kind=Kind.NAME))
     columns += [
         Column(heading="family", cells=[entry["family"] for entry in listed], kind=Kind.NAME),
         Column(heading="description", cells=[entry["title"].replace("``", "'") for entry in listed], kind=Kind.PROSE),
@@ -185,10 +173,12 @@ def card(noun: str, name: str) -> list[Table]:
     if entry["aliases"]:
         facts.insert(0, ("Also called", ", ".join(entry["aliases"])))
     formula = Column(heading="", cells=[f"    {_formula(entry)}"], kind=Kind.PROSE, styles=["bold cyan"])
+    explanation = entry["explanation"].replace("``", "'")
+    paragraphs = [" ".join(text.split()) for text in explanation.split("\n\n")] if explanation else []
     return [
         Table(title=entry["name"], lines=[entry["title"]]),
         *([Table(columns=[formula])] if _formula(entry) else []),
-        *(Table(lines=[paragraph]) for paragraph in _paragraphs(entry["explanation"])),
+        *(Table(lines=[paragraph]) for paragraph in paragraphs),
         Table(
             columns=[
                 Column(heading="", cells=[f"{fact}:" for fact, _ in facts], kind=Kind.NAME),
@@ -202,12 +192,6 @@ def card(noun: str, name: str) -> list[Table]:
 def _formula(entry: dict[str, Any]) -> str:
     """Return the equation of an optimizer or convention, the formula of everything else; empty for a data set."""
     return str(entry.get("equation") or entry.get("formula", ""))
-
-
-def _paragraphs(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a docstring as single lines, without its markup."""
-    for paragraph in text.replace("``", "'").split("\n\n") if text else []:
-        yield " ".join(paragraph.split())
 
 
 def _facts(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -237,10 +221,6 @@ def _dimension(entry: dict[str, Any]) -> str:
     return str(entry["dimension"] or ("any" if least == 1 else f"any from {least}"))
 
 
-def _short_dimension(entry: dict[str, Any]) -> str:
-    return _dimension(entry) if entry["is_formula"] else "of the data"
-
-
 def _box(intervals: list[list[float]]) -> str:
     texts = [f"[{low:g}, {high:g}]" for low, high in intervals]
     if len(texts) <= 4:
@@ -250,15 +230,14 @@ def _box(intervals: list[list[float]]) -> str:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
+    def plain(value: Value | None) -> Any:
+        return list(value) if isinstance(value, tuple) else value
+
     return {
         "name": parameter.name,
         "aliases": list(parameter.aliases),
-        "default": "required" if parameter.default is None else _plain(parameter.default),
-        "optax": _plain(parameter.optax),
+        "default": "required" if parameter.default is None else plain(parameter.default),
+        "optax": plain(parameter.optax),
         "bounds": parameter.bounds,
         "doc": parameter.doc + (f"; follows no schedule: {parameter.constant}" if parameter.constant else ""),
     }
-
-
-def _plain(value: Value | None) -> Any:
-    return list(value) if isinstance(value, tuple) else value

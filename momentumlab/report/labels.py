@@ -12,6 +12,7 @@ from typing import Any
 from momentumlab.experiment import Choice, Experiment, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan, Trial
+from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
 
 ALWAYS_IN_TITLE = ("lr", "beta")
@@ -29,7 +30,7 @@ MAX_COORDINATES = 4
 """Of longer points only the first coordinates are shown."""
 
 MANY_COORDINATES = 10
-"""Of even longer points the norm is shown instead."""
+"""Of final points with more coordinates a table shows the norm."""
 
 SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "alpha": "α", "eps": "ε"}
 
@@ -207,11 +208,16 @@ def digits_apart(values: Iterable[Setting]) -> int:
 
 
 def point(coordinates: Iterable[float], digits: int = DIGITS) -> str:
-    """Return a point with rounded coordinates; of one with many coordinates the norm and their number."""
+    """Return a point with rounded coordinates."""
     listed = list(coordinates)
-    if len(listed) > MANY_COORDINATES:
-        return f"norm {math.hypot(*listed):.{digits}g} ({len(listed)}-D)"
     return _point([f"{each:.{digits}g}" for each in listed[:MAX_COORDINATES]], len(listed))
+
+
+def final_point(coordinates: Sequence[float] | Array) -> str:
+    """Return a point for a table of results: of many coordinates the norm and the dimension, else `point`."""
+    if len(coordinates) <= MANY_COORDINATES:
+        return point(coordinates)
+    return f"norm {math.hypot(*coordinates):.{DIGITS}g} ({len(coordinates)}-D)"
 
 
 def exact_point(coordinates: Iterable[float]) -> str:

@@ -233,15 +233,14 @@ class Report:
         """
         if self.is_sweep or not self.is_noisy:
             return []
-        return [self._averaged_losses(number) for number in range(self.result.trials)]
-
-    def _averaged_losses(self, number: int) -> tuple[float, float]:
-        path = self.result.path(number)
-        surface = self.result.plan.surface_of(number)
-        with np.errstate(all="ignore"):
-            points = np.stack([tail_average(path), running_average(path)], axis=1)
-            tail, running = surface.value(points).tolist()
-        return tail, running
+        losses = []
+        for number in range(self.result.trials):
+            path = self.result.path(number)
+            with np.errstate(all="ignore"):
+                points = np.stack([tail_average(path), running_average(path)], axis=1)
+                tail, running = self.result.plan.surface_of(number).value(points).tolist()
+            losses.append((tail, running))
+        return losses
 
     @cached_property
     def final_states(self) -> Mapping[int, FinalState]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from momentumlab.experiment import Setting
 from momentumlab.report.final_state import FinalState
-from momentumlab.report.labels import axis_name, exact, exact_point, point
+from momentumlab.report.labels import axis_name, exact, exact_point, final_point, point
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import BEST_TABLE_ROWS, MAX_TABLE_ROWS, Report
 from momentumlab.report.steps import steps_of
@@ -111,7 +111,7 @@ def _columns(report: Report) -> Iterator[Column]:
     medians = [float(quantile(result.iterations[each].astype(np.float64), 0.5)) for each in replicates]
     yield Column(heading="iterations", cells=[f"{median:.0f}" for median in medians])
     if report.experiment.replicates == 1:
-        cells = [point(result.final_points[number]) for number in numbers]
+        cells = [final_point(result.final_points[number]) for number in numbers]
         yield Column(heading="final point", cells=cells, kind=Kind.POINT, priority=FINAL_POINT)
     losses = [report.final_losses(number) for number in numbers]
     yield Column(heading="final loss", cells=losses, kind=Kind.VALUES)

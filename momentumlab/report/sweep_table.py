@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from momentumlab.experiment import Setting
-from momentumlab.report.labels import axis_name, digits_apart, exact, exact_point, point, setup, short
+from momentumlab.report.labels import axis_name, digits_apart, exact, exact_point, final_point, setup, short
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import Report
 from momentumlab.report.result_table import FINAL_POINT, status_column
@@ -60,7 +60,7 @@ def _columns(plane: Plane) -> Iterator[Column]:
     yield Column(heading="iterations", cells=[f"{int(each)}" for each in iterations])
     yield Column(heading="final loss", cells=[f"{losses[cell]:.5g}" for cell in cells])
     if plane.starts == 1:
-        points = [point(plane.final_points[cell, 0]) for cell in cells]
+        points = [final_point(plane.final_points[cell, 0]) for cell in cells]
         yield Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT)
     yield status_column(statuses)
 

@@ -14,7 +14,7 @@ from momentumlab.plan import Plan
 from momentumlab.registry import Array
 from momentumlab.report.data import strict
 from momentumlab.report.figure_options import FigureOptions
-from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, point
+from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, final_point
 from momentumlab.report.reports import MAX_TABLE_ROWS, report_of
 from momentumlab.report.result_table import FINAL_POINT, status_column
 from momentumlab.report.table import Column, Kind, Table
@@ -153,7 +153,7 @@ def side_by_side_table(sides: SideBySide) -> Table:
     ]
     iterations = [str(entry.result.iterations[entry.number]) for entry in entries]
     losses = [f"{entry.result.final_losses[entry.number]:.5g}" for entry in entries]
-    points = [point(entry.result.final_points[entry.number]) for entry in entries]
+    points = [final_point(entry.result.final_points[entry.number]) for entry in entries]
     rest = f"the best {MAX_TABLE_ROWS} of {len(sides.entries):,} trials by final loss; --format csv lists all"
     return Table(
         title=sides.title,

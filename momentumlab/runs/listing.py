@@ -22,39 +22,30 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Conditions on runs; those that are None hold for every run.
+    """Conditions on runs; those that are None hold for every run."""
 
-    Attributes
-    ----------
-    name
-        Part of the name of the experiment or folder, or a pattern for the whole name if it has ``*``, ``?`` or ``[``.
-    since
-        Earliest start.
-    surface, optimizer
-        Name of one that was used.
-    status
-        Label of a status.
-    """
-
-    name: str | None = None
+    name: str | None = (
+        None  # part of the name of experiment or folder; a pattern for all of it with ``*``, ``?``, ``[``
+    )
     since: datetime | None = None
     surface: str | None = None
     optimizer: str | None = None
-    status: str | None = None
+    status: str | None = None  # its label
 
     def includes(self, run: RunFolder) -> bool:
         """Return whether all conditions hold for a run."""
+        names, pattern = (run.name, run.path.name), self.name or ""
+        if re.search(r"[*?[]", pattern):
+            is_named = any(fnmatch.fnmatchcase(name, pattern) for name in names)
+        else:
+            is_named = any(pattern in name for name in names)
         return (
-            (self.name is None or any(_matches(self.name, each) for each in (run.name, run.path.name)))
+            is_named
             and (self.since is None or run.when >= self.since)
             and (self.surface is None or self.surface in run.surfaces)
             and (self.optimizer is None or self.optimizer in run.optimizers)
             and (self.status is None or self.status == run.status.label)
         )
-
-
-def _matches(pattern: str, name: str) -> bool:
-    return fnmatch.fnmatchcase(name, pattern) if re.search(r"[*?[]", pattern) else pattern in name
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -108,19 +99,15 @@ def csv_text(runs: Iterable[RunFolder]) -> str:
 
 def table(runs: Sequence[RunFolder]) -> Table:
     """Return the table of some runs."""
+    starts = [run.when.strftime("%Y-%m-%d %H:%M:%S") for run in runs]
+    trials = ["" if run.trials is None else f"{run.trials:,}" for run in runs]
+    losses = ["" if run.best_loss is None else f"{run.best_loss:.5g}" for run in runs]
     return Table(
         columns=[
-            Column(
-                heading="when",
-                cells=[run.when.strftime("%Y-%m-%d %H:%M:%S") for run in runs],
-                kind=Kind.NAME,
-                priority=1,
-            ),
+            Column(heading="when", cells=starts, kind=Kind.NAME, priority=1),
             Column(heading="run", cells=[run.path.name for run in runs], kind=Kind.NAME),
-            Column(heading="trials", cells=["" if run.trials is None else f"{run.trials:,}" for run in runs]),
-            Column(
-                heading="best loss", cells=["" if run.best_loss is None else f"{run.best_loss:.5g}" for run in runs]
-            ),
+            Column(heading="trials", cells=trials),
+            Column(heading="best loss", cells=losses),
             Column(heading="status", cells=[run.status.label for run in runs], kind=Kind.NAME),
             Column(heading="size", cells=[size_text(run.size) for run in runs], priority=2),
         ]
