@@ -37,12 +37,14 @@ LOSS_BOUND = 1e100
 HISTORY_BYTES = 2**30
 """The default limit for the memory of a history, 1 GiB."""
 
-BATCH_BYTES = 2**19
+BATCH_BYTES = 2**18
 """Memory of the points of a batch: large enough that the cost of calling NumPy is small, and small enough that the
 dozen arrays of an iteration stay in the cache."""
 
 SMALL_ARRAY = 8192
-"""Up to this size the number of NumPy calls determines the cost of the divergence test."""
+"""Up to this size the number of NumPy calls determines the cost of the divergence test, which then uses squares."""
+
+SQUARED_POSITION_BOUND, SQUARED_LOSS_BOUND = POSITION_BOUND**2, LOSS_BOUND**2
 
 IDLE_SHARE = 1 / 8
 """The share of a batch's lanes that may be idle before they are refilled or removed."""
@@ -303,12 +305,12 @@ class _Batch:
 
     def here(self) -> Here:
         """Return what the optimizer may know about this iteration."""
-        surface, oracle = self.surface, self.surface.gradient
+        surface = self.surface
         if self.noise is not None or self.is_sampled:
             surface = cast(Surface, WithoutExactGradient(surface))
+        oracle = _refuse_gradient
+        if self.optimizer.gradients_per_step > 1:
             oracle = self.gradient if self.noise is None else lambda x: self.with_errors(self.gradient(x))
-        if self.optimizer.gradients_per_step == 1:
-            oracle = _refuse_gradient
         return Here(self.x, self.nit + 1 - self.start_nit, self.loss, self.lr, surface, oracle)
 
     def set_scheduled(self) -> None:
@@ -379,27 +381,30 @@ def _refuse_gradient(x: Array) -> Array:
 def _ended(stopping: Stopping, batch: _Batch, g: Array) -> Sequence[tuple[Status, NDArray[np.intp]]]:
     """Return the lanes whose trials end now, by status; if several statuses apply, the first one counts."""
     x, loss, active = batch.x, batch.loss, batch.active
+    # In most iterations no trial ends. Three quick tests of the whole batch show it. They are made in every iteration:
+    # a loss can be NaN in one iteration and finite in the next.
     all_bounded = _all_bounded(x, loss, g)
     converged = None
     if stopping.can_converge:
         converged = meets_a_criterion(stopping, loss, batch.previous_loss, batch.small_changes, g)
-    if converged is not None and batch.idle:
-        converged &= active  # an idle lane does not move, so it meets the tolerance
-    # In most iterations no trial ends. Three numbers show it, without a mask per status.
-    if all_bounded and batch.nit < batch.next_limit and (converged is None or not np.count_nonzero(converged)):
+        if batch.idle:
+            converged &= active  # an idle lane does not move, so it meets the tolerance
+        if not np.count_nonzero(converged):
+            converged = None
+    if all_bounded and converged is None and batch.nit < batch.next_limit:
         return ()
     # Each test removes its lanes from the active ones, which gives the statuses their order of precedence.
     ended = []
     if not all_bounded:
-        diverged = active & ~within_bounds(x, loss, g)
-        active = active & ~diverged
-        ended.append((Status.DIVERGED, diverged))
+        bounded = within_bounds(x, loss, g)
+        ended.append((Status.DIVERGED, active & ~bounded))
+        active = active & bounded
     if converged is not None:
         ended.append((Status.CONVERGED, converged & active))
         active = active & ~converged
     if batch.nit >= batch.next_limit:
         ended.append((Status.MAX_ITERATIONS, batch.at_limit() & active))
-    return [(status, np.flatnonzero(lanes)) for status, lanes in ended if lanes.any()]
+    return [(status, lanes) for status, mask in ended if len(lanes := mask.nonzero()[0])]
 
 
 def _all_bounded(x: Array, loss: Array, g: Array) -> bool:
@@ -409,7 +414,9 @@ def _all_bounded(x: Array, loss: Array, g: Array) -> bool:
     if x.size <= SMALL_ARRAY:
         points, slopes = x.ravel(), g.ravel()
         return bool(
-            points.dot(points) < POSITION_BOUND**2 and loss.dot(loss) < LOSS_BOUND**2 and slopes.dot(slopes) < math.inf
+            points.dot(points) < SQUARED_POSITION_BOUND
+            and loss.dot(loss) < SQUARED_LOSS_BOUND
+            and slopes.dot(slopes) < math.inf
         )
     return bool(
         x.max() < POSITION_BOUND
