@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from momentumlab import engine, stopping
 from momentumlab.config import ConfigNode, load_comparison, load_experiment, node_of
 from momentumlab.config.load import Source
+from momentumlab.config.settings import split_record
 from momentumlab.config.values import read_starts
 from momentumlab.errors import (
     ConfigError,
@@ -132,7 +133,7 @@ def run(
     plots: bool | FigureOptions = True,
     theory: bool = False,
     page: bool = False,
-    record: str = "auto",
+    record: str | Sequence[str] = "auto",
     workers: int = 0,
     executor: "Executor | None" = None,
     max_trials: int = MAX_TRIALS,
@@ -156,7 +157,8 @@ def run(
     record
         Which trajectories are recorded: ``"all"``, ``"none"``, with ``"best:3"`` those of the best three trials of a
         sweep (`Result.best_trials`), or with ``"auto"`` all if there are at most `MOST_RECORDED` trials or no axis for
-        a map.
+        a map. Names of quantities are recorded with each trajectory: ``record=["gradient_norm", "update_norm",
+        "state.v"]``, see `Result.quantities`.
     workers
         The number of worker processes; 0 for one per core if the work takes long enough.
     executor
@@ -166,6 +168,7 @@ def run(
     history_bytes
         Memory limit for the trajectories; beyond it every k-th iterate is recorded.
     """
+    record, overrides = _with_quantities(record, overrides)
     plan = make_plan(_loaded(source, overrides), max_trials=max_trials)
     how = Execution(
         figures=figure_options(plots, theory=theory),
@@ -188,7 +191,7 @@ def sweep(
     workers: int = 0,
     executor: "Executor | None" = None,
     resume: str | os.PathLike[str] | None = None,
-    record: str = "none",
+    record: str | Sequence[str] = "none",
     max_trials: int = MAX_TRIALS,
     **overrides: Unpack[Settings],
 ) -> "Sweep":
@@ -199,13 +202,15 @@ def sweep(
     resume
         The run folder of an unfinished sweep, of which the missing blocks are run.
     record
-        ``"best:3"`` runs the best three trials again with their trajectories: `Sweep.best_trials`.
+        ``"best:3"`` runs the best three trials again with their trajectories: `Sweep.best_trials`. Names of quantities
+        are recorded with them, as in `run`: ``["best:3", "gradient_norm"]``.
     source, out, plots, theory, page, workers, executor, max_trials, **overrides
         As in `run`: ``lr="geomspace(1e-3, 1, 100)", beta=[0, 0.9]``.
     """
     from momentumlab.search.sweeps import Sweep
 
     folder = None if resume is None else Path(resume)
+    record, overrides = _with_quantities(record, overrides)
     if folder is None:
         experiment = _loaded(source, overrides, patience=SEARCH_PATIENCE)
     else:
@@ -370,6 +375,12 @@ def figure_options(plots: bool | FigureOptions, *, theory: bool = False) -> Figu
     return FigureOptions(theory=theory) if plots else None
 
 
+def _with_quantities(record: str | Sequence[str], overrides: Any) -> tuple[str, Any]:
+    """Return the trials whose trajectories are recorded, and the overrides with the names of recorded quantities."""
+    trials, quantities = split_record(record)
+    return trials, overrides | {"record": quantities} if quantities else overrides
+
+
 def check_record(record: str, place: str) -> str:
     """Return a valid value of `Execution.record`.
 
@@ -378,8 +389,9 @@ def check_record(record: str, place: str) -> str:
     ConfigError
         If the value is invalid.
     """
+    message = f"'{record}' is not all, none, auto or best:N (N < 1000), nor a quantity such as gradient_norm or state.v"
     if re.fullmatch(r"auto|all|none|best:[1-9][0-9]{0,2}", record) is None:
-        raise ConfigError.at(place, f"'{record}' is not all, none, auto or best:N (N < 1000)")
+        raise ConfigError.at(place, message)
     return record
 
 

@@ -6,7 +6,7 @@ active ones, and results that are written when a trial ends.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -175,7 +175,8 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome, check: Calla
 
         g = batch.gradient(batch.x)
         if recorder is not None:
-            recorder.record(batch.nit, batch.trials, batch.x, batch.velocity, batch.loss)
+            further = functools.partial(batch.quantities, g, slice(None))
+            recorder.record(batch.nit, batch.trials, batch.x, batch.velocity, batch.loss, further)
 
         # Stopping tests on the state after `nit` updates. They come after the gradient, which two of them use, and
         # before the update, so a trial ends with the point, loss and velocity that were tested.
@@ -185,7 +186,8 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome, check: Calla
                 loss = take_lanes(batch.surface, lanes).value(x)
             outcome.write(trials, batch.iterations_of(lanes), x, loss, status)
             if recorder is not None:
-                recorder.record_end(batch.nit, trials, x, batch.velocity.take(lanes, axis=1), loss)
+                further = functools.partial(batch.quantities, g, lanes)
+                recorder.record_end(batch.nit, trials, x, batch.velocity.take(lanes, axis=1), loss, further)
             batch.deactivate(lanes)
             if status is Status.DIVERGED:
                 # An idle lane is still computed. With infinite numbers in it, the quick test of the whole batch would
@@ -206,6 +208,8 @@ def _iterate(batch: "_Batch", stopping: Stopping, outcome: Outcome, check: Calla
         velocity, batch.state = batch.optimizer.step(batch.state, g, batch.here())
         x = batch.state.x if batch.optimizer.sets_point else batch.x - batch.lr * velocity
         batch.nit += 1
+        if batch.update_norm is not None:
+            batch.update_norm = _norms(x - batch.x)
         batch.loss, batch.previous_loss = batch.evaluated_losses(x)
         batch.x, batch.velocity = x, velocity
 
@@ -261,6 +265,7 @@ class _Batch:
         self.start_nit: Array | int = 0
         self.next_limit: float = maxiter
         self.finite_point = self.x[:, :1].copy()
+        self.update_norm = np.zeros_like(self.loss) if "update_norm" in experiment.record else None
 
     @property
     def has_ended(self) -> bool:
@@ -302,6 +307,20 @@ class _Batch:
         """Return a gradient with the errors of this iteration."""
         assert self.noise is not None
         return self.noise.disturbed(g, self.errors.at(self.nit - self.start_nit, self.replicate))
+
+    def quantities(self, g: Array, lanes: Any, names: Iterable[str]) -> dict[str, Any]:
+        """Return recorded quantities of some lanes by name, ``(…, lanes)``."""
+        found: dict[str, Any] = {}
+        for name in names:
+            if name == "gradient_norm":
+                found[name] = _norms(g)[lanes]
+            elif name == "update_norm" and self.update_norm is not None:
+                found[name] = self.update_norm[lanes]
+            elif hasattr(self.state, name.removeprefix("state.")):
+                part = np.asarray(getattr(self.state, name.removeprefix("state.")))
+                # A number that all lanes share has no axis.
+                found[name] = part if part.ndim == 0 else part[..., lanes]
+        return found
 
     def here(self) -> Here:
         """Return what the optimizer may know about this iteration."""
@@ -370,8 +389,15 @@ class _Batch:
         self.x, self.velocity = self.x.take(lanes, axis=1), self.velocity.take(lanes, axis=1)
         self.loss, self.previous_loss = self.loss[lanes], self.previous_loss[lanes]
         self.small_changes = self.small_changes[lanes]
+        self.update_norm = None if self.update_norm is None else self.update_norm[lanes]
         self.start_nit = self.start_nit[lanes] if isinstance(self.start_nit, np.ndarray) else self.start_nit
         self.idle = 0
+
+
+def _norms(vectors: Array) -> Array:
+    """Return the Euclidean norm of the vector of each lane, ``(lanes,)``."""
+    norms: Array = np.sqrt(sum_coordinates(vectors * vectors))
+    return norms
 
 
 def _refuse_gradient(x: Array) -> Array:

@@ -217,6 +217,8 @@ class Experiment:
         The random seed of errors and mini-batches.
     backend
         What computes trials whose trajectories are not recorded: ``numpy``, ``numba``, or ``auto``.
+    record
+        The quantities that are recorded beside positions, velocities and losses; see `Result.quantities`.
     horizon
         The number of updates over which schedules extend if trials end earlier, as in successive halving; ``None`` for
         the iterations of the stopping criteria.
@@ -232,6 +234,7 @@ class Experiment:
     replicates: int = 1
     seed: int = 0
     backend: str = "auto"
+    record: tuple[str, ...] = ()
     horizon: int | None = None
 
     @property

@@ -1,14 +1,21 @@
 """What the engine writes: the final states of trials, and their trajectories if they are recorded."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.plan import Plan
-from momentumlab.registry import Array
+from momentumlab.errors import ConfigError, Problem
+from momentumlab.plan import Group, Plan
+from momentumlab.registry import Array, did_you_mean
 from momentumlab.result import History, Result, Status
 
 NOT_ENDED = -1
 """The status code of a trial that has not ended."""
+
+Further = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Returns the values of quantities of some lanes by name, ``(…, lanes)``; those that an optimizer lacks are missing."""
 
 
 class Outcome:
@@ -73,12 +80,61 @@ class Outcome:
         )
 
 
+NORMS = ("gradient_norm", "update_norm")
+"""Quantities that can be recorded for every optimizer; the others are parts of its state, such as ``state.v``."""
+
+
+def quantity_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the recorded quantities of one trial and iteration, by name.
+
+    Raises
+    ------
+    ConfigError
+        If an optimizer's state has no such part, or the parts of several optimizers differ in shape.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    problems = []
+    names = plan.experiment.record
+    states = [_state_shapes(group) for group in plan.groups] if any(name not in NORMS for name in names) else []
+    for name in names:
+        shapes = {()} if name in NORMS else {state[name] for state in states if name in state}
+        if not shapes:
+            known = dict.fromkeys([*NORMS, *(part for state in states for part in state)])
+            hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            problems.append(Problem(place="record", message=f"'{name}' cannot be recorded{hint}"))
+        elif len(shapes) > 1:
+            message = f"'{name}' has another shape for each optimizer: record it for one at a time"
+            problems.append(Problem(place="record", message=message))
+        else:
+            found[name] = shapes.pop()
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _state_shapes(group: Group) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the numerical parts of an optimizer's state for one trial, by ``state.name``."""
+    lanes = group.lanes(np.zeros(1, dtype=np.int64))
+    with np.errstate(all="ignore"):
+        state: Any = lanes.optimizer.init(np.ascontiguousarray(lanes.start))
+    parts = {f"state.{name}": np.asarray(part) for name, part in zip(state._fields, state, strict=True)}
+    return {name: part.shape[:-1] for name, part in parts.items() if part.dtype.kind in "fiub"}
+
+
 class Recorder:
-    """Records every ``stride``-th state of consecutive trials and the last of each, ``(entries, …, trials)``."""
+    """Records every ``stride``-th state of consecutive trials and the last of each, ``(entries, …, trials)``.
+
+    Attributes
+    ----------
+    quantities
+        Further quantities by name; NaN for trials whose optimizer does not have them.
+    """
 
     def __init__(self, plan: Plan, first: int, last: int, memory: int) -> None:
         iterations = plan.stopping.iterations
-        bytes_per_entry = 8 * plan.trials * (2 * plan.dimension + 1)
+        shapes = quantity_shapes(plan)
+        numbers = 2 * plan.dimension + 1 + sum(int(np.prod(shape)) for shape in shapes.values())
+        bytes_per_entry = 8 * plan.trials * numbers
         affordable = max(memory // bytes_per_entry, 2)
         self.first = first
         self.stride = max(1, -(-iterations // (affordable - 1)))
@@ -86,6 +142,7 @@ class Recorder:
         self.positions = np.empty((entries, plan.dimension, last - first))
         self.velocities = np.empty_like(self.positions)
         self.losses = np.empty((entries, last - first))
+        self.quantities = {name: np.full((entries, *shape, last - first), np.nan) for name, shape in shapes.items()}
         self.notes: tuple[str, ...] = ()
         if self.stride > 1:
             needed = bytes_per_entry * (iterations + 1) / 2**30
@@ -95,40 +152,52 @@ class Recorder:
             )
 
     @property
-    def arrays(self) -> tuple[Array, Array, Array]:
-        """The recorded positions, velocities and losses."""
-        return self.positions, self.velocities, self.losses
+    def arrays(self) -> tuple[Array, ...]:
+        """The recorded positions, velocities, losses and further quantities."""
+        return self.positions, self.velocities, self.losses, *self.quantities.values()
 
-    def record(self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
+    def record(
+        self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array, further: "Further"
+    ) -> None:
         """Record the state after ``nit`` updates, if that is a multiple of the stride."""
         if nit % self.stride == 0:
-            self._write(nit // self.stride, trials, x, velocity, loss)
+            self._write(nit // self.stride, trials, x, velocity, loss, further)
 
-    def record_end(self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
+    def record_end(
+        self, nit: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array, further: "Further"
+    ) -> None:
         """Record the final state of trials that end after ``nit`` updates."""
         if nit % self.stride != 0:
-            self._write(nit // self.stride + 1, trials, x, velocity, loss)
+            self._write(nit // self.stride + 1, trials, x, velocity, loss, further)
 
-    def _write(self, entry: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array) -> None:
+    def _write(
+        self, entry: int, trials: NDArray[np.int64], x: Array, velocity: Array, loss: Array, further: "Further"
+    ) -> None:
         # Trials are consecutive until the first one ends; a slice is much faster than an index array.
         low, high = trials[0] - self.first, trials[-1] - self.first + 1
         lanes = slice(low, high) if high - low == len(trials) else trials - self.first
         self.positions[entry][:, lanes] = x
         self.velocities[entry][:, lanes] = velocity
         self.losses[entry][lanes] = loss
+        if self.quantities:
+            for name, value in further(self.quantities).items():
+                self.quantities[name][entry][..., lanes] = value
 
     def history(self, iterations: NDArray[np.int32]) -> History:
         """Return the trajectories, cut after the longest; entries after the end of a trial are NaN."""
         ends = -(-iterations // self.stride)
         entries = int(ends.max()) + 1
-        positions, velocities, losses = (array[:entries] for array in self.arrays)
+        positions, velocities, losses = (array[:entries] for array in (self.positions, self.velocities, self.losses))
         ended = np.arange(entries)[:, np.newaxis] > ends
         positions.transpose(0, 2, 1)[ended] = np.nan
         velocities.transpose(0, 2, 1)[ended] = np.nan
         losses[ended] = np.nan
+        for array in self.quantities.values():
+            np.moveaxis(array[:entries], -1, 1)[ended] = np.nan
         return History(
             positions=positions.transpose(2, 0, 1),
             velocities=velocities.transpose(2, 0, 1),
             losses=losses.T,
             stride=self.stride,
+            quantities={name: np.moveaxis(array[:entries], -1, 0) for name, array in self.quantities.items()},
         )

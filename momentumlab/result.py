@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -58,12 +58,15 @@ class History:
         ``(trials, entries, dim)``; ``positions[:, 0]`` is the start and ``velocities[:, 0]`` is zero.
     losses
         ``(trials, entries)``
+    quantities
+        The further quantities that `Experiment.record` names, ``(trials, entries, …)``.
     """
 
     positions: Array
     velocities: Array
     losses: Array
     stride: int
+    quantities: Mapping[str, Array] = field(default_factory=dict)
 
     def iterations(self, length: int) -> NDArray[np.int64]:
         """Return the iteration of each entry of a trial that made ``length`` updates."""
@@ -156,6 +159,16 @@ class Result:
         return self._kept.losses
 
     @property
+    def quantities(self) -> Mapping[str, Array]:
+        """The recorded quantities by name, ``(trials, entries, …)``: ``result.quantities["gradient_norm"]``.
+
+        Entry k of ``gradient_norm`` is the Euclidean norm of the gradient (without noise) at the point after k updates,
+        of ``update_norm`` the length of update k (0 for k = 0), and of ``state.v`` that part of the optimizer's state.
+        A part that an optimizer does not have is NaN.
+        """
+        return self._kept.quantities
+
+    @property
     def _kept(self) -> History:
         if self.history is None:
             raise ValueError('this result was made without its history (record="all" keeps it)')
@@ -224,6 +237,13 @@ class Result:
     def plot_losses(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw the loss above the known minimum against the iteration; with ``theory``, the predicted slope."""
         return self._figure("loss_figure", ax, options)
+
+    def plot_quantities(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
+        """Draw the recorded quantities against the iteration: ``run(record=["gradient_norm", "state.v"])``."""
+        from momentumlab.report import report_of
+        from momentumlab.report.figures import FigureOptions, quantity_figure
+
+        return quantity_figure(report_of(self), FigureOptions(**options), ax=ax)
 
     def plot_training(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
         """Draw loss and accuracy of a data problem against gradient evaluations and epochs."""

@@ -48,11 +48,12 @@ def run(options: Options) -> None:
         refuse_beside_quiet(options.quiet, options.output, "--steps and --format")
     refuse_beside_quiet(options.quiet, options.output)
     from momentumlab.api import Execution
+    from momentumlab.config.settings import split_record
 
     how = Execution(
         figures=figures_of(options),
         page=options.page,
-        record="all" if options.steps else options.record,
+        record="all" if options.steps else split_record(options.record)[0],
         history_bytes=options.max_history,
         workers=options.workers,
         command_line=typed(),
@@ -83,14 +84,16 @@ def sweep(options: Options) -> None:
     """
     refuse_beside_quiet(options.quiet, options.output)
     from momentumlab.api import Execution
+    from momentumlab.config.settings import split_record
     from momentumlab.experiment import SEARCH_PATIENCE
 
-    if options.record == "all":
+    trials, _ = split_record(options.record)
+    if trials == "all":
         message = "a sweep keeps no trajectories or the best: none or best:N; use 'momentumlab run' to keep all"
         raise ConfigError.at("--record", message)
     how = Execution(
         figures=figures_of(options),
-        record="none" if options.record == "auto" else options.record,
+        record="none" if trials == "auto" else trials,
         is_sweep=True,
         all_rows=options.all_rows,
         page=options.page,

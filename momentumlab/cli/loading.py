@@ -40,9 +40,14 @@ def joined_words(*words: str | None) -> str:
 
 def texts_of(options: Options) -> dict[str, tuple[str, str]]:
     """Return the option and the text of each setting that has an option of its own, by its configuration key."""
+    from momentumlab.config.settings import split_record
+
     given = {
         key: (f"--{key.replace('_', '-')}", str(text)) for key, text in options.flags().items() if text is not None
     }
+    # --record also names quantities, which belong to the experiment.
+    if quantities := split_record(options.record)[1]:
+        given["record"] = ("--record", quantities)
     # --starts is short for a start with the seed; then the seed is a setting only if there is noise, too.
     if options.starts is not None:
         if "start" in given:

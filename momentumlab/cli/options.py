@@ -459,11 +459,15 @@ class Options(FigureArguments):
 
     record: str = declared(
         RECORDING,
-        "Trials whose trajectories are kept: all, none, best:N, or auto: all if there are at most 100 [auto].",
+        "Trials whose trajectories are kept: all, none, best:N, or auto: all if there are at most 100 [auto]; and "
+        "quantities to keep with them: gradient_norm,update_norm,state.v.",
         default="auto",
         commands=("run", "sweep"),
-        texts={"sweep": "Trials whose trajectories are kept: none or best:N [none]."},
-        metavar="TRIALS",
+        texts={
+            "sweep": "Trials whose trajectories are kept: none or best:N [none]; and quantities to keep with them: "
+            "best:3,gradient_norm,state.v."
+        },
+        metavar="WHAT",
     )
     max_history: int = declared(
         RECORDING,

@@ -63,6 +63,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
         **({} if stopping.evaluate_every == 1 else {"evaluate_every": stopping.evaluate_every}),
         **({"noise": str(experiment.noise)} if experiment.noise else {}),
         **({"replicates": experiment.replicates, "seed": experiment.seed} if experiment.is_random else {}),
+        **({"record": list(experiment.record)} if experiment.record else {}),
         **({"backend": experiment.backend} if experiment.backend != "auto" else {}),
     }
 

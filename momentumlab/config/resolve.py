@@ -65,7 +65,7 @@ def resolve(
         resolver.check_requirements(first_surface, min(starts.dimensions))
     if resolver.problems or not (surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
-    return Experiment(
+    experiment = Experiment(
         name=resolver.settings["name"] or default_name,
         surface=surface,
         optimizers=tuple(optimizers),
@@ -76,7 +76,22 @@ def resolve(
         replicates=resolver.settings["replicates"],
         seed=resolver.settings["seed"],
         backend=resolver.settings["backend"],
+        record=tuple(dict.fromkeys((resolver.settings["record"] or "").replace(",", " ").split())),
     )
+    if experiment.record:
+        _check_record(experiment, resolver.tree["record"])
+    return experiment
+
+
+def _check_record(experiment: Experiment, node: ConfigNode) -> None:
+    """Refuse quantities that no optimizer has."""
+    from momentumlab.outcome import quantity_shapes
+    from momentumlab.plan import make_plan
+
+    try:
+        quantity_shapes(make_plan(experiment, max_trials=experiment.trials))
+    except ConfigError as error:
+        raise ConfigError([node.problem(each.message) for each in error.problems]) from None
 
 
 @dataclass(frozen=True, kw_only=True)

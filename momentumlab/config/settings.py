@@ -1,6 +1,6 @@
 """The settings of experiments and comparisons, each declared once with its bounds, default and meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -26,6 +26,12 @@ MAX_REPLICATES = 10_000
 def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
     return {parameter.name: parameter for parameter in parameters}
 
+
+RECORD = Parameter(
+    name="record",
+    kind=ValueKind.NAMES,
+    doc="Quantities recorded with each trajectory: gradient_norm, update_norm, or a part of the state such as state.v.",
+)
 
 SETTINGS = _by_name(
     Parameter(
@@ -75,6 +81,7 @@ SETTINGS = _by_name(
         choices=BACKENDS,
         doc="What computes trials without trajectories: NumPy, compiled kernels (numba), or what is faster.",
     ),
+    RECORD,
 )
 """The settings of an experiment besides surface, optimizers, starts and noise."""
 
@@ -134,3 +141,11 @@ def read_settings(
             with problems.collecting(tree[name].problem):
                 values[name] = parameter.checked(tree[name].plain())
     return values
+
+
+def split_record(record: str | Sequence[str]) -> tuple[str, str]:
+    """Split ``best:3, gradient_norm`` into the trials whose trajectories are recorded and the names of quantities."""
+    words = record.replace(",", " ").split() if isinstance(record, str) else list(record)
+    quantities = [word for word in words if "norm" in word or word.startswith("state")]
+    trials = [word for word in words if word not in quantities]
+    return ",".join(trials) or "auto", ",".join(quantities)

@@ -24,6 +24,8 @@ def run_drawings(report: Report, options: FigureOptions) -> Drawings:
         "velocity": figures.velocity_figure,
         "loss": figures.loss_figure,
     }
+    if report.experiment.record:
+        drawn["quantities"] = figures.quantity_figure
     if report.experiment.first_surface.is_formula:
         del drawn["training"]
     return {name: partial(draw, report, options) for name, draw in drawn.items()}
@@ -36,7 +38,10 @@ def sweep_drawings(report: Report, options: FigureOptions) -> Drawings:
     maps = figures.map_figures(report, options)
     if report.recorded is None:
         return maps
-    return {**maps, "trajectory": partial(figures.trajectory_figure, report.recorded, options)}
+    drawn: dict[str, Callable[..., Figure]] = {"trajectory": figures.trajectory_figure}
+    if report.experiment.record:
+        drawn["quantities"] = figures.quantity_figure
+    return {**maps, **{name: partial(draw, report.recorded, options) for name, draw in drawn.items()}}
 
 
 def comparison_drawings(report: ComparisonReport, options: FigureOptions) -> Drawings:
@@ -44,10 +49,13 @@ def comparison_drawings(report: ComparisonReport, options: FigureOptions) -> Dra
     from momentumlab.report import figures
 
     drawings: dict[str, Callable[[], Figure]] = {}
-    for number, suffix in enumerate(file_suffixes([each.experiment.surface.name for each in report.reports])):
+    suffixes = file_suffixes([each.experiment.surface.name for each in report.reports])
+    for number, (each, suffix) in enumerate(zip(report.reports, suffixes, strict=True)):
         drawings[f"trajectory{suffix}"] = partial(figures.comparison_trajectory_figure, report, number, options)
         drawings[f"velocity{suffix}"] = partial(figures.comparison_velocity_figure, report, number, options)
         drawings[f"loss{suffix}"] = partial(figures.comparison_loss_figure, report, number, options)
+        if each.experiment.record:
+            drawings[f"quantities{suffix}"] = partial(figures.comparison_quantity_figure, report, number, options)
     if report.result.searched_planes or (report.result.searched_lr and not report.result.searched_rates):
         drawings["search"] = partial(figures.search_figure, report, options)
     if report.result.searched_rates:

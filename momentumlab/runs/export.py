@@ -22,7 +22,10 @@ def columns(results: Sequence[Result]) -> list[str]:
     settings = columns_of(_settings(row) for rows_ in firsts for row in rows_)
     dimension = max(result.plan.dimension for result in results)
     points, velocities = ([f"{name}_{i}" for i in range(dimension)] for name in ("point", "velocity"))
-    return ["experiment", "trial", *settings, "iteration", *points, *velocities, "loss", "status"]
+    recorded = [result.quantities for result in results if result.history is not None]
+    # The value of the first trial at its start has every column of a quantity.
+    quantities = columns_of(flat({name: each[0, 0].tolist()}) for every in recorded for name, each in every.items())
+    return ["experiment", "trial", *settings, "iteration", *points, *velocities, "loss", *quantities, "status"]
 
 
 def _settings(row: dict[str, Any]) -> dict[str, Any]:
@@ -40,8 +43,9 @@ def rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
             if result.history is None:
                 states = [{"iteration": row["iterations"], "point": row["final_point"], "loss": row["final_loss"]}]
             else:
-                names = ("iteration", "point", "velocity", "loss")
-                histories = [each[number].tolist() for each in (result.positions, result.velocities, result.losses)]
+                names = ("iteration", "point", "velocity", "loss", *result.quantities)
+                every = (result.positions, result.velocities, result.losses, *result.quantities.values())
+                histories = [each[number].tolist() for each in every]
                 # Histories are padded behind the end of a trial; its recorded iterations determine the length.
                 entries = zip(result.recorded(number).tolist(), *histories, strict=False)
                 states = [dict(zip(names, entry, strict=True)) for entry in entries]

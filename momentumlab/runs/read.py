@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from momentumlab.errors import ConfigError, OutputError, in_python, os_reason
 from momentumlab.experiment import Choice, Comparison, Experiment
+from momentumlab.outcome import quantity_shapes
 from momentumlab.plan import Plan, make_plan
 from momentumlab.report.figure_files import file_suffixes
 from momentumlab.report.reports import ComparisonReport, Report, report_of
@@ -229,7 +230,10 @@ def _read_histories(path: Path, plan: Plan, codes: NDArray[np.int8], strides: Se
         "velocities": (np.float64, shape),
         "losses": (np.float64, shape[:2]),
     }
+    shapes = quantity_shapes(plan)
+    expected |= {name: (np.float64, (*shape[:2], *shapes[name])) for name in shapes}
     arrays = read_arrays(path, expected)
+    quantities = {name: arrays.pop(name) for name in shapes}
     numbers = np.arange(trials)
     return Result(
         plan=plan,
@@ -237,7 +241,7 @@ def _read_histories(path: Path, plan: Plan, codes: NDArray[np.int8], strides: Se
         final_losses=arrays["losses"][numbers, last],
         iterations=iterations,
         status_codes=codes,
-        history=History(**arrays, stride=stride),
+        history=History(**arrays, stride=stride, quantities=quantities),
     )
 
 

@@ -294,7 +294,8 @@ def _with_page(report: Report) -> tuple[Report, Files]:
 
 
 def _histories(result: Result) -> dict[str, Any]:
-    return {name: getattr(result, name) for name in ("positions", "velocities", "losses", "iterations")}
+    own = {name: getattr(result, name) for name in ("positions", "velocities", "losses", "iterations")}
+    return {**own, **result.quantities}
 
 
 def _origin(experiment: Experiment | Comparison, provenance: Provenance) -> dict[str, Any]:

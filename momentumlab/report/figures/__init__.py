@@ -25,13 +25,14 @@ from momentumlab.report.figures.backend import DisplayFigure  # isort: skip
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures.comparison_figures import (
     comparison_loss_figure,
+    comparison_quantity_figure,
     comparison_trajectory_figure,
     comparison_velocity_figure,
     profile_figure,
     search_figure,
     sensitivity_figure,
 )
-from momentumlab.report.figures.curves import loss_figure, velocity_figure
+from momentumlab.report.figures.curves import loss_figure, quantity_figure, velocity_figure
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.figures.rate_curves import prediction_figure
 from momentumlab.report.figures.response import response_figure
@@ -43,12 +44,14 @@ __all__ = [
     "DisplayFigure",
     "FigureOptions",
     "comparison_loss_figure",
+    "comparison_quantity_figure",
     "comparison_trajectory_figure",
     "comparison_velocity_figure",
     "loss_figure",
     "map_figures",
     "prediction_figure",
     "profile_figure",
+    "quantity_figure",
     "response_figure",
     "search_figure",
     "sensitivity_figure",

@@ -19,6 +19,7 @@ from momentumlab.report.figures.curves import (
     WIDE,
     draw_quartiles,
     loss_figure,
+    quantity_figure,
     until_longest,
     velocity_figure,
 )
@@ -57,12 +58,23 @@ def comparison_velocity_figure(
     report: ComparisonReport, surface: int, options: FigureOptions | None = None, *, ax: Axeses = None
 ) -> Figure:
     """Draw the velocity against the iteration, a curve per optimizer, from the first start."""
+    return velocity_figure(report.reports[surface], options, selection=_first_of_each(report, surface), ax=ax)
+
+
+def comparison_quantity_figure(
+    report: ComparisonReport, surface: int, options: FigureOptions | None = None, *, ax: Axeses = None
+) -> Figure:
+    """Draw the recorded quantities against the iteration, a curve per optimizer, from the first start."""
+    return quantity_figure(report.reports[surface], options, selection=_first_of_each(report, surface), ax=ax)
+
+
+def _first_of_each(report: ComparisonReport, surface: int) -> Selection:
+    """Select the first trial of each optimizer."""
     match = report.result.matches[surface]
     shown = _first_trials(report.result, match)
     first = f"from the first start, {point(shown[0].trial.start)}" if match.starts > 1 else ""
     remark = style.join(first, _drawn_remark(report.result))
-    selection = Selection(trials=shown, title=report.headline(surface), remark=remark)
-    return velocity_figure(report.reports[surface], options, selection=selection, ax=ax)
+    return Selection(trials=shown, title=report.headline(surface), remark=remark)
 
 
 def comparison_loss_figure(

@@ -1,7 +1,7 @@
 """Curves against the iteration: velocities with their schedules, and losses; of bundles medians and quartiles."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -194,6 +194,80 @@ def loss_figure(
     return page.figure
 
 
+def quantity_figure(
+    report: Report,
+    options: FigureOptions | None = None,
+    *,
+    selection: Selection | None = None,
+    ax: Axeses = None,
+) -> Figure:
+    """Draw each recorded quantity against the iteration, a panel per quantity or coordinate and a curve per trial.
+
+    Norms are drawn on a logarithmic scale. Of a part of the state with more than `MAX_COORDINATES` numbers, the
+    Euclidean norm is drawn. Parameters and errors are those of `velocity_figure`.
+    """
+    options = options or FigureOptions()
+    result = report.result
+    if not result.quantities:
+        raise ValueError('no further quantities were recorded (record=["gradient_norm", "state.v"] records them)')
+    selection = selection or select_trials(report, options)
+    shown = selection.trials
+    bundled = len(shown[0].members) > 1
+    drawn = list(_quantity_panels(result))
+    remark = style.join(_bands(report, shown) if bundled else "", selection.remark)
+    with sheet(
+        len(drawn),
+        (6.4 if len(drawn) == 1 else 4.4, 3.0),
+        options,
+        ax=ax,
+        margins=Margins(left=0.9, top=0.4, between_columns=0.7, between_rows=0.75),
+        title=selection.title,
+        remark=remark,
+        curves=shown,
+    ) as page:
+        for panel, (title, values) in zip(page.panels, drawn, strict=True):
+            is_norm = "norm" in title
+            having = [one for one in shown if not np.isnan(values[one.members]).all()]  # others lack such a state
+            curves = [_drawable(result, one, values) for one in having]
+            if is_norm:  # a logarithmic scale has no 0
+                curves = [np.where(curve > 0, curve, np.nan) for curve in curves]
+            limit = None
+            if not bundled:
+                finite = [curve[np.isfinite(curve)] for curve in curves]
+                limit = _limits(having, finite, positive=is_norm) if all(map(len, finite)) else None
+            for one, curve in zip(having, curves, strict=True):
+                if bundled:
+                    _draw_bundle(panel, report, one, curve)
+                else:
+                    _draw_curve(panel, result, one, curve[0], limit)
+            if limit:
+                panel.set_ylim(limit)
+                page.remark = style.join(remark, CUT)
+            style.plain_ticks(panel, whole_x=True)
+            if is_norm:
+                style.log_scale(panel)
+                panel.grid(True, axis="y")
+            panel.set_title(title, loc="left")
+            panel.set_xlabel("iteration")
+        _set_iterations(page.panels, result, shown)
+    return page.figure
+
+
+def _quantity_panels(result: Result) -> Iterator[tuple[str, Array]]:
+    """Yield the title of each panel of recorded quantities, and a number per trial and entry, ``(trials, entries)``."""
+    for name, values in result.quantities.items():
+        parts = values.reshape(*values.shape[:2], -1)
+        if values.ndim == 2:
+            yield name.replace("_", " "), values
+        elif parts.shape[2] > MAX_COORDINATES:
+            yield f"norm of {name}", np.sqrt((parts**2).sum(axis=2))
+        else:
+            for i, index in enumerate(np.ndindex(values.shape[2:])):
+                coordinate = style.coordinate_name(index[-1], result.plan.dimension)
+                which = f"{name}[{', '.join(map(str, index[:-1]))}]" if len(index) > 1 else name
+                yield f"{which} along {coordinate}", parts[:, :, i]
+
+
 def draw_losses(panel: Axes, report: Report, shown: Sequence[ShownTrial], *, theory: bool) -> str:
     """Draw the loss of each trial or bundle against the iteration; return a remark."""
     losses = [_drawable(report.result, one, report.result.losses) for one in shown]
@@ -315,6 +389,8 @@ def draw_quartiles(panel: Axes, entries: NDArray[np.int64], values: Array, curve
 
 def _step_sizes(shown: Sequence[ShownTrial]) -> list[float] | None:
     """Return the learning rates of several optimizers if they differ and are constant."""
+    if any(LR_SCHEDULE in one.trial.hyperparameters for one in shown):
+        return None
     rates = [one.trial.hyperparameters.get("lr") for one in shown]
     if len({one.trial.optimizer for one in shown}) == 1 or len(set(rates)) == 1:
         return None
