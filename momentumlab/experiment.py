@@ -16,7 +16,8 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Array, Parameter, Registry, Value, ValueKind, parameter
 from momentumlab.schedules.base import Schedule
 from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
-from momentumlab.surfaces.base import Intervals
+from momentumlab.surfaces.base import ONE_OF
+from momentumlab.surfaces.one_of import read_spelling
 
 DEFAULT_ITERATIONS = 100
 
@@ -108,9 +109,28 @@ class Points:
         """The numbers of coordinates of the starts."""
         return {len(point) for point in self.points}
 
-    def array(self, window: Intervals) -> Array:
-        """Return the starts, ``(dim, starts)``."""
+    def array(self, surface: Surface) -> Array:
+        """Return the starts on a surface, ``(dim, starts)``."""
         return np.array(self.points, dtype=np.float64).T
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnStarts:
+    """The default start of each of several surfaces."""
+
+    dimension: int
+
+    def __len__(self) -> int:
+        return 1
+
+    @property
+    def dimensions(self) -> set[int]:
+        """The numbers of coordinates of the starts."""
+        return {self.dimension}
+
+    def array(self, surface: Surface) -> Array:
+        """Return the starts on a surface, ``(dim, starts)``."""
+        return np.array([surface.default_start(self.dimension)], dtype=np.float64).T
 
 
 START_CALLS: Registry[NamedCall] = Registry("start", listed_as="starts")
@@ -133,8 +153,9 @@ class Grid(NamedCall):
         """The numbers of coordinates of the starts."""
         return {len(self.counts)}
 
-    def array(self, window: Intervals) -> Array:
-        """Return the starts, ``(dim, starts)``."""
+    def array(self, surface: Surface) -> Array:
+        """Return the starts on a surface, ``(dim, starts)``."""
+        window = surface.window(len(self.counts))
         lines = [np.linspace(low, high, count) for (low, high), count in zip(window, self.counts, strict=True)]
         return np.stack([mesh.ravel() for mesh in np.meshgrid(*lines, indexing="ij")])
 
@@ -158,13 +179,14 @@ class Random(NamedCall):
         """The numbers of coordinates of the starts."""
         return {self.dimension}
 
-    def array(self, window: Intervals) -> Array:
-        """Return the starts, ``(dim, starts)``."""
+    def array(self, surface: Surface) -> Array:
+        """Return the starts on a surface, ``(dim, starts)``."""
+        window = surface.window(self.dimension)
         low, high = np.array(window).T
         return np.random.default_rng(self.seed).uniform(low, high, size=(self.count, len(window))).T
 
 
-Starts = Points | Grid | Random
+Starts = Points | OwnStarts | Grid | Random
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +287,13 @@ class Experiment:
         return {p.name for p in OPTIMIZERS[optimizer].parameters() if p.is_optional} - used
 
     @property
+    def surfaces(self) -> list[str]:
+        """The names of the surface or of several ones, with parameters that are not the default."""
+        return (
+            list(map(str, self.surface.axes["surface"].values)) if self.surface.name == ONE_OF else [self.surface.name]
+        )
+
+    @property
     def first_surface(self) -> Surface:
         """The surface with the first value of each parameter: the one that figures show."""
         return build_surface(self.surface.name, self.surface.first)
@@ -276,6 +305,8 @@ class Experiment:
         Empty if they are found numerically for each combination of parameters, and there are several combinations.
         """
         surface = self.first_surface
+        if len(self.surfaces) > 1:
+            return ()
         return () if surface.minima_are == "found" and self.surface.combinations > 1 else surface.minima(self.dimension)
 
 
@@ -381,7 +412,7 @@ def _default(optimizer: str, name: str) -> Any:
 def entries_of(experiment: Experiment | Comparison) -> Iterator[tuple[str, str]]:
     """Yield the noun and name of each registry entry that an experiment uses, and of data given as arrays."""
     for each in experiment.experiments if isinstance(experiment, Comparison) else (experiment,):
-        yield "surface", each.surface.name
+        yield from (("surface", read_spelling(name)[0]) for name in each.surfaces)
         for axis in each.surface.axes.values():
             yield from (("data", value) for value in axis.values if isinstance(value, str) and is_in_memory(value))
         if each.noise is not None:

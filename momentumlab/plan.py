@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.errors import ConfigError
-from momentumlab.experiment import Choice, Experiment, Setting, Stopping
+from momentumlab.experiment import Choice, Experiment, Setting, Stopping, build_surface
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
 from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.registry import Array, Parameter, Value, parameters_of
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
+from momentumlab.surfaces.base import ONE_OF
 
 MAX_TRIALS = 100_000_000
 """The default limit of trials in a plan."""
@@ -203,10 +204,11 @@ class Plan:
         group = self.group_of(number)
         lanes = group.lanes(np.array([number - group.first]))
         scheduled = {name: str(schedule) for name, schedule in group.schedules.items()}
+        one_of = group.shared.get((group.surface_class, "surface")) if group.surface_class.name == ONE_OF else None
         return Trial(
             number=number,
-            surface=lanes.surface.name,
-            surface_parameters=_values(lanes.surface),
+            surface=group.surface_class.name,
+            surface_parameters=_values(lanes.surface) if one_of is None else {"surface": one_of},
             optimizer=lanes.optimizer.name,
             hyperparameters={"lr": float(lanes.lr[0]), **_values(lanes.optimizer), **scheduled},
             start=tuple(lanes.start[:, 0].tolist()),
@@ -314,7 +316,7 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
     lane_axes = [_lane_axis(*axis[:2], axis[2].values) for axis in axes if not axis[2].is_shared(axis[1])]
     # A shared parameter, or an axis with schedules, needs a group for each of its values: the lanes of a batch can
     # differ in numbers only.
-    starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension))
+    starts = experiment.starts.array(experiment.first_surface)
     before = 0  # combinations of earlier groups
     for combination in itertools.product(*(axis.values for _, _, axis in shared)):
         same: dict[tuple[type, str], Value] = {}
@@ -337,6 +339,8 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
             )
             if not len(cells):
                 continue
+        if experiment.surface.name == ONE_OF:  # each surface has its own default start and window
+            starts = experiment.starts.array(build_surface(ONE_OF, {"surface": same[surface_class, "surface"]}))
         group = Group(
             surface_class=surface_class,
             optimizer_class=optimizer_class,

@@ -88,6 +88,7 @@ CLOSING_IMPORTS = {
     ("momentumlab.search.comparison", "momentumlab.report"),
     ("momentumlab.surfaces.base", "momentumlab.surfaces.expressions"),  # SURFACES["x**2 + y**2"]
     ("momentumlab.surfaces.base", "momentumlab.surfaces.moved"),  # SURFACES["moved(ravine)"]
+    ("momentumlab.surfaces.base", "momentumlab.surfaces.one_of"),  # surface: [ravine, booth]
     ("momentumlab.optimizers.base", "momentumlab.optimizers.adapters"),  # OPTIMIZERS["torch:AdamW"]
     ("momentumlab.datasets.data_table", "momentumlab.datasets.npz_files"),  # a file that turns out to be an archive
 }

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -112,11 +113,11 @@ def test_starts_may_be_a_point_points_a_grid_or_random(config: Any) -> None:
 
 
 def test_a_grid_covers_the_window_and_random_starts_repeat() -> None:
-    window = ((-3.0, 3.0), (0.0, 1.0))
-    assert Grid(counts=(3, 2)).array(window).T.tolist() == [[-3, 0], [-3, 1], [0, 0], [0, 1], [3, 0], [3, 1]]
-    drawn = Random(count=1000, seed=1, dimension=2).array(window)
-    assert drawn.tolist() == Random(count=1000, seed=1, dimension=2).array(window).tolist()
-    assert drawn.tolist() != Random(count=1000, seed=2, dimension=2).array(window).tolist()
+    surface: Any = SimpleNamespace(window=lambda dim: ((-3.0, 3.0), (0.0, 1.0)))
+    assert Grid(counts=(3, 2)).array(surface).T.tolist() == [[-3, 0], [-3, 1], [0, 0], [0, 1], [3, 0], [3, 1]]
+    drawn = Random(count=1000, seed=1, dimension=2).array(surface)
+    assert drawn.tolist() == Random(count=1000, seed=1, dimension=2).array(surface).tolist()
+    assert drawn.tolist() != Random(count=1000, seed=2, dimension=2).array(surface).tolist()
     assert (drawn.min(axis=1) >= [-3, 0]).all()
     assert (drawn.max(axis=1) <= [3, 1]).all()
     assert np.ptp(drawn, axis=1) == pytest.approx([6, 1], rel=0.02)

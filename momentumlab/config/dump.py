@@ -8,7 +8,7 @@ import yaml
 from momentumlab.calls import read_scalar
 from momentumlab.config.expressions import spelled
 from momentumlab.config.requirements import requirement_comments
-from momentumlab.experiment import GRID, Axis, Choice, Comparison, Experiment, Points, Random, Setting
+from momentumlab.experiment import GRID, Axis, Choice, Comparison, Experiment, OwnStarts, Points, Random, Setting
 from momentumlab.schedules.base import Schedule
 
 
@@ -52,7 +52,7 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
     stopping = experiment.stopping
     return {
         "name": experiment.name,
-        "surface": _choice(experiment.surface, spelled(experiment.surface.name)),
+        "surface": experiment.surfaces if len(experiment.surfaces) > 1 else _surface(experiment),
         "optimizers": [_choice(optimizer, {"name": optimizer.name}) for optimizer in experiment.optimizers],
         "start": _starts(experiment),
         "iterations": stopping.iterations,
@@ -66,6 +66,10 @@ def to_dict(experiment: Experiment | Comparison) -> dict[str, Any]:
         **({"record": list(experiment.record)} if experiment.record else {}),
         **({"backend": experiment.backend} if experiment.backend != "auto" else {}),
     }
+
+
+def _surface(experiment: Experiment) -> Any:
+    return _choice(experiment.surface, spelled(experiment.surface.name))
 
 
 def _choice(choice: Choice, named: dict[str, Any]) -> Any:
@@ -99,6 +103,8 @@ def _common_starts(comparison: Comparison) -> Any:
 
 def _starts(experiment: Experiment) -> Any:
     starts = experiment.starts
+    if isinstance(starts, OwnStarts):
+        return None
     if not isinstance(starts, Points):
         return str(starts)
     points = [list(point) for point in starts.points]

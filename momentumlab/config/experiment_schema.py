@@ -30,7 +30,7 @@ NULL: Schema = {"type": "null"}
 NOT_NULL: Schema = {"not": NULL}
 
 DESCRIPTIONS = {
-    "surface": "Loss surface: a name, {name: ravine, a: 0.05}, or an expression such as x**2/16 + 9*y**2.",
+    "surface": "Loss surface: a name, {name: ravine, a: 0.05}, an expression such as x**2/16 + 9*y**2, or a list.",
     "surfaces": "Surfaces of a comparison.",
     "optimizer": "A name, {name: momentum, beta: 0.9}, or a list of these.",
     "optimizers": "A name, {name: momentum, beta: 0.9}, or a list of these.",
@@ -62,7 +62,6 @@ def experiment_schema() -> Schema:
     # The keys that a single experiment needs.
     experiment = {
         "allOf": [_given("surface"), {"anyOf": [_given("optimizer"), _given("optimizers")]}],
-        "properties": {"surface": {"not": {"type": "array"}}},
     }
     definitions = {
         "surface": _choice(SURFACES, shared),

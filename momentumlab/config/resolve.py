@@ -12,12 +12,25 @@ from momentumlab.config.settings import COMPARING, COMPONENTS, SETTINGS, STOPPIN
 from momentumlab.config.values import is_tuned, read_noise, read_starts
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError, Problem, Problems, UnknownNameError
-from momentumlab.experiment import Axis, Choice, Experiment, Points, Starts, Stopping, build_surface, is_sampled
+from momentumlab.experiment import (
+    Axis,
+    Choice,
+    Experiment,
+    Grid,
+    OwnStarts,
+    Points,
+    Starts,
+    Stopping,
+    build_surface,
+    is_sampled,
+)
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.registry import Parameter, Registry, did_you_mean, spelled
 from momentumlab.surfaces import SURFACES, Surface
+from momentumlab.surfaces.base import ONE_OF
+from momentumlab.surfaces.one_of import read_spelling, spelling
 
 EPOCHS = re.compile(r"\s*(\d{1,9})\s*epochs?\s*", re.ASCII)
 
@@ -57,12 +70,17 @@ def resolve(
     # parts is checked at the end, if they are valid.
     surface = resolver.surface()
     resolver.read_epochs(surface)
-    first_surface = build_surface(surface.name, surface.first) if surface else None
+    surfaces: list[Surface] = []
+    if surface and surface.name == ONE_OF:
+        surfaces = [build_surface(ONE_OF, {"surface": name}) for name in surface.axes["surface"].values]
+    elif surface:
+        surfaces = [build_surface(surface.name, surface.first)]
     optimizers = resolver.optimizers()
-    starts = resolver.starts(first_surface)
+    starts = resolver.starts(surfaces)
     noise = resolver.noise(surface)
-    if first_surface and starts:
-        resolver.check_requirements(first_surface, min(starts.dimensions))
+    if starts:
+        for each in surfaces:
+            resolver.check_requirements(each, min(starts.dimensions))
     if resolver.problems or not (surface and optimizers and starts):
         raise ConfigError(sorted(dict.fromkeys(resolver.problems), key=_position))
     experiment = Experiment(
@@ -146,8 +164,43 @@ class _Resolver:
             self.problems.append(self.root.problem("there is no 'surface'; 'momentumlab list surfaces' shows all"))
             return None
         if isinstance(node.value, list):
-            self.problems.append(node.problem("several surfaces need 'momentumlab compare'"))
-            return None
+            return self.one_of(node)
+        if isinstance(node.value, str):  # rosenbrock(b=10)
+            try:
+                name, parameters = read_spelling(node.value)
+            except ValueError as error:
+                self.problems.append(node.problem(error))
+                return None
+            if parameters:
+                inner = {key: replace(node, value=value, path=key) for key, value in parameters.items()}
+                node = replace(node, value={"name": replace(node, value=name), **inner})
+        return self.single_surface(node)
+
+    def one_of(self, node: ConfigNode) -> Choice | None:
+        """Return several surfaces as the values of one axis."""
+        if not node.value:
+            self.problems.append(node.problem("has no values"))
+        spellings: list[str] = []
+        for item in node.value:
+            self.tree["surface"] = item
+            choice = self.surface()
+            if choice is None:
+                continue
+            if not SURFACES[choice.name].is_formula:
+                message = "data cannot be one of several surfaces: run it separately, or use 'momentumlab compare'"
+                self.problems.append(item.problem(message))
+            for values in itertools.product(*(axis.values for axis in choice.axes.values())):
+                text = spelling(choice.name, dict(zip(choice.axes, values, strict=True)))
+                if text in spellings:
+                    self.problems.append(item.problem("this surface is listed twice with the same settings"))
+                spellings.append(text)
+        self.tree["surface"] = node
+        if len(spellings) == 1:
+            return self.single_surface(node.value[0])
+        return Choice(name=ONE_OF, axes={"surface": Axis(values=tuple(spellings))}) if spellings else None
+
+    def single_surface(self, node: ConfigNode) -> Choice | None:
+        """Return a surface with the axes of its parameters."""
         component = choice = None
         with self.problems.collecting():
             component = self.component(SURFACES, expressions.by_name(node))
@@ -362,19 +415,39 @@ class _Resolver:
                     self.reader.axis(component.name, parameter, found[0])
         return nodes
 
-    def starts(self, surface: Surface | None) -> Starts | None:
-        """Return the starts, by default the surface's own; without a surface only the numbers are checked."""
+    def starts(self, surfaces: Sequence[Surface]) -> Starts | None:
+        """Return the starts, by default those of the surfaces; without a surface only the numbers are checked."""
         node = self.tree.get("start")
         if node is None:
-            return Points(points=(surface.default_start(surface.default_dimension),)) if surface else None
+            return self.default_starts(surfaces) if surfaces else None
         starts: Starts | None = None
         if isinstance(node.value, (list, int, float)):
             starts = self.reader.points(node)
         else:
             with self.problems.collecting(node.problem):
-                starts = read_starts(node.value, surface.default_dimension if surface else 1)
-        if starts is None or surface is None:
+                starts = read_starts(node.value, surfaces[0].default_dimension if surfaces else 1)
+        if starts is None or not all(self.fits(starts, each, node) for each in surfaces):
             return None
+        if isinstance(starts, Grid) and len({each.window(len(starts.counts)) for each in surfaces}) > 1:
+            message = "the surfaces have different windows, so a grid of starts differs between them: list the points"
+            self.problems.append(node.problem(message))
+            return None
+        return starts if surfaces else None
+
+    def default_starts(self, surfaces: Sequence[Surface]) -> Starts | None:
+        """Return the default starts of surfaces with the same number of coordinates."""
+        dimensions = sorted({each.default_dimension for each in surfaces})
+        if len(dimensions) > 1:
+            found = " and ".join(map(str, dimensions))
+            message = f"the surfaces have {found} coordinates: give a start, or sweep them separately"
+            self.problems.append(self.tree["surface"].problem(message))
+            return None
+        if len(surfaces) > 1:
+            return OwnStarts(dimension=dimensions[0])
+        return Points(points=(surfaces[0].default_start(dimensions[0]),))
+
+    def fits(self, starts: Starts, surface: Surface, node: ConfigNode) -> bool:
+        """Check that starts have the number of coordinates of a surface."""
         required, least = surface.required_dimension, surface.least_dimension
         wrong = {dimension for dimension in starts.dimensions if dimension != required} if required else set()
         if wrong or min(starts.dimensions) < least or len(starts.dimensions) > 1:
@@ -383,8 +456,8 @@ class _Resolver:
             noun = "coordinate" if needed == "1" else "coordinates"
             message = f"the surface {surface.name} has {needed} {noun}, the start has {found}"
             self.problems.append(node.problem(message))
-            return None
-        return starts
+            return False
+        return True
 
 
 def _search_counts(tuned: Sequence[Sequence[str]], budget: int) -> list[dict[str, int]]:

@@ -371,7 +371,7 @@ class Laboratory:
             if is_same and chosen.dimension > 2 and not request.with_map:
                 return request.view, view, False
             if is_same and chosen.dimension <= 2:
-                starts, (low, high) = chosen.starts.array(view.window).T, np.array(view.window).T
+                starts, (low, high) = chosen.starts.array(chosen.first_surface).T, np.array(view.window).T
                 if ((starts >= low) & (starts <= high)).all():
                     return request.view, view, False
         view, number = make_view(result, fit=request.fit), max(self._views, default=0) + 1
@@ -511,7 +511,7 @@ def _fields(settings: Settings, chosen: Experiment) -> Iterator[dict[str, str]]:
         text = settings.get(key, "").strip() or typed_value(choice.axes[parameter.name].values[0])
         label = SYMBOLS.get(parameter.name, parameter.name)
         yield {"key": key, "label": label, "text": text, "help": parameter.doc}
-    first = chosen.starts.array(chosen.first_surface.window(chosen.dimension))[:, 0]
+    first = chosen.starts.array(chosen.first_surface)[:, 0]
     start = str(first.round(6).tolist())
     for key, label, explanation in COMMON:
         text = settings.get(key, "") or (start if key == "start" and chosen.dimension <= 4 else "")

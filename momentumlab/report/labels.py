@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from momentumlab.experiment import Choice, Experiment, Setting
+from momentumlab.experiment import Choice, Experiment, OwnStarts, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import Plan, Trial
 from momentumlab.registry import Array
@@ -89,7 +89,7 @@ class Labels:
             for name, value in self._surface_settings(trial).items()
             if name not in self.surface_parameters and trial.surface_parameters[name] != declared[name]
         ]
-        name = brief(trial.surface)
+        name = brief(", ".join(self.experiment.surfaces))
         return f"{name} ({', '.join(shared)})" if shared else name
 
     def common(self, trial: Trial, *, in_figure: bool = False) -> str:
@@ -173,7 +173,8 @@ def repeats(experiment: Experiment) -> str:
 def setup(plan: Plan) -> str:
     """Return surface, starts and iteration limit: ``ravine, from (-2, 0.4), at most 1,000 iterations``."""
     trial, stopping = plan.trial(0), plan.stopping
-    starts = repeats(plan.experiment) or f"from {exact_point(trial.start)}"
+    own = isinstance(plan.experiment.starts, OwnStarts)
+    starts = repeats(plan.experiment) or ("from their default starts" if own else f"from {exact_point(trial.start)}")
     patience = f", tolerance met {stopping.patience} times in a row" if stopping.patience > 1 else ""
     return f"{Labels(plan.experiment).surface(trial)}, {starts}, at most {stopping.iterations:,} iterations{patience}"
 

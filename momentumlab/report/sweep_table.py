@@ -39,7 +39,8 @@ def _table(plane: Plane) -> Table:
 
 def _size(plane: Plane) -> str:
     """Return the axes of a plane: ``400 lr × 400 β``."""
-    axes = " × ".join(f"{len(axis):,} {axis_name(axis.name)}" for axis in plane.axes) or "one cell"
+    names = ["surfaces" if axis.name == "surface" else axis_name(axis.name) for axis in plane.axes]
+    axes = " × ".join(f"{len(axis):,} {name}" for axis, name in zip(plane.axes, names, strict=True)) or "one cell"
     return f"{axes}, each {plane.starts:,} times" if plane.starts > 1 else axes
 
 

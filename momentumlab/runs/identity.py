@@ -54,7 +54,7 @@ def summary(
         "started": local_time(started).isoformat(timespec="milliseconds"),
         "trials": experiment.trials,
         "optimizers": list(dict.fromkeys(choice.name for each in experiments for choice in each.optimizers)),
-        "surfaces": list(dict.fromkeys(each.surface.name for each in experiments)),
+        "surfaces": list(dict.fromkeys(name for each in experiments for name in each.surfaces)),
         "plugins": plugin_files(),
         "data": [each.as_dict() for each in data],
     }

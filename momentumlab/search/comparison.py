@@ -469,7 +469,7 @@ def _notes(match: Match) -> Iterator[str]:
     stride = match.result.history.stride if match.result.history else 1
     if stride > 1:
         yield f"gradient evaluations to the target are counted in steps of {stride} on {surface}"
-    if np.isnan(match.yardstick.known):
+    if not match.yardstick.is_known:
         yield f"no global minimum of {surface} is known: the lowest loss that was found is taken for it"
     if all(standing.always_diverged for standing in match.standings):
         finite = np.isfinite(match.yardstick.start_losses)

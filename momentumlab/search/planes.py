@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.experiment import Choice, Experiment, Grid, Objective, Setting, method_names
+from momentumlab.experiment import Choice, Experiment, Grid, Objective, Setting, build_surface, method_names
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick, best_cell, finished, yardstick_of
 from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces.base import ONE_OF
 
 NEAR = 0.01
 """A trial has reached a minimum if its final point is within this fraction of the window's diagonal."""
@@ -123,7 +124,7 @@ class Plane:
 
     def best_per_problem(self) -> list[int]:
         """Return the best cell for each combination of surface parameters: these are problems, not choices."""
-        surface_axes = [place for place, axis in enumerate(self.axes) if axis.name.startswith("surface.")]
+        surface_axes = [place for place, axis in enumerate(self.axes) if is_problem(axis.name)]
         cells = np.moveaxis(np.arange(self.cells).reshape(self.shape), surface_axes, range(len(surface_axes)))
         problems = cells.reshape(math.prod(cells.shape[: len(surface_axes)]), -1)
         return [int(own[best_cell(self.keys[:, own])]) for own in problems]
@@ -152,7 +153,7 @@ class Plane:
     def reach(self) -> Iterator[tuple[GridAxis, Setting, Setting]]:
         """Yield the interval around the best cell, axis by axis, in which results are not `MUCH_WORSE`."""
         # A factor is meaningful for iterations and for heights above a known minimum, not for a loss of any sign.
-        has_factor = self.by_iterations or not np.isnan(self.yardstick.known)
+        has_factor = self.by_iterations or self.yardstick.is_known
         limit = MUCH_WORSE * self.best_result
         if not has_factor or not np.isfinite(limit):
             return
@@ -213,7 +214,7 @@ class Plane:
         found |= {name: np.arange(length) for name, length in numbered.items()}
         if "start" in numbered:
             experiment = self.result.experiment
-            found["start_point"] = experiment.starts.array(experiment.first_surface.window(experiment.dimension)).T
+            found["start_point"] = experiment.starts.array(experiment.first_surface).T
         return found
 
     def counts(self) -> dict[Status, int]:
@@ -235,6 +236,10 @@ class Plane:
         """Return the median final loss of each cell, infinite if most trials diverge, ``(cells,)``."""
         losses = finished(self.final_losses, self.status_codes)
         return losses[:, 0] if self.starts == 1 else np.sort(losses, axis=1)[:, (self.starts - 1) // 2]
+
+    def median_heights(self) -> Array:
+        """Return the median final losses above the known minimum, or if none is known the losses, ``(cells,)``."""
+        return self.median_losses() - (np.ravel(self.yardstick.known) if self.yardstick.is_known else 0.0)
 
     def main_status(self) -> NDArray[np.int8]:
         """Return the median status of each cell, in the order converged, max_iterations, diverged; ``(cells,)``."""
@@ -259,6 +264,10 @@ def planes(result: Result) -> list[Plane]:
             heights = _start_losses(result, first, first + cells * experiment.repeats).reshape(-1, starts)
         else:
             heights = yardstick.start_losses
+        known: float | Array = yardstick.known
+        if len(experiment.surfaces) > 1:  # the surface is the first axis, so its cells follow each other
+            each = [_lowest_minimum(name, experiment.dimension) for name in experiment.surfaces]
+            known = each[0] if len(set(each)) == 1 else np.repeat(each, cells // len(each))[:, np.newaxis]
         plane = Plane(
             result=result,
             name=name,
@@ -266,11 +275,22 @@ def planes(result: Result) -> list[Plane]:
             axes=tuple(axis for axis in axes if len(axis) > 1),
             first=first,
             starts=starts,
-            yardstick=replace(yardstick, start_losses=heights),
+            yardstick=replace(yardstick, start_losses=heights, known=known),
         )
         found.append(plane)
         first = plane.trials.stop
     return found
+
+
+def is_problem(axis: str) -> bool:
+    """Return whether the values of an axis are different problems: surfaces, or values of a surface parameter."""
+    return axis == "surface" or axis.startswith("surface.")
+
+
+def _lowest_minimum(surface: str, dimension: int) -> float:
+    """Return the loss of the known global minimum of a surface; NaN if none is known."""
+    minima = build_surface(ONE_OF, {"surface": surface}).minima(dimension)
+    return min((point.loss for point in minima if point.kind.is_lowest), default=np.nan)
 
 
 def _start_losses(result: Result, first: int, last: int) -> Array:
@@ -334,7 +354,11 @@ def parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
     """Return the axes of parameters in the order of the plan: first those that the lanes of a group share."""
     named = [
         *(
-            (parameter, f"surface.{parameter.name}", experiment.surface.axes[parameter.name])
+            (
+                parameter,
+                "surface" if experiment.surface.name == ONE_OF else f"surface.{parameter.name}",
+                experiment.surface.axes[parameter.name],
+            )
             for parameter in SURFACES[experiment.surface.name].parameters()
         ),
         *(

@@ -33,7 +33,7 @@ class Yardstick:
     Attributes
     ----------
     known
-        The loss of the known global minimum; NaN if none is known.
+        The loss of the known global minimum, or that of each cell, ``(cells, 1)``; NaN if one is not known.
     start_losses
         ``(starts,)``
     target
@@ -44,18 +44,23 @@ class Yardstick:
     """
 
     objective: Objective
-    known: float
+    known: float | Array
     start_losses: Array
     target: float | None = None
     accuracy: float = DEFAULT_ACCURACY
     tolerance: float = 0.0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the loss of the minimum is known."""
+        return not bool(np.isnan(self.known).any())
+
     def heights(self, losses: Array) -> Array:
         """Return the height of losses above the known minimum, at least `FLOOR`; without one, the losses themselves."""
-        if np.isnan(self.known):
+        if not self.is_known:
             return losses
         # fmax: a start without a finite loss has no height, and its trials have diverged.
-        floor = np.fmax(FLOOR * (self.start_losses - self.known), np.spacing(abs(self.known)))
+        floor = np.fmax(FLOOR * (self.start_losses - self.known), np.spacing(np.abs(self.known)))
         heights: Array = np.fmax(losses - self.known, floor)
         return heights
 
@@ -74,7 +79,7 @@ class Yardstick:
         if self.target is not None:
             near = losses <= self.target
         else:
-            lowest = finished(losses, codes).min(axis=0) if np.isnan(self.known) else self.known
+            lowest = finished(losses, codes).min(axis=0) if not self.is_known else self.known
             with np.errstate(invalid="ignore"):  # lowest is infinite if all trials diverged
                 reach = np.fmax(self.accuracy * (self.start_losses - lowest), LAST_CHANGES * self.tolerance)
                 near = losses <= lowest + reach
@@ -118,7 +123,7 @@ class Yardstick:
         """
         if not np.isfinite(best):
             return 0.0
-        if np.isnan(self.known) and self.objective is not Objective.ITERATIONS:
+        if not self.is_known and self.objective is not Objective.ITERATIONS:
             return float(np.mean(results <= best + (quantile(self.start_losses, 0.5) - best) / WITHIN))
         return float(np.mean(results <= WITHIN * best))
 
@@ -143,7 +148,7 @@ def yardstick_of(experiment: Experiment, objective: Objective, accuracy: float =
     """Return the measure of trials on the experiment's surface."""
     surface = experiment.first_surface
     with np.errstate(all="ignore"):
-        start_losses = surface.value(experiment.starts.array(surface.window(experiment.dimension)))
+        start_losses = surface.value(experiment.starts.array(surface))
         start_losses = np.repeat(start_losses, experiment.replicates)
     return Yardstick(
         objective=objective,

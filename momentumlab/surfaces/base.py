@@ -229,8 +229,12 @@ MOVED = re.compile(r"\s*moved\s*\((.*)\)\s*", re.DOTALL)
 VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
 
 
+ONE_OF = "one_of"
+"""The name of the surface that stands for several ones; see `momentumlab.surfaces.one_of`."""
+
+
 class SurfaceRegistry(Registry[Surface]):
-    """Registry of surfaces. Keys are names, expressions in x, y, …, or ``moved(…)`` with one of these."""
+    """Registry of surfaces. Keys are names, expressions in x, y, …, ``moved(…)`` with one of these, or `ONE_OF`."""
 
     def register(self, name: str, cls: type[Surface], aliases: tuple[str, ...] = ()) -> None:
         """Add a class under its name and aliases; see `Registry.register` for the errors."""
@@ -264,6 +268,10 @@ class SurfaceRegistry(Registry[Surface]):
         return super().__contains__(name) or (isinstance(name, str) and MOVED.fullmatch(name) is not None)
 
     def __getitem__(self, name: str) -> type[Surface]:
+        if name == ONE_OF:
+            from momentumlab.surfaces.one_of import OneOf
+
+            return OneOf
         if moved := MOVED.fullmatch(name):
             from momentumlab.surfaces.moved import moved_class
 

@@ -1,6 +1,5 @@
 """Figures of a comparison: the chosen settings of each optimizer, the search, sensitivity to lr, and profiles."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,7 +88,7 @@ def comparison_loss_figure(
         selection = Selection(trials=shown, title=title, remark=remark)
         return loss_figure(report.reports[surface], options, selection=selection, abscissa=_abscissa(match), ax=ax)
     yardstick = match.yardstick
-    above = not math.isnan(yardstick.known)
+    above = yardstick.is_known
     start = float(np.max(yardstick.heights(yardstick.start_losses)))
     remark = style.join(f"median and quartiles of {repeats(match.experiment)}", remark)
     margins = Margins(left=0.95, top=0.15)
@@ -165,7 +164,7 @@ def sensitivity_figure(report: ComparisonReport, options: FigureOptions | None =
 def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curves: Sequence[style.CurveStyle]) -> str:
     """Draw the results on one surface against lr, and return the label of the vertical axis."""
     yardstick = match.search_yardstick
-    known = not math.isnan(yardstick.known)
+    known = yardstick.is_known
     label, by_iterations = _scored_by(result, match)
     by_height = known and not by_iterations
     start = float(quantile(yardstick.heights(yardstick.start_losses), 0.5))
@@ -421,7 +420,7 @@ def _scored_by(result: ComparisonResult, *matches: Match) -> tuple[str, bool]:
         scores = [_scores(match, number, True) for match in matches for number in _drawn(result)]
         if np.isfinite(np.concatenate(scores)).any():
             return f"{median}iterations to convergence", True
-    above = "" if math.isnan(matches[0].yardstick.known) else " above the known minimum"
+    above = "" if not matches[0].yardstick.is_known else " above the known minimum"
     return f"{median}final loss{above}", False
 
 

@@ -24,7 +24,7 @@ from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, arrangemen
 from momentumlab.report.labels import axis_name, setup, short
 from momentumlab.report.reports import Report
 from momentumlab.result import Status
-from momentumlab.search.planes import GridAxis, Plane
+from momentumlab.search.planes import GridAxis, Plane, is_problem
 
 LONG_LABEL = 12
 """Longer tick labels are broken into several lines, in a smaller font."""
@@ -261,7 +261,7 @@ def best_cell_text(part: MapSlice) -> str:
     """Describe the best cell of the slice, for the line above it."""
     plane = part.plane
     if len(part.best_cells) > 1:
-        names = [axis_name(axis.name) for axis in (part.x, part.y) if axis.name.startswith("surface.")]
+        names = [axis_name(axis.name) for axis in (part.x, part.y) if is_problem(axis.name)]
         return f"best for each {' and '.join(names)}: stars"
     if not part.best_cells:
         return ""

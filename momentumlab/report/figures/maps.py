@@ -101,19 +101,18 @@ def loss_map_figure(report: Report, options: FigureOptions, ax: Axeses = None) -
     """Draw the final loss of each cell: on a log scale above the known minimum, if one is known."""
     slices, remark = slices_of(report.planes)
     yardstick = slices[0].plane.yardstick
-    known = yardstick.known
-    values = [part.of(part.plane.median_losses()) for part in slices]
+    values = [part.of(part.plane.median_heights()) for part in slices]
     norm: Normalize
-    if math.isnan(known):
+    if not yardstick.is_known:
         finite = np.concatenate([each[np.isfinite(each)] for each in values])
         low, high = np.quantile(finite, [0.01, 0.99]) if len(finite) else (0.0, 1.0)
         norm = Normalize(float(low), float(max(high, low + 1e-12)))
     else:
-        starts = yardstick.start_losses
-        start = float(np.max(starts[np.isfinite(starts)], initial=known)) - known
+        starts = yardstick.start_losses - yardstick.known
+        start = float(np.max(starts[np.isfinite(starts)], initial=0.0))
         start = min(max(start, MIN_HEIGHT), 1 / MIN_HEIGHT)
         floor = max(1e-16 * start, MIN_HEIGHT)
-        values = [np.maximum(each - known, floor) for each in values]
+        values = [np.maximum(each, floor) for each in values]
         finite = np.minimum(np.concatenate([each[np.isfinite(each)] for each in values]), MAX_RATIO * start)
         low = float(finite.min()) if len(finite) else floor
         norm = LogNorm(low, max(float(finite.max(initial=low)), 10 * low))
@@ -123,7 +122,7 @@ def loss_map_figure(report: Report, options: FigureOptions, ax: Axeses = None) -
         for panel, part, each in zip(page.panels, slices, values, strict=True):
             image = draw_map(page, panel, part, np.where(np.isfinite(each), each, np.nan), norm)
             mark_best(panel, part)
-        page.add_color_bar(image, "final loss" + ("" if math.isnan(known) else " above the known minimum"))
+        page.add_color_bar(image, "final loss" + (" above the known minimum" if yardstick.is_known else ""))
     return page.figure
 
 
@@ -186,13 +185,12 @@ def curve_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> F
         style.CurveStyle(label=plane.name, color=color, line_style=dashes)
         for plane, (color, dashes) in zip(planes, colors, strict=True)
     ]
-    known = planes[0].yardstick.known
-    has_minimum = not math.isnan(known)
+    has_minimum = planes[0].yardstick.is_known
     quantities: list[tuple[str, Callable[[Plane], Array]]] = []
     if report.result.plan.stopping.can_converge:
         quantities.append(("iterations to convergence", lambda plane: plane.median_iterations()))
     label = f"final loss{' above the known minimum' if has_minimum else ''}"
-    quantities.append((label, lambda plane: plane.median_losses() - (known if has_minimum else 0.0)))
+    quantities.append((label, lambda plane: plane.median_heights()))
     remark = "dots: best values; gaps: the optimizer diverges or does not converge"
     rates = report.axis_rates if options.theory else ""
     if isinstance(rates, str):

@@ -214,7 +214,8 @@ def _formula(result: Result, one: ShownTrial) -> str:
     The formula of a loss on data is left out.
     """
     surface = result.experiment.first_surface
-    if not surface.is_formula or not surface.formula or surface.formula in surface.name:
+    is_one = len(result.experiment.surfaces) == 1
+    if not (is_one and surface.is_formula and surface.formula) or surface.formula in surface.name:
         return ""
     differing = {name for name, axis in result.experiment.surface.axes.items() if len(axis) > 1}
     values = [

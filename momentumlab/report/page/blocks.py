@@ -26,7 +26,7 @@ LOG_LOSS = (-20.0, 40.0)
 
 def describe_block(block: Block, experiment: Experiment, current: Sequence[int]) -> dict[str, Any]:
     """Return names, axes, starts and the command of one optimizer; ``current`` are the indices first shown."""
-    starts = experiment.starts.array(experiment.first_surface.window(experiment.dimension)).T.tolist()
+    starts = experiment.starts.array(experiment.first_surface).T.tolist()
     axes = []
     for axis in block.axes:
         scale, places = axis_places(axis)

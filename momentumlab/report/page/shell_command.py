@@ -45,7 +45,7 @@ def start_options(experiment: Experiment) -> list[str] | None:
         return [""]
     if experiment.dimension > MOST_COORDINATES:
         return None
-    starts = experiment.starts.array(surface.window(experiment.dimension)).T.tolist()
+    starts = experiment.starts.array(surface).T.tolist()
     return [f"--start={','.join(map(repr, start))}" for start in starts]
 
 
