@@ -423,11 +423,18 @@ def test_optimizers_with_different_learning_rates_are_compared_by_their_steps() 
             np.testing.assert_allclose(drawn, lr * result.velocities[trial, :, coordinate])
 
 
-def test_many_coordinates_are_drawn_as_their_norm() -> None:
-    result = momentumlab.run(RICH["five dimensions"])
-    (panel,) = result.plot_velocities().axes
-    drawn = np.asarray(panel.get_lines()[-1].get_ydata())
-    np.testing.assert_allclose(drawn, np.linalg.norm(result.velocities[-1], axis=1)[: len(drawn)])
+def test_many_coordinates_are_drawn_along_the_principal_directions_of_the_trajectories() -> None:
+    experiment = {"surface": "nesterov_worst_case", "start": [1, 2, 3, 4, 5], "optimizer": "momentum", "lr": 0.3}
+    result = momentumlab.run(experiment, beta=0.9, iterations=30)
+    # The principal directions are the eigenvectors of the scatter matrix about the final point.
+    centred = result.positions[0] - result.final_points[0]
+    directions = np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1].T
+    panels = result.plot_velocities().axes
+    for panel, direction in zip(panels, directions, strict=True):
+        drawn = np.asarray(panel.get_lines()[1].get_ydata())
+        expected = result.velocities[0] @ direction
+        np.testing.assert_allclose(drawn * np.sign(drawn @ expected), expected, atol=1e-12)
+        assert "velocity along" in panel.get_title("left")
 
 
 def test_a_diverging_trial_does_not_change_the_principal_plane() -> None:

@@ -14,6 +14,7 @@ from momentumlab.registry import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, sheet
+from momentumlab.report.figures.trajectory import plane_of
 from momentumlab.report.figures.trials import Selection, ShownTrial, select_trials
 from momentumlab.report.labels import axis_name
 from momentumlab.report.reports import Report
@@ -21,7 +22,7 @@ from momentumlab.result import Result, Status
 from momentumlab.search.ranking import quantile
 
 MAX_COORDINATES = 4
-"""In more dimensions, the norm of the velocity is drawn instead of its coordinates."""
+"""In more dimensions, velocities are drawn along two principal directions instead of the coordinates."""
 
 FLOOR = 1e-16
 """Losses nearer to the minimum than this share of the highest one are rounding errors and drawn at this height."""
@@ -69,11 +70,12 @@ def velocity_figure(
 ) -> Figure:
     """Draw the velocity against the iteration, a panel per coordinate and a curve per trial.
 
-    The velocity is the negative displacement per unit of learning rate, for every optimizer. If optimizers with
-    different learning rates are compared, the step lr·v is drawn instead, which has the same unit for all. Scheduled
-    hyperparameters have panels of their own below. Of bundles the median and the quartiles are drawn, of long curves
-    their range in short intervals. With the option ``theory``, dotted lines show the predicted envelopes ρᵏ, tangent to
-    each curve; bundles have none.
+    In more than four dimensions the panels show the two principal directions of the trajectory figure. The velocity is
+    the negative displacement per unit of learning rate, for every optimizer. If optimizers with different learning
+    rates are compared, the step lr·v is drawn instead, which has the same unit for all. Scheduled hyperparameters have
+    panels of their own below. Of bundles the median and the quartiles are drawn, of long curves their range in short
+    intervals. With the option ``theory``, dotted lines show the predicted envelopes ρᵏ, tangent to each curve; bundles
+    and principal directions have none.
 
     Parameters
     ----------
@@ -96,22 +98,22 @@ def velocity_figure(
     selection = selection or select_trials(report, options)
     shown = selection.trials
     bundled = len(shown[0].members) > 1
-    is_norm = result.plan.dimension > MAX_COORDINATES
+    plane = plane_of(result, shown) if result.plan.dimension > MAX_COORDINATES else None
     step_sizes = _step_sizes(shown)
     quantity = "velocity" if step_sizes is None else "step"
 
     # ``(coordinates, members, entries)`` of each trial, on the scale on which it is drawn.
     values = []
     for one, factor in zip(shown, step_sizes or [1.0] * len(shown), strict=True):
-        velocities = np.moveaxis(factor * _drawable(result, one, result.velocities), 2, 0)
-        values.append(np.sqrt((velocities**2).sum(axis=0, keepdims=True)) if is_norm else velocities)
+        velocities = factor * _drawable(result, one, result.velocities)
+        values.append(np.moveaxis(velocities if plane is None else velocities @ plane.axes, 2, 0))
     coordinates = len(values[0])
     curves = [[value[coordinate, 0] for value in values] for coordinate in range(coordinates)]
     limits = [None if bundled else _limits(shown, curves[c]) for c in range(coordinates)]
-    envelopes = options.theory and not bundled and not is_norm
+    envelopes = options.theory and not bundled and plane is None
     remark = style.join(
         _bands(report, shown) if bundled else "",
-        f"Euclidean norm over {result.plan.dimension} coordinates" if is_norm else "",
+        "" if plane is None else plane.remark,
         CUT if any(limits) else "",
         RANGES if not bundled and any(map(_is_long, curves[0])) else "",
         _theory_remark(report, shown, "ρᵏ") if envelopes else "",
@@ -125,7 +127,7 @@ def velocity_figure(
         options,
         ax=ax,
         shape=None if options.columns else (1, coordinates),
-        margins=Margins(left=1.0, top=0.15 if is_norm else 0.4, between_columns=0.75),
+        margins=Margins(left=1.0, top=0.4, between_columns=0.75),
         sharex=True,
         title=selection.title,
         remark=remark,
@@ -152,12 +154,13 @@ def velocity_figure(
                 panel.set_ylim(limits[coordinate])
             elif len(bounded) and any(one.diverged for one in shown):
                 panel.set_ylim(1.5 * float(bounded.min()), 1.5 * float(bounded.max()))
-            if not is_norm:
-                name = style.coordinate_name(coordinate, result.plan.dimension)
-                panel.set_title(f"{quantity} along {name}", loc="left")
+            name = style.coordinate_name(coordinate, result.plan.dimension)
+            if plane is not None:
+                name = f"the {('1st', '2nd')[coordinate]} principal direction"
+            panel.set_title(f"{quantity} along {name}", loc="left")
             panel.set_xlabel("iteration")
         units = "v  (x moves by −lr · v)" if step_sizes is None else "lr · v  (x moves by −lr · v)"
-        page.panels[0].set_ylabel(f"{'norm of ' if is_norm else ''}{quantity} {units}")
+        page.panels[0].set_ylabel(f"{quantity} {units}")
         _set_iterations(page.panels, result, shown)
         if page.owns_figure:
             _draw_schedules(page, result, shown)

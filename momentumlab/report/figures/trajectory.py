@@ -250,7 +250,7 @@ def panel_of(report: Report, one: ShownTrial) -> PathPanel:
 def ground_of(result: Result, shown: Sequence[ShownTrial], options: FigureOptions) -> Ground:
     """Choose the plane and the window in which the trajectories are drawn."""
     surface, dimension = result.experiment.first_surface, result.plan.dimension
-    plane = None if dimension == 1 else coordinate_plane() if dimension == 2 else _principal_plane(result, shown)
+    plane = None if dimension == 1 else coordinate_plane() if dimension == 2 else plane_of(result, shown)
     # Of all trajectories at once only the projections are in memory.
     paths: dict[int, Array] = {}
     for one in shown:
@@ -267,7 +267,8 @@ def ground_of(result: Result, shown: Sequence[ShownTrial], options: FigureOption
     return Ground(window=window, names=("x", "loss") if plane is None else plane.names, paths=paths, plane=plane)
 
 
-def _principal_plane(result: Result, shown: Sequence[ShownTrial]) -> Projection:
+def plane_of(result: Result, shown: Sequence[ShownTrial]) -> Projection:
+    """Return the plane of the first two principal directions of the trajectories that do not diverge."""
     # The principal directions of long paths are those of every k-th of their points.
     step = max(1, int(result.iterations[[one.number for one in shown]].sum()) // MOST_POINTS)
     paths = [finite_path(result, one.number, step) for one in shown]

@@ -114,14 +114,19 @@ def encode_theory(theory: MapTheory | str, payload: Payload) -> dict[str, Any]:
     """Return predicted rates, the motion along each eigenvector and the crossings of the stability limit."""
     if isinstance(theory, str):
         return {"noTheory": theory}
+    arrays = {
+        "predictedRate": theory.rates,
+        "discriminants": theory.discriminants,
+        "modulus": np.abs(theory.eigenvalues),
+        "angle": np.abs(np.angle(theory.eigenvalues)),
+        "crossings": theory.crossings,
+    }
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite
+        encoded = {name: payload.add(array.astype(np.float32)) for name, array in arrays.items()}
     return {
         "curvatures": [f"{curvature:.4g}" for curvature in theory.curvatures],
-        "predictedRate": payload.add(theory.rates.astype(np.float32)),
         "isUnstable": payload.add(theory.is_unstable.astype(np.int8)),
-        "discriminants": payload.add(theory.discriminants.astype(np.float32)),
-        "modulus": payload.add(np.abs(theory.eigenvalues).astype(np.float32)),
-        "angle": payload.add(np.abs(np.angle(theory.eigenvalues)).astype(np.float32)),
-        "crossings": payload.add(theory.crossings.astype(np.float32)),
+        **encoded,
     }
 
 

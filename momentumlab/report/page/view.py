@@ -97,8 +97,8 @@ class View:
         if dimension == 1:
             grid = np.linspace(*self.window[0], CURVE_POINTS)
             with np.errstate(all="ignore"):
-                curves = np.stack([surface.value(grid[np.newaxis]) for surface in self.surfaces])
-            return {**header, "names": ["x", "loss"], "curves": payload.add(curves.astype(np.float32))}
+                curves = np.stack([surface.value(grid[np.newaxis]) for surface in self.surfaces]).astype(np.float32)
+            return {**header, "names": ["x", "loss"], "curves": payload.add(curves)}
         plane = self.plane or coordinate_plane()
         shades = np.stack([ground.shade for ground in contours(self.surfaces, plane, self.window)])[:, ::2, ::2]
         quantised = np.where(np.isfinite(shades), np.rint(np.nan_to_num(shades) * SHADES), MISSING).astype(np.int16)
