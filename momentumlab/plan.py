@@ -172,6 +172,11 @@ class Trial:
     start: tuple[float, ...]
     replicate: int = 0
 
+    @property
+    def own_surface(self) -> str:
+        """The name of the surface; of several ones that of this trial, with parameters that are not the default."""
+        return str(self.surface_parameters["surface"]) if self.surface == ONE_OF else self.surface
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

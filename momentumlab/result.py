@@ -197,13 +197,12 @@ class Result:
         """Yield the settings and the outcome of the trials with these numbers, or of all."""
         experiment = self.experiment
         idle = {choice.name: experiment.idle_hyperparameters(choice.name) for choice in experiment.optimizers}
-        names = experiment.surfaces if len(experiment.surfaces) > 1 else None
-        varies = experiment.surface.combinations > 1 and names is None
+        varies = experiment.surface.combinations > 1 and len(experiment.surfaces) == 1
         evaluations = self.gradient_evaluations
         for trial in self.plan if numbers is None else map(self.plan.trial, numbers):
             number, settings = trial.number, trial.hyperparameters.items()
             yield {
-                "surface": trial.surface if names is None else trial.surface_parameters["surface"],
+                "surface": trial.own_surface,
                 **({"surface_parameters": dict(trial.surface_parameters)} if varies else {}),
                 "optimizer": trial.optimizer,
                 "hyperparameters": {name: value for name, value in settings if name not in idle[trial.optimizer]},

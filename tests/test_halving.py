@@ -10,9 +10,11 @@ import pytest
 
 import momentumlab
 from momentumlab import engine
+from momentumlab.api import Execution, execute_comparison
 from momentumlab.config import load_comparison
-from momentumlab.errors import ConfigError
+from momentumlab.errors import ConfigError, InterruptedSweepError
 from momentumlab.experiment import Comparison, Stopping
+from momentumlab.outcome import Outcome
 from momentumlab.plan import Plan, make_plan
 from momentumlab.result import Result
 from momentumlab.search import ComparisonResult, compare
@@ -154,6 +156,27 @@ def test_the_command_says_what_it_did_and_its_folder_can_be_opened(command: Comm
 def test_too_small_budgets_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="gradient evaluations are too few to halve .* or use the search 'grid'"):
         momentumlab.compare({"optimizer": "sgd", "search": "halving", **settings})
+
+
+def test_an_interrupted_search_is_resumed(tmp_path: Path) -> None:
+    settings = {"optimizers": ["sgd", "adam"], "search": "halving", "budget": 64, "zooms": 1, "iterations": 60}
+    comparison = load_comparison(settings)
+    expected = compare(comparison)
+    for most in (1, 4, 9):
+        blocks: list[Outcome] = []
+
+        def stop(block: Outcome, blocks: list[Outcome] = blocks, most: int = most) -> None:
+            blocks.append(block)
+            if len(blocks) == most:
+                raise KeyboardInterrupt
+
+        with pytest.raises(InterruptedSweepError):
+            execute_comparison(comparison, Execution(figures=None, on_block=stop), out=tmp_path / str(most))
+        (folder,) = [each for each in (tmp_path / str(most)).iterdir() if each.is_dir() and not each.is_symlink()]
+        result = momentumlab.tune(resume=folder, plots=False)
+        assert result.best_settings() == expected.best_settings()
+        for one, other in zip(result.matches[0].searched, expected.matches[0].searched, strict=True):
+            assert one.final_losses.tobytes() == other.final_losses.tobytes()
 
 
 def test_workers_and_processes_do_not_change_the_choice() -> None:

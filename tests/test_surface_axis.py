@@ -9,7 +9,7 @@ import pytest
 
 import momentumlab
 from momentumlab.config import load_experiment, to_dict
-from momentumlab.errors import ConfigError
+from momentumlab.errors import ConfigError, MomentumLabError
 from momentumlab.report import report_of
 from momentumlab.report.figures import map_figures
 from momentumlab.search.sweeps import Sweep
@@ -63,15 +63,14 @@ def test_a_list_in_yaml_json_and_folders_names_the_surfaces(command: Command, tm
     assert typed["trials"] == document["trials"]
     for trial in document["trials"]:
         lr, surface = trial["hyperparameters"]["lr"], trial["surface"]
-        single = command("run", "--surface", surface, "--optimizer", "adam", "--lr", str(lr), *options[4:])
-        assert json.loads(single.stdout)["trials"][0]["final_loss"] == trial["final_loss"]
+        single = momentumlab.run(surface=surface, optimizer="adam", lr=lr, iterations=20)
+        assert single.final_losses[0] == trial["final_loss"]
     folder = Path(document["run_folder"])
     assert (tmp_path / folder / "map_loss.png").exists()
     again = momentumlab.open_run(tmp_path / folder)
     assert isinstance(again, Sweep)
     assert again.result.experiment.surfaces == expected
     assert "ravine, rosenbrock(b=10)" in command("runs", "show", str(folder), COLUMNS="100").stdout
-    assert "ravine" in command("runs", "list", COLUMNS="100").stdout
     repeated = command("runs", "rerun", str(folder))
     assert repeated.returncode == 0, repeated.stderr
 
@@ -135,6 +134,25 @@ def test_surfaces_that_do_not_fit_together_are_refused(settings: dict[str, Any],
     with pytest.raises(ConfigError) as error:
         momentumlab.sweep(settings, optimizer="sgd", lr=[0.01, 0.1])
     assert message in str(error.value)
+
+
+def test_a_page_and_the_laboratory_show_one_surface(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"surface": ["ravine", "booth"], "optimizer": "sgd"}
+    with pytest.raises(MomentumLabError, match="a page shows one surface: choose ravine or booth"):
+        momentumlab.explore(settings)
+    with pytest.raises(ConfigError, match="the laboratory shows one surface: choose ravine or booth"):
+        momentumlab.laboratory(settings)
+    result = momentumlab.run(settings, out=tmp_path, page=True)
+    assert any("a page shows one surface" in note for note in result.notes)
+
+
+def test_predictions_name_the_surface(command: Command) -> None:
+    options = ["predict", "--surface", "ravine,booth", "--optimizer", "momentum"]
+    assert [row["surface"] for row in json.loads(command(*options, "--format", "json").stdout)["trials"]] == [
+        "ravine", "booth"
+    ]  # fmt: skip
+    table = command(*options, COLUMNS="80").stdout.splitlines()
+    assert any(line.startswith("surface") for line in table)
 
 
 def test_workers_and_kernels_give_the_same_numbers() -> None:

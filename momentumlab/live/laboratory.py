@@ -139,6 +139,10 @@ class Laboratory:
     """
 
     def __init__(self, experiment: Experiment) -> None:
+        if len(experiment.surfaces) > 1:
+            raise ConfigError.at(
+                "surface", f"the laboratory shows one surface: choose {' or '.join(experiment.surfaces)}"
+            )
         self.experiment = experiment
         self._engine = threading.Lock()
         self._numbers = threading.Lock()

@@ -196,6 +196,10 @@ def _columns(plan: Plan, labels: Labels, found: dict[int, PredictionOrReason]) -
     for name in labels.hyperparameters:
         cells = [setting_cell(trial.hyperparameters.get(name)) for trial in trials]
         yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
+    for name in labels.surface_parameters:
+        heading = "surface" if name == "surface" else f"surface.{name}"
+        cells = [setting_cell(trial.surface_parameters[name]) for trial in trials]
+        yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
     rows = [_cells(each) for each in found.values()]
     headings = (
         ("rate", 0, "factor by which the distance to the minimum shrinks per iteration"),
@@ -385,7 +389,7 @@ def rows(plan: Plan) -> Iterator[dict[str, Any]]:
             found = predictions(plan, trial.number)
         idle = plan.experiment.idle_hyperparameters(trial.optimizer)
         yield {
-            "surface": trial.surface,
+            "surface": trial.own_surface,
             "optimizer": trial.optimizer,
             "hyperparameters": {name: value for name, value in trial.hyperparameters.items() if name not in idle},
             "start": list(trial.start),

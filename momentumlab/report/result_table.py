@@ -105,7 +105,7 @@ def _columns(report: Report) -> Iterator[Column]:
         yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
     for name in labels.surface_parameters:
         cells = [setting_cell(trial.surface_parameters[name]) for trial in trials]
-        heading = "surface" if len(report.experiment.surfaces) > 1 else f"surface.{name}"
+        heading = "surface" if name == "surface" else f"surface.{name}"
         yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
     if labels.starts:
         yield Column(heading="start", cells=[exact_point(trial.start) for trial in trials], kind=Kind.POINT)

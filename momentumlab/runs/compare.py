@@ -122,8 +122,8 @@ def _settings(result: Result, number: int) -> dict[str, Any]:
     trial, stopping, experiment = result.plan.trial(number), result.plan.stopping, result.experiment
     noise = {} if experiment.noise is None else {"noise": str(experiment.noise)}
     return {
-        "surface": trial.surface,
-        **{f"surface.{name}": value for name, value in trial.surface_parameters.items()},
+        "surface": trial.own_surface,
+        **{f"surface.{name}": value for name, value in trial.surface_parameters.items() if name != "surface"},
         "optimizer": trial.optimizer,
         **trial.hyperparameters,
         "start": trial.start,

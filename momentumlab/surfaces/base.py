@@ -229,7 +229,7 @@ MOVED = re.compile(r"\s*moved\s*\((.*)\)\s*", re.DOTALL)
 VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
 
 
-ONE_OF = "one_of"
+ONE_OF = "several surfaces"
 """The name of the surface that stands for several ones; see `momentumlab.surfaces.one_of`."""
 
 

@@ -99,8 +99,10 @@ def page(experiment: Experiment, *, check: Callable[[], None] | None = None) -> 
     Raises
     ------
     PageTooLargeError
-        If the other axes of the experiment do not fit on a page.
+        If the other axes of the experiment do not fit on a page, or there are several surfaces.
     """
+    if len(experiment.surfaces) > 1:
+        raise PageTooLargeError(f"a page shows one surface: choose {' or '.join(experiment.surfaces)}")
     notes = []
     if experiment.replicates > MOST_REPLICATES:
         notes.append(f"The first {MOST_REPLICATES} of {experiment.replicates} replicates are shown.")
