@@ -124,7 +124,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "unused hyperparameter": {"beta1": 0.5},
     "start": {"start": "grd(3,3)"},
     "parameter of an expression": {"surface": "a*x**2 + y**2"},
-    "several surfaces": {"surface": ["ravine", "booth"]},
+    "surfaces that differ in dimension": {"surface": ["ravine", "parabola"]},
     "no surface": {"surface": None},
     "source": {"source": 3},
     "file": {"source": "nothing.yaml"},

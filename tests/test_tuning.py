@@ -143,6 +143,14 @@ def test_hyperparameters_of_plugins_are_tuned_and_need_a_range_without_bounds(co
     assert -0.5 <= hyperparameters["c"] <= 0.5
 
 
+def test_a_budget_too_small_for_finer_grids_is_reported(command: Command) -> None:
+    options = ["--optimizer", "adamw", "--over", "lr,beta1,beta2,eps", "--budget", "64", "--iterations", "5"]
+    text = " ".join(command("tune", *options, "--no-plots", COLUMNS="80").stdout.split())
+    assert "2 lr from 0.0001 to 10 × 2 β₁ from 0 to 0.99" in text
+    assert "too few for finer grids" in text
+    assert "zooms" not in text
+
+
 def test_the_edge_of_a_range_and_a_budget_without_choice_are_reported() -> None:
     notes = momentumlab.compare(optimizer="adam", eps="tuned(1e-12, 1e-4)").notes
     assert notes == ("the best eps of adam on ravine lies at the upper edge of its range; extend the range",)

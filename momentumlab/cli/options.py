@@ -405,7 +405,12 @@ class Options(FigureArguments):
     max_trials: int | None = declared(WHAT, "Refuse experiments with more trials.", metavar="N", parser=whole(least=1))
 
     over: str | None = declared(
-        SEARCH, "Hyperparameters to search: lr or lr,beta,eps [lr].", "--over", "--tune", metavar="NAMES", commands=SEARCHED
+        SEARCH,
+        "Hyperparameters to search: lr or lr,beta,eps [lr].",
+        "--over",
+        "--tune",
+        metavar="NAMES",
+        commands=SEARCHED,
     )
     budget: str | None = setting(
         SEARCH, "N", "Trials per optimizer [64].", commands=SEARCHED, texts={"tune": "Trials per optimizer [4096]."}

@@ -18,7 +18,7 @@ from momentumlab.search.comparison import is_random
 from momentumlab.search.halving import evaluations_per_stage, first_rungs
 from momentumlab.search.ranking import WITHIN
 from momentumlab.search.searched import Searched
-from momentumlab.search.tuning import ZOOM_CELLS
+from momentumlab.search.tuning import ZOOM_CELLS, zoom_grids
 
 MEDIAN = 0.5
 
@@ -99,7 +99,10 @@ def interval(low: Any, high: Any) -> str:
 def _zoomed_text(searched: Searched, zooms: int) -> str:
     """Return the first grid of a search with zooms, and how it went on."""
     grid = _first_grid(searched)
-    return f"{searched.cells:,} settings: {grid}, {_zooms(zooms)}" if grid else _searched_text(searched)
+    if not grid:
+        return _searched_text(searched)
+    finer = _zooms(zooms) if zoom_grids(searched.choice) else "too few for finer grids"
+    return f"{searched.cells:,} settings: {grid}, {finer}"
 
 
 def _halved_text(comparison: Comparison, match: Match, searched: Searched) -> str:
@@ -111,7 +114,7 @@ def _halved_text(comparison: Comparison, match: Match, searched: Searched) -> st
     settings = ", ".join(f"{rung.settings:,}" for rung in rungs)
     iterations = ", ".join(f"{rung.iterations:,}" for rung in rungs)
     evaluations = (comparison.zooms + 1) * evaluations_per_stage(comparison, match.experiment)
-    zooms = f", {_zooms(comparison.zooms)}" if comparison.zooms else ""
+    zooms = f", {_zooms(comparison.zooms)}" if comparison.zooms and zoom_grids(searched.choice) else ""
     halving = f"halved: {settings} settings for {iterations} iterations"
     return f"{grid}, {halving}{zooms}; at most {evaluations:,} gradient evaluations per start"
 

@@ -504,10 +504,11 @@ def _notes_on_ranges(one: Searched, cell: int, match: Match) -> Iterator[str]:
     if single:
         yield f"the budget allows a single value of {', '.join(single)} {where}: increase it to search them"
     for name in tuned:
-        column = one.columns[name]
+        column, bounds = one.columns[name], bounds_of(parameters[name])
         others = results[column != column[cell]]
-        # An edge matters only if the other values are worse, and the hyperparameter may lie beyond it.
-        if len(others) and results[cell] < others.min() and column[cell] not in bounds_of(parameters[name]):
+        # Of two values, each is at an edge. Of more, an edge matters only if the other values are worse and better ones
+        # may lie beyond it.
+        if len(np.unique(column)) > 2 and results[cell] < others.min() and column[cell] not in bounds:
             first, last = one.choice.axes[name].values[0], one.choice.axes[name].values[-1]
             for edge, value in (("lower", min(column.min(), first)), ("upper", max(column.max(), last))):
                 if column[cell] == value:

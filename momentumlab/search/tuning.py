@@ -135,9 +135,8 @@ def _zoomed(
     """
     if not spacings:
         return [], {}
-    least = LEAST_ZOOM if len(spacings) <= 2 else LEAST_ZOOM_OF_MANY
-    grids = min(ZOOM_CELLS, int(one.choice.combinations / least ** len(spacings)))
-    if grids == 0:  # too few trials
+    grids = zoom_grids(one.choice)
+    if grids == 0:
         return [], {}
     cells = _best_cells(one, spacings, yardstick, grids)
     count = int((one.choice.combinations / len(cells)) ** (1 / len(spacings)) + 1e-9)
@@ -158,6 +157,13 @@ def _zoomed(
             axes[name] = Axis(values=tuple(inside), tuned=True)
         choices.append(replace(one.choice, axes=axes))
     return choices, {name: 2 * reach[name] / (count - 1) for name in spacings}
+
+
+def zoom_grids(choice: Choice) -> int:
+    """Return around how many cells a zoom places finer grids; 0 if the first grid has too few trials for one."""
+    axes = sum(axis.tuned for axis in choice.axes.values())
+    least = LEAST_ZOOM if axes <= 2 else LEAST_ZOOM_OF_MANY
+    return min(ZOOM_CELLS, int(choice.combinations / least**axes))
 
 
 def _best_cells(one: Searched, spacings: Mapping[str, float], yardstick: Yardstick, most: int) -> list[int]:

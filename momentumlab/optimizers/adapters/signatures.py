@@ -13,6 +13,9 @@ from momentumlab.registry import ValueKind, parameter
 
 MOMENTUM = re.compile(r"momentum|b(eta)?[0-9]*")
 
+AVERAGES = ("alpha", "rho")
+"""Names of decay rates of averages, if their default is at least 0.5; in other optimizers they have other meanings."""
+
 LEARNING_RATES = ("lr", "learning_rate")
 
 EXECUTION_OPTIONS = {"params", "foreach", "fused", "capturable", "differentiable", "maximize", "mu_dtype", "mask"}
@@ -125,7 +128,8 @@ def _field(name: str, default: Any, doc: str, shared: Callable[[str], bool]) -> 
     is_number = isinstance(default, float)
     bounds: dict[str, Any] = {}
     # Signatures have no bounds; these are the ones on which all libraries agree.
-    if is_number and MOMENTUM.fullmatch(name) and 0 <= default < 1:
+    is_decay = is_number and (MOMENTUM.fullmatch(name) or (name in AVERAGES and default >= 0.5))
+    if is_decay and 0 <= default < 1:
         bounds = {"ge": 0, "lt": 1}
     elif is_number and name in ("eps", "weight_decay"):
         bounds = {"ge": 0}
