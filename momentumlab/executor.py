@@ -169,22 +169,32 @@ class Workers:
         futures = {self.executor.submit(_run_block, *task) for task in tasks}
         try:
             for future in _completed(futures, self.executor):
-                try:
-                    yield future.result()
-                except PluginError as error:
-                    raise error from error.original  # pickling drops the __cause__
-                except (MomentumLabError, BrokenExecutor):
-                    raise
-                except Terminated:  # SIGTERM to all processes of a job may reach a worker first
-                    raise Terminated from None
-                except Exception as error:
-                    if self.is_own:
-                        raise
-                    # A cluster that lost a worker too often, or its scheduler, raises exceptions of its own.
-                    raise BrokenExecutor(described(error)) from error
+                yield self._outcome(future)
+        except BrokenExecutor:
+            if self.is_own:
+                _kill_processes(self.executor)
+            raise
         finally:
             for future in futures:
                 future.cancel()
+
+    def _outcome(self, future: "Future[Outcome]") -> Outcome:
+        """Return the result of a block, or raise what ended it as in this process."""
+        from concurrent.futures import BrokenExecutor
+
+        try:
+            return future.result()
+        except PluginError as error:
+            raise error from error.original  # pickling drops the __cause__
+        except (MomentumLabError, BrokenExecutor):
+            raise
+        except Terminated:  # SIGTERM to all processes of a job may reach a worker first
+            raise Terminated from None
+        except Exception as error:
+            if self.is_own:
+                raise
+            # A cluster that lost a worker too often, or its scheduler, raises exceptions of its own.
+            raise BrokenExecutor(described(error)) from error
 
 
 def _kernels(plan: Plan) -> "Kernels | None":
@@ -236,14 +246,29 @@ def _start_pool(count: int) -> "Executor":
     return ProcessPoolExecutor(count, multiprocessing.get_context(start_method()), initializer=_prepare_worker)
 
 
+def _kill_processes(executor: "Executor") -> None:
+    """End the processes of a pool that has lost one of them, so that it can be shut down.
+
+    The pool waits for the other workers (since Python 3.12), of which SIGTERM does not end those that wait for a block.
+    If the lost worker was sending a result, the pool also waits for the rest of it, until nobody can write to the pipe.
+    """
+    for process in list(_processes(executor).values()):
+        process.kill()
+    results = getattr(executor, "_result_queue", None)
+    if results is not None:
+        results._writer.close()
+
+
 def _completed(futures: "set[Future[Outcome]]", executor: "Executor") -> "Iterator[Future[Outcome]]":
-    """Yield futures as they complete and remove them from the set; warn of workers that are stopped."""
-    from concurrent.futures import FIRST_COMPLETED, wait
+    """Yield futures as they complete and remove them from the set; watch for workers that are stopped or gone."""
+    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 
     reported: set[int] = set()
     while futures:
         completed, _ = wait(futures, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
         if not completed:
+            if not all(process.is_alive() for process in _processes(executor).values()):
+                raise BrokenExecutor("a worker process was killed while it sent a result")
             stopped = {pid for pid in list(_processes(executor)) if is_stopped(pid)}
             for pid in sorted(stopped - reported):
                 message = f"worker process {pid} is stopped (SIGSTOP): 'kill -CONT {pid}' continues it"

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +274,19 @@ def test_ctrl_c_in_a_comparison_keeps_its_finished_blocks(command: Command, tmp_
     assert (changed.returncode, "differs from this one in iterations" in changed.stderr) == (2, True)
     done = command("compare", "--resume", f"runs/{folder.name}", "--no-plots", "--quiet")
     assert (done.returncode, done.stdout.strip()) == (0, f"runs/{folder.name}")
+
+
+def lose_the_end_of_a_result(*arguments: object) -> None:
+    """Take the place of a block: write the beginning of a message to the parent, and die."""
+    results = sys._getframe(1).f_locals["result_queue"]
+    os.write(results._writer.fileno(), b"\0\0\1\0 the beginning")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks workers")
+def test_a_worker_that_is_killed_while_it_sends_a_result_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "_run_block", lose_the_end_of_a_result)
+    monkeypatch.setattr(executor, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(executor, "start_method", lambda: "fork")
+    with pytest.raises(BrokenExecutor), Workers(2) as pool:
+        pool.run(plan_of(**PLANE), block_trials=2)

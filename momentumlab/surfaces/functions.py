@@ -220,7 +220,6 @@ def from_function(
         bases=(FunctionSurface,),
         namespace={
             "__doc__": (getattr(function, "__doc__", None) or "A surface defined by a Python function."),
-            "__module__": getattr(function, "__module__", None) or "__main__",
             "name": word,
             "formula": f"{word}(x)",
             "latex": rf"\mathrm{{{word}}}(x)".replace("_", r"\_"),
@@ -235,6 +234,7 @@ def from_function(
         frozen=True,
         kw_only=True,
     )
+    cls.__module__ = getattr(function, "__module__", None) or "__main__"  # Python 3.12 ignores it in the namespace
     SURFACES.register(word, cls)
     instance: Surface = cls()
     return instance
