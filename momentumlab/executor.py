@@ -172,7 +172,7 @@ class Workers:
                 yield self._outcome(future)
         except BrokenExecutor:
             if self.is_own:
-                _kill_processes(self.executor)
+                _kill_pool(self.executor)
             raise
         finally:
             for future in futures:
@@ -246,8 +246,8 @@ def _start_pool(count: int) -> "Executor":
     return ProcessPoolExecutor(count, multiprocessing.get_context(start_method()), initializer=_prepare_worker)
 
 
-def _kill_processes(executor: "Executor") -> None:
-    """End the processes of a pool that has lost one of them, so that it can be shut down.
+def _kill_pool(executor: "Executor") -> None:
+    """Shut down a pool that has lost one of its processes.
 
     The pool waits for the other workers (since Python 3.12), of which SIGTERM does not end those that wait for a block.
     If the lost worker was sending a result, the pool also waits for the rest of it, until nobody can write to the pipe.
@@ -257,6 +257,7 @@ def _kill_processes(executor: "Executor") -> None:
     results = getattr(executor, "_result_queue", None)
     if results is not None:
         results._writer.close()
+    executor.shutdown()
 
 
 def _completed(futures: "set[Future[Outcome]]", executor: "Executor") -> "Iterator[Future[Outcome]]":
