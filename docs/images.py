@@ -21,7 +21,6 @@ COMMANDS = {
     "overlay": ["run", "configs/optimizer_comparison.yaml", "--panels", "one", "--size", "16:9"],
 }
 FIGURES = {
-    "ravine_trajectory": ("ravine", "trajectory"),
     "ravine_velocity": ("ravine", "velocity"),
     "comparison_trajectory": ("comparison", "trajectory"),
     "ravine_atlas": ("atlas", "map_iterations"),
@@ -29,6 +28,7 @@ FIGURES = {
     "schedules_velocity": ("schedules", "velocity"),
     "overlay": ("overlay", "trajectory"),
 }
+ANIMATION = "run configs/ravine_beta_sweep.yaml --iterations 40 --no-plots --panels one --size 6x3.6 --fps 15".split()
 ZOO = {
     "adam_uphill": "trajectory",
     "beta_too_high": "velocity",
@@ -67,6 +67,7 @@ with tempfile.TemporaryDirectory() as temporary:
         save(runs[run] / f"{figure}.png", image)
     for name, figure in ZOO.items():
         save(drawn(folder / name, "run", f"configs/zoo/{name}.yaml") / f"{figure}.png", f"zoo_{name}", WIDTH)
+    drawn(folder / "animation", *ANIMATION, "--animate", str(IMAGES / "ravine_race.gif"))
     response = folder / "response.png"
     betas = ("--beta", "0,0.5,0.9,0.99")
     momentumlab("show", "optimizer", "momentum", "--response", *betas, "--out", str(response))

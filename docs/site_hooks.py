@@ -1,10 +1,15 @@
-"""Build steps of the site: the README and the changelog become pages, and links out of docs/ lead to them."""
+"""Build steps of the site: README, changelog and notebooks become pages, and links out of docs/ lead to them."""
 
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).parent))
+from notebooks import markdown
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +24,9 @@ def on_files(files: Files, config: Any) -> Files:
     for name, source in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
         files.append(File.generated(config, name, content=text))
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        page = markdown(json.loads(path.read_text(encoding="utf-8")))
+        files.append(File.generated(config, f"notebooks/{path.stem}.md", content=page))
     return files
 
 

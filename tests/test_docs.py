@@ -125,6 +125,13 @@ def test_every_surface_has_a_small_picture() -> None:
         assert len(content) < 25_000
 
 
+def test_the_animation_of_the_readme_is_small() -> None:
+    assert "docs/images/ravine_race.gif" in (ROOT / "README.md").read_text()
+    content = (ROOT / "docs" / "images" / "ravine_race.gif").read_bytes()
+    assert content.startswith(b"GIF89a")
+    assert len(content) < 500_000
+
+
 def test_the_documentation_counts_the_surfaces_right() -> None:
     assert len(SURFACES) == 62
     for page in ("README.md", "CHANGELOG.md", "docs/surfaces.md"):
@@ -148,5 +155,5 @@ def test_the_changelog_has_an_entry_for_this_version() -> None:
 
 def test_the_site_lists_every_page() -> None:
     pages = re.findall(r"\w+\.md", (ROOT / "mkdocs.yml").read_text())
-    generated = {"index.md", "changelog.md"}
+    generated = {"index.md", "changelog.md", "learn.md", "research.md"}
     assert sorted(pages) == sorted({path.name for path in (ROOT / "docs").glob("*.md")} | generated)
