@@ -28,7 +28,19 @@ FIGURES = {
     "schedules_velocity": ("schedules", "velocity"),
     "overlay": ("overlay", "trajectory"),
 }
-ANIMATION = "run configs/ravine_beta_sweep.yaml --iterations 40 --no-plots --panels one --size 6x3.6 --fps 15".split()
+ANIMATION = [
+    "run",
+    "configs/ravine_beta_sweep.yaml",
+    "--iterations",
+    "40",
+    "--no-plots",
+    "--panels",
+    "one",
+    "--size",
+    "6x3.6",
+    "--fps",
+    "15",
+]
 ZOO = {
     "adam_uphill": "trajectory",
     "beta_too_high": "velocity",
