@@ -16,13 +16,13 @@ from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.registry import Array, Real, parameter
 from momentumlab.surfaces.base import CriticalPoint, minimum
 from momentumlab.surfaces.quadratics import Ravine
+from momentumlab.testing.common import other_values
 from momentumlab.testing.optimizers import (
     OPTIMIZER_CONTRACTS,
     converges_on_a_quadratic,
     every_hyperparameter_has_an_effect,
     iterations_may_vary_by_lane,
     lanes_are_independent,
-    other_values,
     stays_finite_without_a_gradient,
     step_is_pure,
     variants,
@@ -126,7 +126,7 @@ WRITTEN_OUT = [name for name in OPTIMIZERS if hasattr(papers, name)]
 def test_paths_match_the_paper(name: str, lr: float) -> None:
     written = getattr(papers, name)
     accepted = set(inspect.signature(written).parameters)
-    moved = {p.name: other_values(p)[-1] for p in OPTIMIZERS[name].parameters() if p.name in accepted - {"lr"}}
+    moved = {p.name: other_values(p)[0] for p in OPTIMIZERS[name].parameters() if p.name in accepted - {"lr"}}
     for variant in [*variants(name), moved]:
         if not accepted.issuperset(variant):
             continue  # another dialect than the paper's

@@ -30,7 +30,7 @@ from momentumlab.result import Status
 from momentumlab.schedules import base
 from momentumlab.search.planes import arrays, planes
 from momentumlab.surfaces import SURFACES
-from momentumlab.testing.optimizers import other_values
+from momentumlab.testing.common import other_values
 from tests.conftest import ROOT, Command
 from tests.golden.schedules import ARCHIVE, ITERATIONS, PATHS, START, PathCase
 

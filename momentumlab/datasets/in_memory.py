@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.datasets.data_table import DataTable
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 
 PREFIX = "arrays_"
 TARGET = "y"
@@ -37,17 +37,19 @@ def add_arrays(features: Any, targets: Any, names: Sequence[str] | None = None) 
     if matrix.ndim == 1:
         matrix = matrix[:, np.newaxis]
     if matrix.ndim != 2 or not matrix.size:
-        raise _refused("features", f"has shape {matrix.shape}; give one row per observation and one column per feature")
+        raise ConfigError.at(
+            "argument features", f"has shape {matrix.shape}; give one row per observation and one column per feature"
+        )
     labels = np.asarray(targets)
     is_text = labels.dtype.kind in "UO" and all(isinstance(label, str) for label in labels.ravel().tolist())
     labels = labels.astype(np.str_) if is_text else _numbers(targets, "targets")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != matrix.shape[:1]:
-        raise _refused("targets", f"has shape {labels.shape} for {len(matrix):,} rows of features")
+        raise ConfigError.at("argument targets", f"has shape {labels.shape} for {len(matrix):,} rows of features")
     words = [f"x{i + 1}" for i in range(matrix.shape[1])] if columns is None else [str(each) for each in columns]
     if len(words) != matrix.shape[1] or len({*words, TARGET}) != len(words) + 1:
-        raise _refused("names", f"give {matrix.shape[1]} different names, none of them '{TARGET}'")
+        raise ConfigError.at("argument names", f"give {matrix.shape[1]} different names, none of them '{TARGET}'")
     digest = hashlib.sha256(repr((words, matrix.shape, labels.dtype.str)).encode())
     digest.update(np.ascontiguousarray(matrix).tobytes())
     digest.update(np.ascontiguousarray(labels).tobytes())
@@ -71,12 +73,10 @@ def _numbers(values: Any, argument: str) -> Any:
     try:
         numbers = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise _refused(argument, f"is not an array of numbers ({error})") from None
+        raise ConfigError.at(f"argument {argument}", f"is not an array of numbers ({error})") from None
     if not np.isfinite(numbers).all():
         place = np.argwhere(~np.isfinite(numbers))[0].tolist()
-        raise _refused(argument, f"has the value {numbers[tuple(place)]} at index {place}; remove or replace it")
+        raise ConfigError.at(
+            f"argument {argument}", f"has the value {numbers[tuple(place)]} at index {place}; remove or replace it"
+        )
     return numbers
-
-
-def _refused(argument: str, message: str) -> ConfigError:
-    return ConfigError([Problem(place=f"argument {argument}", message=message)])

@@ -16,10 +16,10 @@ from momentumlab.conventions import (
     prove,
     translate,
 )
-from momentumlab.conventions.adam_forms import PLACES, AdaptiveConvention, AdaptiveRule
+from momentumlab.conventions.adam_forms import PLACES
 from momentumlab.conventions.proof import ITERATIONS, SCHEDULES, reweighting
 from momentumlab.conventions.reading import option, read_translation
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.registry import did_you_mean
 from momentumlab.report.labels import axis_name, exact, short
 from momentumlab.report.table import Column, Kind, Table
@@ -100,7 +100,7 @@ def translation_reports(
     """
     if schedule not in SCHEDULES:
         message = f"'{schedule}' is not {' or '.join(SCHEDULES)}{did_you_mean(schedule, SCHEDULES)}"
-        raise ConfigError([Problem(place=place("schedule"), message=message)])
+        raise ConfigError.at(place("schedule"), message)
     convention, targets = read_translation(source, target, given, place=place)
     translations = [translate(convention, cls) for cls in targets]
     return [TranslationReport(translation=each, checks=prove(each, schedule)) for each in translations]
@@ -236,75 +236,67 @@ def _about_lr(source: MomentumConvention, target: MomentumConvention, fidelity: 
 
 
 def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
-    """Yield the reasons why a translation is not exact; ``name`` is what to call the target, instead of its name."""
-    source, target = translation.source, translation.target
-    called = target.name if name is None else name
-    if isinstance(source, AdaptiveConvention) and isinstance(target, AdaptiveConvention):
-        yield from _why_not_adaptive(source, target, called, translation.obstacles)
-        return
-    assert isinstance(source, MomentumConvention)
-    assert isinstance(target, MomentumConvention)
-    wanted = source.form.normal
+    """Yield the reasons why a translation is not exact.
+
+    Parameters
+    ----------
+    translation
+        The translation.
+    name
+        What to call the target, instead of its name.
+    """
+    # Obstacles occur between conventions of one family, whose forms have the parameters that the sentence needs.
+    source: Any = translation.source
+    target: Any = translation.target
+    given, called = source.name, target.name if name is None else name
     for obstacle in translation.obstacles:
-        if obstacle is Obstacle.SHAPE:
-            ratio = wanted.memory * wanted.beta / (wanted.now + wanted.memory)
-            yield (
-                f"In {source.name} the weight of a gradient changes by the factor {short(ratio)} from its first to its "
-                f"second step, and then by β = {short(wanted.beta)} per step. {_can_have(target, called)}"
-            )
-        elif obstacle is Obstacle.FIRST:
-            more = 1 + wanted.first / wanted.memory
-            yield (
-                f"{source.name} does not dampen the first gradient, which therefore weighs {short(more)} times as much "
-                f"as any later one. In {called} all weigh the same. From the second gradient on both are equal, apart "
-                "from the effect of the first one."
-            )
-        else:
-            is_source = obstacle is Obstacle.DEBIASED_SOURCE
-            divides, other = (source.name, called) if is_source else (called, source.name)
-            yield f"{divides} divides by 1 − βᵗ, which makes its first steps longer; {other} does not."
+        match obstacle:
+            case Obstacle.SHAPE:
+                rule, beta = source.form.normal, target.beta
+                ratio = rule.memory * rule.beta / (rule.now + rule.memory)
+                ahead = f"β²/(1 + β) = {short(beta**2 / (1 + beta))}"
+                shapes = {Shape.PLAIN: f"β = {short(beta)}", Shape.AHEAD: f"{ahead} (Nesterov's method)"}
+                yield (
+                    f"In {given} the weight of a gradient changes by the factor {short(ratio)} from its first to its "
+                    f"second step, and then by β = {short(rule.beta)} per step. In {called} the first factor can only "
+                    f"be {' or '.join(shapes[shape] for shape in target.shapes)}, whatever lr is."
+                )
+            case Obstacle.FIRST:
+                more = 1 + source.form.normal.first / source.form.normal.memory
+                yield (
+                    f"{given} does not dampen the first gradient, which therefore weighs {short(more)} times as much "
+                    f"as any later one. In {called} all weigh the same. From the second gradient on both are equal, "
+                    "apart from the effect of the first one."
+                )
+            case Obstacle.DEBIASED_SOURCE | Obstacle.DEBIASED_TARGET:
+                divides, other = (given, called) if obstacle is Obstacle.DEBIASED_SOURCE else (called, given)
+                yield f"{divides} divides by 1 − βᵗ, which makes its first steps longer; {other} does not."
+            case Obstacle.AVERAGE:
+                share = short(source.form.beta1)
+                yield f"{given} averages gradients with β₁ = {share}; {called} uses the gradient itself."
+            case Obstacle.CORRECTION:
+                corrects, other = (given, called) if source.form.corrects else (called, given)
+                longer = short(1 / math.sqrt(1 - source.form.beta2))
+                yield (
+                    f"{corrects} divides its averages by 1 − βᵗ and {other} does not: without the division of v, the "
+                    f"first step is 1/√(1 − β₂) = {longer} times as long."
+                )
+            case Obstacle.EPS:
+                before, after = (
+                    " and ".join(sorted(PLACES[place] for place in one.form.places)) for one in (source, target)
+                )
+                yield (
+                    f"{given} adds ε {before}, {called} {after}: they agree where gradients are much larger than ε, or "
+                    "in the long run where they vanish, and differ in between."
+                )
+            case Obstacle.DECAY:
+                yield (
+                    f"{given} has {source.form.decay.value}, which is left out: {called} does not have it. Coupled "
+                    "decay is divided by √v̂ with the gradient, so it weakens where gradients are large; decoupled "
+                    "decay does not."
+                )
         if factor := reweighting(translation):
             yield f"A schedule compensates for it: lr {factor} (1 − βᵗ) in step t of {called} gives the same path."
-
-
-def _why_not_adaptive(
-    source: AdaptiveConvention, target: AdaptiveConvention, called: str, obstacles: Sequence[Obstacle]
-) -> Iterator[str]:
-    wanted, found = source.form, target.form
-    for obstacle in obstacles:
-        if obstacle is Obstacle.AVERAGE:
-            share = short(wanted.beta1)
-            yield f"{source.name} averages gradients with β₁ = {share}; {called} uses the gradient itself."
-        elif obstacle is Obstacle.CORRECTION:
-            corrects, other = (source.name, called) if wanted.corrects else (called, source.name)
-            longer = short(1 / math.sqrt(1 - wanted.beta2))
-            yield (
-                f"{corrects} divides its averages by 1 − βᵗ and {other} does not: without the division of v, the first "
-                f"step is 1/√(1 − β₂) = {longer} times as long."
-            )
-        elif obstacle is Obstacle.EPS:
-            yield (
-                f"{source.name} adds ε {_places(wanted)}, {called} {_places(found)}: they agree where gradients are "
-                f"much larger than ε, or in the long run where they vanish, and differ in between."
-            )
-        else:
-            yield (
-                f"{source.name} has {wanted.decay.value}, which is left out: {called} does not have it. Coupled decay "
-                "is divided by √v̂ with the gradient, so it weakens where gradients are large; decoupled decay does not."
-            )
-
-
-def _places(rule: AdaptiveRule) -> str:
-    return " and ".join(sorted(PLACES[place] for place in rule.places))
-
-
-def _can_have(target: MomentumConvention, called: str) -> str:
-    """Return which ratios of the second to the first weight a convention allows."""
-    beta = target.beta
-    ahead = f"β²/(1 + β) = {short(beta**2 / (1 + beta))}"
-    of_shape = {Shape.PLAIN: f"β = {short(beta)}", Shape.AHEAD: f"{ahead} (Nesterov's method)"}
-    words = " or ".join(of_shape[shape] for shape in target.shapes)
-    return f"In {called} the first factor can only be {words}, whatever lr is."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.registry import Array
 from momentumlab.surfaces.base import SURFACES, VARIABLE, CriticalKind, CriticalPoint, Intervals, Surface
 
@@ -26,7 +26,7 @@ PROBES = 5
 SEED = 20261121
 
 COMPLEX_STEP = 1e-30
-"""The imaginary part of a complex step: so small that its square is nothing beside 1."""
+"""The imaginary part of a complex step, whose square is negligible."""
 
 FIRST_DIFFERENCE = float(np.cbrt(np.finfo(float).eps))
 """Relative step of central differences of the loss, which balances rounding and truncation."""
@@ -35,7 +35,7 @@ SECOND_DIFFERENCE = {"given": 1e-5, "complex step": 1e-5, "central differences":
 """Relative step of central differences of the gradient, by the accuracy of the gradient."""
 
 LARGEST_SEARCHED = 10
-"""In more dimensions no critical points are searched."""
+"""In more dimensions, critical points are not searched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class FunctionSurface(Surface):
     loss
         The function.
     given_gradient
-        Its gradient; ``None`` if it is computed from the function.
+        The gradient of the function; ``None`` if it is computed numerically.
     derivative
         How the gradient is computed: ``given``, ``complex step`` or ``central differences``.
     given_minimum
@@ -146,7 +146,7 @@ def _critical_points(cls: type[FunctionSurface]) -> tuple[CriticalPoint, ...]:
 
 @functools.lru_cache(maxsize=256)
 def surface_of(function: Function, gradient: Function | None, dimension: int | None) -> Surface:
-    """Return the surface of a function: the same one for the same arguments, so that results have one name for it."""
+    """Return the surface of a function; the same arguments give the same surface, and so the same name in results."""
     return from_function(function, gradient, dimension=dimension)
 
 
@@ -193,10 +193,12 @@ def from_function(
     dim = dimension or next((len(each) for each in given.values() if each is not None), 2)
     for argument, each in given.items():
         if each is not None and len(each) != dim:
-            raise _refused(argument, f"has {len(each)} coordinates, not {dim}")
+            raise ConfigError.at(f"argument {argument}", f"has {len(each)} coordinates, not {dim}")
     view: Intervals = tuple((float(low), float(high)) for low, high in window or [VIEW] * dim)
     if any(not -1e100 < low < high < 1e100 for low, high in view):
-        raise _refused("window", "an interval is two finite numbers, the lower one first, as in [[-2, 2], [-1, 1]]")
+        raise ConfigError.at(
+            "argument window", "an interval is two finite numbers, the lower one first, as in [[-2, 2], [-1, 1]]"
+        )
     low, high = np.array(view).T
     if start is None:
         # Off the diagonals and the centre lines, where gradients of symmetric surfaces vanish.
@@ -240,12 +242,8 @@ def from_function(
     return instance
 
 
-def _refused(argument: str, message: str) -> ConfigError:
-    return ConfigError([Problem(place=f"argument {argument}", message=message)])
-
-
 def _free_name(function: Function, name: str | None) -> str:
-    """Return a valid name for the surface that no other has: earlier results keep their own function."""
+    """Return a valid, unused name for the surface: earlier results keep their own function."""
     word = re.sub(r"\W", "_", name or str(getattr(function, "__name__", ""))).strip("_") or "function"
     if word == "lambda" or not word[0].isalpha() or VARIABLE.search(word):
         word = "function"
@@ -254,7 +252,7 @@ def _free_name(function: Function, name: str | None) -> str:
 
 
 def _batched(function: Function, probes: Array, shape: tuple[int, ...], argument: str) -> BatchFunction:
-    """Return a function for batches, after calling it at some points, of which the first one is the start."""
+    """Return the function for batches after calling it at some points, the first of which is the start."""
     vectorized = BatchFunction(function=function, is_vectorized=True)
     call = vectorized.losses if shape == () else vectorized.gradients
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -268,7 +266,9 @@ def _batched(function: Function, probes: Array, shape: tuple[int, ...], argument
     if first.shape != shape or first.dtype.kind not in "biuf":
         wanted = "a number" if shape == () else f"an array of shape {shape}"
         found = f"an array of shape {first.shape}" if first.shape else repr(first[()])
-        raise _refused(argument, f"the function returns {found} at {probes[:, 0].tolist()}, not {wanted}")
+        raise ConfigError.at(
+            f"argument {argument}", f"the function returns {found} at {probes[:, 0].tolist()}, not {wanted}"
+        )
     return BatchFunction(function=function, is_vectorized=False)
 
 
@@ -298,7 +298,7 @@ def complex_step(value: Callable[[Array], Array], x: Array) -> Array:
 
 
 def central_differences(values: Callable[[Array], Array], x: Array, relative_step: float = FIRST_DIFFERENCE) -> Array:
-    """Differentiate a function by central differences; the derivatives by each coordinate come first."""
+    """Differentiate a function by central differences; the first axis of the result is the coordinate."""
     columns = []
     for i in range(len(x)):
         step = relative_step * np.maximum(np.abs(x[i]), 1.0)

@@ -14,6 +14,7 @@ module         content
 `optimizers`   contracts of optimizers
 `derivatives`  comparison of gradients with differences, and diagnosis
 `checking`     all contracts of a class, with one finding each
+`common`       parts that both kinds of contracts share
 `templates`    templates of plug-ins
 =============  ========================================================
 """

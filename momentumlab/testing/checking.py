@@ -1,5 +1,6 @@
 """Check registered classes against all contracts of their kind."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,10 @@ def entries_of(what: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
                 if others := ", ".join(f"{noun} {name}" for noun, name in added if noun not in CONTRACTS):
                     notes.append(f"{word}: only surfaces and optimizers are checked, not {others}")
             else:
-                found = list(_named(word))
+                found = []
+                for registry in (SURFACES, OPTIMIZERS):
+                    with contextlib.suppress(UnknownNameError):
+                        found.append((registry.noun, registry.canonical(word)))
                 if not found:
                     message = "is not a file, a surface or an optimizer; see 'momentumlab list surfaces'"
                     problems.append(Problem(place=word, message=message))
@@ -104,14 +108,6 @@ def entries_of(what: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
     if problems:
         raise ConfigError(problems)
     return list(dict.fromkeys(entries)), notes
-
-
-def _named(word: str) -> Iterator[tuple[str, str]]:
-    for registry in (SURFACES, OPTIMIZERS):
-        try:
-            yield registry.noun, registry.canonical(word)
-        except UnknownNameError:
-            continue
 
 
 def check_entry(noun: str, name: str) -> Iterator[Finding]:
@@ -125,20 +121,14 @@ def check_entry(noun: str, name: str) -> Iterator[Finding]:
         The registered name.
     """
     for contract in CONTRACTS[noun]:
+        problem = None
+        try:
+            with np.errstate(all="ignore"):
+                contract(name)
+        except (AssertionError, PluginError) as error:
+            problem = str(error)
+        except Exception as error:  # of the class itself
+            place = raised_at(error)
+            problem = f"{place}: {described(error)}" if place else f"its result cannot be used: {described(error)}"
         promise = (contract.__doc__ or "").replace("``", "")
-        yield Finding(
-            noun=noun, name=name, contract=contract.__name__, promise=promise, problem=problem_of(contract, name)
-        )
-
-
-def problem_of(contract: Callable[[str], None], name: str) -> str | None:
-    """Return how a registered class violates a contract; ``None`` if it does not."""
-    try:
-        with np.errstate(all="ignore"):
-            contract(name)
-    except (AssertionError, PluginError) as error:
-        return str(error)
-    except Exception as error:
-        where = raised_at(error)
-        return f"{where}: {described(error)}" if where else f"its result cannot be used: {described(error)}"
-    return None
+        yield Finding(noun=noun, name=name, contract=contract.__name__, promise=promise, problem=problem)

@@ -1,4 +1,4 @@
-"""Comparison of stated derivatives with numerical ones, and a diagnosis of differences."""
+"""Comparison of stated with numerical derivatives, and diagnosis of differences."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ def disagreement(
     judge
         Phrase of the message that introduces the reference.
     """
-    # Differences with two step sizes: points where they disagree, as near a kink, are not judged.
+    # Points where differences with two step sizes disagree, for example near a kink, are not judged.
     coarse, fine = central(value, x, STEP * widths), central(value, x, STEP / 2 * widths)
     size = np.abs(fine).max(axis=0) + np.abs(stated).max(axis=0)
     rounding = 1e-13 * np.abs(value(x)) / (STEP * widths[:, np.newaxis])

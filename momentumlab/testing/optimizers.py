@@ -9,16 +9,16 @@ from momentumlab.api import run
 from momentumlab.errors import ConfigError, PluginError
 from momentumlab.lanes import put_lanes, take_lanes
 from momentumlab.optimizers import OPTIMIZERS, Here
-from momentumlab.registry import Array, Parameter, ValueKind
+from momentumlab.registry import Array, ValueKind
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
-from momentumlab.testing.documentation import assert_documented
+from momentumlab.testing.common import assert_documented, other_values
 
 SEED = 20261120
 
 
 def step_is_pure(name: str) -> None:
-    """``step`` does not change its arguments, is reproducible, and keeps the shapes of velocity and state."""
+    """``step`` does not change its arguments, is reproducible, and preserves the shapes of velocity and state."""
     x, g = np.random.default_rng(SEED).normal(size=(2, 3, 5))
     for variant in variants(name):
         optimizer = OPTIMIZERS[name](**variant)
@@ -180,7 +180,7 @@ def stays_finite_without_a_gradient(name: str) -> None:
 
 
 def gradients_are_counted(name: str) -> None:
-    """It calls ``here.gradient`` as often as it declares, and no other source of gradients."""
+    """It calls ``here.gradient`` as often as it declares and uses no other source of gradients."""
     x, g = np.random.default_rng(SEED).normal(size=(2, 3, 5))
     for variant in variants(name):
         optimizer, here = OPTIMIZERS[name](**variant), place(x, 1)
@@ -218,26 +218,11 @@ OPTIMIZER_CONTRACTS: tuple[Callable[[str], None], ...] = (
 
 
 def variants(name: str) -> Iterator[dict[str, Any]]:
-    """Yield settings that cover every variant of an optimizer: the defaults, and each other choice and flag."""
+    """Yield the default settings of an optimizer, then one change of each flag and to each other choice."""
     yield {}
     for parameter in OPTIMIZERS[name].parameters():
         if parameter.kind in (ValueKind.FLAG, ValueKind.WORD):
             yield from ({parameter.name: value} for value in other_values(parameter))
-
-
-def other_values(parameter: Parameter) -> list[Any]:
-    """Return valid values of a hyperparameter other than its default."""
-    default = parameter.default
-    if isinstance(default, bool):
-        return [not default]
-    if isinstance(default, str):
-        return [choice for choice in parameter.choices if choice != default]
-    if isinstance(default, tuple):
-        return [[[0.5 * value + 0.1 for value in default]]]
-    if parameter.gt is not None and parameter.gt > 0:
-        return [2 * default]
-    upper = [bound for bound in (parameter.lt, parameter.le) if bound is not None]
-    return [default / 3] if default else [0.4 * upper[0]] if upper else [3.0, 60.0]
 
 
 def place(x: Array, t: Array | int) -> Here:
@@ -247,5 +232,6 @@ def place(x: Array, t: Array | int) -> Here:
 
 
 def short_run(name: str, **settings: Any) -> Result:
-    """Return a short run on the ravine."""
+    """Return a short run on the ravine; a list is an axis, a tuple is one value."""
+    settings = {key: [list(value)] if isinstance(value, tuple) else value for key, value in settings.items()}
     return run({"surface": "ravine", "optimizer": name, "lr": 0.02, "iterations": 60}, **settings)

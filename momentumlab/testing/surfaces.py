@@ -1,14 +1,13 @@
 """Contracts of surfaces."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
-from momentumlab.registry import Array, Parameter, ValueKind
+from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface
+from momentumlab.testing.common import assert_documented, other_values
 from momentumlab.testing.derivatives import disagreement
-from momentumlab.testing.documentation import assert_documented
 
 SEED = 20261120
 
@@ -119,7 +118,7 @@ def parameters_may_vary_by_lane(name: str) -> None:
     for parameter in cls.parameters():
         if parameter.shared:
             continue
-        values = np.array([parameter.default, another(parameter), parameter.default])
+        values = np.array([parameter.default, other_values(parameter)[-1], parameter.default])
         try:
             together = cls(**{parameter.name: values})
             for method in methods_of(together):
@@ -140,7 +139,7 @@ def every_parameter_has_an_effect(name: str) -> None:
         return
     x = points_in(cls(), cls().default_dimension)
     for parameter in cls.parameters():
-        changed = cls(**{parameter.name: another(parameter)})
+        changed = cls(**{parameter.name: other_values(parameter)[-1]})
         assert _results(changed, x) != _results(cls(), x), f"{parameter.name} has no effect"
 
 
@@ -220,7 +219,7 @@ def variants_of(name: str) -> Iterator[tuple[Surface, int]]:
     cls = SURFACES[name]
     surface = cls()
     yield from ((surface, dim) for dim in dimensions_of(surface))
-    changed = {p.name: another(p) for p in cls.parameters() if isinstance(p.default, float) and not p.shared}
+    changed = {p.name: other_values(p)[-1] for p in cls.parameters() if isinstance(p.default, float) and not p.shared}
     if changed:
         yield cls(**changed), surface.default_dimension
 
@@ -230,21 +229,6 @@ def dimensions_of(surface: Surface) -> list[int]:
     if surface.required_dimension is not None:
         return [surface.required_dimension]
     return sorted({surface.default_dimension, surface.least_dimension, max(5, surface.least_dimension)})
-
-
-def another(parameter: Parameter) -> Any:
-    """Return a valid value other than the default."""
-    default = parameter.default
-    if isinstance(default, bool):
-        return not default
-    if isinstance(default, str):
-        return next(choice for choice in parameter.choices if choice != default)
-    if isinstance(default, tuple):
-        return tuple(2 * value for value in default)
-    if parameter.kind is ValueKind.COUNT:
-        return default + 1
-    candidates = [1.7 * default, default + 0.7, default / 1.7, default - 0.7]
-    return next(value for value in candidates if value != default and parameter.allows(value))
 
 
 def points_in(surface: Surface, dim: int, count: int = POINTS) -> Array:

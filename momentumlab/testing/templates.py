@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Registry
 from momentumlab.surfaces import SURFACES
@@ -38,7 +38,7 @@ def plugin_files(noun: str, path: Path) -> dict[Path, str]:
     elif name in catalogue:
         problem = f"the name {noun} '{name}' is taken: choose another name for the file"
     if problem:
-        raise ConfigError([Problem(place=str(path), message=problem)])
+        raise ConfigError.at(str(path), problem)
     words = {"FILE": path.name, "NAME": name, "CLASS": "".join(map(str.capitalize, name.split("_")))}
     texts = {
         path: (STARTERS / f"{noun}.txt").read_text(encoding="utf-8"),

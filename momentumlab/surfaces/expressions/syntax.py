@@ -62,7 +62,7 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "min": min,
     "max": max,
 }
-"""Functions of an expression, as they act on constants. ``min`` and ``max`` take two or more arguments."""
+"""Functions that expressions can use, for constants. ``min`` and ``max`` take two or more arguments."""
 
 SEVERAL = ("min", "max")
 
@@ -188,7 +188,7 @@ PRECEDENCE = {"sum": 0, "product": 1, "quotient": 1, "negative": 2, "power": 3}
 
 
 def _enclosed(node: Operation, least: int) -> str:
-    """Return the text of a node, in brackets unless its operator binds at least so tightly."""
+    """Return the text of a node, in brackets if its precedence is below ``least``."""
     return str(node) if PRECEDENCE.get(node.kind, 4) >= least else f"({node})"
 
 
@@ -218,17 +218,18 @@ def parse(text: str, reserved: frozenset[str] = frozenset()) -> Parsed:
     """
     # The scan first: it bounds the size before Python's parser runs, and its messages name columns and remedies.
     tokens = list(_tokens(text))
-    _check_operands(text, tokens, reserved)
-    _check_brackets(text, tokens)
+    if not tokens:
+        raise ExpressionError(text, 0, "empty expression", "write, for example, x**2/16 + 9*y**2")
+    _check_grammar(text, tokens, reserved)
     begin = len(text) - len(text.lstrip())
     try:
         body = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:  # what the scan lets through: numbers such as 007
+    except SyntaxError as error:  # numbers such as 007, which pass the scan
         raise ExpressionError(text, begin + max(0, (error.offset or 1) - 1), f"{error.msg}") from None
     except (RecursionError, MemoryError):
         raise ExpressionError(text, 0, f"operators nested more than {MAX_DEPTH} deep") from None
     tree = _Builder(text, begin).built(body, 0)
-    # Derivatives are computed later, possibly in the middle of a command: refuse now what would take too long.
+    # Derivatives are computed later, possibly in the middle of a command: reject now what would take too long.
     variables = [name for name in tree.names if VARIABLE.fullmatch(name)]
     expected = _expected_variables(text, tokens, variables)
     work = _work(tree, frozenset(variables))
@@ -293,11 +294,10 @@ def _tokens(text: str) -> Iterator[re.Match[str]]:
         position = token.end()
 
 
-def _check_operands(text: str, tokens: list[re.Match[str]], reserved: frozenset[str]) -> None:
-    """Check that operands and operators alternate and that all names are allowed."""
-    if not tokens:
-        raise ExpressionError(text, 0, "empty expression", "write, for example, x**2/16 + 9*y**2")
+def _check_grammar(text: str, tokens: list[re.Match[str]], reserved: frozenset[str]) -> None:
+    """Check that operands and operators alternate, that brackets match, and that names and commas are allowed."""
     operand_expected = True
+    opened: list[tuple[int, str]] = []  # position and function of each open bracket
     words = ["", *(token.group() for token in tokens), ""]
     for previous, token, following in zip(words, tokens, words[2:], strict=False):
         word, position = token.group(), token.start()
@@ -305,25 +305,11 @@ def _check_operands(text: str, tokens: list[re.Match[str]], reserved: frozenset[
         if not operand_expected and (is_operand or word == "("):
             factors = ["(…)" if factor in "()" else factor for factor in (previous, word)]
             raise ExpressionError(text, position, "missing operator", f"write products as {'*'.join(factors)}")
+        if operand_expected and not is_operand and word not in "+-(":
+            raise ExpressionError(text, position, f"missing operand before '{word}'")
         if token.lastgroup == "name":
             _check_name(text, token, following, reserved)
-        if is_operand:
-            operand_expected = word in FUNCTIONS
-        elif operand_expected and word not in "+-(":
-            raise ExpressionError(text, position, f"missing operand before '{word}'")
-        else:
-            operand_expected = word != ")"
-    if operand_expected:
-        raise ExpressionError(text, len(text), "missing operand")
-
-
-def _check_brackets(text: str, tokens: list[re.Match[str]]) -> None:
-    """Check that brackets match and that commas separate arguments of ``min`` and ``max``."""
-    opened: list[tuple[int, str]] = []  # position and function of each open bracket
-    previous = ""
-    for token in tokens:
-        word, position = token.group(), token.start()
-        if word == "(":
+        elif word == "(":
             opened.append((position, previous if previous in FUNCTIONS else ""))
             if len(opened) > MAX_DEPTH:
                 raise ExpressionError(text, position, f"brackets nested more than {MAX_DEPTH} deep")
@@ -333,11 +319,13 @@ def _check_brackets(text: str, tokens: list[re.Match[str]]) -> None:
             opened.pop()
         elif word == ",":
             function = opened[-1][1] if opened else ""
-            if not function:
-                raise ExpressionError(text, position, "unexpected comma", "write decimals as 0.5")
             if function not in SEVERAL:
-                raise ExpressionError(text, position, f"a second argument of {function}", "it takes one")
-        previous = word
+                problem = f"a second argument of {function}" if function else "unexpected comma"
+                raise ExpressionError(text, position, problem, "it takes one" if function else "write decimals as 0.5")
+        # A function name must be followed by its bracket, which counts as an operand.
+        operand_expected = word in FUNCTIONS if is_operand else word != ")"
+    if operand_expected:
+        raise ExpressionError(text, len(text), "missing operand")
     if opened:
         raise ExpressionError(text, opened[-1][0], "unclosed '('")
 
@@ -410,7 +398,7 @@ class _Builder:
     def number(self, node: ast.Constant) -> Operation:
         literal = self.text[self.position_of(node) : self.begin + (node.end_col_offset or 0)]
         is_zero = not any(digit in "123456789" for digit in literal.lower().partition("e")[0])
-        # Before the exact value is computed: that of 1e99999999999 would not fit into memory.
+        # Check the size first: the exact value of 1e99999999999 would not fit into memory.
         self.check_size(float(literal), self.position_of(node), may_vanish=is_zero)
         return Operation(kind="number", constant=Fraction(0) if is_zero else Fraction(literal))
 
