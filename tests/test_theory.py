@@ -4,8 +4,7 @@ import itertools
 import json
 import math
 import re
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,19 +17,13 @@ from momentumlab import theory
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array
-from momentumlab.report import report_of
-from momentumlab.report.figure_options import FigureOptions
-from momentumlab.report.figures.maps import map_figures
-from momentumlab.report.figures.response import response_figure
 from momentumlab.report.prediction_table import explanation, predictions
-from momentumlab.report.response_table import responses
 from momentumlab.surfaces.quadratics import Parabola
 from momentumlab.theory import (
     Prediction,
     Regime,
     TheoryDoesNotApplyError,
     compromises,
-    filter_response,
     heavy_ball_variance,
     lr_limits,
     measured_rate,
@@ -46,8 +39,6 @@ from momentumlab.theory import (
 from momentumlab.theory.linear_map import simulated
 from momentumlab.theory.modes import responses as unit_responses
 from tests.conftest import CONFIGS, Command
-from tests.test_figures import assert_text_is_clear, text_of
-from tests.test_sweep import PLANE
 
 shares = st.floats(0.0, 0.999)
 steps = st.floats(1e-3, 10.0)
@@ -62,41 +53,23 @@ def radius(name: str, lr: float, curvature: float, **hyperparameters: Any) -> fl
     return float(spectral_radii(made(name, **hyperparameters), np.array([lr]), np.array([curvature]))[0])
 
 
-def largest_root(*coefficients: float) -> float:
-    return float(np.abs(np.roots(coefficients)).max())
-
-
 # Closed forms
 
 
 @given(steps, shares, st.floats(0.01, 100))
-def test_heavy_ball_has_the_roots_of_its_polynomial(step: float, beta: float, curvature: float) -> None:
-    """z² − (1 + β − aλ) z + β; Polyak (1964)."""
-    expected = largest_root(1, -(1 + beta - step), beta)
-    assert radius("momentum", step / curvature, curvature, beta=beta) == pytest.approx(expected, rel=1e-6, abs=1e-7)
-
-
-@given(steps, shares, st.floats(0.01, 100))
-def test_nesterov_has_the_roots_of_its_polynomial(step: float, beta: float, curvature: float) -> None:
-    """z² − (1 + β)(1 − aλ) z + β (1 − aλ); Lessard, Recht and Packard, arXiv 1408.3595."""
-    expected = largest_root(1, -(1 + beta) * (1 - step), beta * (1 - step))
-    assert radius("nesterov", step / curvature, curvature, beta=beta) == pytest.approx(expected, rel=1e-6, abs=1e-7)
-
-
-@given(steps, st.floats(0.01, 100))
-def test_gradient_descent_multiplies_by_one_minus_the_step(step: float, curvature: float) -> None:
+def test_rates_are_the_largest_roots_of_the_published_polynomials(step: float, beta: float, curvature: float) -> None:
+    """Polyak (1964); Lessard, Recht and Packard, arXiv 1408.3595."""
+    polynomials = {
+        "momentum": (1, -(1 + beta - step), beta),
+        "nesterov": (1, -(1 + beta) * (1 - step), beta * (1 - step)),
+    }
+    for name, coefficients in polynomials.items():
+        expected = float(np.abs(np.roots(coefficients)).max())
+        assert radius(name, step / curvature, curvature, beta=beta) == pytest.approx(expected, rel=1e-6, abs=1e-7)
     assert radius("sgd", step / curvature, curvature) == pytest.approx(abs(1 - step), rel=1e-12, abs=1e-12)
 
 
-@given(st.floats(0.01, 0.98), st.floats(0.05, 0.95))
-def test_heavy_ball_shrinks_by_the_root_of_beta_in_its_wedge(beta: float, place: float) -> None:
-    low, high = (1 - math.sqrt(beta)) ** 2, (1 + math.sqrt(beta)) ** 2
-    step = low + place * (high - low)
-    assert radius("momentum", step, 1.0, beta=beta) == pytest.approx(math.sqrt(beta), rel=1e-10)
-    assert mode(made("momentum", beta=beta), step, 1.0).regime is Regime.OSCILLATING
-
-
-def test_the_limits_of_lr_are_the_published_ones() -> None:
+def test_the_largest_stable_learning_rates_are_the_published_ones() -> None:
     """Heavy ball 2 (1 + β) / λ, Nesterov 2 (1 + β) / ((1 + 2β) λ), gradient descent 2 / λ, for many β at once."""
     betas = np.linspace(0, 0.999, 50)
     heavy_ball, nesterov = (lr_limits(made(name, beta=betas), [0.125, 18.0]) for name in ("momentum", "nesterov"))
@@ -105,24 +78,24 @@ def test_the_limits_of_lr_are_the_published_ones() -> None:
     assert lr_limits(made("sgd"), [18.0]) == pytest.approx([2 / 18], rel=1e-12)
 
 
-def test_without_a_stability_limit_it_is_infinite_and_without_stability_not_a_number() -> None:
+def test_a_method_that_is_unstable_at_every_lr_has_no_limit() -> None:
     assert np.isnan(lr_limits(made("momentum", beta=np.array([0.0, 0.9])), [-1.0, 2.0])).all()
     assert lr_limits(made("newton"), [-1.0, 2.0]) == pytest.approx([2.0], rel=1e-12)
 
 
-def test_the_stability_limit_separates_decaying_from_growing_runs_between_the_cells_of_a_plane() -> None:
-    plan = make_plan(momentumlab.load({"surface": "ravine", "optimizer": "qhm", "lr": [0.1, 2.0], "nu": [0.1, 1.0]}))
-    plane = rate_plane(plan, 0, plan.trials)
-    nus = np.linspace(0.05, 0.95, 7)
-    for nu, limit in zip(nus, lr_limits(replace(plane.optimizer, nu=nus), plane.curvatures), strict=True):
+def test_the_stability_limit_separates_decaying_from_growing_runs() -> None:
+    nus = np.linspace(0.05, 0.95, 4)
+    for nu, limit in zip(nus, lr_limits(made("qhm", nu=nus), [0.125, 18.0]), strict=True):
         lrs = [0.99 * limit, 1.01 * limit]
-        result = momentumlab.run(surface="ravine", optimizer="qhm", nu=float(nu), lr=lrs, iterations=4000)
+        result = momentumlab.run(
+            surface="ravine", optimizer="qhm", nu=float(nu), lr=lrs, iterations=4000, record="none"
+        )
         assert result.final_losses[0] < 1e-3
         assert result.final_losses[1] > 1e3
 
 
 @pytest.mark.parametrize("step", [0.01, 0.1, 0.5, 0.9])
-def test_critical_damping_is_where_it_is_published(step: float) -> None:
+def test_critical_damping_agrees_with_the_published_formulas(step: float) -> None:
     heavy_ball, nesterov = (1 - math.sqrt(step)) ** 2, (1 - math.sqrt(step)) / (1 + math.sqrt(step))
     for name, beta in (("momentum", heavy_ball), ("nesterov", nesterov)):
         assert mode(made(name, beta=beta), step, 1.0).regime is Regime.CRITICAL
@@ -162,7 +135,7 @@ def test_triple_momentum_has_the_rate_of_its_paper() -> None:
     assert prediction.rate == pytest.approx(11 / 12, rel=1e-6)
 
 
-def test_the_lecture_example_says_which_directions_oscillate() -> None:
+def test_both_directions_of_the_lecture_example_oscillate() -> None:
     plain, slower = predicted(optimizer="momentum", lr=0.1, beta=0.8), predicted(optimizer="momentum", lr=0.1, beta=0.9)
     for prediction, beta in ((plain, 0.8), (slower, 0.9)):
         assert [one.regime for one in prediction.modes] == [Regime.OSCILLATING] * 2
@@ -199,45 +172,45 @@ def test_overshoot_and_growth_are_those_of_the_path(name: str, step: float) -> N
 LINEAR = ("sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo", "triple_momentum", "robust_momentum")
 
 
-def rate_of_losses(name: str, lr: float, curvature: float, hyperparameters: dict[str, Any]) -> float:
-    """The growth of the distance over many iterations, in windows much longer than a swing."""
-    surface = {"name": "quadratic", "eigenvalues": [curvature]}
-    settings_ = {"surface": surface, "optimizer": {"name": name, **hyperparameters}, "lr": lr, "start": [1.0]}
-    losses = momentumlab.run({**settings_, "iterations": 3000}).losses[0]
-    good = np.flatnonzero((losses > 1e-250) & (losses < 1e30))
-    first, last = good[len(good) // 4], good[-1]
-    window = max(1, (last - first) // 4)
-    early, late = losses[first : first + window].max(), losses[last - window + 1 : last + 1].max()
-    return float((late / early) ** (0.5 / (last - first - window + 1)))
-
-
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from(LINEAR), st.floats(0.05, 3.0), st.floats(0.0, 0.95), st.floats(0.1, 50))
-def test_measured_rates_are_the_predicted_ones(name: str, step: float, beta: float, curvature: float) -> None:
+def test_predicted_and_measured_rates_agree_with_the_engine(
+    name: str, step: float, beta: float, curvature: float
+) -> None:
+    """The independent measurement is the growth of the loss between two windows much longer than a swing."""
     has_beta = any(parameter.name == "beta" for parameter in OPTIMIZERS[name].parameters())
-    hyperparameters = {"beta": beta} if has_beta else {}
-    lr = step / curvature * (1 - beta if name == "momentum_ema" else 1)
-    rate = radius(name, lr, curvature, **hyperparameters)
-    if 0.5 < rate < 1.5 and abs(rate - 1) > 2e-3:
-        assert rate_of_losses(name, lr, curvature, hyperparameters) == pytest.approx(rate, rel=0.01)
+    result = momentumlab.run(
+        surface={"name": "quadratic", "eigenvalues": [curvature]},
+        optimizer={"name": name, **({"beta": beta} if has_beta else {})},
+        lr=step / curvature * (1 - beta if name == "momentum_ema" else 1), start=[1.0], iterations=3000,
+    )  # fmt: skip
+    (rate,) = trial_rates(result)
+    assert rate.predicted is not None
+    if 0.5 < rate.predicted < 1.5 and abs(rate.predicted - 1) > 2e-3:
+        losses = result.losses[0]
+        good = np.flatnonzero((losses > 1e-250) & (losses < 1e30))
+        first, last = good[len(good) // 4], good[-1]
+        window = max(1, (last - first) // 4)
+        early, late = losses[first : first + window].max(), losses[last - window + 1 : last + 1].max()
+        assert (late / early) ** (0.5 / (last - first - window + 1)) == pytest.approx(rate.predicted, rel=0.01)
+        assert rate.measured == pytest.approx(rate.predicted, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov"])
 def test_the_verdict_on_stability_is_that_of_the_engine(name: str) -> None:
-    lrs, betas = np.linspace(0.001, 0.3, 200), np.linspace(0, 0.99, 200)
+    lrs, betas = np.linspace(0.001, 0.3, 80), np.linspace(0, 0.99, 80)
     settings_ = {"surface": "ravine", "optimizer": name, "lr": lrs.tolist(), "beta": betas.tolist(), "iterations": 2500}
-    grown = momentumlab.run(settings_).final_losses.reshape(200, 200) > 0.72
+    grown = momentumlab.run(settings_, record="none").final_losses.reshape(80, 80) > 0.72
     every_lr, every_beta = (mesh.ravel() for mesh in np.meshgrid(lrs, betas, indexing="ij"))
     optimizer = made(name, beta=every_beta)
     radii = [spectral_radii(optimizer, every_lr, np.full_like(every_lr, curvature)) for curvature in (0.125, 18.0)]
-    unstable = (np.maximum(*radii) > 1).reshape(200, 200)
+    unstable = (np.maximum(*radii) > 1).reshape(80, 80)
     wrong = grown != unstable
     assert wrong.mean() <= 1e-3
-    near = np.zeros_like(unstable)
-    near[1:] |= unstable[1:] != unstable[:-1]
-    near[:-1] |= unstable[1:] != unstable[:-1]
-    near[:, 1:] |= unstable[:, 1:] != unstable[:, :-1]
-    near[:, :-1] |= unstable[:, 1:] != unstable[:, :-1]
+    # Only settings beside the limit may be too slow to show growth or decay within the run.
+    padded = np.pad(unstable, 1, mode="edge")
+    near = (padded[:-2, 1:-1] != unstable) | (padded[2:, 1:-1] != unstable)
+    near |= (padded[1:-1, :-2] != unstable) | (padded[1:-1, 2:] != unstable)
     assert not (wrong & ~near).any()
 
 
@@ -253,36 +226,18 @@ def test_the_predicted_iterations_to_the_tolerance_are_those_that_are_made(
 
 
 def test_a_plane_has_the_rates_of_its_trials() -> None:
-    settings_ = {"surface": "ravine", "optimizer": "nesterov", "lr": "geomspace(1e-3, 1, 9)", "beta": [0.0, 0.5, 0.9]}
+    settings_ = {"surface": "ravine", "optimizer": "nesterov", "lr": "geomspace(1e-3, 1, 4)", "beta": [0.0, 0.5, 0.9]}
     plan = make_plan(momentumlab.load(settings_))
-    said = rate_plane(plan, 0, plan.trials)
+    plane = rate_plane(plan, 0, plan.trials)
     for number in range(plan.trials):
-        ((_, alone),) = predictions(plan, number)
-        assert isinstance(alone, Prediction)
-        assert said.rates[number] == pytest.approx(alone.rate, rel=1e-9)
-        for one in alone.modes:
-            is_pair = abs(one.eigenvalues[0].imag) > theory.EQUAL * one.rate
-            assert said.oscillates[one.curvature][number] == is_pair
-
-
-def test_theory_is_drawn_where_the_engine_begins_to_diverge() -> None:
-    settings_ = {**PLANE, "lr": "linspace(0.01, 0.3, 60)", "beta": "linspace(0, 0.98, 50)", "iterations": 1500}
-    result = momentumlab.run(settings_)
-    figure = map_figures(report_of(result), FigureOptions(theory=True))["map_status"]()
-    panel = figure.axes[0]
-    boundary: Any = next(each for each in panel.collections if each.get_linewidth()[0] == pytest.approx(1.6))  # type: ignore[index]
-    points = np.concatenate([path.vertices for path in boundary.get_paths()])
-    for lr, beta in points[:: max(1, len(points) // 20)]:
-        assert lr == pytest.approx(2 * (1 + beta) / 18, abs=0.01)
-    assert "stability limit" in text_of(figure)
-    assert_text_is_clear(figure)
-
-
-def test_where_there_is_no_theory_the_map_says_so() -> None:
-    result = momentumlab.run({**PLANE, "optimizer": "adam", "beta": None, "beta1": "linspace(0, 0.9, 9)"})
-    assert "no theory: the step of adam is linear in the gradients only near the minimum" in text_of(
-        map_figures(report_of(result), FigureOptions(theory=True))["map_loss"]()
-    )
+        ((_, single),) = predictions(plan, number)
+        assert isinstance(single, Prediction)
+        assert plane.rates[number] == pytest.approx(single.rate, rel=1e-9)
+        for one in single.modes:
+            row = plane.curvatures.index(one.curvature)
+            assert abs(plane.eigenvalues[row, number]) == pytest.approx(one.rate, rel=1e-9)
+            oscillates = abs(one.eigenvalues[0].imag) > theory.EQUAL * one.rate
+            assert oscillates == (plane.discriminants[row, number] < 0)
 
 
 # Where it does not apply
@@ -292,7 +247,7 @@ def test_where_there_is_no_theory_the_map_says_so() -> None:
     "name", ["adagrad", "yogi", "lion", "rprop", "nesterov_convex", "ogm", "polyak_step", "momentum_restart",
              "schedule_free_sgd", "schedule_free_adamw", "nesterov_restart"],
 )  # fmt: skip
-def test_where_theory_does_not_apply_it_says_so(name: str) -> None:
+def test_the_message_names_the_method_to_which_theory_does_not_apply(name: str) -> None:
     plan = make_plan(momentumlab.load(surface="ravine", optimizer=name))
     ((_, said),) = predictions(plan, 0)
     assert isinstance(said, str)
@@ -347,7 +302,7 @@ def test_least_squares_with_more_weights_than_rows_converges_as_predicted() -> N
 
 
 @pytest.mark.parametrize("surface", ["x**4", "monkey_saddle", "sum_of_powers"])
-def test_a_flat_direction_elsewhere_is_left_to_higher_orders(surface: str) -> None:
+def test_flat_directions_of_other_surfaces_are_left_to_higher_orders(surface: str) -> None:
     plan = make_plan(momentumlab.load(surface=surface, optimizer="momentum", lr=0.01))
     ((_, said), *_) = predictions(plan, 0)
     assert isinstance(said, str)
@@ -393,42 +348,28 @@ def test_a_comparison_cannot_be_predicted(command: Command) -> None:
 # Measured beside predicted
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from(LINEAR), st.floats(0.05, 3.0), st.floats(0.0, 0.95), st.floats(0.1, 50))
-def test_the_rate_in_the_table_is_the_predicted_one(name: str, step: float, beta: float, curvature: float) -> None:
-    has_beta = any(parameter.name == "beta" for parameter in OPTIMIZERS[name].parameters())
-    lr = step / curvature * (1 - beta if name == "momentum_ema" else 1)
-    surface = {"name": "quadratic", "eigenvalues": [curvature]}
-    optimizer = {"name": name, **({"beta": beta} if has_beta else {})}
-    result = momentumlab.run(surface=surface, optimizer=optimizer, lr=lr, start=[1.0], iterations=3000)
-    (said,) = trial_rates(result)
-    assert said.predicted is not None
-    if 0.5 < said.predicted < 1.5 and abs(said.predicted - 1) > 2e-3:
-        assert said.measured == pytest.approx(said.predicted, rel=0.01)
-
-
 @given(st.floats(0.8, 1.2), st.floats(0.0, 3.0), st.integers(60, 400))
-def test_a_swing_does_not_disturb_the_measured_rate(rate: float, angle: float, length: int) -> None:
+def test_oscillations_do_not_change_the_measured_rate(rate: float, angle: float, length: int) -> None:
     k = np.arange(length)
     distances: Array = rate**k * np.abs(np.cos(angle * k))
     if angle == 0 or 2 * math.pi / angle < length / 6:
         assert measured_rate(distances, k) == pytest.approx(rate, rel=0.02)
 
 
-def test_rounding_does_not_count() -> None:
+def test_distances_within_rounding_are_ignored() -> None:
     k = np.arange(400)
     distances: Array = np.exp(np.maximum(k * math.log(0.8), math.log(1e-13)))
     assert measured_rate(distances, k, floor=1e-12) == pytest.approx(0.8, rel=1e-9)
     assert measured_rate(distances, k) != pytest.approx(0.8, rel=1e-2)
 
 
-def test_what_is_too_short_has_no_rate() -> None:
+def test_a_short_path_has_no_rate() -> None:
     assert measured_rate(np.exp2(-np.arange(7.0)), np.arange(7)) is None
     assert measured_rate(np.full(50, np.nan), np.arange(50)) is None
 
 
 REASONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    # For each reason, a run of which it is the true reason, and one of which it is not.
+    # For each reason, a run for which it is true, and one for which it is not.
     "no component along the direction": (
         {"surface": "ravine", "optimizer": "sgd", "lr": 0.02, "start": [0.0, 0.2], "iterations": 60},
         {"surface": "ravine", "optimizer": "sgd", "lr": 0.02, "start": [1e-6, 0.2], "iterations": 20},
@@ -477,7 +418,7 @@ def reason_of(settings_: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_reason_is_given_where_it_is_true_and_nowhere_else(reason: str) -> None:
+def test_a_reason_is_given_only_where_it_is_true(reason: str) -> None:
     true, other = REASONS[reason]
     assert reason in reason_of(true)
     assert reason not in reason_of(other)
@@ -500,7 +441,7 @@ def test_slow_oscillations_have_a_measured_rate(beta: float) -> None:
     assert trial_rates(result)[0].measured == pytest.approx(math.sqrt(beta), rel=1e-3)
 
 
-def test_why_a_larger_beta_is_slower_is_said_where_it_is() -> None:
+def test_a_remark_explains_why_a_larger_beta_is_slower() -> None:
     result = momentumlab.run(surface="ravine", optimizer="momentum", lr=0.1, beta=[0.0, 0.8, 0.9])
     remark = str(underdamped_remark(result, dict(enumerate(trial_rates(result)))))
     assert remark.startswith("β = 0.8, 0.9: all directions are underdamped, so the rate is √β")
@@ -520,7 +461,7 @@ def test_critical_betas_are_the_published_ones(lr: float) -> None:
                 assert critical == pytest.approx(expected, abs=1e-6)
 
 
-def test_weight_decay_shifts_the_fixed_point_and_the_rate_is_that_there() -> None:
+def test_weight_decay_shifts_the_fixed_point_at_which_the_rate_is_predicted() -> None:
     settings_: dict[str, Any] = {
         "surface": "booth", "optimizer": {"name": "sgd", "weight_decay": 0.5}, "lr": 0.05
     }  # fmt: skip
@@ -536,7 +477,7 @@ def test_weight_decay_shifts_the_fixed_point_and_the_rate_is_that_there() -> Non
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov", "sgd"])
-def test_the_noise_floor_with_weight_decay_is_that_around_the_shifted_point(name: str) -> None:
+def test_the_noise_floor_with_weight_decay_is_that_of_the_shifted_fixed_point(name: str) -> None:
     result = momentumlab.run(
         surface="booth", optimizer={"name": name, "weight_decay": 0.5}, lr=0.01, noise=0.3, replicates=64,
         iterations=2000,
@@ -545,7 +486,7 @@ def test_the_noise_floor_with_weight_decay_is_that_around_the_shifted_point(name
     assert floor.measured == pytest.approx(floor.predicted, rel=0.05)
 
 
-def test_newton_has_its_lr_in_units_of_its_own_and_takes_one_step() -> None:
+def test_newton_is_stable_up_to_lr_2_and_takes_one_step_with_lr_1() -> None:
     prediction = predicted(optimizer="newton", lr=0.5)
     assert prediction.lr_limit == pytest.approx(2)
     assert prediction.best["lr"] == pytest.approx(1)
@@ -555,25 +496,13 @@ def test_newton_has_its_lr_in_units_of_its_own_and_takes_one_step() -> None:
     assert "reaches the minimum in one step" in " ".join(explanation([(one_step.point, one_step)]))
 
 
-def test_saddles_have_no_limit_of_lr_unless_the_method_is_attracted() -> None:
+def test_a_saddle_has_a_largest_stable_lr_only_if_the_method_converges_to_it() -> None:
     prediction = predicted(surface="saddle", optimizer="sgd", lr=0.05)
     assert math.isnan(prediction.lr_limit)
     assert "leaves this point" in " ".join(explanation([(prediction.point, prediction)]))
     attracted = predicted(surface="saddle", optimizer="newton", lr=0.05)
     assert attracted.stable
     assert "converges to this saddle" in " ".join(explanation([(attracted.point, attracted)]))
-
-
-@pytest.mark.parametrize("name", LINEAR)
-@pytest.mark.parametrize("lr", [0.02, 0.1])
-def test_words_and_overshoot_do_not_contradict_each_other(name: str, lr: float) -> None:
-    path = momentumlab.run(surface="ravine", optimizer=name, lr=lr, start=[1.0, 1.0], iterations=3000).positions[0]
-    for one in predicted(optimizer=name, lr=lr).modes:
-        assert one.axis is not None
-        if one.rate < 1:
-            crosses = bool((path[:, one.axis] < -1e-9).any())
-            assert crosses == (one.overshoot > 0)
-            assert not (crosses and one.regime in (Regime.MONOTONE, Regime.CRITICAL))
 
 
 @pytest.mark.parametrize("kappa", [1e4, 1e8, 1e10, 1e12])
@@ -625,27 +554,23 @@ def test_a_period_that_is_too_long_is_refused() -> None:
         theory.check_steady(Lookahead(k=65), 0.1, 1.0)
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [{"name": "adam", "eps": 1.0}, {"name": "qhadam", "eps": 1.0}, {"name": "rmsprop", "eps": 1.0}, {"name": "adam"}],
-)
 @pytest.mark.parametrize("lr", [0.02, 0.1])
-def test_runs_from_within_the_validity_radius_have_the_predicted_rate(optimizer: dict[str, Any], lr: float) -> None:
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_runs_from_within_the_validity_radius_have_the_predicted_rate(name: str, lr: float) -> None:
+    optimizer = {"name": name, "eps": 1.0}
     prediction = predicted(optimizer=optimizer, lr=lr)
-    radius = prediction.holds_within
-    if not prediction.stable or radius == 0:
-        return
-    rng = np.random.default_rng(0)
-    for direction in (*np.eye(2), *rng.standard_normal((3, 2))):
-        start = (direction / np.linalg.norm(direction) * radius).tolist()
-        result = momentumlab.run(surface="ravine", optimizer=optimizer, lr=lr, start=start, iterations=3000)
-        (rate,) = trial_rates(result)
-        axes = [one.rate for one in prediction.modes if one.axis is not None and start[one.axis] != 0]
+    assert prediction.stable
+    assert prediction.holds_within > 0
+    directions = np.concatenate([np.eye(2), np.random.default_rng(0).standard_normal((3, 2))])
+    starts = directions / np.linalg.norm(directions, axis=1, keepdims=True) * prediction.holds_within
+    result = momentumlab.run(surface="ravine", optimizer=optimizer, lr=lr, start=starts.tolist(), iterations=3000)
+    for start, rate in zip(starts, trial_rates(result), strict=True):
+        excited = [one.rate for one in prediction.modes if one.axis is not None and start[one.axis] != 0]
         assert rate.measured is not None
-        assert math.log(rate.measured) == pytest.approx(math.log(max(axes)), rel=0.05)
+        assert math.log(rate.measured) == pytest.approx(math.log(max(excited)), rel=0.05)
 
 
-def test_the_radius_of_a_linear_method_is_that_of_the_bowl() -> None:
+def test_predictions_of_linear_methods_hold_everywhere_on_quadratics_only() -> None:
     assert predicted(surface="ravine", optimizer="momentum").holds_within == math.inf
     plan = make_plan(momentumlab.load(surface="himmelblau", optimizer="momentum", lr=0.01))
     (_, said), *_ = predictions(plan, 0)
@@ -665,56 +590,28 @@ def test_a_transient_is_not_a_noise_floor() -> None:
     assert floor.measured == pytest.approx(floor.predicted, rel=0.25)
 
 
-def test_the_floor_need_not_grow_with_momentum() -> None:
+def test_moderate_momentum_can_lower_the_noise_floor() -> None:
     """At a large lr, moderate momentum damps the alternation across the valley."""
     floors = [sum(0.5 * c * heavy_ball_variance(0.1, beta, c, 0.1) for c in (0.125, 18)) for beta in (0, 0.3, 0.5, 0.9)]
     assert floors == pytest.approx([0.0028, 0.0015, 0.0018, 0.0073], abs=1.5e-4)
 
 
-@pytest.mark.parametrize("settings_", [{"lr": 0.1, "beta1": 0.5}, {"lr": 2.0, "beta1": 0.9}])
-def test_adam_with_a_large_eps_has_its_predicted_rate(settings_: dict[str, Any]) -> None:
-    result = momentumlab.run(surface="ravine", optimizer={"name": "adam", "eps": 1.0, **settings_}, iterations=4000)
-    (said,) = trial_rates(result)
-    assert said.predicted is not None
-    assert said.measured == pytest.approx(said.predicted, rel=0.01)
-
-
 @pytest.mark.parametrize("beta1", [0.0, 0.5, 0.9])
-def test_the_limit_of_adam_is_that_of_averaged_momentum_with_lr_over_eps(beta1: float) -> None:
-    """Where gradients vanish, √v is nothing beside ε: x ← x − (lr/ε) m, stable up to 2 (1 + β₁) / ((1 − β₁) λ)."""
+def test_the_stability_limit_of_adam_is_that_of_averaged_momentum_with_lr_over_eps(beta1: float) -> None:
+    """Where gradients vanish, √v is negligible beside ε: x ← x − (lr/ε) m, stable up to 2 (1 + β₁) / ((1 − β₁) λ)."""
     for eps in (1e-8, 1e-3, 1.0):
         (limit,) = lr_limits(made("adam", beta1=beta1, eps=eps), [18.0])
         assert limit == pytest.approx(eps * 2 * (1 + beta1) / ((1 - beta1) * 18), rel=1e-5)
 
 
-def test_adam_is_said_to_hover_and_does() -> None:
+def test_adam_with_a_small_eps_does_not_settle_and_the_prediction_says_so() -> None:
     prediction = predicted(optimizer="adam", lr=0.1)
     assert not prediction.stable
     assert prediction.holds_within <= 1e-9
-    result = momentumlab.run(surface="ravine", optimizer="adam", lr=0.1, iterations=20_000)
+    result = momentumlab.run(surface="ravine", optimizer="adam", lr=0.1, iterations=8000)
     assert np.abs(result.positions[0, -2000:]).max() > 1e-9
     assert "cannot settle" in " ".join(explanation([(prediction.point, prediction)]))
     assert trial_rates(result)[0].predicted is None
-
-
-def test_envelopes_touch_their_curves_from_above() -> None:
-    result = momentumlab.run(surface="ravine", optimizer="momentum", lr=0.1, beta=[0.8, 0.9], iterations=150)
-    for figure in (result.plot_velocities(theory=True), result.plot_losses(theory=True)):
-        assert "as theory predicts" in text_of(figure)
-        assert_text_is_clear(figure)
-        for panel in figure.axes:
-            curves = [line for line in panel.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 151]  # type: ignore[arg-type]
-            dotted = [line for line in panel.lines if line.get_linestyle() == ":"]
-            assert len(dotted) in (2, 4)
-            for curve in curves:
-                own = next(line for line in dotted if line.get_color() == curve.get_color())
-                gaps = np.asarray(own.get_ydata())[75:] / np.abs(np.asarray(curve.get_ydata())[75:])
-                assert np.nanmin(gaps) == pytest.approx(1, abs=1e-6)
-
-
-def test_where_theory_does_not_apply_there_is_no_envelope() -> None:
-    figure = momentumlab.run(surface="ravine", optimizer="adam").plot_losses(theory=True)
-    assert "theory does not apply" in text_of(figure)
 
 
 # Noise
@@ -752,7 +649,7 @@ def test_the_stationary_variance_is_that_of_a_long_noisy_run(name: str) -> None:
     assert total / 200 == pytest.approx(expected, rel=0.03)
 
 
-def test_no_compromise_is_better_than_another() -> None:
+def test_every_compromise_is_pareto_optimal() -> None:
     curve = compromises("momentum", [0.125, 18.0], cells=80)
     rates, losses = np.array([[one.rate, one.loss] for one in curve]).T
     assert (np.diff(rates) > 0).all()
@@ -761,91 +658,6 @@ def test_no_compromise_is_better_than_another() -> None:
     best = curve[len(curve) // 2]
     expected = sum(0.5 * c * heavy_ball_variance(best.lr, best.beta, c) for c in (0.125, 18.0))
     assert best.loss == pytest.approx(expected, rel=1e-9)
-
-
-# The method as a filter
-
-
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.99])
-def test_momentum_is_a_low_pass_filter(beta: float) -> None:
-    """H(z) = 1 / (1 − β/z)."""
-    said = filter_response(made("momentum", beta=beta), 0.1, iterations=50)
-    exact = 1 / (1 - beta * np.exp(-2j * math.pi * said.frequencies))
-    assert said.gain_at_rest == pytest.approx(1 / (1 - beta))
-    assert said.gain_alternating == pytest.approx(1 / (1 + beta))
-    assert said.gain == pytest.approx(np.abs(exact), rel=1e-9)
-    assert said.phase == pytest.approx(-np.angle(exact), abs=1e-9)
-    assert said.impulse == pytest.approx(beta ** np.arange(50))
-    assert said.step == pytest.approx((1 - beta ** np.arange(1, 51)) / (1 - beta))
-    assert said.delay == pytest.approx(beta / (1 - beta), rel=1e-6)
-
-
-@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo"])
-def test_responses_are_those_of_the_step_itself(name: str) -> None:
-    optimizer = made(name)
-    said = filter_response(optimizer, 0.1, iterations=40)
-    surface, x, lr = Parabola(), np.zeros((1, 1)), np.array([0.1])
-    state, velocities = optimizer.init(x), []
-    for t in range(1, 41):
-        g = np.full((1, 1), 1.0 if t == 1 else 0.0)
-        velocity, state = optimizer.step(state, g, Here(x, t, surface.value(x), lr, surface))
-        velocities.append(float(velocity[0, 0]))
-    assert said.impulse == pytest.approx(velocities, abs=1e-12)
-
-
-@pytest.mark.parametrize("name", ["adam", "lion", "nesterov_convex", "schedule_free_sgd", "newton"])
-def test_what_is_no_filter_has_no_response(name: str) -> None:
-    with pytest.raises(TheoryDoesNotApplyError, match=name):
-        filter_response(made(name), 0.1)
-
-
-def test_the_command_draws_the_filter(command: Command, tmp_path: Path) -> None:
-    done = command("show", "optimizer", "momentum", "--response", "--beta", "0,0.5,0.9")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"β = 0\.9 +10 +0\.5263 +9 ", done.stdout)
-    assert (tmp_path / "momentum_response.png").read_bytes().startswith(b"\x89PNG")
-    plan = make_plan(momentumlab.load(surface="parabola", optimizer="momentum", beta=[0.0, 0.5, 0.9]))
-    figure = response_figure([(one.label, one.response) for one in responses(plan)], "filter")
-    assert_text_is_clear(figure)
-    assert [len(panel.lines) for panel in figure.axes] == [3] * 4
-
-
-def test_the_response_as_data_draws_nothing(command: Command, tmp_path: Path) -> None:
-    done = command("show", "optimizer", "nesterov", "--response", "--beta", "0.9", "--format", "json")
-    (row,) = json.loads(done.stdout)["responses"]
-    assert row["gain_at_rest"] == pytest.approx(10)
-    assert len(row["gain"]) == len(row["frequencies"])
-    assert not list(tmp_path.glob("*.png"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["surface", "ravine", "--response"], "only optimizers have a response"),
-        (["optimizer", "momentum", "--plot"], "optimizers have --response"),
-        (["optimizer", "momentum", "--beta", "0.9"], "is only used with --response"),
-        (["optimizer", "adam", "--response"], "the velocity of adam is not linear"),
-        (["optimizer", "momentum", "--response", "--beta", "linspace(0,0.9,50)"], "at most 12"),
-        (["optimizer", "momentum", "--response", "--beta", "1.5"], "1.5 is outside 0 ≤ beta < 1"),
-        (["optimizer", "momentum", "--out", "x.png"], "nothing is drawn"),
-    ],
-)
-def test_what_has_no_response_is_refused(arguments: list[str], message: str, command: Command) -> None:
-    done = command("show", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in " ".join(done.stderr.replace("│", " ").split())
-
-
-def test_the_lines_of_critical_damping_lie_between_the_cells() -> None:
-    """β = (1 − √(aλ))² and (1 + …)²: drawn to a small share of a cell, for each curvature."""
-    settings_ = {**PLANE, "lr": "linspace(0.01, 0.2, 41)", "beta": "linspace(0, 0.98, 41)", "iterations": 5}
-    figure = map_figures(report_of(momentumlab.run(settings_)), FigureOptions(theory=True))["map_status"]()
-    panel = figure.axes[0]
-    dashed: Any = [each for each in panel.collections if each.get_linewidth()[0] == pytest.approx(1.2)]  # type: ignore[index]
-    for lines, curvature in zip(dashed, (0.125, 18.0), strict=True):
-        points = np.concatenate([path.vertices for path in lines.get_paths()])
-        expected = (1 - np.sqrt(points[:, 0] * curvature)) ** 2
-        assert np.abs(points[:, 1] - expected).max() < 0.1 * 0.98 / 40
 
 
 @pytest.mark.parametrize(("start", "iterations"), [([1.0, 1.0], "1 iteration"), ([0.0, 0.0], "0 iterations")])

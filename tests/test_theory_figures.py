@@ -17,6 +17,7 @@ from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.theory import trial_rates
 from tests.test_figures import assert_text_is_clear, text_of
+from tests.test_sweep import PLANE
 
 CURVATURES = (0.125, 18.0)
 
@@ -104,3 +105,48 @@ def test_a_noisy_sweep_over_one_axis_says_why_it_has_no_rates() -> None:
     sweep = momentumlab.sweep(surface="ravine", optimizer="sgd", lr=[0.05, 0.1], noise=0.1, iterations=20)
     figure = map_figures(report_of(sweep.result), FigureOptions(theory=True))["curve"]()
     assert "no theory: with noise there is a floor" in text_of(figure).replace("\n", " ")
+
+
+def test_maps_draw_the_stability_limit_and_critical_damping_between_the_cells() -> None:
+    settings = {**PLANE, "lr": "linspace(0.01, 0.3, 61)", "beta": "linspace(0, 0.98, 41)", "iterations": 5}
+    report = report_of(momentumlab.run(settings))
+    figure = map_figures(report, FigureOptions(theory=True))["map_status"]()
+    assert "stability limit" in text_of(figure)
+    assert_text_is_clear(figure)
+
+    def points(width: float) -> list[Array]:
+        lines: Any = figure.axes[0].collections
+        drawn = [line for line in lines if line.get_linewidth()[0] == pytest.approx(width)]
+        return [np.concatenate([path.vertices for path in line.get_paths()]) for line in drawn]
+
+    (limit,) = points(1.6)
+    assert limit[:, 0] == pytest.approx(2 * (1 + limit[:, 1]) / 18, abs=0.29 / 60)
+    for curve, curvature in zip(points(1.2), CURVATURES, strict=True):
+        assert np.abs(curve[:, 1] - (1 - np.sqrt(curve[:, 0] * curvature)) ** 2).max() < 0.1 * 0.98 / 40
+
+
+def test_maps_without_theory_say_why() -> None:
+    result = momentumlab.run({**PLANE, "optimizer": "adam", "beta": None, "beta1": "linspace(0, 0.9, 9)"})
+    assert "no theory: the step of adam is linear in the gradients only near the minimum" in text_of(
+        map_figures(report_of(result), FigureOptions(theory=True))["map_loss"]()
+    )
+
+
+def test_envelopes_touch_their_curves_from_above() -> None:
+    result = momentumlab.run(surface="ravine", optimizer="momentum", lr=0.1, beta=[0.8, 0.9], iterations=150)
+    for figure in (result.plot_velocities(theory=True), result.plot_losses(theory=True)):
+        assert "as theory predicts" in text_of(figure)
+        assert_text_is_clear(figure)
+        for panel in figure.axes:
+            curves = [line for line in panel.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 151]  # type: ignore[arg-type]
+            dotted = [line for line in panel.lines if line.get_linestyle() == ":"]
+            assert len(dotted) in (2, 4)
+            for curve in curves:
+                own = next(line for line in dotted if line.get_color() == curve.get_color())
+                gaps = np.asarray(own.get_ydata())[75:] / np.abs(np.asarray(curve.get_ydata())[75:])
+                assert np.nanmin(gaps) == pytest.approx(1, abs=1e-6)
+
+
+def test_where_theory_does_not_apply_there_is_no_envelope() -> None:
+    figure = momentumlab.run(surface="ravine", optimizer="adam").plot_losses(theory=True)
+    assert "theory does not apply" in text_of(figure)

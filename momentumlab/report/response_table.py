@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.plan import Plan, Trial
 from momentumlab.report.labels import Labels
 from momentumlab.report.table import Column, Kind, Table
@@ -37,15 +37,13 @@ def responses(plan: Plan) -> list[LabelledResponse]:
     """
     if plan.trials > MAX_SETTINGS:
         message = f"{plan.trials:,} curves cannot be distinguished; give at most {MAX_SETTINGS} values"
-        raise ConfigError([Problem(place="--response", message=message)])
+        raise ConfigError.at("--response", message)
     labels = Labels(plan.experiment)
     found = []
     for trial in plan:
         check_constant(plan.group_of(trial.number).schedules)
-        hyperparameters = dict(trial.hyperparameters)
-        lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
-        answer = filter_response(optimizer_of(trial.optimizer, hyperparameters), lr)
-        found.append(LabelledResponse(label=labels.of(trial), trial=trial, response=answer))
+        response = filter_response(*optimizer_of(trial))
+        found.append(LabelledResponse(label=labels.of(trial), trial=trial, response=response))
     return found
 
 

@@ -9,6 +9,7 @@ fixed linear map, the product of the maps of its iterations.
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,10 +35,10 @@ LATE = 10**9
 LONGEST_PERIOD = 64
 EXTRAPOLATIONS, SETTLING_ITERATIONS = 3, 50
 MIXING_ITERATIONS = 6
-"""The number of iterations in which a method must not mix the directions."""
+"""The number of iterations for which the mixing of directions is tested."""
 
 LEAST_DECAY = 1e-9
-"""The share of a state component that must decay per iteration, if the method is to forget its past."""
+"""A state component that decays by a smaller share per iteration is permanent."""
 
 
 class TheoryDoesNotApplyError(MomentumLabError):
@@ -221,8 +222,11 @@ def full_map(
         found = _map_at_scale(optimizer, lr, surface, rest, times, scale)
         if found is None:
             continue
-        # A component that never decays must not influence the map: otherwise the result depends on the path.
-        for permanent in _permanent_components(found):
+        # A state component that a nonlinear method retains at the minimum, such as a sum of squared gradients, must not
+        # influence the map: otherwise the map depends on the path.
+        diagonal = np.abs(found.steps.diagonal(axis1=2, axis2=3)).min(axis=0)
+        retained = np.flatnonzero((diagonal > 1 - LEAST_DECAY).any(axis=0)).tolist()
+        for permanent in [] if found.is_exact else [i for i in retained if i not in found.coupled]:
             displacement = np.zeros((found.steps.shape[-1] - 1, len(lr)))
             displacement[permanent - 1] = 1.0
             changed = _map_at_scale(optimizer, lr, surface, _displaced(rest, displacement), times, scale)
@@ -274,15 +278,6 @@ def _map_at_scale(
             steps.append(matrices)
             inputs.append(pushed)
     return LinearMap(steps=np.stack(steps), inputs=np.stack(inputs), components=tuple(range(count)), scale=scale)
-
-
-def _permanent_components(found: LinearMap) -> list[int]:
-    """Return the state components that a nonlinear method retains permanently once it is at a fixed point."""
-    if found.is_exact:
-        return []
-    diagonal = np.abs(found.steps.diagonal(axis1=2, axis2=3)).min(axis=0)
-    is_permanent = (diagonal > 1 - LEAST_DECAY).any(axis=0)
-    return [i for i in range(found.steps.shape[-1]) if is_permanent[i] and i not in found.coupled]
 
 
 def state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface, dimension: int = 1) -> Any:
@@ -346,27 +341,30 @@ def check_steady(optimizer: Optimizer[Any], lr: float, curvature: float) -> Line
     late, early = (
         linear_map(optimizer, lrs, curvatures, t=first + np.arange(float(count))).steps[0] for first in (LATE, EARLY)
     )
-    period = next((p for p in range(1, LONGEST_PERIOD + 1) if _equal(late[p:], late[:-p])), None)
+    equal = functools.partial(np.allclose, rtol=1e-9, atol=1e-12)
+    period = next((p for p in range(1, LONGEST_PERIOD + 1) if equal(late[p:], late[:-p])), None)
     if period is not None and late.shape == early.shape:
         # A slow change is invisible in consecutive iterations, but not between distant ones.
         aligned = (EARLY - LATE) % period
-        if _equal(late[aligned : aligned + count // 2], early[: count // 2]):
+        if equal(late[aligned : aligned + count // 2], early[: count // 2]):
             return linear_map(optimizer, lrs[:1], curvatures[:1], period=period)
     raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it has no fixed linear map")
 
 
-def _equal(maps: Array, others: Array) -> bool:
-    return bool(np.allclose(maps, others, rtol=1e-9, atol=1e-12))
+def checked_map(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[float]) -> LinearMap:
+    """Return the map along the steepest direction, after checking that the curvatures determine the behaviour.
 
-
-def check_decoupled(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[float], found: LinearMap) -> None:
-    """Check that a method with this map treats each eigenvector as it would in one dimension.
+    Parameters
+    ----------
+    curvatures
+        Eigenvalues of the Hessian, ascending.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If it does not, or if it has no linear map.
+        If the method has no fixed linear map, or if directions influence each other.
     """
+    found = check_steady(optimizer, lr, max(curvatures, key=abs) or 1.0)
     pair = np.array([[curvatures[0]], [curvatures[-1]]])
     scale, iterations = found.scale, MIXING_ITERATIONS + (found.period if found.period > 1 else 0)
     if not found.is_exact:  # the iterates must still be very small after these iterations
@@ -378,7 +376,7 @@ def check_decoupled(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[f
         last: Array = path[-1]
         return last
 
-    # Both directions at once, each without the other, and both in rotated coordinates.
+    # Run the method in both directions at once, in each one separately, and in rotated coordinates: all must agree.
     x = scale * np.random.default_rng(1).standard_normal((2, 1))
     together = last_point(Bowl(curvatures=pair), x)
     separate = np.concatenate([last_point(Bowl(curvatures=pair[[i]]), x[[i]]) for i in range(2)])
@@ -389,6 +387,7 @@ def check_decoupled(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[f
         raise TheoryDoesNotApplyError(
             f"{optimizer.name} mixes the directions, so the curvatures do not determine its behaviour"
         )
+    return found
 
 
 def simulated(

@@ -4,7 +4,6 @@ Everything that theory states about a trial is derived from this one model.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
-from momentumlab.plan import Plan
+from momentumlab.plan import Plan, Trial
 from momentumlab.registry import Array
 from momentumlab.surfaces import CriticalPoint, Surface, Tag
 from momentumlab.theory.linear_map import (
@@ -22,8 +21,7 @@ from momentumlab.theory.linear_map import (
     LinearMap,
     TheoryDoesNotApplyError,
     check_constant,
-    check_decoupled,
-    check_steady,
+    checked_map,
     full_map,
     linear_map,
     simulated,
@@ -34,7 +32,7 @@ from momentumlab.theory.modes import EQUAL, NEUTRAL, Mode, dominant_eigenvalues,
 from momentumlab.theory.rate_fits import agrees, path_rate
 
 FLAT = 64 * float(np.finfo(np.float64).eps)
-"""A curvature below this share of the largest, times the dimension, is zero but for rounding."""
+"""A curvature below this share of the largest one, times the dimension, counts as zero."""
 
 PROBES = 0.1, 1.0, 10.0
 """The distances at which the Hessian is compared with that of the critical point."""
@@ -49,7 +47,7 @@ FEWEST_VERIFYING, MOST_VERIFYING = 40, 400
 """Iterations of the runs that verify the validity radius."""
 
 VERIFICATION_WORK = 10**9
-"""About how many multiplications the verification may take on a surface that is a sum over data."""
+"""Approximate limit on the multiplications of the verification on a surface that is a sum over data."""
 
 Groups = NDArray[np.intp]
 
@@ -65,7 +63,7 @@ class LocalModel:
     fixed_point
         Where the method comes to rest, ``(dim,)``: the critical point unless weight decay shifts it.
     curvatures
-        The distinct eigenvalues of the Hessian at the fixed point, ascending; zero but for rounding is 0.
+        The distinct eigenvalues of the Hessian at the fixed point, ascending; exactly 0 if zero up to rounding.
     vectors
         All eigenvectors as columns, ``(dim, dim)``.
     groups
@@ -107,9 +105,14 @@ class LocalModel:
 
     @property
     def is_flat(self) -> NDArray[np.bool_]:
-        """Whether the method neither moves nor is needed to move along a direction, for each distinct curvature."""
+        """Whether neither the loss nor the method changes along a direction, for each distinct curvature."""
         flat: NDArray[np.bool_] = (np.array(self.curvatures) == 0) & (np.abs(self.rates - 1) <= NEUTRAL)
         return flat
+
+    @property
+    def curved(self) -> list[float]:
+        """The curvatures of the directions that are not flat."""
+        return [curvature for curvature, flat in zip(self.curvatures, self.is_flat, strict=True) if not flat]
 
     @property
     def rate(self) -> float:
@@ -135,8 +138,7 @@ class LocalModel:
         """Return the rate for other values of lr or of a hyperparameter, all else being equal, ``(values,)``."""
         lrs = values if name == "lr" else np.full(len(values), self.lr)
         optimizer: Any = self.optimizer if name == "lr" else replace(cast(Any, self.optimizer), **{name: values})
-        curved = [curvature for curvature, flat in zip(self.curvatures, self.is_flat, strict=True) if not flat]
-        return largest_radii(optimizer, lrs, curved, self.map.period)
+        return largest_radii(optimizer, lrs, self.curved, self.map.period)
 
     def coefficients(self, x: Array) -> Array:
         """Return the displacement of points from the fixed point along each eigenvector, ``(dim, …)``."""
@@ -199,7 +201,7 @@ class LocalModel:
 
     def _verified_radius(self, surface: Surface, centre: Array, powers: range, *, at_rest: bool = False) -> float:
         """Return the largest power of ten up to which all runs agree with the model; 0 if none does."""
-        # Directions: a few of the eigenvectors, and random ones in which all are mixed.
+        # Directions: some eigenvectors, and random directions with components along all of them.
         dimension, rate = len(centre), self.rate
         chosen = np.unique(np.linspace(0, dimension - 1, min(dimension, 6)).astype(int))
         mixed = np.random.default_rng(2).standard_normal((dimension, 4))
@@ -225,7 +227,7 @@ class LocalModel:
         starts = centre[:, np.newaxis] + offsets
         path, _ = simulated(self.optimizer, self.lr, surface, starts, iterations, first=first, state=state)
 
-        # Every run at a distance must agree, and at every smaller distance.
+        # All runs must agree, at this distance and at every smaller one.
         rounding = 1e-12 * float(np.abs(centre).max())
         with np.errstate(all="ignore"):
             actual = self.vectors.T @ (path - centre[:, np.newaxis])
@@ -271,17 +273,13 @@ def local_model(plan: Plan, number: int, point: CriticalPoint) -> LocalModel:
     TheoryDoesNotApplyError
         If there is none, with the reason.
     """
-    trial, surface = plan.trial(number), plan.surface_of(number)
+    surface = plan.surface_of(number)
     check_constant(plan.group_of(number).schedules)
     if "hessian" not in surface.provides(plan.dimension):
         raise TheoryDoesNotApplyError(f"the surface {surface.name} has no Hessian")
-    hyperparameters = dict(trial.hyperparameters)
-    lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
-    optimizer = optimizer_of(trial.optimizer, hyperparameters)
-
+    optimizer, lr = optimizer_of(plan.trial(number))
     curvatures, vectors, groups, axes = eigenvectors(surface, np.array(point.point))
-    found = check_steady(optimizer, lr, max(curvatures, key=abs) or 1.0)
-    check_decoupled(optimizer, lr, [curvatures[0], curvatures[-1]], found)
+    found = checked_map(optimizer, lr, curvatures)
     fixed_point = _fixed_point(optimizer, lr, surface, np.array(point.point), found)
     if not np.array_equal(fixed_point, point.point):
         curvatures, vectors, groups, axes = eigenvectors(surface, fixed_point)
@@ -342,12 +340,12 @@ def _is_quadratic(surface: Surface, point: Array, dimension: int) -> bool:
 
 
 def decay_of(optimizer: Optimizer[Any], lr: float) -> float:
-    """Return the effective weight decay: the velocity at rest from the point itself, per velocity from a gradient.
+    """Return the effective weight decay w: at rest, a point x contributes to the velocity like a gradient w x.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If a method that is not linear decays the point apart from the gradient.
+        If a nonlinear method has weight decay.
     """
     if optimizer.requires:
         return 0.0
@@ -393,6 +391,8 @@ def _fixed_point(optimizer: Optimizer[Any], lr: float, surface: Surface, point: 
     raise TheoryDoesNotApplyError("no fixed point was found near this point: weight decay moves it too far")
 
 
-def optimizer_of(name: str, hyperparameters: Mapping[str, Any]) -> Optimizer[Any]:
-    """Return the optimizer with these hyperparameters; lr is not one of them."""
-    return OPTIMIZERS[name](**hyperparameters)
+def optimizer_of(trial: Trial) -> tuple[Optimizer[Any], float]:
+    """Return the optimizer of a trial and its learning rate."""
+    hyperparameters: dict[str, Any] = dict(trial.hyperparameters)
+    lr = float(hyperparameters.pop("lr"))
+    return OPTIMIZERS[trial.optimizer](**hyperparameters), lr

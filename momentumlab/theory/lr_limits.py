@@ -3,14 +3,15 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.lanes import take_lanes
-from momentumlab.optimizers import OPTIMIZERS, Optimizer
-from momentumlab.registry import Array, Value
+from momentumlab.optimizers import Optimizer
+from momentumlab.registry import Array
 from momentumlab.theory.linear_map import full_map, spectral_radii
 
 GRID_POINTS = 801
@@ -40,7 +41,7 @@ def lr_limits(optimizer: Optimizer[Any], curvatures: Sequence[float], *, period:
     Returns
     -------
     Array
-        ``(lanes,)``, accurate to rounding; infinite if the method diverges at no lr, NaN if it diverges at every lr.
+        ``(lanes,)``, accurate to rounding; infinite if the method is stable at every lr, NaN if at none.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def lr_limits(optimizer: Optimizer[Any], curvatures: Sequence[float], *, period:
         diverging: NDArray[np.bool_] = radii > 1 + slack
         return diverging
 
-    # Start with a wide grid and not with two ends: the region of stability need not be an interval.
+    # Start with a wide grid instead of an interval: the region of stability need not be connected.
     lowest, highest = lr_range(optimizer, curvatures, lanes)
     grid = np.geomspace(lowest / GRID_MARGIN, highest * GRID_MARGIN, GRID_POINTS)
     unstable = is_unstable(grid, ROUNDING)
@@ -68,7 +69,7 @@ def lr_limits(optimizer: Optimizer[Any], curvatures: Sequence[float], *, period:
     for _ in range(ROUNDS):
         grid = np.linspace(grid[np.maximum(first - 1, 0), every], grid[first, every], SECTIONS + 1)
         unstable = is_unstable(grid)
-        unstable[-1] = True  # but for rounding it is
+        unstable[-1] = True  # which rounding may hide
         first = unstable.argmax(axis=0)
     limits: Array = np.where(is_never_stable, np.nan, np.where(has_limit, grid[first, every], np.inf))
     return limits
@@ -108,25 +109,23 @@ def lr_range(optimizer: Optimizer[Any], curvatures: Sequence[float], lanes: int 
 
 
 def best_setting(
-    name: str, hyperparameters: Mapping[str, Value], curvatures: Sequence[float], period: int
+    optimizer: Optimizer[Any], curvatures: Sequence[float], period: int
 ) -> tuple[Mapping[str, float], float]:
     """Return the learning rate, and β if there is one, with the best rate over all curvatures, and that rate.
 
-    Empty and NaN if the method converges at no setting.
+    Return an empty mapping and NaN if no setting converges.
     """
-    # All trials that differ in lr and β only have the same answer.
-    fixed = frozenset((key, value) for key, value in hyperparameters.items() if key != "beta")
-    return _best_setting(name, fixed, (min(curvatures), max(curvatures)), period)
+    # Trials that differ only in lr and β have the same answer, which is computed once.
+    standard = {p.name: p.default for p in type(optimizer).parameters() if p.name == "beta"}
+    return _best_setting(replace(cast(Any, optimizer), **standard), (min(curvatures), max(curvatures)), period)
 
 
 @functools.lru_cache(maxsize=256)
-def _best_setting(
-    name: str, fixed: frozenset[tuple[str, Value]], curvatures: tuple[float, float], period: int
-) -> tuple[Mapping[str, float], float]:
+def _best_setting(optimizer: Any, curvatures: tuple[float, float], period: int) -> tuple[Mapping[str, float], float]:
     most = max(map(abs, curvatures)) or 1.0
     least = max(min(map(abs, curvatures)), 1e-12 * most)
-    has_beta = any(parameter.name == "beta" for parameter in OPTIMIZERS[name].parameters())
-    lowest, highest = (float(each[0]) for each in lr_range(OPTIMIZERS[name](**dict(fixed)), curvatures))
+    has_beta = any(parameter.name == "beta" for parameter in type(optimizer).parameters())
+    lowest, highest = (float(each[0]) for each in lr_range(optimizer, curvatures))
     lr_low, lr_high = math.log(1e-2 * lowest), math.log(1e1 * highest)
     # The best 1 − β is about 2/√κ, so the range must extend beyond that.
     decay_low, decay_high = math.log(min(1e-4, 0.05 * math.sqrt(least / most))), 0.0
@@ -135,8 +134,8 @@ def _best_setting(
 
     def evaluate(lrs: Array, betas: Array) -> None:
         nonlocal best, best_rate
-        optimizer = OPTIMIZERS[name](**dict(fixed), **({"beta": betas} if has_beta else {}))
-        radii = largest_radii(optimizer, lrs, curvatures, period)
+        changed = replace(optimizer, beta=betas) if has_beta else optimizer
+        radii = largest_radii(changed, lrs, curvatures, period)
         winner = int(radii.argmin())
         if radii[winner] < best_rate:
             best_rate = float(radii[winner])

@@ -17,10 +17,10 @@ EQUAL = 1e-6
 """Eigenvalues with a smaller relative difference count as equal."""
 
 DOUBLE = 1e-4
-"""Rounding splits a double root by the square root of its own size, so this much is allowed."""
+"""Rounding of relative size ε splits a double root by √ε, so eigenvalues this close count as equal."""
 
 NEUTRAL = 1e-12
-"""Rates this close to one neither shrink nor grow."""
+"""A rate this close to 1 counts as neutral."""
 
 CROSSING = 1e-9
 """An overshoot below this share of the initial distance is rounding."""
@@ -64,7 +64,7 @@ class Mode:
     axis
         The index of the coordinate along which the eigenvector points; ``None`` if it points between coordinates.
     eigenvalues
-        Those of the linear map over one period, largest modulus first.
+        The eigenvalues of the linear map over one period, largest modulus first.
     rate
         The spectral radius per iteration: the factor by which the error shrinks or grows in the long run.
     period
@@ -76,7 +76,7 @@ class Mode:
         The largest distance on the way, as a multiple of the initial distance; infinite if it diverges, NaN for a
         nonlinear method.
     exact_after
-        The iterations after which the error is zero but for rounding; ``None`` if that never happens.
+        The number of iterations after which the error is zero up to rounding; ``None`` if that never happens.
     """
 
     curvature: float
@@ -134,14 +134,14 @@ def dominant_eigenvalues(matrices: Array) -> NDArray[np.complex128]:
 
 
 def critical_betas(optimizer: Any, lr: float, curvatures: Array) -> Array:
-    """Return for each curvature the smallest β from which on the dominant eigenvalues are complex.
+    """Return the smallest β at which the dominant eigenvalues are complex, for each curvature.
 
     For heavy ball this is (1 − √(lr·λ))², for Nesterov's method (1 − √(lr·λ)) / (1 + √(lr·λ)).
 
     Returns
     -------
     Array
-        ``(curvatures,)``; NaN for a direction that oscillates at no β.
+        ``(curvatures,)``; NaN for a direction that does not oscillate for any β.
     """
     every, points = np.arange(len(curvatures)), 65
     low, high = np.zeros(len(curvatures)), np.full(len(curvatures), 1 - 1e-9)
@@ -165,7 +165,7 @@ def _mode(curvature: float, axis: int | None, values: list[complex], response: A
     if is_complex and found.period == 1:
         period = 2 * math.pi / abs(math.atan2(dominant.imag, dominant.real))
 
-    # What the response shows: when it ends, how far it crosses the minimum, how far it grows.
+    # Read from the response when it ends, how far it crosses the minimum and how far it grows.
     lasting = np.flatnonzero(np.abs(response) > 1e-14)
     ends = int(lasting[-1]) + 1 if len(lasting) else 0
     is_bounded = found.is_exact and rate < 1 + NEUTRAL
@@ -211,7 +211,7 @@ def responses(
 ) -> Iterator[Array]:
     """Yield the displacement along each eigenvector from a unit start, in blocks of consecutive iterations.
 
-    The first block of a linear method comes from the method itself, so it includes whatever is special about its first
+    The first block of a linear method comes from the method itself, so it includes everything special about its first
     iterations; the other blocks come from powers of the linear map. A nonlinear method starts at rest instead: while
     its bias corrections are large, its step is not linear even for tiny gradients.
 
@@ -250,7 +250,7 @@ def responses(
 
 
 def _whole_response(optimizer: Optimizer[Any], lr: float, curvatures: Array, found: LinearMap) -> Array:
-    """Return the response until it has settled or grown beyond doubt, ``(iterations, lanes)``."""
+    """Return the response until it has settled or clearly diverges, ``(iterations, lanes)``."""
     blocks, count = [], 0
     for block in responses(optimizer, lr, curvatures, found):
         blocks.append(block)

@@ -1,4 +1,4 @@
-"""The noise floor of the loss: measured over the second half of the paths, and predicted."""
+"""The noise floor of the loss, measured over the second half of the paths and predicted."""
 
 import math
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ EMA_DECAY = 0.99
 """The decay of the running average of iterates."""
 
 FALLING = 1.25
-"""The mean loss of the third quarter is at most this multiple of that of the fourth, once the transient is over."""
+"""Once the transient is over, the mean loss of the third quarter is at most this multiple of that of the fourth."""
 
 NEGLIGIBLE = 0.1
 """The transient is over once it contributes less than this share of the predicted floor."""
 
 SPREADS = 3.0
-"""The iterates are expected within this many standard deviations of the fixed point."""
+"""The theory must hold within this many standard deviations of the fixed point."""
 
 
 @dataclass(frozen=True, kw_only=True)

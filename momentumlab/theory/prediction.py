@@ -16,7 +16,7 @@ from momentumlab.theory.lr_limits import best_setting, lr_limits
 from momentumlab.theory.modes import NEUTRAL, Mode, critical_betas, responses
 
 LONGEST_COUNT = 100_000
-"""Up to so many iterations the loss is computed; beyond, it is extrapolated with the rate."""
+"""The loss is computed for at most this many iterations; beyond them it is extrapolated with the rate."""
 
 MOST_CRITICAL = 20
 """With more directions than this, critical β are not computed."""
@@ -44,10 +44,10 @@ class Prediction:
     best
         The learning rate (and β, if the method has one) with the best rate; empty if there is none.
     best_rate
-        That rate; NaN if there is none.
+        The best rate; NaN if there is none.
     iterations_to_tolerance
-        The iterations that the trial takes to its tolerance or target from its start; ``None`` if it has none, or if
-        it leaves the distance ``holds_within``, or the method is nonlinear; infinite if it never gets there.
+        The number of iterations from the start to the tolerance or target; infinite if the trial never meets it.
+        ``None`` if there is none, if the trial leaves the distance ``holds_within``, or if the method is nonlinear.
     start_rate
         The rate from the start of this trial, which may have no component along the slowest directions; ``None`` if
         the start is farther away than ``holds_within``.
@@ -55,13 +55,13 @@ class Prediction:
         Whether this trial converges to the fixed point from its start; ``None`` if theory does not decide it: if the
         start is too far away, if a rate is 1, or if an unstable direction is excited by rounding only.
     holds_within
-        The distance from the fixed point within which all this holds; infinite if everywhere.
+        The distance from the fixed point within which the prediction holds; infinite if everywhere.
     is_linear
         Whether the step is linear in the gradients everywhere, not only close to the point.
     rate_is_root_of_beta
         Whether every direction is underdamped with rate √β, so that a smaller β is faster.
     critical_betas
-        For each mode the smallest β from which on its dominant eigenvalues are complex; ``None`` if there is none.
+        For each mode the smallest β at which its dominant eigenvalues are complex; ``None`` if there is none.
     """
 
     point: CriticalPoint
@@ -100,20 +100,19 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
         If it does not apply, with the reason.
     """
     model = local_model(plan, number, point)
-    trial = plan.trial(number)
-    hyperparameters = {name: value for name, value in trial.hyperparameters.items() if name != "lr"}
-    curved = [curvature for curvature, flat in zip(model.curvatures, model.is_flat, strict=True) if not flat]
+    curved = model.curved
     best: Mapping[str, float] = {}
     best_rate = math.nan
     if curved and model.map.is_exact:
-        best, best_rate = best_setting(trial.optimizer, hyperparameters, curved, model.map.period)
+        best, best_rate = best_setting(model.optimizer, curved, model.map.period)
     critical: list[float | None] = []
-    if _has_critical_betas(model):
+    has_beta = any(parameter.name == "beta" for parameter in type(model.optimizer).parameters())
+    if has_beta and model.map.is_exact and model.map.period == 1 and len(model.curvatures) <= MOST_CRITICAL:
         found = critical_betas(model.optimizer, model.lr, np.array(model.curvatures)).tolist()
         critical = [None if math.isnan(beta) else beta for beta in found]
 
     # Which directions this start excites determines its rate, which may differ from that of the slowest direction.
-    start = np.array(trial.start)
+    start = np.array(plan.trial(number).start)
     excited = model.rates[(model.components(start) > 0) & ~model.is_flat]
     start_rate, converges = None, None
     if np.linalg.norm(start - model.fixed_point) <= model.holds_within:
@@ -142,14 +141,8 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
     )
 
 
-def _has_critical_betas(model: LocalModel) -> bool:
-    """Return whether the critical β of each direction can be computed: for linear methods with a hyperparameter β."""
-    is_suitable = model.map.is_exact and model.map.period == 1 and len(model.curvatures) <= MOST_CRITICAL
-    return is_suitable and any(parameter.name == "beta" for parameter in type(model.optimizer).parameters())
-
-
 def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> float | None:
-    """Return after how many iterations the first of the stopping tests is met, on the predicted path."""
+    """Return the number of iterations after which the predicted path meets the first stopping test."""
     stopping = plan.stopping
     along = model.coefficients(np.array(plan.trial(number).start))
     distance = float(np.linalg.norm(along))
@@ -192,14 +185,14 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
 
 
 def _run_lengths(is_small: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
-    """Return how many successive entries up to each one are true, with ``before`` true ones in front of the first."""
+    """Return the number of successive true entries up to each one; ``before`` of them precede the first."""
     places = np.arange(1, len(is_small) + 1)
     lengths: NDArray[np.int64] = places - np.maximum.accumulate(np.where(is_small, -before, places))
     return lengths
 
 
 def _extrapolated(stopping: Stopping, model: LocalModel, height: float, base: float, count: int) -> float:
-    """Return when the height above the fixed point, which shrinks as ρ²ᵏ, meets the first of the tests."""
+    """Return the iteration at which the height above the fixed point, which shrinks as ρ²ᵏ, meets the first test."""
     rate = model.rate
     heights = []
     if stopping.target_loss is not None:

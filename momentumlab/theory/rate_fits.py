@@ -9,7 +9,7 @@ from momentumlab.registry import Array
 
 FEWEST = 8
 FEWEST_PEAKS = 3
-"""A slope through fewer points, or fewer peaks, has no meaning."""
+"""The fewest points, and the fewest peaks, to which a slope is fitted."""
 
 AGREES = 0.05
 """Rates agree if the digits gained per iteration differ by at most this share of the prediction."""
@@ -32,15 +32,15 @@ def agrees(measured: float, predicted: float, share: float = AGREES) -> bool:
 def measured_rate(distances: Array, iterations: NDArray[np.int64], floor: float = 0.0) -> float | None:
     """Return the factor by which a distance changes per iteration in the second half of a path.
 
-    It is the least-squares slope of the logarithm: through the peaks if the distance oscillates, else through every
-    point. In the earlier half, faster directions still contribute.
+    It is the least-squares slope of the logarithm, fitted to the peaks if the distance oscillates and to every point
+    otherwise. In the first half, faster directions still contribute.
 
     Parameters
     ----------
     distances, iterations
         The distance at each recorded iteration, ``(entries,)``.
     floor
-        The distance at which rounding begins: later entries, from the first after which none is larger, are ignored.
+        The distance at which rounding begins; entries after the last larger distance are ignored.
 
     Returns
     -------

@@ -1,60 +1,49 @@
 """Rates over whole planes of hyperparameters."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.plan import Plan
 from momentumlab.registry import Array
-from momentumlab.theory.linear_map import (
-    TheoryDoesNotApplyError,
-    check_constant,
-    check_decoupled,
-    check_steady,
-    linear_map,
-)
+from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_constant, checked_map, linear_map
 from momentumlab.theory.local_model import eigenvectors, optimizer_of
-from momentumlab.theory.modes import EQUAL
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatePlane:
-    """The rates of a whole plane of trials on a surface with one minimum.
+    """The rates of a plane of trials on a surface with one minimum.
 
     Attributes
     ----------
-    optimizer
-        The optimizer in the middle of the plane, with one value per hyperparameter. Replace some of them by arrays to
-        compute curves over the plane, for example
-        ``lr_limits(replace(plane.optimizer, beta=betas), plane.curvatures)``.
     curvatures
-        The distinct curvatures at the minimum that are not 0, ascending.
-    rates
-        The rate of each trial over all curvatures that are not 0, ``(trials,)``.
-    oscillates
-        For each curvature, whether the dominant eigenvalues of each trial are complex, ``(trials,)`` each.
+        The distinct nonzero curvatures at the minimum, ascending.
+    eigenvalues
+        The dominant eigenvalue for each curvature, ``(curvatures, trials)``.
     discriminants
-        For each curvature (z₁ − z₂)²/4 of the dominant eigenvalue and its nearest neighbour, ``(trials,)`` each. It
-        changes sign smoothly where oscillation begins.
+        (z₁ − z₂)²/4 of the dominant eigenvalue and its nearest neighbour, ``(curvatures, trials)``. It changes sign
+        continuously where oscillation begins.
     """
 
-    optimizer: Any
     curvatures: tuple[float, ...]
-    rates: Array
-    oscillates: Mapping[float, NDArray[np.bool_]]
-    discriminants: Mapping[float, Array]
+    eigenvalues: NDArray[np.complex128]
+    discriminants: Array
+
+    @property
+    def rates(self) -> Array:
+        """The rate of each trial, ``(trials,)``."""
+        rates: Array = np.abs(self.eigenvalues).max(axis=0)
+        return rates
 
 
 def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
-    """Return the rates of the trials from ``first`` up to ``last``, of one optimizer, near the only minimum.
+    """Return the rates of the trials from ``first`` up to, but not including, ``last``; they share one optimizer.
 
     Raises
     ------
     TheoryDoesNotApplyError
-        If the surface has not exactly one minimum and a Hessian, or the method no fixed linear map.
+        If the surface does not have exactly one minimum and a Hessian, or the method has no fixed linear map.
     """
     surface = plan.experiment.first_surface
     minima = surface.minima(plan.dimension)
@@ -62,50 +51,33 @@ def rate_plane(plan: Plan, first: int, last: int) -> RatePlane:
         raise TheoryDoesNotApplyError(f"{surface.name} does not have exactly one known minimum with a Hessian")
     if plan.experiment.surface.combinations > 1:
         raise TheoryDoesNotApplyError("the surface differs from trial to trial")
-    every = eigenvectors(surface, np.array(minima[0].point))[0]
-    curvatures = [curvature for curvature in every if curvature != 0]
+    curvatures = [curvature for curvature in eigenvectors(surface, np.array(minima[0].point))[0] if curvature != 0]
     if not curvatures:
         raise TheoryDoesNotApplyError("all curvatures are 0 at the minimum")
     group = plan.group_of(first)
     if last > group.first + group.size:
         raise TheoryDoesNotApplyError("options that are not numbers differ from trial to trial")
     check_constant(group.schedules)
-    lanes = group.lanes(np.arange(first, last) - group.first)
-    middle = plan.trial((first + last) // 2)
-    hyperparameters = {name: value for name, value in middle.hyperparameters.items() if name != "lr"}
-    one = optimizer_of(middle.optimizer, hyperparameters)
-    lr = float(middle.hyperparameters["lr"])  # type: ignore[arg-type]
-    found = check_steady(one, lr, curvatures[-1])
+    # Whether the method is linear does not depend on the values of its hyperparameters: one trial shows it.
+    optimizer, lr = optimizer_of(plan.trial((first + last) // 2))
+    found = checked_map(optimizer, lr, curvatures)
     if not found.is_exact:
-        raise TheoryDoesNotApplyError(f"the step of {one.name} is linear in the gradients only near the minimum")
+        raise TheoryDoesNotApplyError(f"the step of {optimizer.name} is linear in the gradients only near the minimum")
     if found.period > 1:
-        raise TheoryDoesNotApplyError(f"{one.name} is periodic")
-    check_decoupled(one, lr, curvatures, found)
-    rates = np.zeros(last - first)
-    oscillates, discriminants = {}, {}
+        raise TheoryDoesNotApplyError(f"{optimizer.name} is periodic")
+    lanes = group.lanes(np.arange(first, last) - group.first)
+    dominant, discriminants = [], []
     for curvature in curvatures:
         matrices = linear_map(lanes.optimizer, lanes.lr, np.full(last - first, curvature)).matrices
         eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
-        sizes = np.abs(eigenvalues)
-        rates = np.maximum(rates, sizes.max(axis=1))
-        dominant = eigenvalues[np.arange(len(eigenvalues)), sizes.argmax(axis=1)]
-        oscillates[curvature] = np.abs(dominant.imag) > EQUAL * np.abs(dominant)
-        discriminants[curvature] = _discriminants(eigenvalues, dominant)
+        largest = np.take_along_axis(eigenvalues, np.abs(eigenvalues).argmax(axis=1)[:, np.newaxis], axis=1)
+        dominant.append(largest[:, 0])
+        if eigenvalues.shape[1] == 1:
+            discriminants.append(np.ones(len(eigenvalues)))
+            continue
+        # The second smallest distance is that of the nearest neighbour, after the 0 of the eigenvalue itself.
+        nearest = np.sort(np.abs(eigenvalues - largest), axis=1)[:, 1]
+        discriminants.append(np.where(largest[:, 0].imag != 0, -(largest[:, 0].imag ** 2), nearest**2 / 4))
     return RatePlane(
-        optimizer=one,
-        curvatures=tuple(curvatures),
-        rates=rates,
-        oscillates=oscillates,
-        discriminants=discriminants,
+        curvatures=tuple(curvatures), eigenvalues=np.stack(dominant), discriminants=np.stack(discriminants)
     )
-
-
-def _discriminants(eigenvalues: NDArray[np.complex128], dominant: NDArray[np.complex128]) -> Array:
-    """Return ``(z₁ − z₂)²/4`` for the dominant eigenvalue and its nearest neighbour or conjugate, ``(trials,)``."""
-    if eigenvalues.shape[1] == 1:
-        return np.ones(len(dominant))
-    gaps = eigenvalues - dominant[:, np.newaxis]
-    np.put_along_axis(gaps, np.abs(gaps).argmin(axis=1)[:, np.newaxis], np.inf, axis=1)  # the eigenvalue itself
-    nearest = np.take_along_axis(gaps, np.abs(gaps).argmin(axis=1)[:, np.newaxis], axis=1)[:, 0]
-    squares: Array = np.where(np.abs(dominant.imag) > 0, -(dominant.imag**2), np.abs(nearest) ** 2 / 4)
-    return squares

@@ -19,13 +19,13 @@ from momentumlab.theory.rates import ROUNDING, UNDERFLOW, TrialRate, displacemen
 UNEXPLAINED = "unexplained"
 
 LONGEST_TRANSIENT = 64, 200_000
-"""The end of a transient is searched on the predicted path up to this multiple of the run, and up to this iteration."""
+"""The end of a transient is searched on the predicted path up to this multiple of the run and up to this iteration."""
 
 LONGEST_CONTINUATION = 8, 4000
-"""A run that theory cannot continue is continued to this multiple, by at most so many iterations."""
+"""A run that theory cannot extrapolate is continued to this multiple of its length, by at most this many iterations."""
 
 CYCLE = 1e-6
-"""Iterates that repeat to this share of their distance from each other form a limit cycle."""
+"""Iterates that repeat up to this share of their amplitude form a limit cycle."""
 
 LONGEST_CYCLE = 64
 
@@ -105,7 +105,7 @@ def _why_different(
         if is_explained or (divided is not None and agrees(divided, predicted)):
             return "a double root: the distance behaves as t·ρᵗ, and its slope approaches ρ slowly"
 
-    # 3. The run is too short: the predicted path has the predicted rate once it is long enough, or the run itself.
+    # 3. The run is too short: the predicted path, or else the continued run, has the predicted rate later.
     made = int(iterations[-1])
     if is_explained:
         multiple, most = LONGEST_TRANSIENT
@@ -126,7 +126,7 @@ def _why_different(
         if length is not None:
             return f"the run is too short: the transient lasts about {length:.3g} iterations"
 
-    # 4. A limit cycle. 5. The method has not settled. 6. The iterates are where the linear theory does not hold.
+    # 4. A limit cycle. 5. Averages that have not settled. 6. Iterates where the linear theory does not hold.
     return (
         _limit_cycle(result, number)
         or _unsettled(model, start, made, predicted)
@@ -136,13 +136,13 @@ def _why_different(
 
 
 def _transient(path: Array, made: int, predicted: float, floor: float) -> float | None:
-    """Return from which length on a path, ``(entries, directions)``, has the predicted rate; ``None`` if from none."""
+    """Return the length from which a path, ``(entries, directions)``, has the predicted rate; ``None`` if never."""
     length, first, confirmations = float(made), None, 0
     while length < len(path) - 1:
         length = min(1.2 * length, len(path) - 1.0)
         times = np.arange(int(length) + 1)
         rate = path_rate(path[times], times, floor)
-        # A rate that passes the predicted one by chance agrees at one length only.
+        # Three lengths must agree: a measured rate may cross the predicted one by chance.
         if rate is None or not agrees(rate, predicted):
             first, confirmations = None, 0
             continue
@@ -153,7 +153,7 @@ def _transient(path: Array, made: int, predicted: float, floor: float) -> float 
 
 
 def _unsettled(model: LocalModel, start: Array, made: int, predicted: float) -> str | None:
-    """Return that the method itself still changes: once it has settled, the same run has the predicted rate."""
+    """Return a reason if the same run has the predicted rate once the averages of the method have settled."""
     state = state_at_rest(model.optimizer, np.array([model.lr]), model.surface, len(start))
     path, _ = simulated(model.optimizer, model.lr, model.surface, start[:, np.newaxis], made, first=LATE, state=state)
     along = (path[:, :, 0] - model.fixed_point) @ model.vectors[:, ~model.is_flat[model.groups]]
@@ -165,7 +165,7 @@ def _unsettled(model: LocalModel, start: Array, made: int, predicted: float) -> 
 
 
 def _limit_cycle(result: Result, number: int) -> str | None:
-    """Return that the last iterates repeat, with their period."""
+    """Return a reason if the last iterates repeat."""
     path = result.path(number)
     path = path[np.isfinite(path).all(axis=1)]
     if len(path) < FEWEST or result.recorded(number)[1] != 1:
@@ -182,7 +182,7 @@ def _limit_cycle(result: Result, number: int) -> str | None:
 
 
 def _outside(result: Result, number: int, model: LocalModel, displaced: Array) -> str | None:
-    """Return that a trial left, or never reached, the region where the linear theory holds."""
+    """Return a reason if a trial left or never reached the region where the linear theory holds."""
     if math.isinf(model.holds_within):
         return None
     distances = np.sqrt((displaced**2).sum(axis=1))
@@ -197,7 +197,7 @@ def _outside(result: Result, number: int, model: LocalModel, displaced: Array) -
 
 
 def underdamped_remark(result: Result, rates: Mapping[int, TrialRate]) -> str | None:
-    """Return why a larger β is slower, if it is among these trials because every direction is underdamped.
+    """Return a remark if a larger β is slower in these trials because every direction is underdamped.
 
     The rate of an underdamped direction is √β for any curvature, so only a smaller β is faster.
     """
@@ -209,7 +209,7 @@ def underdamped_remark(result: Result, rates: Mapping[int, TrialRate]) -> str | 
             candidates[beta] = number
     if len(candidates) < 2:
         return None
-    # If the rate is √β, so is the modulus in every direction of heavy ball: one model shows whether it oscillates.
+    # The candidates have the rate √β; the model of one of them shows whether every direction is underdamped.
     number = candidates[max(candidates)]
     minimum = rates[number].minimum
     assert minimum is not None

@@ -1,5 +1,7 @@
 """The measured rate of each trial beside the predicted one."""
 
+import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +12,9 @@ from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (
-    LinearMap,
     TheoryDoesNotApplyError,
     check_constant,
-    check_decoupled,
-    check_steady,
+    checked_map,
     plugins_may_fail,
     spectral_radii,
 )
@@ -22,13 +22,13 @@ from momentumlab.theory.local_model import FLAT, local_model, optimizer_of
 from momentumlab.theory.rate_fits import path_rate
 
 ROUNDING = 1e-12
-"""A distance below this share of the coordinates is rounding."""
+"""A distance below this share of the coordinates is a rounding error."""
 
 UNDERFLOW = 1e-150
 """The squares of smaller distances lose digits."""
 
 MOST_COORDINATES = 200
-"""Above this dimension, the eigenvalues of the Hessian are not computed for a table."""
+"""In more dimensions, tables do not predict rates, which need the eigenvalues of the Hessian."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class TrialRate:
     minimum
         The known minimum nearest to the final point, or to the start if the trial diverged; ``None`` if none is known.
     measured
-        The rate of the path; ``None`` if it has none.
+        The measured rate of the path; ``None`` if it cannot be fitted.
     predicted
         The spectral radius at that minimum; ``None`` if the theory does not apply.
     """
@@ -52,7 +52,7 @@ class TrialRate:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What theory expects of one trial: the rate, the point to which it belongs, and the directions that count."""
+    """The predicted rate of a trial, its fixed point, and the directions in which the distance is measured."""
 
     rate: float
     fixed_point: Array
@@ -61,7 +61,7 @@ class Expected:
 
 
 def trial_rates(result: Result, numbers: Sequence[int] | None = None) -> list[TrialRate]:
-    """Return the rates of some trials of a result with history, or of all."""
+    """Return the measured and the predicted rate of trials with a recorded history; by default, of all trials."""
     numbers = range(result.trials) if numbers is None else numbers
     if result.experiment.noise is not None or result.experiment.is_random:  # then there is a floor, not a rate
         return [TrialRate() for _ in numbers]
@@ -99,7 +99,7 @@ def coordinate_rates(result: Result, number: int, rate: TrialRate) -> Array | No
 
 
 def _approached(result: Result, number: int) -> CriticalPoint | None:
-    """Return the minimum that a trial approached, or left."""
+    """Return the minimum that a trial approached or diverged from."""
     surface = result.plan.surface_of(number)
     minima = [minimum for minimum in surface.minima(result.plan.dimension) if not _is_kink(surface, minimum)]
     has_diverged = result.status_of(number) is Status.DIVERGED
@@ -122,7 +122,7 @@ def _is_kink(surface: Surface, minimum: CriticalPoint) -> bool:
 
 
 def expectations(result: Result, minima: Mapping[int, CriticalPoint]) -> dict[int, Expected]:
-    """Return what theory expects of each trial at its minimum; nothing for trials to which it does not apply."""
+    """Return what theory expects of each trial at its minimum, without the trials to which it does not apply."""
     plan = result.plan
     expected: dict[int, Expected] = {}
     for group in plan.groups:
@@ -150,53 +150,36 @@ def _expectations_of_group(
     curvatures = np.where(
         np.abs(curvatures) <= FLAT * plan.dimension * np.abs(curvatures).max(axis=1, keepdims=True), 0.0, curvatures
     )
-    ends = [_checked_map(result, number, curvatures[i]) for i, number in ((0, numbers[0]), (-1, numbers[-1]))]
+    # The first and the last trial show what kind of map the method has.
+    ends = [
+        checked_map(*optimizer_of(plan.trial(number)), curvatures[i].tolist())
+        for i, number in ((0, numbers[0]), (-1, numbers[-1]))
+    ]
+    expected: dict[int, Expected] = {}
     has_decay = np.any(np.asarray(getattr(lanes.optimizer, "weight_decay", 0.0)))
     if has_decay or any(found.period > 1 for found in ends) or (curvatures == 0).any():
-        # These need a fixed point, a period or a test of the surface for each trial.
-        return {
-            number: each for number in numbers if (each := _expectation_of_trial(result, number, minima)) is not None
-        }
+        # These need a fixed point, a period or a test of the surface, and so a model of each trial.
+        for number in numbers:
+            with contextlib.suppress(TheoryDoesNotApplyError):
+                model = local_model(plan, number, minima[number])
+                distance = float(np.linalg.norm(result.final_points[number] - model.fixed_point))
+                if model.map.is_exact or (distance <= model.attracts_within and model.is_stable):
+                    curved = model.vectors[:, ~model.is_flat[model.groups]]
+                    expected[number] = Expected(rate=model.rate, fixed_point=model.fixed_point, curved=curved)
+        return expected
+    # All others differ only in numbers, and their rates are computed together.
     radii = np.zeros(len(numbers))
     for column in curvatures.T:
         radii = np.maximum(radii, spectral_radii(lanes.optimizer, lanes.lr, column))
-    found = {
-        number: Expected(rate=radius, fixed_point=point, curved=basis)
-        for number, radius, point, basis in zip(numbers, radii.tolist(), points.T, vectors, strict=True)
-    }
-    if ends[0].is_exact:
-        return found
-    # A nonlinear method has this rate only close to a minimum that is stable for it.
-    within = local_model(plan, numbers[0], minima[numbers[0]]).attracts_within
+    within = math.inf
+    if not ends[0].is_exact:
+        # A nonlinear method has this rate only close to a minimum that is stable for it.
+        within = local_model(plan, numbers[0], minima[numbers[0]]).attracts_within
     distances = np.sqrt(((result.final_points[numbers].T - points) ** 2).sum(axis=0))
-    return {
-        number: found[number]
-        for number, distance in zip(numbers, distances.tolist(), strict=True)
-        if distance <= within and found[number].rate < 1
-    }
-
-
-def _checked_map(result: Result, number: int, curvatures: Array) -> LinearMap:
-    """Return the map of one trial along its steepest direction, after checking that curvatures decide."""
-    trial = result.plan.trial(number)
-    hyperparameters = dict(trial.hyperparameters)
-    lr = float(hyperparameters.pop("lr"))  # type: ignore[arg-type]
-    optimizer = optimizer_of(trial.optimizer, hyperparameters)
-    found = check_steady(optimizer, lr, float(curvatures[np.abs(curvatures).argmax()]) or 1.0)
-    check_decoupled(optimizer, lr, curvatures.tolist(), found)
-    return found
-
-
-def _expectation_of_trial(result: Result, number: int, minima: Mapping[int, CriticalPoint]) -> Expected | None:
-    try:
-        model = local_model(result.plan, number, minima[number])
-    except TheoryDoesNotApplyError:
-        return None
-    distance = float(np.linalg.norm(result.final_points[number] - model.fixed_point))
-    if not model.map.is_exact and (distance > model.attracts_within or not model.is_stable):
-        return None
-    curved = model.vectors[:, ~model.is_flat[model.groups]]
-    return Expected(rate=model.rate, fixed_point=model.fixed_point, curved=curved)
+    for i, number in enumerate(numbers):
+        if ends[0].is_exact or (distances[i] <= within and radii[i] < 1):
+            expected[number] = Expected(rate=float(radii[i]), fixed_point=points[:, i], curved=vectors[i])
+    return expected
 
 
 def displacements(

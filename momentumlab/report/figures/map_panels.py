@@ -286,7 +286,7 @@ def draw_theory(report: Report, panels: Sequence[Axes], slices: Sequence[MapSlic
         x, y = CellAxis(part.x).positions, CellAxis(part.y).positions
         rates = part.of(theory.rates)
         panel.contour(x, y, rates, levels=[1.0], colors="#D55E00", linewidths=1.6)
-        for number, discriminants in enumerate(theory.discriminants.values()):
+        for number, discriminants in enumerate(theory.discriminants):
             signed = part.of(discriminants)
             if signed.min() < 0 < signed.max():
                 dashes = "--" if number == 0 else ":"

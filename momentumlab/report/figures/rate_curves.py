@@ -55,7 +55,7 @@ def prediction_figure(
 
 def _draw_rates(panel: Axes, name: str, models: Sequence[LocalModel], curves: Sequence[style.CurveStyle]) -> None:
     """Draw the rate against one hyperparameter with all others fixed, and mark critical values."""
-    limits = [float(lr_limits(model.optimizer, _curved(model), period=model.map.period)[0]) for model in models]
+    limits = [float(lr_limits(model.optimizer, model.curved, period=model.map.period)[0]) for model in models]
     values = BETAS if name == "beta" else _learning_rates(models, limits)
     drawn: list[Array] = []
     highest = 1.05
@@ -94,17 +94,13 @@ def _is_same_curve(name: str, model: LocalModel, other: LocalModel) -> bool:
     return model.lr == other.lr and next(at_zero) == next(at_zero)
 
 
-def _curved(model: LocalModel) -> list[float]:
-    return [curvature for curvature, flat in zip(model.curvatures, model.is_flat, strict=True) if not flat]
-
-
 def _critical_values(name: str, model: LocalModel, limit: float) -> Array:
     """Return the critical β of each direction, or the stability limit of lr."""
     if name == "lr":
         return np.array([limit] if math.isfinite(limit) else [])
     if not model.map.is_exact or model.map.period > 1:
         return np.empty(0)
-    found = critical_betas(model.optimizer, model.lr, np.array(_curved(model)))
+    found = critical_betas(model.optimizer, model.lr, np.array(model.curved))
     return found[np.isfinite(found)]
 
 

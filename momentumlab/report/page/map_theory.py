@@ -13,7 +13,7 @@ from momentumlab.plan import Lanes, make_plan
 from momentumlab.registry import Array
 from momentumlab.report.page.exploration import MOST_DIMENSIONS, Block
 from momentumlab.search.planes import GridAxis
-from momentumlab.theory import TheoryDoesNotApplyError, linear_map, plugins_may_fail, rate_plane
+from momentumlab.theory import TheoryDoesNotApplyError, plugins_may_fail, rate_plane
 from momentumlab.theory.lr_limits import largest_radii
 
 UNSTABLE = 1 + 1e-9
@@ -74,13 +74,6 @@ def _predictions(experiment: Experiment, block: Block) -> MapTheory:
     group = plan.groups[0]
     with np.errstate(all="ignore"), plugins_may_fail(group.surface_class, group.optimizer_class):
         plane = rate_plane(plan, 0, plan.trials)
-        lanes = group.lanes(np.arange(group.size))
-        dominant = []
-        for curvature in plane.curvatures:
-            matrices = linear_map(lanes.optimizer, lanes.lr, np.full(group.size, curvature)).matrices
-            eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
-            largest = np.abs(eigenvalues).argmax(axis=1)[:, np.newaxis]
-            dominant.append(np.take_along_axis(eigenvalues, largest, axis=1)[:, 0])
 
         def is_unstable(settings: NDArray[np.int64], axis: GridAxis, values: Array) -> NDArray[np.bool_]:
             changed = _with_values(group.lanes(settings), axis.name, values)
@@ -93,8 +86,8 @@ def _predictions(experiment: Experiment, block: Block) -> MapTheory:
         curvatures=plane.curvatures,
         rates=plane.rates,
         is_unstable=plane.rates > UNSTABLE,
-        discriminants=np.stack(list(plane.discriminants.values())),
-        eigenvalues=np.stack(dominant),
+        discriminants=plane.discriminants,
+        eigenvalues=plane.eigenvalues,
         crossings=np.stack(crossings) if crossings else np.empty((0, plan.trials)),
     )
 
