@@ -61,7 +61,7 @@ class DataTable:
         return f"{self.place}:{self.lines[row]}" if self.lines is not None else f"{self.place}: row {row}"
 
     def is_word_column(self, name: str) -> bool:
-        """Whether a column has words but not a single number."""
+        """Whether a column contains words and no numbers."""
         column = self.columns[name]
         if column.dtype.kind != "U":
             return False
@@ -76,7 +76,7 @@ class DataTable:
         return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), dtype=bool)
 
     def numbers(self, name: str, problems: list[Problem]) -> Array:
-        """Return a column as numbers, NaN where a value is missing; other values are added to ``problems``."""
+        """Return a column as numbers, NaN where a value is missing; other words are added to ``problems``."""
         column, missing = self.columns[name], self.missing(name)
         if column.dtype.kind != "U":
             numbers: Array = column.astype(np.float64)
@@ -111,7 +111,7 @@ def complaint(word: str) -> str:
 
 def bad_file(place: str, message: str) -> ConfigError:
     """Return the error of a file with a single problem."""
-    return ConfigError([Problem(place=printable(place), message=printable(message))])
+    return ConfigError.at(printable(place), printable(message))
 
 
 def raise_any(problems: Sequence[Problem], place: str) -> None:
@@ -180,7 +180,8 @@ def parse_csv(text: str, place: str) -> DataTable:
     ConfigError
         If a line has the wrong number of values; with up to `MOST_PROBLEMS` such lines.
     """
-    separator = _separator(text, place)
+    # The separator is the one that splits the first line into the most columns.
+    separator = max(SEPARATORS, key=lambda each: len(next(_numbered(text, each, place))[1]))
     lines, rows, problems = [], [], []
     numbered = _numbered(text, separator, place)
     line, names = next(numbered)
@@ -204,11 +205,6 @@ def parse_csv(text: str, place: str) -> DataTable:
         name: np.array(each) for name, each in zip(names, zip(*rows, strict=True), strict=True)
     }
     return DataTable(place=place, columns=columns, lines=np.array(lines), target=names[-1])
-
-
-def _separator(text: str, place: str) -> str:
-    """Return the separator that splits the first line into the most columns."""
-    return max(SEPARATORS, key=lambda separator: len(next(_numbered(text, separator, place))[1]))
 
 
 def _numbered(text: str, separator: str, place: str) -> Iterator[tuple[int, list[str]]]:

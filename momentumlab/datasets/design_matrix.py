@@ -71,9 +71,9 @@ class DesignOptions:
     outputs
         ``number``, ``two`` classes in one column, or ``classes`` with a column for each.
     missing
-        What happens to missing values: ``error``, ``drop`` their rows, or replace them by the ``mean`` of the column.
+        Treatment of missing values: ``error``, ``drop`` their rows, or replace them by the ``mean`` of the column.
     encode
-        What happens to columns of words: ``error``, or ``onehot`` for an indicator column per word.
+        Treatment of columns of words: ``error``, or ``onehot`` for an indicator column per word.
     validation
         Fraction of the rows that are held out.
     """
@@ -185,7 +185,7 @@ def _feature_columns(table: DataTable, name: str, options: DesignOptions, proble
 
 
 def _training_rows(rows: int, validation: float, place: str) -> NDArray[np.bool_]:
-    """Return which rows are not held out. The choice is random but always the same."""
+    """Return which rows are not held out, ``(rows,)``. The choice is random but reproducible."""
     held_out = round(validation * rows)
     if validation and not 1 <= held_out <= rows - 2:
         message = f"{place}: {validation:g} of {rows} rows is {held_out}; hold out at least 1 and keep at least 2"

@@ -29,7 +29,7 @@ from momentumlab.surfaces.base import (
 SOURCE = "Hansen, Finck, Ros & Auger (2009), INRIA RR-6829; instances as in coco-experiment"
 
 UNIMODAL = {1, 2, 5, 6, 8, 9, 10, 11, 12, 13, 14}
-"""The functions with a single minimum, the Rosenbrock functions in two dimensions only; f7 has plateaus."""
+"""Functions with a single minimum, the Rosenbrock functions only in two dimensions. f7 has plateaus instead."""
 
 Evaluated = tuple[Array, Array]
 """A value ``(lanes,)`` and its gradient ``(dim, lanes)``, or numbers and their derivatives, elementwise."""
@@ -87,7 +87,7 @@ def optimum(dim: int, seed: int) -> Array:
 
 
 def powers(base: float, dim: int) -> Array:
-    """Return ``base`` to powers that rise evenly from 0 to 1, ``(dim, 1)``."""
+    """Return ``base`` raised to evenly spaced powers from 0 to 1, ``(dim, 1)``."""
     return np.asarray(base ** (np.arange(dim) / (dim - 1)))[:, np.newaxis]
 
 
@@ -133,7 +133,7 @@ def rastrigin(z: Array) -> Evaluated:
 
 
 def rosenbrock_terms(z: Array) -> tuple[Array, Array, Array]:
-    """Return the terms of the Rosenbrock function, and their derivatives by zᵢ and by zᵢ₊₁."""
+    """Return the terms of the Rosenbrock function, and their derivatives with respect to zᵢ and zᵢ₊₁."""
     bend, rest = z[:-1] * z[:-1] - z[1:], z[:-1] - 1
     return 100 * bend * bend + rest * rest, 400 * bend * z[:-1] + 2 * rest, -200 * bend
 
@@ -166,7 +166,7 @@ class BBOB(Surface):
 
     @property
     def seed(self) -> int:
-        """The seed of the instance; two functions share theirs with their neighbours."""
+        """The seed of the instance; f4 and f18 use the seeds of f3 and f17."""
         return {4: 3, 18: 17}.get(self.number, self.number) + 10_000 * self.instance
 
     @property
@@ -337,7 +337,7 @@ class _Rotated(BBOB):
         return matrix_product(self.second_rotation(dim).T, np.full((dim, 1), 0.5 / scale_of(dim)))
 
     def terms(self, z: Array) -> tuple[Array, Array, Array]:
-        """Return the terms of the sum, and their derivatives by zᵢ and by zᵢ₊₁."""
+        """Return the terms of the sum, and their derivatives with respect to zᵢ and zᵢ₊₁."""
         return rosenbrock_terms(z)
 
     def evaluated(self, x: Array) -> Evaluated:
@@ -468,7 +468,7 @@ class _Schaffers(BBOB):
         sines = np.sin(angles)
         terms = np.where(squares == 0, 0.0, positive**0.25 * (1 + sines * sines))
         mean = sum_coordinates(terms) / (dim - 1)
-        # d/ds of s^¼ (1 + sin²(50 s^0.1)), and of the squares by both of their coordinates.
+        # The chain rule: d/ds of s^¼ (1 + sin²(50 s^0.1)), then the derivatives of s with respect to both coordinates.
         slopes = 0.25 * positive**-0.75 * (1 + sines * sines) + positive**-0.65 * 10 * sines * np.cos(angles)
         slopes = np.where(squares == 0, 0.0, slopes) * 2 * mean / (dim - 1)
         gradient = of_pairs(2 * slopes * z[:-1], 2 * slopes * z[1:])

@@ -44,11 +44,11 @@ class MovedSurface(Surface):
         return np.broadcast_to(np.array(self.shift), dim)[:, np.newaxis]
 
     def moved(self, points: Array) -> Array:
-        """Return where points of the original surface are, ``(dim, lanes) -> (dim, lanes)``."""
+        """Map points of the original surface to the moved one, ``(dim, lanes) -> (dim, lanes)``."""
         return matrix_product(self.rotation(len(points)), points) + self.displacement(len(points))
 
     def moved_back(self, x: Array) -> Array:
-        """Return the points of the original surface, ``(dim, lanes) -> (dim, lanes)``."""
+        """Map points of the moved surface to the original one, ``(dim, lanes) -> (dim, lanes)``."""
         return matrix_product(self.rotation(len(x)).T, x - self.displacement(len(x)))
 
     def value(self, x: Array) -> Array:
@@ -88,7 +88,7 @@ class MovedSurface(Surface):
         Raises
         ------
         ConfigError
-            If both have one and they differ.
+            If both fix the number of coordinates and the numbers differ.
         """
         required = self.original.required_dimension
         if len(self.shift) == 1:

@@ -131,7 +131,7 @@ class DataSurface(Surface):
 
     @abstractmethod
     def pulled(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
-        """Return the gradient with respect to each weight matrix, given the derivatives by the scores."""
+        """Return the gradient with respect to each weight matrix, given the derivatives with respect to the scores."""
 
     @abstractmethod
     def row_losses(self, scores: Array, targets: Array) -> Array:
@@ -188,7 +188,7 @@ class DataSurface(Surface):
         x
             The weights, ``(dim, lanes)``.
         data
-            The rows; by default those of the training.
+            The rows; by default the training rows.
 
         Raises
         ------

@@ -32,7 +32,7 @@ class LinearModel(DataSurface):
 
     @abstractmethod
     def curvatures(self, scores: Array) -> Array:
-        """Return the second derivatives of the row losses of one lane by the scores, ``(rows, outputs, outputs)``."""
+        """Return the second derivatives of the row losses of one lane in the scores, ``(rows, outputs, outputs)``."""
 
     def hessian(self, x: Array) -> Array:
         features, rows = self.design.features, self.design.rows

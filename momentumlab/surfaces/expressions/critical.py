@@ -17,7 +17,7 @@ STEPS = 60
 SEED = 20261120
 
 EVALUATIONS = 3_000_000
-"""Arithmetic operations, roughly, that the search may take per step; large expressions get fewer starts."""
+"""Approximate limit on the arithmetic operations per step of the search; large expressions get fewer starts."""
 
 REACH = 0.05
 """Longest step, as a fraction of the window's diagonal; full Newton steps often leave the window."""
@@ -42,9 +42,10 @@ KINK_STEPS = 120
 def critical_points(
     surface: Surface, window: Intervals, *, calls: int = 1, is_quadratic: bool = False
 ) -> tuple[CriticalPoint, ...]:
-    """Find points of zero gradient in a window by Newton's method from many starts: minima first, by loss.
+    """Find the points of zero gradient in a window by Newton's method from many starts.
 
-    The same window gives the same points. The list may be incomplete. Minima that are not isolated are left out.
+    Minima come first, the lowest at the front. The same window gives the same points. The list may be incomplete, and
+    minima that are not isolated are left out.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def critical_points(
         low, high = np.array(window).T[:, :, np.newaxis]
         diagonal = float(np.sqrt(((high - low) ** 2).sum()))
         starts = _starts(low, high, calls)
-        # The median gradient sets the scale of the loss: below which size a gradient is a rounding error.
+        # The median gradient sets the scale below which a gradient is a rounding error.
         slopes = _norms(surface.gradient(starts))
         usual = float(np.median(slopes[np.isfinite(slopes)])) if np.isfinite(slopes).any() else math.nan
         # Newton's method converges to points of any kind; with absolute curvatures, only to minima but from farther
@@ -142,7 +143,7 @@ def _newton(surface: Surface, x: Array, reach: float, downhill: bool) -> Array:
 
 
 def _distinct(surface: Surface, points: Array, near: float) -> Array:
-    """Return one point of each cluster, that with the smallest gradient."""
+    """Return the point with the smallest gradient of each cluster."""
     order = np.lexsort((*points, _norms(surface.gradient(points))))
     chosen: list[Array] = []
     remaining = points[:, order]
@@ -153,7 +154,7 @@ def _distinct(surface: Surface, points: Array, near: float) -> Array:
 
 
 def _rounded(surface: Surface, points: Array, diagonal: float) -> Array:
-    """Return the points with round coordinates where these are no worse: 1 instead of 0.9999999999999999."""
+    """Round the coordinates of points where the gradient does not grow: 1 instead of 0.9999999999999999."""
     best = _norms(surface.gradient(points))
     chosen, is_free = points.copy(), np.ones(points.shape[1], dtype=bool)
     near_zero = np.where(np.abs(points) < 1e-9 * diagonal, 0.0, points)
@@ -188,9 +189,9 @@ def _classified(surface: Surface, points: Array, diagonal: float, usual: float) 
 def _sampled_kind(
     surface: Surface, point: Array, flat: Array, loss: float, diagonal: float, usual: float
 ) -> CriticalKind | None:
-    """Return the kind of a point that its Hessian does not determine, from losses around it.
+    """Return the kind of a point from the losses around it, where the Hessian does not determine it.
 
-    ``None`` if the gradient is also zero a little way along a flat direction: a line of minima, not a point.
+    ``None`` on a line of minima, where the gradient is also zero nearby along a flat direction.
     """
     distance = 1e-2 * diagonal
     beside = np.hstack([point + distance * flat, point - distance * flat])

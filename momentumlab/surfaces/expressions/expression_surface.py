@@ -122,7 +122,7 @@ class ExpressionSurface(Surface):
         return _window_around(self, points) if points else (SEARCHED,) * dim
 
     def default_start(self, dim: int) -> tuple[float, ...]:
-        """Return the first of four points of the window at which loss and gradient are finite."""
+        """Return the first of four candidate points at which loss and gradient are finite."""
         low, high = np.array(self.window(dim)).T
         shares = np.resize(START, dim)
         starts = np.stack([low + share * (high - low) for share in (shares, 1 - shares, shares[::-1], 0.9 * shares)]).T

@@ -189,7 +189,7 @@ class _Compiler:
         return first
 
     def constant(self, value: float) -> int:
-        # As an array without an axis: a Python float would be converted again in each call.
+        # A zero-dimensional array: a Python float would be converted again in each call.
         if value not in self.constants:
             self.constants[value] = self.new(np.array(value))
         return self.constants[value]
