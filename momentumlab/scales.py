@@ -61,7 +61,7 @@ class Scale:
         if self.is_linear:
             return positions
         if self.is_near_one:
-            return np.clip(-np.expm1(positions), 0.0, 1 - 2.0**-40)
+            return np.clip(-np.expm1(positions), 0.0, 1 - 2.0**-40) + 0.0  # not −0
         distances = np.exp(positions) - self.offset
         return distances + self.origin if self.offset == 0 else np.maximum(distances, 0.0) + self.origin
 

@@ -98,6 +98,21 @@ def test_the_search_over_several_hyperparameters_keeps_to_its_budget(count: int)
         assert len(set(searched.columns[name].tolist())) > len(searched.choice.axes[name])
 
 
+def test_finer_grids_are_finer_with_few_values_of_each_hyperparameter() -> None:
+    tuned = {"lr": "tuned(0.01, 1)", "beta1": "tuned", "eps": "tuned(1e-10, 1e-6)"}
+    settings = {"surface": "rosenbrock", "optimizer": "adam", "iterations": 60, **tuned}
+    (match,) = momentumlab.tune(settings, budget=400, zooms=3).matches
+    (searched,) = match.searched
+    first = np.log10(np.array(searched.choice.axes["eps"].values, dtype=np.float64))
+    assert len(first) == 4
+    # Each grid is half as fine as the one before, so all of them together reach less than one distance further.
+    positions = np.log10(searched.columns["eps"])
+    assert first[0] - np.diff(first)[0] < positions.min()
+    assert positions.max() < first[-1] + np.diff(first)[0]
+    assert np.diff(np.unique(positions.round(6))).min() < 0.3 * np.diff(first)[0]
+    assert not np.signbit(searched.columns["beta1"]).any()
+
+
 def test_a_finer_grid_stays_within_the_bounds_of_a_hyperparameter() -> None:
     settings = {"surface": "ravine", "optimizer": "qhm", "nu": "tuned", "lr": 0.05, "iterations": 30}
     (match,) = momentumlab.tune(settings, budget=60, zooms=2).matches

@@ -140,7 +140,9 @@ def _zoomed(
         return [], {}
     cells = _best_cells(one, spacings, yardstick, grids)
     count = int((one.choice.combinations / len(cells)) ** (1 / len(spacings)) + 1e-9)
-    reach = {name: ZOOM_REACH * spacing for name, spacing in spacings.items()}
+    # With few values on an axis, the grid must be smaller to be finer.
+    share = ZOOM_REACH if count >= LEAST_ZOOM else (count - 1) / 4
+    reach = {name: share * spacing for name, spacing in spacings.items()}
     if yardstick.objective is Objective.ROBUST_LOSS and "lr" in reach:
         reach["lr"] = max(reach["lr"], 2 * math.log(NEARBY[0]))  # a grid must contain the neighbours of its middle
     steps = np.linspace(-1, 1, count)
