@@ -8,6 +8,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -73,6 +75,53 @@ def test_arrows_point_along_the_trajectory() -> None:
         nearest = int(((path - place) ** 2).sum(axis=1).argmin())
         step = path[nearest + 1] - path[nearest - 1]
         assert np.dot(step, (u, v)) > 0.9 * np.hypot(*step)
+
+
+def test_arrows_of_an_overlay_lie_on_the_trajectories_of_their_colour(betas: momentumlab.Result) -> None:
+    (panel,) = betas.plot_trajectories(panels="one").axes
+    (arrows,) = [each for each in panel.collections if type(each).__name__ == "Quiver"]
+    paths = {to_rgb(color): betas.positions[number] for number, color in enumerate(ordered_colors(3))}
+    low, high = np.array([panel.get_xlim(), panel.get_ylim()]).T
+    assert {tuple(color[:3]) for color in arrows.get_facecolors()} == set(paths)
+    for place, color in zip(np.asarray(arrows.get_offsets()), arrows.get_facecolors(), strict=True):
+        path = (paths[tuple(color[:3])] - low) / (high - low)
+        begin, step = path[:-1], np.diff(path, axis=0)
+        distances = [distance_to_segment((place - low) / (high - low), b, s) for b, s in zip(begin, step, strict=True)]
+        assert min(distances) < 1e-9
+
+
+def distance_to_segment(point: Any, begin: Any, step: Any) -> float:
+    share = np.clip(np.dot(point - begin, step) / max(np.dot(step, step), 1e-300), 0, 1)
+    return float(np.hypot(*(point - begin - share * step)))
+
+
+@pytest.mark.parametrize("name", ["himmelblau", "ravine", "booth", "six_hump_camel"])
+def test_stars_are_at_the_known_minima(name: str) -> None:
+    (panel,) = momentumlab.run(surface=name, optimizer="sgd", lr=1e-3, iterations=5).plot_trajectories().axes
+    (stars,) = [line for line in panel.get_lines() if line.get_marker() == "*"]
+    known = [each.point for each in SURFACES[name]().minima(2)]
+    np.testing.assert_array_equal(np.asarray(stars.get_xydata()), known)
+
+
+def test_the_star_of_many_dimensions_is_the_projected_minimum() -> None:
+    experiment = {"surface": "nesterov_worst_case", "start": [1, 2, 3, 4, 5], "optimizer": "momentum", "lr": 0.3}
+    result = momentumlab.run(experiment, beta=0.5, iterations=40)
+    (panel,) = result.plot_trajectories().axes
+    (star,) = [line for line in panel.get_lines() if line.get_marker() == "*"]
+    # Distances in the plane: those of the projections on the eigenvectors of the scatter matrix.
+    centred = result.positions[0] - result.final_points[0]
+    plane = np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
+    (minimum,) = SURFACES["nesterov_worst_case"]().minima(5)
+    expected = np.abs((np.array(minimum.point) - result.final_points[0]) @ plane)
+    drawn = np.abs(np.asarray(star.get_xydata())[0] - end_of(panel))
+    np.testing.assert_allclose(drawn, expected, atol=1e-9)
+
+
+def end_of(panel: Any) -> Any:
+    (end,) = [
+        each for each in panel.collections if isinstance(each, PathCollection) and np.size(each.get_offsets()) == 2
+    ]
+    return np.asarray(end.get_offsets())[0]
 
 
 # Colours and titles
