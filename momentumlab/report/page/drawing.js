@@ -233,6 +233,8 @@ function drawVectors(context, x, y, [startX, startY]) {
 
 // ---- velocity and loss ------------------------------------------------------------------------------------------
 
+// Whether an entry counts for the scale: that of a diverging trial would hide all others.
+const isBounded = (own, trial, entry) => logLoss(own, trial, entry) <= logLoss(own, trial, 0) + 3;
 const longest = () => Math.max(1, ...curves().map(({ selection }) => blocks[selection.block].iterations[mainTrial(selection)]));
 
 function drawVelocity() {
@@ -240,7 +242,7 @@ function drawVelocity() {
   let size = 0;
   eachCurve((own, trial, one, isMain) => {
     for (let entry = 0; isMain && entry <= lastEntry(own, trial); entry++) {
-      for (let c = 0; c < own.coordinates; c++) size = Math.max(size, Math.abs(velocity(own, trial, entry, c)));
+      for (let c = 0; c < own.coordinates && isBounded(own, trial, entry); c++) size = Math.max(size, Math.abs(velocity(own, trial, entry, c)));
     }
   });
   const range = [-1.05 * (size || 1), 1.05 * (size || 1)], { x, y } = scales(panel, [0, longest()], range);
@@ -267,7 +269,7 @@ function drawLoss() {
   eachCurve((own, trial) => {
     for (let entry = 0; entry <= lastEntry(own, trial); entry++) {
       const value = logLoss(own, trial, entry);
-      if (value > header.logLoss[0] && value < 30) { low = Math.min(low, value); high = Math.max(high, value); }
+      if (value > header.logLoss[0] && isBounded(own, trial, entry)) { low = Math.min(low, value); high = Math.max(high, value); }
     }
   });
   if (low === Infinity) { low = -1; high = 1; }
