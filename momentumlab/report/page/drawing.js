@@ -239,13 +239,17 @@ const longest = () => Math.max(1, ...curves().map(({ selection }) => blocks[sele
 
 function drawVelocity() {
   const panel = frame("velocity"), { context } = panel;
-  let size = 0;
+  let low = 0, high = 0;
   eachCurve((own, trial, one, isMain) => {
     for (let entry = 0; isMain && entry <= lastEntry(own, trial); entry++) {
-      for (let c = 0; c < own.coordinates && isBounded(own, trial, entry); c++) size = Math.max(size, Math.abs(velocity(own, trial, entry, c)));
+      for (let c = 0; c < own.coordinates && isBounded(own, trial, entry); c++) {
+        const value = velocity(own, trial, entry, c);
+        low = Math.min(low, value); high = Math.max(high, value);
+      }
     }
   });
-  const range = [-1.05 * (size || 1), 1.05 * (size || 1)], { x, y } = scales(panel, [0, longest()], range);
+  const margin = 0.05 * (high - low) || 1, range = [low - margin, high + margin];
+  const { x, y } = scales(panel, [0, longest()], range);
   drawAxes(panel, { x, y }, niceTicks(0, longest(), 6), niceTicks(...range, 5), "iteration", "velocity");
   clipped(panel, () => {
     context.strokeStyle = colors.line; context.beginPath();
