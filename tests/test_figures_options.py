@@ -82,8 +82,8 @@ def test_arrows_of_an_overlay_lie_on_the_trajectories_of_their_colour(betas: mom
     (arrows,) = [each for each in panel.collections if type(each).__name__ == "Quiver"]
     paths = {to_rgb(color): betas.positions[number] for number, color in enumerate(ordered_colors(3))}
     low, high = np.array([panel.get_xlim(), panel.get_ylim()]).T
-    assert {tuple(color[:3]) for color in arrows.get_facecolors()} == set(paths)
-    for place, color in zip(np.asarray(arrows.get_offsets()), arrows.get_facecolors(), strict=True):
+    assert {tuple(color[:3]) for color in np.asarray(arrows.get_facecolor())} == set(paths)
+    for place, color in zip(np.asarray(arrows.get_offsets()), np.asarray(arrows.get_facecolor()), strict=True):
         path = (paths[tuple(color[:3])] - low) / (high - low)
         begin, step = path[:-1], np.diff(path, axis=0)
         distances = [distance_to_segment((place - low) / (high - low), b, s) for b, s in zip(begin, step, strict=True)]
