@@ -257,3 +257,23 @@ def sam(gradient: Gradient, loss: Loss, x: Vector, lr: float, rho: float, beta: 
         d_p = [g + weight_decay * p for g, p in zip(grad, w, strict=True)]
         buffer = d_p if buffer is None else [b * beta + d for b, d in zip(buffer, d_p, strict=True)]
         x = [p - lr * b for p, b in zip(w, buffer, strict=True)]
+
+
+def heavy_ball_variance(lr: float, beta: float, curvature: float, noise: float = 1.0) -> float:
+    """Stationary variance of heavy ball: a s² (1 + β) / (λ (1 − β) (2 (1 + β) − aλ)), infinite if unstable.
+
+    That of an autoregressive process of second order (Box and Jenkins, *Time Series Analysis*, 1970).
+    """
+    room = 2 * (1 + beta) - lr * curvature
+    if not 0 < lr * curvature < 2 * (1 + beta):
+        return math.inf
+    return lr * noise**2 * (1 + beta) / (curvature * (1 - beta) * room)
+
+
+def nesterov_variance(lr: float, beta: float, curvature: float, noise: float = 1.0) -> float:
+    """Stationary variance of Nesterov's method where it takes gradients: the same process with a moving average."""
+    step = lr * curvature
+    room = 2 * (1 + beta) - step * (1 + 2 * beta)
+    if not (step > 0 and room > 0):
+        return math.inf
+    return lr * noise**2 * (1 + beta + step * beta * (1 + 2 * beta)) / (curvature * (1 - beta + step * beta) * room)

@@ -22,8 +22,9 @@ from momentumlab.report.result_table import result_table
 from momentumlab.search.planes import arrays, planes
 from momentumlab.surfaces.data.base import _order as batch_order
 from momentumlab.surfaces.data.linear import Logistic
-from momentumlab.theory import compromises, heavy_ball_variance, nesterov_variance, noise_floor
+from momentumlab.theory import compromises, noise_floor
 from tests.conftest import Command
+from tests.papers import heavy_ball_variance, nesterov_variance
 from tests.test_figures import assert_text_is_clear, text_of
 
 NOISY: dict[str, Any] = {

@@ -24,11 +24,9 @@ from momentumlab.theory import (
     Regime,
     TheoryDoesNotApplyError,
     compromises,
-    heavy_ball_variance,
     lr_limits,
     measured_rate,
     mode,
-    nesterov_variance,
     rate_plane,
     rate_reason,
     spectral_radii,
@@ -39,6 +37,7 @@ from momentumlab.theory import (
 from momentumlab.theory.linear_map import simulated
 from momentumlab.theory.modes import responses as unit_responses
 from tests.conftest import CONFIGS, Command
+from tests.papers import heavy_ball_variance, nesterov_variance
 
 shares = st.floats(0.0, 0.999)
 steps = st.floats(1e-3, 10.0)

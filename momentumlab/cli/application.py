@@ -19,7 +19,7 @@ from momentumlab.cli.streams import complain, reported
 RUNNING, LOOKING, PREPARING = "Run experiments", "Look things up", "Prepare experiments"
 DEBUG = "MOMENTUMLAB_DEBUG"
 MOST_UNGROUPED = 12
-"""Most arguments and options of a command whose help page does not group them."""
+"""Help pages with more arguments and options than this group them."""
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]
 """The base of what Typer raises for wrong arguments; the module that defines it depends on Typer's version."""
@@ -50,7 +50,7 @@ class Command(TyperCommand):
                 args = rewritten
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return what follows the name of the command in the first line of its help."""
+        """Return the text after the name of the command in the first line of its help."""
         arguments = [each for each in self.get_params(ctx) if each.param_type_name == "argument"]
         return ["[OPTIONS]", *map(_metavar, arguments)]
 
@@ -189,7 +189,7 @@ def _report_usage(error: Any) -> int:
 
 
 def _unknown_option(option: str, context: Any) -> str:
-    """What to say of an option that the command does not have, but another may."""
+    """Return a message for an option that the command does not have but another may have."""
     if option in ("--debug", "--allow-import"):
         return f"{option}: goes before the command: momentumlab {option} …"
     root = context.find_root().command

@@ -24,7 +24,7 @@ MOST_NAMED = 60
 
 DECIMAL_COMMA = re.compile(r"\s*[+-]?0,\d+\s*")
 POINTS = ("start", "surface", "optimizer", "name", "over")
-"""Settings of which ``0,1`` is a usual value."""
+"""Settings for which ``0,1`` is a common value."""
 
 
 def typed() -> str:

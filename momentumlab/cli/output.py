@@ -21,7 +21,7 @@ def is_text(output: str) -> bool:
 
 
 def refuse_beside_quiet(quiet: bool, output: str, what: str = "--format") -> None:
-    """Refuse ``--quiet``, which prints only the path, beside an option that prints more."""
+    """Reject ``--quiet``, which prints only the path, together with an option that prints more."""
     if quiet and (output != "table" or what != "--format"):
         raise typer.BadParameter(f"prints only the path of the run folder; leave out {what}", param_hint="--quiet")
 

@@ -1,4 +1,4 @@
-"""Results go to stdout; notes and errors go to stderr. Everything that can be expected is one line and an exit code."""
+"""Results go to stdout, notes and errors to stderr. Expected errors are one line and an exit code."""
 
 import os
 import sys
@@ -67,7 +67,7 @@ def printing(failures: list[OSError]) -> Iterator[None]:
 
 
 def complain_of_system(error: OSError) -> None:
-    """Report what the operating system refused: a file, or, without the name of one, writing to stdout."""
+    """Report an operating-system error: of a file or, if it names none, of writing to stdout."""
     reason = (error.strerror or str(error) or type(error).__name__).lower()
     if error.filename is not None:
         complain(f"error: {os.fsdecode(error.filename)}: {reason}")
@@ -87,7 +87,7 @@ def complain(*lines: object) -> None:
 
 
 def print_notes(notes: Sequence[str]) -> None:
-    """Print what the user should know to stderr."""
+    """Print a note to stderr."""
     complain(*(f"note: {note}" for note in notes))
 
 

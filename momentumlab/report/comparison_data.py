@@ -1,4 +1,4 @@
-"""JSON of a comparison, and CSV of its ranks and of every setting that was searched."""
+"""JSON of a comparison, and CSV of its ranks and of all searched settings."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from momentumlab.search.searched import Searched
 
 
 def json_document(report: ComparisonReport, **extra: Any) -> dict[str, Any]:
-    """Return the ranks and the trials of the chosen settings as strict JSON; ``extra`` are further members."""
+    """Return the ranks and the trials of the chosen settings as strict JSON; ``extra`` adds members."""
     result = report.result
     return {
         "experiment": result.comparison.name,
@@ -35,7 +35,7 @@ def ranking_csv_text(reports: Iterable[ComparisonReport]) -> str:
 
 
 def tuning_csv_text(result: ComparisonResult) -> str:
-    """Return a row per setting that was searched: medians over the starts, and the counts of each status."""
+    """Return a row per searched setting: medians over the starts, and the number of trials of each status."""
     rows: list[dict[str, Any]] = []
     for match in result.matches:
         chosen = {standing.number: standing.cell for standing in match.standings}
@@ -45,7 +45,7 @@ def tuning_csv_text(result: ComparisonResult) -> str:
 
 
 def search_arrays(result: ComparisonResult) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the search per surface and optimizer, both counted from 0, as in ``0.2.final_loss``.
+    """Return the arrays of the search, named by the numbers of surface and optimizer: ``0.2.final_loss``.
 
     ``final_loss``, ``iterations`` and ``status`` are ``(cells, starts)``; each hyperparameter that was searched is
     ``(cells,)``, as text unless it is a number.

@@ -1,4 +1,4 @@
-"""The tables of a comparison: a ranking per surface, with what was searched, and one over all surfaces."""
+"""The tables of a comparison: a ranking per surface with its search, and a ranking over all surfaces."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,14 +23,14 @@ from momentumlab.search.tuning import ZOOM_CELLS, zoom_grids
 MEDIAN = 0.5
 
 FEW = 4
-"""Up to this many searched values are listed individually."""
+"""More searched values than this are summarised by their range."""
 
 ROBUST = 1
 """Priority of the column ``robust``."""
 
 
 def comparison_tables(report: ComparisonReport) -> list[Table]:
-    """Return a table for each surface, and if there are several, one over all of them."""
+    """Return a table for each surface and, if there are several, a table over all of them."""
     surfaces = range(len(report.result.matches))
     tables = [_surface_table(report, surface) for surface in surfaces]
     return tables if len(tables) == 1 else [*tables, _overall_table(report)]
@@ -56,7 +56,7 @@ def _surface_table(report: ComparisonReport, surface: int) -> Table:
 
 
 def searched_lines(report: ComparisonReport, match: Match) -> Iterator[str]:
-    """Yield what was searched, in one line if it was the same for all optimizers."""
+    """Yield descriptions of the search, one line if all optimizers share it."""
     comparison = report.result.comparison
     by_text: dict[str, list[str]] = {}
     for name, searched in zip(method_names(comparison.experiments[0]), match.searched, strict=True):
@@ -89,7 +89,7 @@ def _searched_text(searched: Searched) -> str:
 
 
 def interval(low: Any, high: Any) -> str:
-    """Return the ends of a range with as many digits as tell them apart: ``from 0.001 to 0.1``, or ``at 0.01``."""
+    """Return the ends of a range with enough digits to distinguish them: ``from 0.001 to 0.1``, or ``at 0.01``."""
     digits = 3
     while (low != high and f"{low:.{digits}g}" == f"{high:.{digits}g}") or (high < 1 and f"{high:.{digits}g}" == "1"):
         digits += 1
@@ -97,7 +97,7 @@ def interval(low: Any, high: Any) -> str:
 
 
 def _zoomed_text(searched: Searched, zooms: int) -> str:
-    """Return the first grid of a search with zooms, and how it went on."""
+    """Describe the first grid of a search with zooms, and the grids that followed."""
     grid = _first_grid(searched)
     if not grid:
         return _searched_text(searched)
@@ -106,7 +106,7 @@ def _zoomed_text(searched: Searched, zooms: int) -> str:
 
 
 def _halved_text(comparison: Comparison, match: Match, searched: Searched) -> str:
-    """Return the first grid of a search by halving, its rungs and their cost."""
+    """Describe the first grid of a search by halving, its rungs and their cost."""
     grid = _first_grid(searched)
     if not grid:
         return _searched_text(searched)
@@ -192,7 +192,7 @@ def _overall_table(report: ComparisonReport) -> Table:
     solved = reached.sum(axis=1)
     order = np.lexsort((-solved, ranks.mean(axis=1))).tolist()
     remarks = []
-    if solved[order[0]] < solved.max():  # the profiles put another optimizer first
+    if solved[order[0]] < solved.max():  # another optimizer leads in the profiles
         most = " and ".join(choices[i].name for i in np.flatnonzero(solved == solved.max()))
         remarks.append(f"ordered by mean rank; {most} reached the target most often, which profiles.png shows")
     return Table(

@@ -57,7 +57,7 @@ def strict(value: Any) -> Any:
 
 
 def csv_text(reports: Iterable[Report]) -> str:
-    """Return a row per listed trial of all reports, with one header."""
+    """Return CSV with a row per listed trial of all reports and a common header."""
     return table_text([row for report in reports for row in csv_rows(report)])
 
 
@@ -115,7 +115,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table_text(rows: list[dict[str, Any]]) -> str:
-    """Return CSV with the columns of all rows."""
+    """Return CSV with a column for every name in any row."""
     columns = columns_of(rows)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
@@ -125,7 +125,7 @@ def table_text(rows: list[dict[str, Any]]) -> str:
 
 
 def columns_of(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the columns of all rows; those of later rows take their place among the earlier ones."""
+    """Return the columns of all rows; new columns of later rows are inserted at their places."""
     columns: list[str] = []
     for row in rows:
         position = 0

@@ -1,4 +1,4 @@
-"""``list`` and ``show``: the entries of all registries, as their classes declare them."""
+"""``list`` and ``show``: the entries of all registries as declared by their classes."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Describe all entries of a registry, given its plural; of the surfaces, those with all the tags.
+    """Describe all entries of a registry, given its plural; ``tags`` selects surfaces that have all of them.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 
 def describe(registry: Registry[Any], name: str) -> dict[str, Any]:
-    """Return everything that an entry declares, as data."""
+    """Return all declarations of an entry as data."""
     cls = registry[name]
     description: dict[str, Any] = {
         "name": cls.name,
@@ -95,7 +95,7 @@ def describe(registry: Registry[Any], name: str) -> dict[str, Any]:
 
 
 def list_table(noun: str, listed: Sequence[dict[str, Any]]) -> Table:
-    """Return a line for each of some entries of a registry."""
+    """Return a table with a line per entry."""
     columns = [Column(heading="name", cells=[entry["name"] for entry in listed], kind=Kind.NAME)]
     if noun == "surfaces":
         dimensions = [_dimension(entry) if entry["is_formula"] else "of the data" for entry in listed]
@@ -108,7 +108,7 @@ def list_table(noun: str, listed: Sequence[dict[str, Any]]) -> Table:
 
 
 def page(noun: str, listed: Iterable[dict[str, Any]]) -> str:
-    """Return some entries of a registry as one page of Markdown; before surfaces, the meaning of the tags."""
+    """Return entries of a registry as one page of Markdown; pages of surfaces begin with the meaning of the tags."""
     tags = []
     if noun == "surfaces":
         cells = [tag.value for tag in Tag], [tag.meaning for tag in Tag]
@@ -190,7 +190,7 @@ def card(noun: str, name: str) -> list[Table]:
 
 
 def _formula(entry: dict[str, Any]) -> str:
-    """Return the equation of an optimizer or convention, the formula of everything else; empty for a data set."""
+    """Return the equation of an optimizer or convention, or the formula of another entry; empty for a data set."""
     return str(entry.get("equation") or entry.get("formula", ""))
 
 

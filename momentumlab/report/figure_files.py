@@ -32,7 +32,7 @@ def run_drawings(report: Report, options: FigureOptions) -> Drawings:
 
 
 def sweep_drawings(report: Report, options: FigureOptions) -> Drawings:
-    """Return the maps of a sweep, and the trajectories that were kept."""
+    """Return the maps of a sweep and the recorded trajectories."""
     from momentumlab.report import figures
 
     maps = figures.map_figures(report, options)
@@ -66,7 +66,7 @@ def comparison_drawings(report: ComparisonReport, options: FigureOptions) -> Dra
 
 
 def file_suffixes(surfaces: list[str]) -> list[str]:
-    """Return what the file names of each surface end in; nothing if there is only one."""
+    """Return the suffix of the file names of each surface; empty if there is only one surface."""
     if len(surfaces) == 1:
         return [""]
     names = [re.sub(r"\W+", "-", surface).strip("-")[:40] for surface in surfaces]

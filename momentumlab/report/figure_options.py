@@ -1,4 +1,4 @@
-"""Options of figures: the same ones in every command that draws and in every plotting method."""
+"""Options of figures, common to all commands that draw and all plotting methods."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ SIZES = {"16:9": (8.0, 4.5), "4:3": (8.0, 6.0), "column": (3.3, 2.4)}
 """Width and height in inches, by name: two formats of slides, and a column of a paper."""
 
 SMALL_FONTS = {"column": 7.0}
-"""Font sizes that belong to a size, in points; the others have `FONT_SIZE`."""
+"""Font sizes of some sizes, in points; the others have `FONT_SIZE`."""
 
 FONT_SIZE = 10.0
 
@@ -151,11 +151,11 @@ class FigureOptions:
         return self.panels == "one" or self.view == "overlay"
 
 
-# Values of options as texts; those that are invalid raise `FigureError`.
+# Parsers of option values; invalid values raise `FigureError`.
 
 
 def size_of(text: str) -> tuple[float, float]:
-    """Return the width and height in inches that ``16:9``, ``4:3``, ``column`` or ``8x5`` mean."""
+    """Parse a size such as ``16:9``, ``4:3``, ``column`` or ``8x5``; return width and height in inches."""
     word = text.strip().lower().removesuffix("in").strip()
     if word in SIZES:
         return SIZES[word]
@@ -186,7 +186,7 @@ def view_of(text: str) -> str:
 
 
 def window_of(text: str) -> "Intervals":
-    """Return the window that a text such as ``-3,3,-1,1`` means: two numbers per coordinate of the figure."""
+    """Parse a window such as ``-3,3,-1,1``: two numbers per coordinate of the figure."""
     try:
         numbers = [float(part) for part in text.split(",")]
         intervals = tuple(zip(numbers[::2], numbers[1::2], strict=True))
@@ -199,7 +199,7 @@ def window_of(text: str) -> "Intervals":
 
 
 def numbers_of(text: str) -> tuple[int, ...]:
-    """Return the trial numbers in a text such as ``0,2,5``."""
+    """Parse trial numbers such as ``0,2,5``."""
     words = text.replace(",", " ").split()
     if not words or not all(word.isdecimal() for word in words):
         raise FigureError(f"'{text}' is not a list of trial numbers such as 0,2,5")
@@ -207,7 +207,7 @@ def numbers_of(text: str) -> tuple[int, ...]:
 
 
 def font_size_of(text: str) -> float:
-    """Return a font size in points."""
+    """Parse a font size in points."""
     try:
         size = float(text)
     except ValueError:

@@ -13,7 +13,7 @@ MAX_DIMENSION = 500
 """The eigenvalues of larger Hessians are not computed."""
 
 MAX_WORK = 2e11
-"""Multiplications that all Hessians of a result may take; if they would take more, none is computed."""
+"""Limit on the multiplications for all Hessians of a result; beyond it, none is computed."""
 
 
 @dataclass(frozen=True, kw_only=True)

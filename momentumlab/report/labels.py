@@ -1,7 +1,7 @@
 """Names of trials: tables and legends show what differs between them, titles what they have in common.
 
 Settings in tables are exact: typed back in, they give the same trial. Labels of trials, as in legends, and tables of
-sweeps round a hyperparameter to the fewest digits (at least `DIGITS`) that tell its values apart. Results are rounded.
+sweeps round a hyperparameter to the fewest digits (at least `DIGITS`) that distinguish its values. Results are rounded.
 """
 
 import math
@@ -24,19 +24,19 @@ LONGEST_NAME = 60
 DIGITS = 4
 
 MAX_DIGITS = 17
-"""No two floats have the same digits then."""
+"""With this many digits, no two floats are equal."""
 
 MAX_COORDINATES = 4
-"""Of longer points only the first coordinates are shown."""
+"""For longer points, only the first coordinates are shown."""
 
 MANY_COORDINATES = 10
-"""Of final points with more coordinates a table shows the norm."""
+"""For final points with more coordinates, tables show the norm."""
 
 SYMBOLS = {"beta": "β", "beta1": "β₁", "beta2": "β₂", "alpha": "α", "eps": "ε"}
 
 
 def varying_hyperparameters(experiment: Experiment) -> list[str]:
-    """Return the hyperparameters that tell trials apart, in the order of their declaration.
+    """Return the hyperparameters that distinguish trials, in the order of their declaration.
 
     These have several values for one optimizer, or differ between optimizers and not merely by their defaults.
     """
@@ -72,7 +72,7 @@ class Labels:
         return ", ".join(self._method(trial)) or trial.optimizer
 
     def in_figure(self, trial: Trial, *, with_start: bool = True) -> str:
-        """Return what distinguishes a trial, and its settings that not all optimizers have."""
+        """Return the distinguishing settings of a trial and those that not all optimizers have."""
         parts = self._method(trial)
         for name, (value, optimizers) in self._shared().items():
             if trial.optimizer in optimizers and len(optimizers) < self._optimizer_count:
@@ -160,12 +160,12 @@ class Labels:
 
 
 def brief(name: str) -> str:
-    """Return a surface name for a title: of a long expression the beginning."""
+    """Return a surface name for a title, shortened if it is a long expression."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def repeats(experiment: Experiment) -> str:
-    """Return how often each setting was run: ``20 starts × 32 replicates``; empty if once."""
+    """Return the number of runs per setting: ``20 starts × 32 replicates``; empty if there is one."""
     counts = ((len(experiment.starts), "starts"), (experiment.replicates, "replicates"))
     return " × ".join(f"{count:,} {what}" for count, what in counts if count > 1)
 
@@ -201,7 +201,7 @@ def short(value: Setting, digits: int = DIGITS) -> str:
 
 
 def digits_apart(values: Iterable[Setting]) -> int:
-    """Return the fewest digits, at least `DIGITS`, that tell values apart."""
+    """Return the fewest digits, at least `DIGITS`, that distinguish all values."""
     distinct, digits = set(values), DIGITS
     while digits < MAX_DIGITS and len({short(value, digits) for value in distinct}) < len(distinct):
         digits += 1
@@ -215,7 +215,7 @@ def point(coordinates: Iterable[float], digits: int = DIGITS) -> str:
 
 
 def final_point(coordinates: Sequence[float] | Array) -> str:
-    """Return a point for a table of results: of many coordinates the norm and the dimension, else `point`."""
+    """Return a point for a table of results: the norm and the dimension if it has many coordinates, else `point`."""
     if len(coordinates) <= MANY_COORDINATES:
         return point(coordinates)
     return f"norm {math.hypot(*coordinates):.{DIGITS}g} ({len(coordinates)}-D)"

@@ -21,7 +21,7 @@ def library_remarks(experiment: Experiment) -> Iterator[str]:
 
 
 def _executions(choice: Choice) -> Iterator[str]:
-    """Yield how the steps are computed for each combination of hyperparameters, the learning rate aside."""
+    """Yield how the steps are computed for each combination of hyperparameters other than lr."""
     axes = {name: axis.values for name, axis in choice.axes.items() if name != "lr" and not axis.has_schedules}
     for values in itertools.islice(itertools.product(*axes.values()), MOST_SETTINGS):
         yield OPTIMIZERS[choice.name](**dict(zip(axes, values, strict=True))).execution

@@ -1,4 +1,4 @@
-"""``predict``: what theory says about each trial before it is run, as a table, in words, and as JSON."""
+"""``predict``: predictions for each trial before it is run, as a table, in words and as JSON."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_EXPLAINED = 6
-"""Up to so many trials are explained in words."""
+"""At most this many trials are explained in words."""
 
 MAX_ROWS = 200
 
 MAX_MODES = 20
 SHOWN_MODES = 3
-"""Of more modes only so many of the slowest and of the fastest are explained."""
+"""If there are more modes, this many of the slowest and of the fastest are explained."""
 
 PredictionOrReason = Prediction | str
 """A prediction, or the reason why there is none."""
@@ -240,7 +240,7 @@ def _cells(prediction: PredictionOrReason) -> Sequence[str]:
 
 
 def _validity(plan: Plan) -> str:
-    """Return that theory is local, and how far the first start is from the points where it holds."""
+    """Return a remark that theory is local, with the distance of the first start from the points where it holds."""
     start = np.array(plan.trial(0).start)
     points = plan.surface_of(0).critical_points(plan.dimension)
     distances = [float(np.linalg.norm(start - np.array(each.point))) for each in points]
@@ -254,7 +254,7 @@ def _floor(plan: Plan, number: int, found: list[tuple[CriticalPoint, PredictionO
 
 
 def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterator[str]:
-    """Explain the predictions of one trial without the term spectral radius."""
+    """Explain the predictions of one trial in words."""
     if not found:
         yield "No critical point of this surface is known, so theory cannot be applied."
         return

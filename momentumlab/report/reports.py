@@ -41,13 +41,13 @@ MAX_TABLE_ROWS = 20
 """A table with more settings than this shows only the best."""
 
 BEST_TABLE_ROWS = 10
-"""How many settings a table then shows."""
+"""The number of settings that such a table shows."""
 
 BEST_ROWS = 1000
 """Trials of a sweep that JSON and CSV list unless all are requested."""
 
 MOST_RATE_NUMBERS = 10_000_000
-"""Rates along an axis are measured if all trajectories together have at most so many numbers."""
+"""Rates along an axis are measured if all trajectories together have at most this many numbers."""
 
 SEVERITY = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
 
@@ -100,7 +100,7 @@ class Report:
         recorded = None if self.recorded is None else self.recorded.written_to(folder)
         return replace(self, result=self.result.written_to(folder), recorded=recorded)
 
-    # Which trials are shown
+    # Selection of trials
 
     @cached_property
     def labels(self) -> Labels:
@@ -179,7 +179,7 @@ class Report:
         )
         return f"{median} [{low}, {high}]"
 
-    # What is derived from trajectories
+    # Derived from trajectories
 
     @cached_property
     def rates(self) -> Sequence[TrialRate]:
@@ -188,7 +188,7 @@ class Report:
 
     @cached_property
     def rate_reasons(self) -> Mapping[int, str]:
-        """Why the rate of a shown trial is missing, or not the predicted one; trials without a reason are left out."""
+        """Reasons why the rate of a shown trial is missing or differs from the predicted one, by trial."""
         if self.is_sweep or self.is_noisy:
             return {}
         reasons = {number: rate_reason(self.result, number, self.rates[number]) for number in self.shown}
@@ -248,7 +248,7 @@ class Report:
         return dict(zip(self.listed, final_states(self.result, self.listed), strict=False))
 
     def rows(self, numbers: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
-        """Iterate over rows for JSON and CSV: of these trials, or of all `listed` ones."""
+        """Iterate over rows for JSON and CSV, for the given trials or for all `listed` ones."""
         numbers = self.listed if numbers is None else numbers
         for number, outcome in zip(numbers, self.result.rows(numbers), strict=True):
             row = dict(outcome)
@@ -318,7 +318,7 @@ class ComparisonReport:
 
 
 def _median_state(result: Result, numbers: Sequence[int]) -> dict[str, float]:
-    """Return medians over some trials; of accuracy, validation loss and validation accuracy those that all have."""
+    """Return the medians of accuracy, validation loss and validation accuracy that all of these trials have."""
     states = final_states(result, numbers, curvatures=False)
     names = ("accuracy", "validation_loss", "validation_accuracy")
     values = {name: [getattr(state, name) for state in states] for name in names}

@@ -20,7 +20,7 @@ from momentumlab.search.ranking import quantile
 from momentumlab.theory import NoiseFloor, TrialRate, underdamped_remark
 
 MAX_NAMED = 3
-"""A remark on several trials names only so many."""
+"""A remark on several trials names at most this many."""
 
 FLAT = 1e-12
 """A curvature smaller than this share of the largest one is zero up to rounding."""
@@ -32,7 +32,7 @@ ESSENTIAL, RATES, FLOORS, FINAL_STATE, FINAL_POINT = range(5)
 
 
 def result_table(report: Report) -> Table:
-    """Return the table of a run; of many trials it shows the best, and says how the others ended."""
+    """Return the table of a run; for many trials, it shows the best and counts the statuses of the others."""
     title = f"{report.experiment.name}: {report.title}"
     return Table(title=title, columns=list(_columns(report)), remarks=list(_remarks(report)))
 
@@ -69,7 +69,7 @@ def steps_table(report: Report, number: int, digits: int = 6) -> Table:
 
 
 def status_column(statuses: Sequence[Status]) -> Column:
-    """Return the column of how trials ended."""
+    """Return the column with the status of each trial."""
     styles = [STATUS_STYLES[status] for status in statuses]
     return Column(heading="status", cells=[status.label for status in statuses], kind=Kind.NAME, styles=styles)
 
@@ -88,7 +88,7 @@ def rate_columns(rates: Sequence[TrialRate]) -> Iterator[Column]:
 
 
 def _rate(rate: float | None) -> str:
-    """Format a rate; one close to 1 as its difference from 1, which is the informative part."""
+    """Format a rate; a rate close to 1 as its difference from 1, which is the informative part."""
     if rate is None:
         return "–"
     return f"{rate:.4f}" if abs(rate - 1) > 1e-3 or rate == 1 else f"1{rate - 1:+.1e}".replace("e-0", "e-")
@@ -147,7 +147,7 @@ def _final_state_columns(report: Report, replicates: Sequence[NDArray[np.int64]]
 
 
 def _condition(state: FinalState) -> str:
-    """Return the condition number at the final point, or why there is none."""
+    """Return the condition number at the final point, or the reason why it is undefined."""
     if state.curvatures is None:
         return ""
     if state.condition_number is not None:
@@ -182,7 +182,7 @@ def _floor_cell(floor: NoiseFloor) -> str:
 
 
 def _statuses(report: Report, number: int) -> str:
-    """Return how the replicates of a setting ended."""
+    """Return the statuses of the replicates of a setting."""
     counts = Counter(report.result.status_of(int(each)) for each in report.replicates_of(number))
     if len(counts) == 1:
         return next(iter(counts)).label

@@ -15,8 +15,8 @@ class Step:
     Attributes
     ----------
     gradient
-        Gradient at the previous point, which led to this one; ``None`` at the start, and if the history lacks the
-        previous point.
+        Gradient at the previous point, which led to this one; ``None`` at the start or if the previous point was not
+        recorded.
     """
 
     iteration: int

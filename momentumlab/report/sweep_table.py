@@ -1,4 +1,4 @@
-"""The tables of a sweep: the best cells of each optimizer, how all trials ended, and how flat the optimum is."""
+"""The tables of a sweep: the best cells of each optimizer, the statuses of all trials, and the width of the optimum."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ MOST_PROBLEMS = 20
 
 
 def sweep_tables(report: Report) -> list[Table]:
-    """Return one table per optimizer, the first with a title for all."""
+    """Return one table per optimizer; the first has the common title."""
     first, *others = map(_table, report.planes)
     return [replace(first, title=f"{report.experiment.name}: {setup(report.result.plan)}"), *others]
 
@@ -98,7 +98,7 @@ def percentage(count: int, total: int) -> str:
 
 
 def _reach(plane: Plane, axis: GridAxis, low: Setting, high: Setting) -> str:
-    """Return how far an axis may be changed: ``lr from 0.02 to 0.1 (÷ 2.5, × 2)``."""
+    """Return the range of good values of an axis: ``lr from 0.02 to 0.1 (÷ 2.5, × 2)``."""
     digits = digits_apart(axis.values)
     if low == high:
         return f"{axis_name(axis.name)} only at {short(low, digits)}"

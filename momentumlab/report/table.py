@@ -28,7 +28,7 @@ GAP = 2
 
 
 class Kind(Enum):
-    """What the cells of a column hold. Columns of a later kind are wrapped first; numbers and names never are."""
+    """The content of a column. Columns of a later kind are wrapped first; numbers and names are never wrapped."""
 
     NUMBER = "a number"
     NAME = "a name"
@@ -45,7 +45,7 @@ class Kind(Enum):
 WRAPPED_LAST = list(Kind)
 
 JOINED = "\N{NO-BREAK SPACE}"
-"""Stands between words that stay on one line while a table is laid out; it is printed as a space."""
+"""Joins words that must stay on one line during layout; printed as a space."""
 
 Segment = tuple[str, str]
 """A piece of a line and its Rich style."""
@@ -210,7 +210,7 @@ class Table:
 
 
 def _unbroken(text: str) -> str:
-    """Return a text whose equations, such as ``lr = 0.1``, are not broken."""
+    """Return a text in which equations such as ``lr = 0.1`` cannot be broken."""
     return text.replace(" = ", f"{JOINED}={JOINED}")
 
 
@@ -239,7 +239,7 @@ LATEX = {
     "…": r"\dots{}",
     **{digit: f"$_{number}$" for number, digit in enumerate("₀₁₂₃₄₅₆₇₈₉")},
 }
-"""Characters that LaTeX would interpret, or does not know."""
+"""Characters that LaTeX interprets or does not know."""
 
 
 def _latex(cell: str) -> str:
@@ -258,7 +258,7 @@ def _latex(cell: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """How a table fits: the width of each column, or no widths for records."""
+    """The layout of a table: the width of each column, or no widths for records."""
 
     columns: Sequence[Column]
     widths: Sequence[int]
@@ -270,7 +270,7 @@ def _layout(columns: Sequence[Column], width: int) -> _Layout:
     natural = [column.natural_width for column in columns]
     if not columns or sum(natural) + GAP * (len(columns) - 1) <= width:
         return _Layout(columns=columns, widths=natural)
-    # Values that all rows share take no column.
+    # Values that all rows share move out of the columns.
     varying = [column for column in columns if not column.is_constant]
     if len(columns[0].cells) == 1 or not varying:
         varying = list(columns)
@@ -291,7 +291,7 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
     spare = width - sum(widths) - GAP * (len(columns) - 1)
     if spare < 0:
         return []
-    # Values are wrapped only after points and prose are, so they are served first.
+    # Values get their width first: they are wrapped only after points and prose.
     for number in sorted(range(len(columns)), key=lambda number: WRAPPED_LAST.index(columns[number].kind)):
         more = min(spare, columns[number].natural_width - widths[number])
         widths[number] += more
@@ -300,7 +300,7 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
 
 
 def _grid(layout: _Layout) -> Iterator[Line]:
-    """Headings, then one row after the other; a row is as high as its highest cell."""
+    """Yield the headings, then each row, which is as high as its highest cell."""
     columns, widths = layout.columns, layout.widths
     if not columns:
         return
@@ -380,7 +380,7 @@ def _wrapped(text: str, width: int, indent: int = GAP) -> list[str]:
 
 
 def _fitting(text: str, width: int) -> int:
-    """Return how many characters of a word too long for a line go on it: up to a parenthesis, or what fits."""
+    """Return the number of characters of an overlong word that go on a line: up to a parenthesis, or what fits."""
     count = max(1, min(len(text), width))
     while count > 1 and _width(text[:count]) > width:
         count -= 1
@@ -388,7 +388,7 @@ def _fitting(text: str, width: int) -> int:
 
 
 def _width(text: str) -> int:
-    """Return the number of terminal columns that a text takes."""
+    """Return the number of terminal columns of a text."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len

@@ -65,7 +65,7 @@ class TranslationReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How both differ, and what to consider."""
+        """The differences between both conventions, and what to consider."""
         return tuple(notes(self.translation))
 
     def summary(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _measurement(checks: Sequence[Check]) -> str:
 
 
 def notes(translation: Translation) -> Iterator[str]:
-    """Yield what a user should know before relying on a translation."""
+    """Yield remarks that a user should read before relying on a translation."""
     source, target = translation.source, translation.target
     yield from why_not(translation)
     if (

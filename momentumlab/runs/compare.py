@@ -139,7 +139,7 @@ def _settings(result: Result, number: int) -> dict[str, Any]:
 
 
 def side_by_side_table(sides: SideBySide) -> Table:
-    """Return the table of all trials, or of many the best."""
+    """Return the table of all trials or, if there are many, of the best."""
     numbers = range(len(sides.entries)) if len(sides.entries) <= MAX_TABLE_ROWS else sides.ranking()[:MAX_TABLE_ROWS]
     entries = [sides.entries[number] for number in numbers]
     kinds = {"surface": Kind.NAME, "optimizer": Kind.NAME, "start": Kind.POINT}
@@ -170,7 +170,7 @@ def side_by_side_table(sides: SideBySide) -> Table:
 
 
 def rows(runs: Iterable[LoadedRun]) -> Iterator[dict[str, Any]]:
-    """Yield the rows for programs: those of each run's summary with the run folder."""
+    """Yield the rows of each run's summary with the run folder, for programs."""
     for loaded in runs:
         for report in loaded.reports:
             for number, row in enumerate(report.rows(range(report.result.trials))):

@@ -12,7 +12,7 @@ from momentumlab.result import Result
 from momentumlab.runs.read import LoadedRun
 
 OUTCOME = ("iterations", "gradient_evaluations", "final_point", "final_loss", "status")
-"""Columns of a summary that describe the outcome of a trial and not its settings."""
+"""Columns of a summary that describe the outcome of a trial rather than its settings."""
 
 
 def columns(results: Sequence[Result]) -> list[str]:
@@ -33,7 +33,7 @@ def _settings(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """Yield a row per recorded iteration of every trial; of a sweep, which has no histories, a row per trial.
+    """Yield a row per recorded iteration of every trial, or a row per trial of a sweep, which has no histories.
 
     Only the last row of a trial has a status.
     """
@@ -92,7 +92,7 @@ def write_parquet(loaded: LoadedRun, file: BinaryIO) -> None:
 
 
 def _uniform(column: list[Any]) -> list[Any]:
-    """Return the values of a column as one type: as texts where schedules and numbers are mixed."""
+    """Return the values of a column as one type; schedules mixed with numbers become texts."""
     kinds = {type(value) for value in column if value is not None}
     if kinds <= {int, float} or len(kinds) <= 1:
         return [float(value) for value in column] if kinds == {int, float} and None not in column else column

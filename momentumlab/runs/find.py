@@ -1,4 +1,4 @@
-"""Runs by what a user names, and by what they computed."""
+"""Search for runs by name, or by the numbers that they hold."""
 
 import os
 from collections.abc import Sequence

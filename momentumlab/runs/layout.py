@@ -31,7 +31,7 @@ BLOCKS = "blocks"
 LATEST = "latest"
 
 RUN, SWEEP, COMPARISON = "run", "sweep", "comparison"
-"""Kinds of run folders: with the history of all trials, with a map of all trials, with a search per optimizer."""
+"""Kinds of run folders: the history of all trials, a map of all trials, or a search per optimizer."""
 
 LARGEST_RECORD = 20_000_000
 """Bytes of the largest `RECORD` or `PARTIAL` that is read."""
@@ -58,7 +58,7 @@ def local_time(moment: datetime) -> datetime:
 
 
 def named(names: list[str]) -> str:
-    """Return the first names of a list and the number of the remaining ones."""
+    """Return the first names of a list, with the number of further names."""
     rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + rest
 

@@ -49,7 +49,7 @@ class Filter:
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Return the time that a text means: ``2d``, ``36h`` (ago), ``2026-11-20`` or ``2026-11-20 18:30`` (local time).
+    """Parse a time: ``2d``, ``36h`` (ago), ``2026-11-20`` or ``2026-11-20 18:30`` (local time).
 
     Raises
     ------
@@ -98,7 +98,7 @@ def csv_text(runs: Iterable[RunFolder]) -> str:
 
 
 def table(runs: Sequence[RunFolder]) -> Table:
-    """Return the table of some runs."""
+    """Return a table of runs."""
     starts = [run.when.strftime("%Y-%m-%d %H:%M:%S") for run in runs]
     trials = ["" if run.trials is None else f"{run.trials:,}" for run in runs]
     losses = ["" if run.best_loss is None else f"{run.best_loss:.5g}" for run in runs]
@@ -115,7 +115,7 @@ def table(runs: Sequence[RunFolder]) -> Table:
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes as people read it: ``512 B``, ``1.2 kB``, ``34 MB``."""
+    """Format a number of bytes: ``512 B``, ``1.2 kB``, ``34 MB``."""
     if size < 1000:
         return f"{size} B"
     number, unit = size / 1000, 0

@@ -31,10 +31,10 @@ PNG_COMPRESSION = 3
 """Level of zlib: half the time of the default, 6, for files that are a fifth larger."""
 
 VECTOR_RC: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "momentumlab"}
-"""Fonts that journals accept, and identifiers that do not change from one time to the next."""
+"""Fonts that journals accept, and reproducible identifiers."""
 
 UNDATED = {"pdf": "CreationDate", "svg": "Date"}
-"""The metadata that would make the bytes of equal figures differ."""
+"""Metadata that would make equal figures differ in their bytes."""
 
 PNG_EXPERIMENT, PNG_RUN = "momentumlab:experiment", "momentumlab:run"
 """Keywords of the texts in a PNG: the experiment as YAML, and a summary of its run as JSON."""
@@ -77,7 +77,7 @@ def drawings(loaded: "LoadedRun", options: FigureOptions, *, only: Sequence[str]
 
 
 def animated_report(loaded: "LoadedRun") -> Report:
-    """Return the trials of a run that an animation shows: of a sweep the recorded ones, of a comparison the best.
+    """Return the trials that an animation shows: the recorded trials of a sweep, the best of a comparison.
 
     Raises
     ------

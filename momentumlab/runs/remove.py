@@ -38,7 +38,7 @@ def block_files(folder: Path) -> list[Path]:
 
 
 def unfinished_files(folder: Path, names: Collection[str]) -> list[Path]:
-    """Return what killed processes left of files with these names; see `momentumlab.runs.layout.write`."""
+    """Return temporary files of these names that killed processes left; see `momentumlab.runs.layout.write`."""
     name = re.compile(rf"\.(.+)\.\d+\{UNFINISHED}", re.DOTALL)
     found = ((path, name.fullmatch(path.name)) for path in folder.iterdir())
     return [path for path, match in found if match and match[1] in {*names, RECORD, PARTIAL} and _is_file(path)]

@@ -74,7 +74,7 @@ class Repetition:
     results: tuple[Result, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the comparison as JSON has it."""
+        """Return the comparison for JSON."""
         return {
             "verdict": self.verdict.label,
             "differences": [vars(each) for each in self.differences],
@@ -143,7 +143,7 @@ def compare_with_png(summary: Mapping[str, Any], repeated: Sequence[Result]) -> 
 
 
 def _largest_difference(quantity: str, pairs: Sequence[tuple[Array, Array]]) -> Difference:
-    """Return the largest difference over all trials; entries that only one of two histories has do not count."""
+    """Return the largest difference over all trials, ignoring entries that only one of two histories has."""
     worst = Difference(quantity=quantity, absolute=0.0, relative=0.0, trial=0)
     first = 0
     for old, new in pairs:

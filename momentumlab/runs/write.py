@@ -226,7 +226,7 @@ def _finish(
 
 @dataclass(frozen=True, kw_only=True)
 class _Content:
-    """What distinguishes the folders of runs, sweeps and comparisons."""
+    """The content in which folders of runs, sweeps and comparisons differ."""
 
     kind: str
     experiment: Experiment | Comparison
@@ -299,7 +299,7 @@ def _histories(result: Result) -> dict[str, Any]:
 
 
 def _origin(experiment: Experiment | Comparison, provenance: Provenance) -> dict[str, Any]:
-    """Return the provenance as ``result.json`` has it."""
+    """Return the provenance for ``result.json``."""
     origin: dict[str, Any] = {
         **identity.current_versions(),
         "command_line": provenance.command_line,
@@ -356,7 +356,7 @@ def working_on(folder: Path) -> Iterator[None]:
 
 
 def read_partial(folder: Path) -> Partial:
-    """Read what an unfinished sweep or comparison is to compute.
+    """Read the experiment of an unfinished sweep or comparison.
 
     Raises
     ------

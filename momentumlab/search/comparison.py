@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
 
 LEAST_REPEATS = 16
-"""The least number of starts and replicates on which the chosen settings are judged if they are random."""
+"""The minimum number of random starts and replicates on which the chosen settings are judged."""
 
 SAME_PATH = 1e-10
 """Optimizers whose trajectories differ by less than this fraction of their length are the same method."""
@@ -240,7 +240,7 @@ class ComparisonResult:
         return sensitivity_figure(ComparisonReport(result=self), FigureOptions(**options), ax=ax)
 
     def plot_search(self, *, ax: Any = None, **options: Unpack["FigureSettings"]) -> "Figure":
-        """Draw every setting that was tried, by lr and one more hyperparameter, coloured by its result."""
+        """Draw every searched setting over lr and a second hyperparameter, coloured by its result."""
         from momentumlab.report import ComparisonReport
         from momentumlab.report.figures import FigureOptions, search_figure
 
@@ -338,7 +338,7 @@ def judged(
     iterations, codes = result.iterations.reshape(shape), result.status_codes.reshape(shape)
     losses = finished(result.final_losses.reshape(shape), codes)
     found = losses
-    if not is_random(experiment):  # the search began at the same starts: what it found counts too
+    if not is_random(experiment):  # the search used the same starts, so its results count too
         found = np.concatenate([losses, *(finished(one.final_losses, one.status_codes) for one in searched)])
     targets = _targets(comparison, judge, found.min(axis=0))
     if comparison.objective is Objective.ITERATIONS:
@@ -387,8 +387,8 @@ def is_random(experiment: Experiment) -> bool:
 def fresh(experiment: Experiment) -> Experiment:
     """Return the experiment with other noise, mini-batches and random starts, at least `LEAST_REPEATS` of each setting.
 
-    What has chosen a setting cannot judge it: the best of many noisy results is better than it deserves. An experiment
-    without anything random is returned unchanged.
+    The data that selected a setting cannot judge it: the best of many noisy results is too good on average. An
+    experiment without anything random is returned unchanged.
     """
     starts, replicates, seed = experiment.starts, experiment.replicates, experiment.seed
     if isinstance(starts, Random):
@@ -400,12 +400,12 @@ def fresh(experiment: Experiment) -> Experiment:
 
 
 def _fresh_seed(seed: int) -> int:
-    """Return a seed of a stream that is independent of those of this seed and of its neighbours."""
+    """Return a seed whose random stream is independent of those of the given seed and its neighbours."""
     return int(np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(1)[0])
 
 
 def _targets(comparison: Comparison, judge: Yardstick, found: Array) -> Array:
-    """Return the target loss; else, for each start, the accuracy above the lowest loss that is known or was found.
+    """Return the target loss or, without one, the accuracy above the lowest known or found loss of each start.
 
     ``found`` is the lowest final loss from each start.
     """
@@ -445,7 +445,7 @@ def _quartiles(values: Array) -> tuple[float, float, float]:
 
 
 def _same_paths(result: Result, shape: tuple[int, ...]) -> list[int]:
-    """Return for each optimizer the first one with the same trajectories from all starts, usually itself."""
+    """Return, for each optimizer, the first one with the same trajectories from all starts, usually itself."""
     positions = result.positions.reshape(*shape, *result.positions.shape[1:])
     iterations = result.iterations.reshape(shape)
     first: list[int] = []

@@ -58,7 +58,7 @@ def rungs_of(settings: int, evaluations: int, stopping: Stopping, gradients_per_
         counts = [settings >> i for i in range(halvings + 1)]
         if counts[-1] * full > share:
             continue
-        # All rungs but the last have equal shares; the last one gets what rounding leaves over as further settings.
+        # All rungs but the last have equal shares; the last one gets the evaluations that rounding leaves.
         lengths = [(min(share // count, full) - extra) // gradients_per_step for count in counts[:-1]]
         if min(lengths, default=1) < 1:
             break

@@ -170,7 +170,7 @@ class Plane:
             yield axis, axis.values[low], axis.values[high]
 
     def stalled(self) -> int:
-        """Return the number of trials that met a tolerance far from the minimum."""
+        """Return the number of trials that converged far from the minimum."""
         converged = self.status_codes == Status.CONVERGED.code
         return int((converged & ~self.yardstick.arrived(self.final_losses, self.status_codes)).sum())
 

@@ -14,7 +14,7 @@ FLOOR = 1e-30
 quadratic there, and a point with fifteen correct digits cannot get closer."""
 
 SAMPLES = 1000
-"""The number of bootstrap samples by which ties are found."""
+"""The number of bootstrap samples that decide about ties."""
 
 CONFIDENCE = 0.975
 """An optimizer is better than another if it is in this share of the samples: a two-sided test at 5 %."""
@@ -118,8 +118,8 @@ class Yardstick:
     def robustness(self, results: Array, best: float) -> float:
         """Return the fraction of median results within a factor of `WITHIN` of the best.
 
-        If no minimum is known, a factor of a loss is meaningless: then results count that make at least nine tenths of
-        the best result's decrease.
+        If no minimum is known, a factor of a loss is meaningless: results then count if they achieve at least nine
+        tenths of the decrease of the best result.
         """
         if not np.isfinite(best):
             return 0.0
@@ -129,7 +129,7 @@ class Yardstick:
 
 
 def best_cell(keys: Array) -> int:
-    """Return the best cell; of several equally good cells, which are in the order of lr, the middle one.
+    """Return the best cell; if several are equally good, the middle one in the order of lr.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def ranks_of(keys: Array, samples: Array | None = None) -> NDArray[np.int64]:
 
 
 def _comparable(keys: Array) -> Array:
-    """Return keys, ``(…, 3, optimizers)``, with 0 for those that do not count because the one before is finite."""
+    """Return keys, ``(…, 3, optimizers)``, with 0 for those that do not count because a preceding key is finite."""
     result, height, diverged = np.moveaxis(keys, -2, 0)
     height = np.where(np.isinf(result), height, 0.0)
     return np.stack([result, height, np.where(np.isinf(height), diverged, 0.0)], axis=-2)

@@ -18,7 +18,7 @@ from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick, best_cell
 
 NEARBY = (1.1, 1.5)
-"""The least and the largest factor between a learning rate and the neighbours by which ``robust_loss`` judges it."""
+"""The range of factors between a learning rate and the neighbours that ``robust_loss`` considers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Searched:
         return yardstick.keys(self.final_losses, self.iterations, self.status_codes)
 
     def best(self, yardstick: Yardstick) -> int:
-        """Return the cell that is chosen.
+        """Return the chosen cell.
 
         With the objective ``robust_loss`` and a tuned lr, a cell is as good as the median of its own result and those
         of its neighbours, the next lower and the next higher lr at a factor within `NEARBY`. Of equal cells, the one

@@ -24,7 +24,7 @@ LEAST_ZOOM = 5
 no zoom."""
 
 LEAST_ZOOM_OF_MANY = 3
-"""The same for a grid over more hyperparameters: the best value and one to either side."""
+"""The same minimum for a grid over more hyperparameters: the best value and one to either side."""
 
 ZOOM_REACH = 1.5
 """How far a finer grid extends to either side of a cell, in distances between neighbouring cells."""
@@ -100,7 +100,7 @@ def _widened(experiment: Experiment, yardstick: Yardstick, run: RunPlan) -> tupl
 
 
 def at_edges(searched: Sequence[Searched], yardstick: Yardstick) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return for each optimizer whether its best learning rate is the lowest, and whether it is the highest, searched.
+    """Return, for each optimizer, whether its best learning rate is the lowest and whether it is the highest searched.
 
     Only ranges that may be widened count. An optimizer that always diverges is at the lower edge.
     """

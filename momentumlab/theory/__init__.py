@@ -54,8 +54,6 @@ from momentumlab.theory.rates import TrialRate, coordinate_rates, trial_rates
 from momentumlab.theory.variances import (
     Compromise,
     compromises,
-    heavy_ball_variance,
-    nesterov_variance,
     stationary_variances,
 )
 
@@ -78,13 +76,11 @@ __all__ = [
     "compromises",
     "coordinate_rates",
     "filter_response",
-    "heavy_ball_variance",
     "linear_map",
     "local_model",
     "lr_limits",
     "measured_rate",
     "mode",
-    "nesterov_variance",
     "noise_floor",
     "plugins_may_fail",
     "predict",

@@ -1,8 +1,7 @@
 """The stationary variance under gradient noise, and the trade-off between rate and noise.
 
 With an independent error of variance s² in every gradient, the linear map s′ = M s + b n has a stationary covariance P
-with P = M P Mᵀ + s² b bᵀ, the discrete Lyapunov equation. The closed forms are those of an autoregressive process of
-second order (G. E. P. Box and G. M. Jenkins, *Time Series Analysis*, 1970), without and with a moving average.
+with P = M P Mᵀ + s² b bᵀ, the discrete Lyapunov equation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,35 +13,6 @@ import numpy as np
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
 from momentumlab.registry import Array, Value
 from momentumlab.theory.linear_map import LinearMap, linear_map, spectral_radii
-
-
-def heavy_ball_variance(lr: float, beta: float, curvature: float, noise: float = 1.0) -> float:
-    """Return the stationary variance of heavy ball, a s² (1 + β) / (λ (1 − β) (2 (1 + β) − aλ)), infinite if unstable.
-
-    Parameters
-    ----------
-    lr, beta, curvature
-        a, β and λ.
-    noise
-        s, the standard deviation of the gradient error.
-    """
-    room = 2 * (1 + beta) - lr * curvature
-    if not 0 < lr * curvature < 2 * (1 + beta):
-        return np.inf
-    return lr * noise**2 * (1 + beta) / (curvature * (1 - beta) * room)
-
-
-def nesterov_variance(lr: float, beta: float, curvature: float, noise: float = 1.0) -> float:
-    """Return the stationary variance of Nesterov's method where it takes gradients; infinite if unstable.
-
-    a s² (1 + β + aλ β (1 + 2β)) / (λ (1 − β + aλ β) (2 (1 + β) − aλ (1 + 2β))); parameters are those of
-    `heavy_ball_variance`.
-    """
-    step = lr * curvature
-    room = 2 * (1 + beta) - step * (1 + 2 * beta)
-    if not (step > 0 and room > 0):
-        return np.inf
-    return lr * noise**2 * (1 + beta + step * beta * (1 + 2 * beta)) / (curvature * (1 - beta + step * beta) * room)
 
 
 def stationary_variances(optimizer: Optimizer[Any], lr: Array, curvature: Array, noise: float = 1.0) -> Array:

@@ -1,4 +1,4 @@
-"""Animations: all trajectories over one contour, and the losses growing beside them."""
+"""Animations of all trajectories over one contour plot, beside their growing loss curves."""
 
 import math
 import shutil
@@ -34,7 +34,7 @@ MAX_FRAMES = 100
 """Longer runs are shown at this many iterations, evenly spaced."""
 
 MAX_DOTS = 200
-"""Iterates are marked up to this many."""
+"""Up to this many iterates are marked."""
 
 GHOST = 0.25
 """Opacity of the whole trajectories behind the growing ones, which make every frame meaningful on paper."""
@@ -112,7 +112,7 @@ def write_animation(
 
 
 def frame_iterations(report: Report) -> list[int]:
-    """Return the iteration that each frame shows, from 0 to the last one of the longest trial."""
+    """Return the iteration of each frame, from 0 to the last iteration of the longest trial."""
     last = int(report.result.iterations.max(initial=0))
     shown: list[int] = np.unique(np.linspace(0, last, min(last + 1, MAX_FRAMES)).round().astype(int)).tolist()
     return shown
@@ -146,7 +146,7 @@ def frames(report: Report, options: FigureOptions) -> Iterator[Frame]:
 
 
 def _background(report: Report, options: FigureOptions) -> tuple[Any, list[Pen], Text]:
-    """Draw everything that does not move; return the canvas, the lines that will grow, and the text that counts."""
+    """Draw the static background; return the canvas, the lines that will grow, and the text of the counter."""
     result = report.result
     if result.experiment.surface.combinations > 1:
         raise FigureError("the trials have different surfaces, so one contour cannot show them; choose --trials")

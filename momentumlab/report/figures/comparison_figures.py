@@ -79,7 +79,7 @@ def _first_of_each(report: ComparisonReport, surface: int) -> Selection:
 def comparison_loss_figure(
     report: ComparisonReport, surface: int, options: FigureOptions | None = None, *, ax: Axeses = None
 ) -> Figure:
-    """Draw the loss against gradient evaluations, a curve per optimizer; of several starts median and quartiles."""
+    """Draw the loss against gradient evaluations, a curve per optimizer; for several starts, their quartiles."""
     options = options or FigureOptions()
     match = report.result.matches[surface]
     shown = _first_trials(report.result, match)
@@ -201,9 +201,9 @@ def _draw_sensitivity(panel: Axes, result: ComparisonResult, match: Match, curve
 
 
 def search_figure(report: ComparisonReport, options: FigureOptions | None = None, *, ax: Axeses = None) -> Figure:
-    """Draw every setting that was tried, coloured by its result, over lr and a second hyperparameter.
+    """Draw every searched setting, coloured by its result, over lr and a second hyperparameter.
 
-    If lr was the only number that was searched, the result itself is the second axis. The chosen setting has a star.
+    If no other number was searched, the result itself is the second axis. The chosen setting has a star.
 
     Raises
     ------
@@ -334,7 +334,7 @@ def profile_figure(report: ComparisonReport, options: FigureOptions | None = Non
 
 
 def _drawn(result: ComparisonResult) -> list[int]:
-    """Return the numbers of the optimizers that are drawn: all, or of many the best by mean rank."""
+    """Return the numbers of the drawn optimizers: all or, if there are many, the best by mean rank."""
     total = np.zeros(len(result.comparison.experiments[0].optimizers))
     for match in result.matches:
         for standing in match.standings:
@@ -353,7 +353,7 @@ def _drawn_remark(result: ComparisonResult) -> str:
 
 
 def _curves(result: ComparisonResult) -> list[style.CurveStyle]:
-    """Return the curve of each optimizer, named by what was given instead of what was chosen for one surface."""
+    """Return the curve of each optimizer, labelled without the settings chosen for one surface."""
     drawn = _drawn(result)
     choices, names = result.comparison.experiments[0].optimizers, method_names(result.comparison.experiments[0])
     colors = optimizer_colors([choices[number].name for number in drawn])
@@ -425,7 +425,7 @@ def _scored_by(result: ComparisonResult, *matches: Match) -> tuple[str, bool]:
 
 
 def _norm(finite: Array) -> Normalize:
-    """Return a scale of colours on which the worst tenth is alike: a log scale if all results are positive."""
+    """Return a colour scale that saturates at the worst tenth; logarithmic if all results are positive."""
     if not len(finite):
         return Normalize(0.0, 1.0)
     low, high = float(finite.min()), float(np.quantile(finite, 0.9))

@@ -15,19 +15,19 @@ from momentumlab.surfaces import Surface
 from momentumlab.surfaces.base import Intervals
 
 MAX_GROWTH = 4.0
-"""How far a window may grow beyond each of its sides to hold a path, as a multiple of its width."""
+"""Limit on the growth of a window beyond each side to hold a path, as a multiple of its width."""
 
 SMALL_PATH = 0.35
-"""Paths that extend over less than this share of the window in every coordinate are magnified."""
+"""The window is magnified if all paths extend over less than this share of it in every coordinate."""
 
 PADDING = 0.04
 MESH = 200
 MIN_MESH = 60
 MAX_WORK = 1.5e9
-"""Multiplications for one map, about one second; expensive surfaces get a coarser mesh."""
+"""Limit on the multiplications of one map, about one second; expensive surfaces get a coarser mesh."""
 
 BATCH_SIZE = 2**17
-"""Coordinates that are evaluated at once: the intermediate results of a surface then stay in the cache."""
+"""Coordinates evaluated at once, so that intermediate results stay in the cache."""
 
 MAX_HEIGHT = 1e100
 LEVELS = 16
@@ -36,12 +36,12 @@ SCALE = (1.03, 1.055)
 """Left and right end of the scale, as shares of the width of a panel."""
 
 TICK_DISTANCE = 0.13
-"""Between labels of the scale, as a share of its length."""
+"""Least distance between labels of the scale, as a share of its length."""
 
 DECADES = 4.0
 
 CROWDED = 0.045
-"""If 95 % of the heights exceed this share of the highest, a logarithm leaves them few levels."""
+"""If 95 % of the heights exceed this share of the highest, a logarithmic scale would give them few levels."""
 
 FLAT = 0.95
 """If half of the heights exceed this share of the highest, they are a plateau without features."""
@@ -113,7 +113,7 @@ def principal_plane(paths: Sequence[Array], center: Array) -> Projection:
 def path_window(surface: Surface, paths: Sequence[Array]) -> Intervals:
     """Return the window for paths ``(n, dim)``: that of the surface, enlarged for long paths, magnified for short ones.
 
-    It holds all starts, the known minimum nearest to each final point, and every path that does not lead too far out.
+    It holds all starts, the known minimum nearest to each final point, and every path that does not lead too far away.
     """
     dimension = paths[0].shape[1]
     low, high = np.array(surface.window(dimension)).T
@@ -187,7 +187,7 @@ class Contours:
             panel.set_ylim(*self.window[1])
 
     def draw_scale(self, panel: Axes) -> None:
-        """Draw the bands as a scale with round losses to the right of a panel; axes of its own would take longer."""
+        """Draw the bands as a scale with round losses to the right of a panel; separate axes would take longer."""
         left, right = SCALE
         low, high = self.levels[:-1], self.levels[1:]
         corners = [[(left, a), (right, a), (right, b), (left, b)] for a, b in zip(low, high, strict=True)]
@@ -251,7 +251,7 @@ def contours(surfaces: Sequence[Surface], plane: Projection, window: Intervals) 
 
 
 def _heights(surface: Surface, plane: Projection, flat: Array) -> Array:
-    """Return the loss at points of the plane, ``(2, n) -> (n,)``, in batches because there may be many dimensions."""
+    """Return the loss at points of the plane, ``(2, n) -> (n,)``, in batches to limit memory in many dimensions."""
     batches = max(1, len(plane.origin) * flat.shape[1] // BATCH_SIZE)
     with np.errstate(all="ignore"):
         heights = np.concatenate([surface.value(plane.lift(part)) for part in np.array_split(flat, batches, axis=1)])

@@ -1,4 +1,4 @@
-"""Curves against the iteration: velocities with their schedules, and losses; of bundles medians and quartiles."""
+"""Velocities, schedules and losses against the iteration; bundles are drawn as medians and quartiles."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ FLOOR = 1e-16
 """Losses nearer to the minimum than this share of the highest one are rounding errors and drawn at this height."""
 
 MAX_VALUE = 1e100
-"""Larger numbers are drawn here."""
+"""Larger numbers are drawn at this value."""
 
 WIDE = 1e4
 """Losses beyond this get a symmetric log scale if they cannot get a log scale."""
@@ -37,13 +37,13 @@ OUTLIER = 20.0
 """Curves are cut where they exceed the usual height of all curves by this factor."""
 
 MAX_SINGLE = 20
-"""Members of a bundle that are drawn behind its median: all of up to so many starts, …"""
+"""Members of a bundle are drawn behind its median if there are at most this many starts, …"""
 
 SINGLE_REPLICATES = 3
-"""… and so many replicates."""
+"""… or this many replicates."""
 
 DECAYED, FEW_ACTIVE = 1e-4, 5
-"""Entries below this share of the peak are the end of a decay, unless the peak is a jump of so few entries."""
+"""Entries below this share of the peak end a decay, unless the peak is a jump of at most this many entries."""
 
 FEW_ENTRIES = 31
 """Curves of at most this many entries have markers."""
@@ -73,7 +73,7 @@ def velocity_figure(
     In more than four dimensions the panels show the two principal directions of the trajectory figure. The velocity is
     the negative displacement per unit of learning rate, for every optimizer. If optimizers with different learning
     rates are compared, the step lr·v is drawn instead, which has the same unit for all. Scheduled hyperparameters have
-    panels of their own below. Of bundles the median and the quartiles are drawn, of long curves their range in short
+    panels of their own below. Bundles are drawn as median and quartiles, long curves as their range in short
     intervals. With the option ``theory``, dotted lines show the predicted envelopes ρᵏ, tangent to each curve; bundles
     and principal directions have none.
 
@@ -177,8 +177,8 @@ def loss_figure(
 ) -> Figure:
     """Draw the loss against the iteration: on a log scale above the lowest known minimum, if one is known.
 
-    If none is known, or a trial finds a lower loss, the loss itself is drawn. Of bundles the median and the quartiles
-    are drawn. With the option ``theory``, dotted lines show the predicted slope ρ²ᵏ or, for replicates, the predicted
+    If none is known, or a trial finds a lower loss, the loss itself is drawn. Bundles are drawn as
+    median and quartiles. With the option ``theory``, dotted lines show the predicted slope ρ²ᵏ or, for replicates, the predicted
     noise floor. ``abscissa`` is the label of the horizontal axis; other parameters are those of `velocity_figure`.
 
     Raises
@@ -292,7 +292,7 @@ def _draw_loss_curves(
     heights: Sequence[Array],
     theory: bool,
 ) -> tuple[bool, str]:
-    """Draw the loss of each trial; return whether it is that above the minimum, and a remark."""
+    """Draw the loss of each trial; return whether losses are measured from the minimum, and a remark."""
     highest = max((float(height[0, 0]) for height in heights), default=0.0)
     above = bool(np.isfinite(highest) and highest > 0 and all(np.nanmin(h) > -1e-9 * highest for h in heights))
     floor = FLOOR * highest
@@ -332,7 +332,7 @@ def _draw_loss_bundles(
     heights: Sequence[Array],
     theory: bool,
 ) -> tuple[bool, str]:
-    """Draw median and quartiles of each bundle; return whether losses are those above the minimum, and a remark."""
+    """Draw median and quartiles of each bundle; return whether losses are measured from the minimum, and a remark."""
     above = all(np.isfinite(height[0, 0]) for height in heights)
     floors = [FLOOR * abs(float(height[0, 0])) for height in heights]
     values = [np.maximum(h, floor) for h, floor in zip(heights, floors, strict=True)] if above else losses
@@ -356,7 +356,7 @@ def _draw_loss_bundles(
 
 
 def until_longest(result: Result, numbers: NDArray[np.int64], values: Array) -> tuple[NDArray[np.int64], Array]:
-    """Extend curves to the length of the longest: with their last value, or `MAX_VALUE` if the trial diverged.
+    """Extend curves to the length of the longest by their last value, or by `MAX_VALUE` if the trial diverged.
 
     Parameters
     ----------
@@ -414,7 +414,7 @@ def _drawable(result: Result, one: ShownTrial, values: Array) -> Array:
 
 
 def _bands(report: Report, shown: Sequence[ShownTrial]) -> str:
-    """Say what the lines and bands of bundles are."""
+    """Return a remark that explains the lines and bands of bundles."""
     several = [f"{len(shown[0].members)} trials"]
     if len(shown[0].members) == report.experiment.replicates:
         several = [f"{report.experiment.replicates} replicates"]
@@ -451,7 +451,7 @@ def _is_long(values: Array) -> bool:
 
 
 def _draw_curve(panel: Axes, result: Result, one: ShownTrial, values: Array, limit: tuple[float, float] | None) -> None:
-    """Draw the curve of one trial; of a long one the range and the median in each of `BINS` intervals."""
+    """Draw the curve of one trial; if it is long, the range and the median in each of `BINS` intervals."""
     values, entries = values.copy(), result.recorded(one.number)
     if limit and one.diverged:  # its oscillations would cover all other curves
         beyond = np.flatnonzero((values < limit[0]) | (values > limit[1]))
@@ -491,7 +491,7 @@ def _bounded(shown: Sequence[ShownTrial], medians: Sequence[Array]) -> Array:
 def _limits(
     shown: Sequence[ShownTrial], curves: Sequence[Array], *, positive: bool = False
 ) -> tuple[float, float] | None:
-    """Return limits that keep the curves legible beside those that diverge or jump; ``None`` if all may be shown."""
+    """Return limits that keep curves legible beside those that diverge or jump; ``None`` for no limits."""
     kept = [curve for one, curve in zip(shown, curves, strict=True) if not one.diverged]
     if not kept:
         return None
@@ -511,7 +511,7 @@ def _limits(
 
 
 def _usual(heights: Array) -> float:
-    """Return what most entries of a curve do not exceed; entries after its decay do not count."""
+    """Return a height that most entries of a curve do not exceed, ignoring entries after its decay."""
     active = heights[heights > DECAYED * heights.max()]
     return float(np.quantile(active if len(active) > FEW_ACTIVE else heights, 0.9))
 

@@ -1,4 +1,4 @@
-"""Panels of maps: the slice of a sweep that each shows, its axes, its cells, and theory drawn over it."""
+"""Panels of maps: slices of a sweep, their axes and cells, and the predictions of theory."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ LONG_LABEL = 12
 """Longer tick labels are broken into several lines, in a smaller font."""
 
 MAX_CELLS = 2000
-"""Of longer axes every second cell is drawn, or every third, …"""
+"""On longer axes, only every second, third, … cell is drawn."""
 
 MAX_TICKS = 8
 
@@ -138,7 +138,7 @@ class CellAxis:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """From the lower edge of the lowest cell to the upper edge of the highest."""
+        """The interval from the lower edge of the lowest cell to the upper edge of the highest."""
         low, high = sorted((float(self.positions[0]), float(self.positions[-1])))
         half = 0.5 * (high - low) / (len(self.positions) - 1)
         return low - half, high + half
@@ -186,7 +186,7 @@ def map_sheet(
     legend: Sequence[Patch] = (),
     texts: Sequence[str] | None = None,
 ) -> Iterator[Sheet]:
-    """Provide a sheet with a panel for each slice; ``texts`` stand below the titles of the panels."""
+    """Provide a sheet with a panel for each slice; ``texts`` are written below the titles of the panels."""
     shape = arrangement(len(slices), options.columns)
     width = {1: 5.6, 2: 4.6}.get(shape[1], 3.7)
     margins = Margins(

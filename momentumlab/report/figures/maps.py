@@ -42,10 +42,10 @@ CONTOUR_CELLS = 100
 """Contours are drawn from medians over blocks of cells, at most this many along an axis."""
 
 MIN_HEIGHT = 1e-150
-"""Smaller heights above the minimum are drawn like this one."""
+"""Smaller heights above the minimum are drawn at this value."""
 
 MAX_RATIO = 100.0
-"""Losses that exceed that of the start by this factor are drawn alike."""
+"""Losses above this multiple of the loss at the start share one colour."""
 
 
 def map_figures(

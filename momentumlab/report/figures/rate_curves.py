@@ -1,4 +1,4 @@
-"""What theory predicts around some settings: the rate against β and lr, and the poles in the unit circle."""
+"""Predictions around given settings: the rate against β and lr, and the poles in the unit circle."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ BETAS: Array = np.concatenate([np.linspace(0.0, 0.98, 393), 1 - np.geomspace(0.0
 LR_POINTS = 400
 
 POLE_MARKERS = "osD^vP*X"
-"""A marker per direction; more directions share the last one."""
+"""Markers of the directions; further directions share the last one."""
 
 
 def prediction_figure(
@@ -63,7 +63,7 @@ def _draw_rates(panel: Axes, name: str, models: Sequence[LocalModel], curves: Se
         critical = _critical_values(name, model, limit)
         positions = np.union1d(values, critical)  # the curve has a corner at a critical value
         rates = model.rates_along(name, positions)
-        # Settings that differ in this hyperparameter only have the same curve, which belongs to none of them.
+        # Settings that differ only in this hyperparameter share a curve, which gets a neutral colour.
         is_shared = sum(_is_same_curve(name, model, other) for other in models) > 1
         if not any(np.array_equal(rates, other) for other in drawn):
             color = "black" if is_shared else curve.color

@@ -81,9 +81,9 @@ class Sheet:
     title, formula, remark
         The lines at the top of the figure.
     curves
-        What the legend below them explains.
+        Entries of the legend below them.
     handles
-        What a legend at the bottom explains.
+        Entries of a legend at the bottom.
     titles
         The titles of panels.
     strips
@@ -227,7 +227,7 @@ class Sheet:
                 axis.label.set_fontsize(min(size, room / (max(longest, 1) * PLAIN)))
 
     def _write_bottom_legend(self, width: float, panel_width: float, panel_height: float) -> None:
-        """Explain markers and patches, and say how far one of two comparable axes is stretched."""
+        """Draw the legend of markers and patches, with a note on the stretching of comparable axes."""
         handles = [*self.handles]
         if self.units is not None:
             (left, right), (bottom, top) = self.units

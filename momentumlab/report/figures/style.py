@@ -29,7 +29,7 @@ LINE_STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (2.5, 1.2)), (0, (6, 1.5
 """Solid, and four dash patterns for further rounds of the palette."""
 
 ORDER_COLORS = LinearSegmentedColormap.from_list("order", ["#1b2a78", "#7a1fa2", "#c8325f", "#ee7b2e"])
-"""Values of an ordered setting, from small to large: lightness gives the order, and all are dark enough for lines."""
+"""Colours for an ordered setting, from small to large values; lightness gives the order, and all suit lines."""
 
 HEIGHT_COLORS = LinearSegmentedColormap.from_list("height", ["#fffdf5", "#e9eef2", "#c3d0da", "#8fa5b8"])
 """Heights of a surface: pale, so that trajectories stand out."""

@@ -1,4 +1,4 @@
-"""Trajectories over the contours of the surface, in one dimension on the graph of the loss."""
+"""Trajectories over the contours of a surface or, in one dimension, on the graph of the loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,10 +35,10 @@ FEW_ITERATES = 60
 """Longer trajectories get thinner lines and smaller dots; if several share a panel, only every tenth dot."""
 
 MAX_COORDINATE = 1e20
-"""Larger coordinates are drawn here."""
+"""Larger coordinates are drawn at this value."""
 
 MOST_POINTS = 1024
-"""Points of all trajectories that determine the plane on which they are drawn."""
+"""Number of points that determine the plane on which trajectories are drawn."""
 
 MAX_TOGETHER = 30
 """Trajectories of one bundle in a panel; more would hide each other."""
@@ -47,7 +47,7 @@ ARROWS = (0.12, 0.4, 0.7)
 """Arrows are drawn after these shares of a trajectory's length; the last only if the panel has one trajectory."""
 
 ARROW_REACH = 0.012
-"""An arrow points from the way made before it to that made after it, in shares of the window."""
+"""Length of the trajectory before and after an arrow that determines its direction, in shares of the window."""
 
 MAX_ARROWED = 8
 """More trajectories in a panel have no arrows."""
@@ -65,7 +65,7 @@ OUTCOMES = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after 
 
 @dataclass(frozen=True, kw_only=True)
 class PathPanel:
-    """The trials of one panel, and what is written above it."""
+    """The trials of one panel and the text above it."""
 
     trials: Sequence[ShownTrial]
     title: str = ""
@@ -80,7 +80,7 @@ class PathPanel:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What trajectories are drawn on.
+    """The background of trajectories.
 
     Attributes
     ----------
@@ -251,7 +251,7 @@ def ground_of(result: Result, shown: Sequence[ShownTrial], options: FigureOption
     """Choose the plane and the window in which the trajectories are drawn."""
     surface, dimension = result.experiment.first_surface, result.plan.dimension
     plane = None if dimension == 1 else coordinate_plane() if dimension == 2 else plane_of(result, shown)
-    # Of all trajectories at once only the projections are in memory.
+    # Only the projections of all trajectories are in memory at the same time.
     paths: dict[int, Array] = {}
     for one in shown:
         path = finite_path(result, one.number)
@@ -373,7 +373,7 @@ def _draw_paths(panel: Axes, group: PathPanel, ground: Ground) -> bool:
 
 
 def _shortened(path: Array, window: Intervals, one: ShownTrial) -> Array:
-    """Return a path, and of one that diverges the part until it leaves the window: its oscillations would cover it."""
+    """Return a path; if it diverges, only the part until it leaves the window: its oscillations would cover it."""
     low, high = np.array(window).T
     outside = np.flatnonzero(((path[:, : len(low)] < low) | (path[:, : len(low)] > high)).any(axis=1))
     return path[: outside[0] + 1] if one.diverged and len(outside) else path

@@ -18,7 +18,7 @@ from momentumlab.result import Result
 from momentumlab.theory import trial_rates
 
 MOST_COORDINATES = 4
-"""The most coordinates of a point that the page prints."""
+"""Maximum number of coordinates of a point that the page prints."""
 
 LOG_LOSS = (-20.0, 40.0)
 """The range of log₁₀ of the loss above its floor that the page resolves."""

@@ -27,10 +27,10 @@ from momentumlab.report.page.view import make_view
 from momentumlab.result import Result, Status
 
 UNNAMED = "experiment"
-"""The name of an experiment that was not given one."""
+"""The default name of an experiment."""
 
 MOST_BYTES = 4_900_000
-"""The largest page. A page that would be larger gets a coarser grid or fewer iterates."""
+"""Size limit of a page in bytes. A larger page gets a coarser grid or fewer iterates."""
 
 DETAILS = tuple(
     Detail(lr_values=lr, momentum_values=momentum, axis_values=values, entries=entries)
@@ -45,22 +45,22 @@ DETAILS = tuple(
         (0, 0, 8, 101),
     )
 )
-"""How much a page shows, the most first: the first that fits is taken."""
+"""Levels of detail of a page in decreasing order; the first that fits is used."""
 
 MOST_NUMBERS = 40_000_000
-"""The most numbers in the trajectories of one page, before encoding."""
+"""Limit on the numbers in the trajectories of one page, before encoding."""
 
 SMOOTH_BYTES, NOISY_BYTES = 0.25, 2.4
 """Bytes of the page per number of a trajectory, without and with noise; measured."""
 
 MOST_OPERATIONS = 3e9
-"""The most operations for a refined grid, some seconds of work; the experiment's own settings always run."""
+"""Limit on the operations for a refined grid, some seconds of work; the experiment's own settings always run."""
 
 MOST_REPLICATES = 5
-"""The most replicates on a page: their trajectories are drawn faintly behind the median one."""
+"""Maximum number of replicates on a page; their trajectories are drawn faintly behind the median one."""
 
 HISTORY_BYTES = 2**29
-"""The most memory for the trajectories of one page."""
+"""Memory limit for the trajectories of one page."""
 
 PROGRAM = ("decoding.js", "state.js", "drawing.js", "map.js", "controls.js", "offline.js")
 """The parts of the page's program, in the order in which they are joined."""
@@ -199,7 +199,7 @@ def describe(experiment: Experiment, stride: int) -> dict[str, Any]:
 
 
 def thinning_note(stride: int) -> list[str]:
-    """Return what a page says about trajectories of which it shows every stride-th iterate."""
+    """Return the note of a page that shows every stride-th iterate."""
     return [f"One iterate in {stride} is shown, and the last."] if stride > 1 else []
 
 

@@ -181,7 +181,7 @@ def _learning_rates(experiment: Experiment, choice: Choice, count: int) -> list[
     low, high = min(own) / LR_RANGE, max(own) * LR_RANGE
     try:
         limits = _stability_limits(experiment, choice)
-        # Steps of fixed length make adaptive methods unstable at the minimum, however small lr is: no limit of use.
+        # Steps of fixed length make adaptive methods unstable at the minimum for any lr: the limit is useless.
         if limits.max() > low:
             low, high = min(*(limits / BELOW_LIMIT), *own), max(*(limits * ABOVE_LIMIT), *own)
     except TheoryDoesNotApplyError:

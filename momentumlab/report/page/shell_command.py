@@ -10,7 +10,7 @@ from momentumlab.plugins import needed_plugins, shown_path
 from momentumlab.surfaces import SURFACES
 
 MOST_COORDINATES = 100
-"""The most coordinates of a start in a command."""
+"""Maximum number of coordinates of a start in a command."""
 
 
 def shell_command(experiment: Experiment, choice: Choice) -> str:

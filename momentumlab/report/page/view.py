@@ -1,4 +1,4 @@
-"""The two coordinates in which the page draws trajectories, and the ground below them."""
+"""The two coordinates in which the page draws trajectories, and the contours below them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -146,7 +146,7 @@ def _bounds(points: Sequence[Array], padding: float) -> Intervals:
 
 
 def _sampled_trajectories(result: Result) -> list[Array]:
-    """Return trajectories that stay near their start or below it in loss, evenly chosen; any if there are none."""
+    """Return evenly selected trajectories whose loss stays near or below its start; of all if there are none."""
     losses = result.losses
     with np.errstate(all="ignore"):
         highest = np.nanmax(losses, axis=1)
