@@ -249,7 +249,7 @@ def _start_pool(count: int) -> "Executor":
 def _kill_pool(executor: "Executor") -> None:
     """Shut down a pool that has lost one of its processes.
 
-    The pool waits for the other workers (since Python 3.12), of which SIGTERM does not end those that wait for a block.
+    The pool waits for the other workers (since Python 3.12), and SIGTERM does not end workers that wait for a block.
     If the lost worker was sending a result, the pool also waits for the rest of it, until nobody can write to the pipe.
     """
     for process in list(_processes(executor).values()):

@@ -206,8 +206,8 @@ class Stopping:
     target_loss
         Converged when the loss is at most this.
     evaluate_every
-        The loss is evaluated in every so many iterations, and at the end of a trial. Criteria for the loss are tested
-        then; in between, the last loss stands for it.
+        The number of iterations between evaluations of the loss; it is also evaluated at the end of a trial. Criteria
+        for the loss are tested at these iterations; in between, histories repeat the last loss.
     """
 
     iterations: int = DEFAULT_ITERATIONS

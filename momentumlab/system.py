@@ -178,7 +178,7 @@ _LINK_BYTES = 300
 
 
 def point(link: Path, name: str) -> None:
-    """Let a link lead to the folder ``name`` beside it, in one step; a file or folder that is no link is not replaced.
+    """Point a link to the folder ``name`` beside it, in one step; only links are replaced, no files or folders.
 
     Raises
     ------

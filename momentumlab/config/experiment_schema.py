@@ -99,7 +99,7 @@ def experiment_schema() -> Schema:
 
 
 class _Definitions:
-    """Named schemas of parameters, of which equal ones are shared."""
+    """Named schemas of parameters; equal ones are shared."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}

@@ -114,7 +114,7 @@ class Tuned(NamedCall):
         ValueError
             If it is empty or out of bounds.
         """
-        # A learning rate of 0 has no place on a logarithmic scale, and an optimizer that stands still is no candidate.
+        # A learning rate of 0 has no place on a logarithmic scale, and the optimizer would not move.
         allowed = replace(parameter, gt=0.0, ge=None) if parameter.name == "lr" else parameter
         is_inside = all(allowed.allows(end) and abs(end) <= LARGEST for end in (self.low, self.high))
         if not (is_inside and self.low < self.high):

@@ -180,7 +180,7 @@ def _courses(translation: Translation) -> Iterator[tuple[str, Gradient, tuple[fl
         # The place of ε matters where gradients are small.
         sizes = (1.0, source.form.damping)
         for course, size, words in zip(COURSES, sizes, ("", ", gradients near ε"), strict=True):
-            # A step has about the length lr whatever the gradients are: the unit of length is so many steps.
+            # Steps have about the length lr for any gradient, so this many steps make a unit of length.
             unit = UNIT_STEPS * source.lr
             surface, start = SURFACES[course.surface](), np.array(course.start)
             scale = size / float(np.abs(surface.gradient(start[:, np.newaxis])).max())

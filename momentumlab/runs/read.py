@@ -50,7 +50,7 @@ class LoadedRun:
 
     run: RunFolder
     experiment: Experiment | Comparison
-    results: tuple[Result, ...]  # all trials; of a comparison those of the chosen settings, one result per surface
+    results: tuple[Result, ...]  # all trials; for a comparison, the chosen settings, one result per surface
     recorded: Result | None  # the trials of a sweep whose history was kept, if any
     comparison: ComparisonResult | None
     provenance: Mapping[str, Any]  # as in result.json

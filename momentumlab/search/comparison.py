@@ -506,8 +506,8 @@ def _notes_on_ranges(one: Searched, cell: int, match: Match) -> Iterator[str]:
     for name in tuned:
         column, bounds = one.columns[name], bounds_of(parameters[name])
         others = results[column != column[cell]]
-        # Of two values, each is at an edge. Of more, an edge matters only if the other values are worse and better ones
-        # may lie beyond it.
+        # With two values, each is at an edge. With more, an edge matters only if the other values are worse and better
+        # ones may lie beyond it.
         if len(np.unique(column)) > 2 and results[cell] < others.min() and column[cell] not in bounds:
             first, last = one.choice.axes[name].values[0], one.choice.axes[name].values[-1]
             for edge, value in (("lower", min(column.min(), first)), ("upper", max(column.max(), last))):

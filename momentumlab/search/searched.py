@@ -104,9 +104,9 @@ class Searched:
         """Return the chosen cell.
 
         With the objective ``robust_loss`` and a tuned lr, a cell is as good as the median of its own result and those
-        of its neighbours, the next lower and the next higher lr at a factor within `NEARBY`. Of equal cells, the one
-        with the better worst of the three is chosen. An isolated dip of the loss is therefore not chosen. If the
-        learning rates are too far apart for neighbours, the cell with the best result is.
+        of its neighbours, the next lower and the next higher lr at a factor within `NEARBY`. Among equal
+        cells, the one is chosen whose worst of the three results is best. This avoids isolated dips of the loss. If the
+        learning rates are too far apart for neighbours, the cell with the best result is chosen.
         """
         keys = self.keys(yardstick)
         if yardstick.objective is Objective.ROBUST_LOSS and self.may_grow:

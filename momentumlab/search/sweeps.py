@@ -69,7 +69,7 @@ class Sweep:
 
     @cached_property
     def axes(self) -> dict[str, NDArray[Any]]:
-        """The values along each dimension of the grids, by name; of starts the points, ``(starts, dim)``."""
+        """The values along each dimension of the grids, by name; for starts the points, ``(starts, dim)``."""
         plane = self._plane
         own = plane.coordinates()
         return {name: own["start_point" if name == "start" else name] for name, _ in plane.dimensions}
@@ -127,7 +127,7 @@ class Sweep:
         """Return what `best` returns for each combination of surface parameters, in their order."""
         best = []
         for cells in zip(*(plane.best_per_problem() for plane in self.planes.values()), strict=True):
-            # Of the optimizers, the one whose best cell is best.
+            # The optimizer with the best cell.
             every = zip(self.planes.items(), cells, strict=True)
             (name, plane), cell = min(every, key=lambda each: tuple(each[0][1].keys[:, each[1]].tolist()))
             best.append(

@@ -178,8 +178,9 @@ def loss_figure(
     """Draw the loss against the iteration: on a log scale above the lowest known minimum, if one is known.
 
     If none is known, or a trial finds a lower loss, the loss itself is drawn. Bundles are drawn as
-    median and quartiles. With the option ``theory``, dotted lines show the predicted slope ρ²ᵏ or, for replicates, the predicted
-    noise floor. ``abscissa`` is the label of the horizontal axis; other parameters are those of `velocity_figure`.
+    median and quartiles. With the option ``theory``, dotted lines show the predicted slope ρ²ᵏ or, for replicates, the
+    predicted noise floor. ``abscissa`` is the label of the horizontal axis; other parameters are those of
+    `velocity_figure`.
 
     Raises
     ------
@@ -206,8 +207,8 @@ def quantity_figure(
 ) -> Figure:
     """Draw each recorded quantity against the iteration, a panel per quantity or coordinate and a curve per trial.
 
-    Norms are drawn on a logarithmic scale. Of a part of the state with more than `MAX_COORDINATES` numbers, the
-    Euclidean norm is drawn. Parameters and errors are those of `velocity_figure`.
+    Norms are drawn on a logarithmic scale. If a part of the state has more than `MAX_COORDINATES`
+    numbers, its Euclidean norm is drawn. Parameters and errors are those of `velocity_figure`.
     """
     options = options or FigureOptions()
     result = report.result
