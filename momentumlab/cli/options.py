@@ -379,7 +379,7 @@ class Options(FigureArguments):
         metavar="NAME",
         autocompletion=names_of("surfaces", is_list=True),
         is_setting=True,
-        texts=dict.fromkeys(SEARCHED, "One or several surfaces: ravine,booth, or expressions in x, y, …"),
+        texts=dict.fromkeys(PRINTED, "One or several surfaces: ravine,booth, or expressions in x, y, …"),
     )
     optimizer: str | None = declared(
         WHAT,

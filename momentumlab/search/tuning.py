@@ -162,7 +162,7 @@ def _zoomed(
 
 
 def zoom_grids(choice: Choice) -> int:
-    """Return around how many cells a zoom places finer grids; 0 if the first grid has too few trials for one."""
+    """Return the number of cells around which a zoom places finer grids; 0 if the first grid has too few trials."""
     axes = sum(axis.tuned for axis in choice.axes.values())
     least = LEAST_ZOOM if axes <= 2 else LEAST_ZOOM_OF_MANY
     return min(ZOOM_CELLS, int(choice.combinations / least**axes))
