@@ -57,10 +57,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def random_plan(surface: str, optimizer: str, seed: int, *, trials: int = 9, iterations: int = 12) -> Plan:
+def random_plan(
+    surface: str, optimizer: str, seed: int, *, trials: int = 9, iterations: int = 12, nudge: float = 0.0
+) -> Plan:
     """A plan with random hyperparameters and starts, some of which make trials diverge and converge."""
     rng = np.random.default_rng(seed)
-    lr = OPTIMIZERS[optimizer].default_lr * 10 ** rng.uniform(-2, 3, size=trials)
+    lr = OPTIMIZERS[optimizer].default_lr * 10 ** rng.uniform(-2, 3, size=trials) * (1 + nudge)
     settings: dict[str, Any] = {"name": optimizer, "lr": np.sort(lr).tolist()}
     for parameter in OPTIMIZERS[optimizer].parameters()[1:]:
         if parameter.kind is ValueKind.NUMBER and rng.random() < 0.5:
@@ -109,15 +111,22 @@ def run_compiled(plan: Plan) -> Outcome:
     return outcome
 
 
-def assert_equal(expected: Result, found: Outcome, *, exact: bool) -> None:
+def assert_equal(expected: Result, found: Outcome, *, exact: bool, nudged: Result | None = None) -> None:
+    """Assert equal numbers, or else close ones, compared with what a change in the last digit of lr does."""
+    nudged = nudged or expected
     assert found.iterations.tolist() == expected.iterations.tolist()
     assert found.codes.tolist() == expected.status_codes.tolist()
     if exact:
         np.testing.assert_array_equal(found.points, expected.final_points)
         np.testing.assert_array_equal(found.losses, expected.final_losses)
-    else:
-        np.testing.assert_allclose(found.points, expected.final_points, rtol=1e-9)
-        np.testing.assert_allclose(found.losses, expected.final_losses, rtol=1e-9, atol=1e-13)
+        return
+    for actual, wanted, other, atol in (
+        (found.points, expected.final_points, nudged.final_points, 0.0),
+        (found.losses, expected.final_losses, nudged.final_losses, 1e-13),
+    ):
+        with np.errstate(invalid="ignore"):  # infinite losses
+            is_amplified = np.abs(actual - wanted) <= 100 * np.abs(other - wanted)
+        assert (np.isclose(actual, wanted, rtol=1e-9, atol=atol, equal_nan=True) | is_amplified).all()
 
 
 # Which classes have kernels
@@ -162,8 +171,11 @@ def run_alike(pairs: list[tuple[str, str]]) -> None:
     for seed, (surface, optimizer) in enumerate(pairs):
         plan = random_plan(surface, optimizer, seed)
         expected = engine.run(plan, history=False)
-        # NumPy's vector instructions may round exp, sin, … differently than its scalar functions.
-        assert_equal(expected, run_interpreted(plan), exact=surface in ARITHMETIC and optimizer != "nadam")
+        # NumPy's vector instructions may round exp, sin, … differently than its scalar functions. A few paths, such as
+        # that of NAdam on Rastrigin's function, amplify the last digit as they amplify a change of lr.
+        exact = surface in ARITHMETIC and optimizer != "nadam"
+        nudged = expected if exact else engine.run(random_plan(surface, optimizer, seed, nudge=1e-15), history=False)
+        assert_equal(expected, run_interpreted(plan), exact=exact, nudged=nudged)
 
 
 def uses_arithmetic_only(surface: str) -> bool:

@@ -40,7 +40,9 @@ class LinearModel(DataSurface):
         (inputs, outputs) = self.shapes[0]
         hessian = np.empty((dim, dim, lanes), dtype=x.dtype)
         for lane in range(lanes):
-            curvatures = self.curvatures(features @ x[:, lane].reshape(inputs, outputs)) / rows
+            # Contiguous, because BLAS rounds differently for other strides.
+            weights = np.ascontiguousarray(x[:, lane]).reshape(inputs, outputs)
+            curvatures = self.curvatures(features @ weights) / rows
             blocks = np.empty((inputs, outputs, inputs, outputs), dtype=x.dtype)
             for i in range(outputs):
                 for j in range(i + 1):
