@@ -198,7 +198,7 @@ def main() -> None:
     end, killed, survivors = time.monotonic() + options.seconds, 0, 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "repository"
-        left_out = shutil.ignore_patterns(".*", "runs", "*.ipynb", "__pycache__")
+        left_out = shutil.ignore_patterns(".*", "*.ipynb", "__pycache__")
         shutil.copytree(ROOT, folder, ignore=left_out)
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         sys.dont_write_bytecode = True
