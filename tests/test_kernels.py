@@ -27,6 +27,7 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.outcome import Outcome
 from momentumlab.plan import Plan, make_plan
 from momentumlab.registry import Array, ValueKind
+from momentumlab.report.entries import card
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES, Surface
 from momentumlab.surfaces.base import sum_coordinates
@@ -161,6 +162,24 @@ def is_possible(surface: str, optimizer: str) -> bool:
 def recording_of(surface: str, optimizer: str, **settings: Any) -> Recording:
     experiment = momentumlab.load({"surface": surface, "optimizer": optimizer, **settings})
     return record(make_plan(experiment).groups[0], experiment)
+
+
+@pytest.mark.parametrize(
+    ("noun", "name", "answer"),
+    [
+        ("optimizers", "adam", "yes"),
+        ("optimizers", "newton", "no, the optimizer uses the Hessian"),
+        ("surfaces", "ackley", "yes"),
+        ("surfaces", "least_squares", "no, the surface is not a formula"),
+        ("surfaces", "sin(x) + y**2", "yes"),
+    ],
+)
+def test_descriptions_say_whether_there_is_a_kernel(
+    noun: str, name: str, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "is_available", lambda: False)  # the answer does not need numba
+    (facts,) = (each for each in card(noun, name) if each.columns and "Compiled kernel:" in each.columns[0].cells)
+    assert facts.columns[1].cells[facts.columns[0].cells.index("Compiled kernel:")].startswith(answer)
 
 
 # The same numbers

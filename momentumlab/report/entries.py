@@ -4,11 +4,13 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from momentumlab.config import load_experiment
 from momentumlab.conventions import CONVENTIONS
 from momentumlab.datasets.builtin import DATA_SETS
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.plan import make_plan
 from momentumlab.registry import Parameter, Registry, Value, did_you_mean, explanation_of, title_of
 from momentumlab.report.labels import exact, point
 from momentumlab.report.table import Column, Kind, Table
@@ -170,6 +172,10 @@ def card(noun: str, name: str) -> list[Table]:
     """
     entry = describe(REGISTRIES[noun], name)
     facts = [*_facts(entry), ("Source", entry["source"])]
+    if noun == "surfaces":
+        facts.insert(-1, ("Compiled kernel", _kernel(surface=name, optimizer="sgd")))
+    if noun == "optimizers":
+        facts.insert(-1, ("Compiled kernel", _kernel(surface="ravine", optimizer=name)))
     if entry["aliases"]:
         facts.insert(0, ("Also called", ", ".join(entry["aliases"])))
     formula = Column(heading="", cells=[f"    {_formula(entry)}"], kind=Kind.PROSE, styles=["bold cyan"])
@@ -187,6 +193,21 @@ def card(noun: str, name: str) -> list[Table]:
         ),
         *([_parameters(entry)] if entry["parameters"] else []),
     ]
+
+
+def _kernel(**names: str) -> str:
+    """Return whether a surface or an optimizer with default settings can be compiled; numba is not needed for it."""
+    from momentumlab.kernels.recording import record
+    from momentumlab.kernels.tracer import UntraceableError
+
+    try:
+        experiment = load_experiment(names)
+        record(make_plan(experiment).groups[0], experiment)
+    except ConfigError:
+        return "unknown: some settings have no default"
+    except UntraceableError as error:
+        return f"no, {error}"
+    return "yes, with the extra 'fast'"
 
 
 def _formula(entry: dict[str, Any]) -> str:
