@@ -47,19 +47,18 @@ def _size(plane: Plane) -> str:
 def _columns(plane: Plane) -> Iterator[Column]:
     problems = plane.best_per_problem()
     cells = problems[:MOST_PROBLEMS] if len(problems) > 1 else plane.ranking(BEST_CELLS).tolist()
-    losses, codes = plane.median_losses(), plane.main_status()
-    statuses = [STATUS_OF_CODE[int(codes[cell])] for cell in cells]
+    losses, medians = plane.median_losses(cells), plane.median_iterations(cells)
+    statuses = [STATUS_OF_CODE[int(code)] for code in plane.main_status(cells)]
     for axis in plane.axes:
         digits = digits_apart(axis.values)
         values = [short(plane.setting(cell)[axis.name], digits) for cell in cells]
         yield Column(heading=axis_name(axis.name), cells=values, kind=Kind.VALUES)
-    medians = plane.median_iterations()
     iterations = [
-        medians[cell] if status is Status.CONVERGED else plane.iterations[cell].max()
-        for cell, status in zip(cells, statuses, strict=True)
+        median if status is Status.CONVERGED else plane.iterations[cell].max()
+        for cell, median, status in zip(cells, medians, statuses, strict=True)
     ]
     yield Column(heading="iterations", cells=[f"{int(each)}" for each in iterations])
-    yield Column(heading="final loss", cells=[f"{losses[cell]:.5g}" for cell in cells])
+    yield Column(heading="final loss", cells=[f"{loss:.5g}" for loss in losses])
     if plane.starts == 1:
         points = [final_point(plane.final_points[cell, 0]) for cell in cells]
         yield Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT)

@@ -25,6 +25,9 @@ from momentumlab.surfaces.base import ONE_OF
 NEAR = 0.01
 """A trial has reached a minimum if its final point is within this fraction of the window's diagonal."""
 
+Cells = slice | Sequence[int]
+ALL = slice(None)
+
 MUCH_WORSE = 2.0
 """The neighbourhood of the best cell ends where the result is worse by this factor."""
 
@@ -125,6 +128,8 @@ class Plane:
     def best_per_problem(self) -> list[int]:
         """Return the best cell for each combination of surface parameters: these are problems, not choices."""
         surface_axes = [place for place, axis in enumerate(self.axes) if is_problem(axis.name)]
+        if not surface_axes:
+            return [self.best]
         cells = np.moveaxis(np.arange(self.cells).reshape(self.shape), surface_axes, range(len(surface_axes)))
         problems = cells.reshape(math.prod(cells.shape[: len(surface_axes)]), -1)
         return [int(own[best_cell(self.keys[:, own])]) for own in problems]
@@ -138,8 +143,7 @@ class Plane:
         """Return the best cells in order."""
         result, height, diverged = self.keys
         if count < self.cells:
-            some = np.argpartition(result, count)[: count + 1]
-            worst = result[some].max()
+            worst = np.partition(result, count)[count]
             some = np.flatnonzero(result <= worst) if np.isfinite(worst) else np.arange(self.cells)
         else:
             some = np.arange(self.cells)
@@ -227,24 +231,24 @@ class Plane:
         """Return values of all cells as an array with a dimension for each axis."""
         return values.reshape(self.shape)
 
-    def median_iterations(self) -> Array:
-        """Return the median iterations of each cell, infinite if most trials do not converge, ``(cells,)``."""
-        iterations = np.where(self.status_codes == Status.CONVERGED.code, self.iterations, np.inf)
+    def median_iterations(self, cells: Cells = ALL) -> Array:
+        """Return the median iterations of some cells, infinite if most trials do not converge."""
+        iterations = np.where(self.status_codes[cells] == Status.CONVERGED.code, self.iterations[cells], np.inf)
         return iterations[:, 0] if self.starts == 1 else np.sort(iterations, axis=1)[:, (self.starts - 1) // 2]
 
-    def median_losses(self) -> Array:
-        """Return the median final loss of each cell, infinite if most trials diverge, ``(cells,)``."""
-        losses = finished(self.final_losses, self.status_codes)
+    def median_losses(self, cells: Cells = ALL) -> Array:
+        """Return the median final loss of some cells, infinite if most trials diverge."""
+        losses = finished(self.final_losses[cells], self.status_codes[cells])
         return losses[:, 0] if self.starts == 1 else np.sort(losses, axis=1)[:, (self.starts - 1) // 2]
 
     def median_heights(self) -> Array:
         """Return the median final losses above the known minimum, or if none is known the losses, ``(cells,)``."""
         return self.median_losses() - (np.ravel(self.yardstick.known) if self.yardstick.is_known else 0.0)
 
-    def main_status(self) -> NDArray[np.int8]:
-        """Return the median status of each cell, in the order converged, max_iterations, diverged; ``(cells,)``."""
+    def main_status(self, cells: Cells = ALL) -> NDArray[np.int8]:
+        """Return the median status of some cells, in the order converged, max_iterations, diverged."""
         order = np.array([1, 0, 2], dtype=np.int8)  # converged, max_iterations, diverged
-        codes = np.sort(order[self.status_codes], axis=1)[:, (self.starts - 1) // 2]
+        codes = np.sort(order[self.status_codes[cells]], axis=1)[:, (self.starts - 1) // 2]
         return order[codes]
 
 

@@ -95,11 +95,13 @@ class Yardstick:
             ``(3, cells)``, lower is better: the objective, the height (both as a quantile over the starts), and the
             fraction of starts that diverge.
         """
-        results = self.results(losses, iterations, codes)
-        heights = self.heights(finished(losses, codes))
-        diverged = np.mean(codes == Status.DIVERGED.code, axis=1)
         q = self.objective.quantile
-        return np.stack([quantile(results, q), quantile(heights, q), diverged])
+        keys = np.empty((3, len(losses)))
+        # One after the other: each takes several arrays of all trials, of which a sweep can have 10⁸.
+        keys[0] = quantile(self.results(losses, iterations, codes), q)
+        keys[1] = quantile(self.heights(finished(losses, codes)), q)
+        np.mean(codes == Status.DIVERGED.code, axis=1, out=keys[2])
+        return keys
 
     def sampled_keys(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
         """Return the keys of paired bootstrap samples of the starts, ``(samples, 3, cells)``."""
@@ -137,8 +139,8 @@ def best_cell(keys: Array) -> int:
         Sort keys, ``(keys, cells)``; the last is the fraction of starts that diverge. If all trials diverge, the first
         cell is returned, which has the lowest lr.
     """
-    tied = np.arange(keys.shape[1])
-    for key in keys:
+    tied = np.flatnonzero(keys[0] == keys[0].min())
+    for key in keys[1:]:
         tied = tied[key[tied] == key[tied].min()]
     all_diverged = keys[-1, tied[0]] == 1
     return int(tied[0 if all_diverged else len(tied) // 2])

@@ -134,9 +134,9 @@ class Sweep:
                 {
                     "optimizer": name,
                     **plane.setting(cell),
-                    "final_loss": float(plane.median_losses()[cell]),
+                    "final_loss": float(plane.median_losses([cell])[0]),
                     "iterations": float(np.median(plane.iterations[cell])),
-                    "status": STATUS_OF_CODE[int(plane.main_status()[cell])].label,
+                    "status": STATUS_OF_CODE[int(plane.main_status([cell])[0])].label,
                 }
             )
         return best

@@ -208,6 +208,11 @@ def map_sheet(
         page.handles = [*legend, Patch(label="diverged", **DIVERGED)]
 
 
+def thinned(values: NDArray[Any]) -> NDArray[Any]:
+    """Return every k-th row and column of the values ``(y, x)``, at most `MAX_CELLS` of each, as a view."""
+    return values[:: -(-len(values) // MAX_CELLS), :: -(-values.shape[1] // MAX_CELLS)]
+
+
 def draw_map(
     page: Sheet,
     panel: Axes,
@@ -218,12 +223,12 @@ def draw_map(
     colors: LinearSegmentedColormap = style.VALUE_COLORS,
     mark_unfinished: bool = False,
 ) -> Any:
-    """Draw a map of values ``(y, x)`` and return its image.
+    """Draw a map of thinned values ``(y, x)`` and return its image.
 
     NaN is hatched, which means diverged; with ``mark_unfinished`` NaN of trials that did not diverge is grey.
     """
     if mark_unfinished:
-        unfinished = part.of(part.plane.main_status() != Status.DIVERGED.code) & np.isnan(values)
+        unfinished = (thinned(part.of(part.plane.main_status())) != Status.DIVERGED.code) & np.isnan(values)
         layer = np.zeros((*values.shape, 4), dtype=np.float32)
         layer[unfinished] = (*to_rgb(UNFINISHED), 1.0)
         draw_image(page, panel, part, layer)
@@ -234,11 +239,10 @@ def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **option
     """Draw an image over the two axes of a slice, with their ticks and names."""
     across, up = CellAxis(part.x), CellAxis(part.y)
     width, height = page.panel_size
-    thinned = values[:: -(-len(values) // MAX_CELLS), :: -(-values.shape[1] // MAX_CELLS)]
-    thinned = thinned[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]
+    values = thinned(values)[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]
     panel.patch.set(**DIVERGED)
     image = panel.imshow(
-        thinned, origin="lower", extent=(*across.extent, *up.extent), aspect="auto", interpolation="nearest", **options
+        values, origin="lower", extent=(*across.extent, *up.extent), aspect="auto", interpolation="nearest", **options
     )
     style.plain_ticks(panel)
     across.set_ticks(panel.xaxis, width)
@@ -272,7 +276,7 @@ def best_cell_text(part: MapSlice) -> str:
     setting = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(cell).items())
     if plane.by_iterations:
         return f"best: {setting}: {result:.0f} iterations"
-    return f"best: {setting}: loss {plane.median_losses()[cell]:.3g}"
+    return f"best: {setting}: loss {plane.median_losses([cell])[0]:.3g}"
 
 
 def draw_theory(report: Report, panels: Sequence[Axes], slices: Sequence[MapSlice]) -> str:

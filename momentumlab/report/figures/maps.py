@@ -25,6 +25,7 @@ from momentumlab.report.figures.map_panels import (
     map_sheet,
     mark_best,
     slices_of,
+    thinned,
 )
 from momentumlab.report.figures.sheets import Axeses, Margins, sheet
 from momentumlab.report.figures.trials import optimizer_colors
@@ -89,7 +90,8 @@ def iterations_figure(report: Report, options: FigureOptions, ax: Axeses = None)
     legend = [Patch(facecolor=UNFINISHED, label="not converged, or stalled")]
     with map_sheet(report, slices, options, ax=ax, remark=remark, legend=legend) as page:
         for panel, part, each in zip(page.panels, slices, values, strict=True):
-            iterations = np.where(np.isfinite(each), np.maximum(each, 1.0), np.nan)
+            shown = thinned(each)
+            iterations = np.where(np.isfinite(shown), np.maximum(shown, 1.0), np.nan)
             image = draw_map(page, panel, part, iterations, norm, mark_unfinished=True)
             _draw_contours(panel, part, each, norm)
             mark_best(panel, part)
@@ -101,7 +103,7 @@ def loss_map_figure(report: Report, options: FigureOptions, ax: Axeses = None) -
     """Draw the final loss of each cell: on a log scale above the known minimum, if one is known."""
     slices, remark = slices_of(report.planes)
     yardstick = slices[0].plane.yardstick
-    values = [part.of(part.plane.median_heights()) for part in slices]
+    values = [thinned(part.of(part.plane.median_heights())) for part in slices]
     norm: Normalize
     if not yardstick.is_known:
         finite = np.concatenate([each[np.isfinite(each)] for each in values])
@@ -136,7 +138,7 @@ def status_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> 
     legend = [Patch(facecolor=CONVERGED, label="converged"), Patch(facecolor=UNFINISHED, label="max_iterations")]
     with map_sheet(report, slices, options, ax=ax, remark=remark, with_bar=False, legend=legend) as page:
         for panel, part in zip(page.panels, slices, strict=True):
-            codes = part.of(part.plane.main_status().astype(np.float64))
+            codes = thinned(part.of(part.plane.main_status()))
             shown = np.where(codes >= Status.DIVERGED.code, np.nan, codes)
             draw_map(page, panel, part, shown, Normalize(0, 1), colors=colors)
             mark_best(panel, part)
