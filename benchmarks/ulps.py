@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/ulps.py [TRIALS]
 
-Differences of the loss and of the new point are in units in the last place (ulp) of the larger number; those of losses
-are relative to the largest loss of each surface divided by 10⁶ if they are smaller, since the sum of large terms that
-cancel has no correct digits. Needs numba.
+Compared are the loss at random starts and the point after one iteration from there, in units in the last place (ulp) of
+the larger number, or of 10⁻⁶ times the largest number of the surface if that is larger: sums of terms that cancel have
+fewer correct digits. Needs numba.
 """
 
 import sys
@@ -36,17 +36,17 @@ def functions_of(surface: str, optimizer: str) -> set[str]:
 
 
 def difference(surface: str, optimizer: str, trials: int) -> tuple[float, float]:
-    """Return the largest difference of final losses and of final points after one iteration, in ulp."""
-    settings = {"surface": surface, "optimizer": optimizer, "start": f"random({trials}, seed=1)", "iterations": 1}
-    results = []
-    for backend in ("numpy", "numba"):
-        plan = make_plan(momentumlab.load(settings, backend=backend))
+    """Return the largest difference of losses at the start and of points after one iteration, in ulp."""
+    found = []
+    for iterations, name in ((0, "final_losses"), (1, "final_points")):
+        settings = {"surface": surface, "optimizer": optimizer, "start": f"random({trials}, seed=1)"}
+        plan = make_plan(momentumlab.load(settings, iterations=iterations, backend="numba"))
         kernels = kernels_for(plan)
-        results.append(engine.run(plan, history=False))
-        if kernels is not None:
-            (outcome,) = kernels.run_blocks([(0, trials)], 1)
-            results[-1] = outcome.result(plan)
-    return tuple(ulps(*(getattr(result, name) for result in results)) for name in ("final_losses", "final_points"))
+        assert kernels is not None
+        (outcome,) = kernels.run_blocks([(0, trials)], 1)
+        results = (engine.run(plan, history=False), outcome.result(plan))
+        found.append(ulps(*(getattr(result, name) for result in results)))
+    return found[0], found[1]
 
 
 def ulps(expected: np.ndarray, found: np.ndarray) -> float:
