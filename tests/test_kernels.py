@@ -264,7 +264,26 @@ def test_compiled_kernels_return_the_numbers_of_the_engine(surface: str, optimiz
     exact = surface in ARITHMETIC and optimizer != "nadam"
     plan = random_plan(surface, optimizer, seed=1, trials=300, iterations=40 if exact else 1)
     plan = make_plan(dataclasses.replace(plan.experiment, backend="numba"))
-    assert_equal(engine.run(plan, history=False), run_compiled(plan), exact=exact)
+    expected, found = engine.run(plan, history=False), run_compiled(plan)
+    if exact:
+        assert_equal(expected, found, exact=True)
+        return
+    assert found.iterations.tolist() == expected.iterations.tolist()
+    assert found.codes.tolist() == expected.status_codes.tolist()
+    # Some surfaces amplify rounding errors, those far outside their window without limit. What a kernel may differ by
+    # is measured: by how much the numbers of the engine change if the starts change in their last digits.
+    moved = [engine.run(with_starts_times(plan, 1 + change), history=False) for change in (-(2**-48), 2**-48)]
+    for name, numbers in (("final_points", found.points), ("final_losses", found.losses)):
+        own = getattr(expected, name)
+        tolerance = 1e-9 * np.abs(own) + 1e-13 + 8 * sum(np.abs(getattr(each, name) - own) for each in moved)
+        is_known = np.isfinite(tolerance)
+        assert (np.abs(numbers - own) <= tolerance)[is_known].all()
+        np.testing.assert_array_equal(np.isfinite(numbers), np.isfinite(own))
+
+
+def with_starts_times(plan: Plan, factor: float) -> Plan:
+    groups = tuple(dataclasses.replace(group, starts=group.starts * factor) for group in plan.groups)
+    return dataclasses.replace(plan, groups=groups)
 
 
 def test_no_operations_are_contracted() -> None:
