@@ -174,7 +174,7 @@ class Trial:
 
     @property
     def own_surface(self) -> str:
-        """The name of the trial's surface, with the parameters that are not the default."""
+        """The name of the trial's surface; with several surfaces, also its parameters that are not the default."""
         return str(self.surface_parameters["surface"]) if self.surface == ONE_OF else self.surface
 
 

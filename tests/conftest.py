@@ -143,6 +143,7 @@ SAMPLED = {
     "test_the_copied_command_gives_the_numbers_of_the_page": 4,
     "test_the_largest_accepted_expressions_are_ready_in_two_seconds": 4,
     "test_the_proof_shows_what_is_claimed": 4,
+    "test_theory_describes_every_surface": 3,
 }
 """Expensive tests with many cases: the ordinary suite runs every n-th case, the marker ``long`` the others."""
 

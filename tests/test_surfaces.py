@@ -109,13 +109,6 @@ def assert_kind_by_the_losses_around(surface: Surface, critical: CriticalPoint) 
     assert (around < 0).any() == (not critical.kind.is_minimum)
 
 
-@every_surface
-def test_no_loss_in_the_window_is_below_the_global_minimum(surface: Surface, dim: int) -> None:
-    lowest = [point.loss for point in surface.minima(dim) if point.kind is CriticalKind.GLOBAL_MINIMUM]
-    if lowest:
-        assert surface.value(points_of(surface, dim, 20_000)).min() >= lowest[0]
-
-
 def descended(surface: Surface, x: Array) -> Array:
     """Return the minima in the window that a descent from many points finds, ``(dim, found)``.
 
