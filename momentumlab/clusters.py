@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab import __version__
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 
 CONNECT_SECONDS = 10
 """How long to wait for the scheduler."""
@@ -137,4 +137,4 @@ def _check_versions(spec: str, executor: Executor) -> None:
 
 
 def _problem(spec: str, message: str) -> ConfigError:
-    return ConfigError([Problem(place=f"--executor {spec}", message=message)])
+    return ConfigError.at(f"--executor {spec}", message)

@@ -73,7 +73,7 @@ def read_translation(
     if wanted is not None and wanted not in family:
         names = ", ".join(each.name for each in family)
         message = f"{cls.name} cannot be written in {wanted.name}, which is another method; choose one of {names}"
-        raise ConfigError([Problem(place=place("to"), message=message)])
+        raise ConfigError.at(place("to"), message)
     return found, [wanted] if wanted is not None else [each for each in family if each is not cls]
 
 

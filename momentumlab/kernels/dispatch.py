@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.engine import run_trials
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.experiment import Experiment
 from momentumlab.kernels import compiler
 from momentumlab.kernels.recording import record
@@ -96,7 +96,7 @@ def kernels_for(plan: Plan) -> Kernels | None:
         return None
     if not compiler.is_available():
         message = "the backend 'numba' needs numba: pip install \"momentumlab[fast]\", or use the backend 'numpy'"
-        raise ConfigError([Problem(place=experiment.name, message=message)])
+        raise ConfigError.at(experiment.name, message)
     kernels: list[Kernel | None] = []
     reasons: dict[str, None] = {}
     for group in plan.groups:

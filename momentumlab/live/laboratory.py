@@ -214,7 +214,7 @@ class Laboratory:
                 message = (
                     f"stopped after {MOST_SECONDS:.0f} s; give fewer iterations or values, or use 'momentumlab run'"
                 )
-                raise ConfigError([Problem(place="iterations", message=message)])
+                raise ConfigError.at("iterations", message)
 
         return check
 
@@ -294,18 +294,18 @@ class Laboratory:
         surface = request.settings.get("surface", "").strip()
         optimizers = [settings.get("optimizer", "").strip().lower() for settings in every]
         if len(request.pins) > MOST_PINS or any(len(settings) > MOST_SETTINGS for settings in every):
-            raise ConfigError([Problem(place="", message="too many settings")])
+            raise ConfigError.at("", "too many settings")
         for key, text in ((key, text) for settings in every for key, text in settings.items()):
             if len(text) > LONGEST_TEXT:
-                raise ConfigError([Problem(place=key, message=f"longer than {LONGEST_TEXT:,} characters")])
+                raise ConfigError.at(key, f"longer than {LONGEST_TEXT:,} characters")
         if not surface or surface.startswith(("{", "[")):
-            raise ConfigError([Problem(place="surface", message="give a name or an expression such as x**2 + 9*y**2")])
+            raise ConfigError.at("surface", "give a name or an expression such as x**2 + 9*y**2")
         if unknown := [name for name in optimizers if name not in OPTIMIZERS]:
-            raise ConfigError([Problem(place="optimizer", message=f"unknown optimizer '{unknown[0][:60]}'")])
+            raise ConfigError.at("optimizer", f"unknown optimizer '{unknown[0][:60]}'")
         try:
             self._refuse_files(SURFACES[surface].parameters(), request.settings)
         except UnknownNameError as error:
-            raise ConfigError([Problem(place="surface", message=str(error))]) from None
+            raise ConfigError.at("surface", str(error)) from None
         except ConfigError as error:  # of an expression
             problems = [Problem(place=each.place or "surface", message=each.message) for each in error.problems]
             raise ConfigError(problems) from None
@@ -324,7 +324,7 @@ class Laboratory:
             text = settings.get(f"surface.{parameter.name}", "").strip()
             if parameter.is_path and text and text not in parameter.choices and text not in self._data:
                 message = f"a page cannot open files; use one of {', '.join(parameter.choices)}"
-                raise ConfigError([Problem(place=f"surface.{parameter.name}", message=message)])
+                raise ConfigError.at(f"surface.{parameter.name}", message)
 
     def _explore(self, experiment: Experiment) -> Exploration:
         """Refine the axes; the grid does not depend on the start, so that a dragged start keeps it."""
@@ -337,7 +337,7 @@ class Laboratory:
                     break
             if found.experiment.trials > MOST_TRIALS or _seconds(found.experiment) > MOST_SECONDS:
                 message = f"{found.experiment.trials:,} trials take too long here; give fewer iterations or values"
-                raise ConfigError([Problem(place="iterations", message=message)])
+                raise ConfigError.at("iterations", message)
             _keep(self._explorations, key, found)
         kept = self._explorations[key]
         refined = replace(experiment, surface=kept.experiment.surface, optimizers=kept.experiment.optimizers)

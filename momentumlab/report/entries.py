@@ -74,7 +74,7 @@ def describe(registry: Registry[Any], name: str) -> dict[str, Any]:
     lacking = [parameter.name for parameter in cls.parameters() if parameter.required]
     if lacking:
         message = f"{' and '.join(lacking)} must be numbers here: replace them in '{cls.name}'"
-        raise ConfigError([Problem(place="", message=message)])
+        raise ConfigError.at("", message)
     surface = cls()
     dimension = surface.default_dimension
     return {

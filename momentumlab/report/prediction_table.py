@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.plan import Plan, Trial
 from momentumlab.report.figure_options import FigureOptions, FigureSettings
 from momentumlab.report.labels import Labels, axis_name, point, short
@@ -150,7 +150,7 @@ def prediction_plot(plan: Plan, figures: FigureOptions | None = None, *, place: 
     settings = range(0, plan.trials, plan.experiment.replicates)
     if len(settings) > MAX_EXPLAINED:
         message = f"{len(settings):,} settings cannot be distinguished in a figure; give at most {MAX_EXPLAINED}"
-        raise ConfigError([Problem(place=place, message=message)])
+        raise ConfigError.at(place, message)
     models, reasons = [], [NO_POINT]
     for number in settings:
         for critical in _ordered_points(plan, number)[:1]:
@@ -159,7 +159,7 @@ def prediction_plot(plan: Plan, figures: FigureOptions | None = None, *, place: 
             except TheoryDoesNotApplyError as error:
                 reasons.append(str(error))
     if not models:
-        raise ConfigError([Problem(place=place, message=f"theory does not apply: {reasons[-1]}")])
+        raise ConfigError.at(place, f"theory does not apply: {reasons[-1]}")
     title = f"{plan.experiment.name}: {labels.common(plan.trial(0), in_figure=True)}: prediction"
     return prediction_figure(models, title, figures)
 

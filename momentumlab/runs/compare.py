@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.errors import ConfigError, Problem, printable
+from momentumlab.errors import ConfigError, printable
 from momentumlab.plan import Plan
 from momentumlab.registry import Array
 from momentumlab.report.data import strict
@@ -203,7 +203,7 @@ def joined_drawings(sides: SideBySide, name: str, options: FigureOptions) -> "di
     }
     for reason, applies in problems.items():
         if applies:
-            raise ConfigError([Problem(place="--figure", message=reason)])
+            raise ConfigError.at("--figure", reason)
     report = report_of(joined(results))
     labels = {number: sides.labels[entry] for number, entry in enumerate(kept)}
     missing = len(sides.entries) - len(kept)

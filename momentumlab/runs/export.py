@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.report.data import columns_of, flat
 from momentumlab.result import Result
 from momentumlab.runs.read import LoadedRun
@@ -76,7 +76,7 @@ def check_parquet() -> None:
     """Raise `ConfigError` if Parquet cannot be written because pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         message = "Parquet needs pyarrow: pip install pyarrow, or write a .csv"
-        raise ConfigError([Problem(place="--to", message=message)])
+        raise ConfigError.at("--to", message)
 
 
 def write_parquet(loaded: LoadedRun, file: BinaryIO) -> None:

@@ -61,7 +61,7 @@ def _find_one(text: str, out: Path) -> RunFolder:
 
 
 def _problem(text: str, message: str) -> ConfigError:
-    return ConfigError([Problem(place=text or "RUN", message=message)])
+    return ConfigError.at(text or "RUN", message)
 
 
 def _latest(out: Path) -> RunFolder:

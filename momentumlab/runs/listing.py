@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.runs.layout import local_time
 from momentumlab.runs.records import RunFolder
@@ -63,7 +63,7 @@ def moment(text: str, now: datetime) -> datetime:
         return local_time(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError, OSError):
         message = f"'{text}' is not a time: write 2d, 36h or 30m for a time ago, or a day such as 2026-11-20"
-        raise ConfigError([Problem(place="--since", message=message)]) from None
+        raise ConfigError.at("--since", message) from None
 
 
 def rows(runs: Iterable[RunFolder]) -> list[dict[str, Any]]:

@@ -88,7 +88,7 @@ def animated_report(loaded: "LoadedRun") -> Report:
     if len(reports) != 1 or reports[0] is None:
         several = f"shows one surface, and this run has {len(reports)}"
         message = several if len(reports) > 1 else "this run recorded no trajectories"
-        raise ConfigError([Problem(place="--animate", message=message)])
+        raise ConfigError.at("--animate", message)
     return reports[0]
 
 
@@ -182,7 +182,7 @@ def read_png(path: Path) -> PngSource:
 
 
 def _png_problem(path: Path, message: str) -> ConfigError:
-    return ConfigError([Problem(place=str(path), message=message)])
+    return ConfigError.at(str(path), message)
 
 
 def folder_of(source: PngSource, out: Path) -> RunFolder | None:

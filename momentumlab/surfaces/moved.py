@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.registry import Array, parameter, parameters_of
 from momentumlab.surfaces.base import (
     SURFACES,
@@ -95,7 +95,7 @@ class MovedSurface(Surface):
             return required
         if required not in (None, len(self.shift)):
             message = f"has {len(self.shift)} numbers, but {self.original.name} has {required} coordinates"
-            raise ConfigError([Problem(place="shift", message=message)])
+            raise ConfigError.at("shift", message)
         return len(self.shift)
 
     @property
@@ -127,7 +127,7 @@ def moved_class(name: str) -> type[Surface]:
     """
     original = SURFACES[name]
     if not original.is_formula:
-        raise ConfigError([Problem(place="surface", message=f"{name} is a loss on data and cannot be moved")])
+        raise ConfigError.at("surface", f"{name} is a loss on data and cannot be moved")
     fields = [(f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))
               for f in dataclasses.fields(cast(Any, original)) if "parameter" in f.metadata]  # fmt: skip
     inherited = ("source", "dimension", "least_dimension", "tags", "minima_are", "view", "start", "lists_all_minima")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from momentumlab.datasets.builtin import BUILT_IN
 from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.noise import random_stream
 from momentumlab.registry import Array, ValueKind, parameter
 from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
@@ -272,5 +272,5 @@ def whole(name: str, value: Any, most: float) -> int:
     """
     if not 1 <= value <= most or value != int(value):
         message = f"{value:g} is not an integer from 1 to {most:,.0f}"
-        raise ConfigError([Problem(place=name, message=message)])
+        raise ConfigError.at(name, message)
     return int(value)

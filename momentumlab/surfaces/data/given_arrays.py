@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
 
 from momentumlab.datasets.in_memory import TARGET, add_arrays
-from momentumlab.errors import ConfigError, Problem
+from momentumlab.errors import ConfigError
 from momentumlab.surfaces.data.base import DataSurface
 from momentumlab.surfaces.data.linear import LeastSquares, Logistic, Softmax
 from momentumlab.surfaces.data.network import MultilayerPerceptron
@@ -86,7 +86,7 @@ def _surface(
             try:
                 values[parameter.name] = parameter.checked(settings[parameter.name])
             except ValueError as error:
-                raise ConfigError([Problem(place=f"argument {parameter.name}", message=str(error))]) from None
+                raise ConfigError.at(f"argument {parameter.name}", str(error)) from None
     if unknown := sorted(settings.keys() - values.keys()):
         raise TypeError(f"{cls.name}() got an unexpected keyword argument '{unknown[0]}'")
     surface = cls(data=add_arrays(features, targets, names), target=TARGET, **values)
