@@ -21,7 +21,7 @@ CONNECT_SECONDS = 10
 """How long to wait for the scheduler."""
 
 RETRIES = 2
-"""How often dask runs a block again whose worker was lost."""
+"""How often dask repeats a block whose worker was lost."""
 
 KINDS = "dask:tcp://HOST:PORT, dask:FILE.json, mpi, or MODULE:FACTORY with --allow-import"
 
@@ -122,7 +122,7 @@ def versions() -> dict[str, str]:
 
 
 def _check_versions(spec: str, executor: Executor) -> None:
-    """Refuse workers with other versions of momentumlab or NumPy, whose numbers could differ."""
+    """Reject workers with other versions of momentumlab or NumPy, whose numbers could differ."""
     try:
         there = executor.submit(versions).result(timeout=6 * CONNECT_SECONDS)
     except Exception as error:

@@ -87,7 +87,7 @@ PYTHON_SPELLINGS = (
     (r"(?:add|give it with) --plugin (\S+)", r"load it with momentumlab.load_plugin('\1')"),
     (r"--plugin (\S+)", r"momentumlab.load_plugin('\1')"),
 )
-"""The options that remedies name, and what a Python program writes instead."""
+"""The options in remedies, and their equivalents in Python."""
 
 
 @contextmanager

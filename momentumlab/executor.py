@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from momentumlab.kernels.dispatch import Kernels
 
 LARGEST_BLOCK = 2**18
-"""The most trials in a block: with its final states it is sent and written as one piece."""
+"""Maximum number of trials in a block, whose final states are sent and written as one piece."""
 
 SMALLEST_BLOCK = 2**14
-"""Blocks of cheap trials are not smaller, or the batches of the engine would be too small."""
+"""Minimum number of cheap trials in a block, which keeps the batches of the engine large."""
 
 LEAST_SECONDS = 0.05
-"""The least time that a block is worth: starting and sending it takes a few milliseconds."""
+"""Minimum duration of a block: starting and sending it takes a few milliseconds."""
 
 MOST_SECONDS = 20.0
-"""A block should take no longer, so that an interrupted sweep loses little."""
+"""Maximum duration of a block, which limits what an interrupted sweep loses."""
 
 BLOCKS_PER_WORKER = 4
-"""With fewer blocks, workers are idle at the end; each block begins and ends with few active trials."""
+"""Blocks per worker: with fewer, workers are idle at the end, when blocks have few active trials."""
 
 CHECK_SECONDS = 5.0
-"""How often a pool that finishes no block is searched for stopped workers."""
+"""Seconds between searches for stopped workers in a pool that finishes no block."""
 
 OnBlock = Callable[[Outcome], None]
 

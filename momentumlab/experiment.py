@@ -272,7 +272,7 @@ class Experiment:
 
     @property
     def is_random(self) -> bool:
-        """Whether gradients are random, so that replicates differ."""
+        """Whether gradients are random, and replicates therefore differ."""
         return is_sampled(self.surface) or (self.noise is not None and self.noise.is_random)
 
     def idle_hyperparameters(self, optimizer: str) -> set[str]:
@@ -351,7 +351,7 @@ class Objective(Enum):
 
 
 DEFAULT_OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
-"""The optimizers of a comparison that names none."""
+"""The default optimizers of a comparison."""
 
 DEFAULT_BUDGET = 64
 DEFAULT_ACCURACY = 1e-6
@@ -369,7 +369,7 @@ TUNING_ZOOMS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Several optimizers on the same problems, each with the hyperparameters of its axes that are best.
+    """Several optimizers on the same problems, each with the best hyperparameters from its axes.
 
     Attributes
     ----------

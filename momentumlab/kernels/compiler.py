@@ -37,7 +37,7 @@ MATHEMATICS: dict[str, Any] = {
     "power": math.pow,
     "floor": np.floor,  # Python's returns an integer
 }
-"""What kernels find outside."""
+"""Functions that kernels call."""
 
 _engines: list[Any] = []
 """LLVM's execution engines, which own the machine code."""

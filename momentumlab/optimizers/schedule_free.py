@@ -47,8 +47,7 @@ class ScheduleFreeSGD(Optimizer[Sequences]):
     """Schedule-free gradient descent: averaging instead of a decaying lr, without a predetermined number of iterations.
 
     β = 0 is gradient descent without averaging; as β approaches 1, the gradient is evaluated at the average.
-    The iterate is y, where gradients are evaluated; the output of the method is the average x, which is not always
-    better than y.
+    The iterate is y, where gradients are evaluated. The method returns the average x, which can be worse than y.
     """
 
     beta: Real = parameter(
@@ -79,7 +78,7 @@ class ScheduleFreeSGD(Optimizer[Sequences]):
 class ScheduleFreeAdamW(Optimizer[ScaledSequences]):
     """Schedule-free AdamW: averaging replaces Adam's first moment.
 
-    The iterate is y, where gradients are evaluated; the output of the method is the average x.
+    The iterate is y, where gradients are evaluated. The method returns the average x.
     """
 
     beta1: Real = parameter(0.9, ge=0, lt=1, aliases=("b1",), constant=FIXED_WEIGHT, doc="weight of the average in y")
