@@ -165,7 +165,7 @@ function connectControls() {
 }
 function showHeader() {
   element("title").textContent = header.name;
-  element("subtitle").textContent = `${header.title} · ${header.formula}`;
+  element("subtitle").textContent = [...new Set([header.title, header.formula])].join(" · ");
   element("notes").replaceChildren(...header.notes.map((textContent) => create("li", { textContent })));
   element("optimizer").replaceChildren(...blocks.map((own, i) => option(i, own.name)));
   element("optimizer-field").hidden = blocks.length < 2;

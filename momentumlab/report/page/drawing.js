@@ -279,7 +279,7 @@ function drawLoss() {
   if (low === Infinity) { low = -1; high = 1; }
   const margin = 0.05 * (high - low) || 0.5, range = [low - margin, high + margin], ticks = logTicks(...range);
   const { x, y } = scales(panel, [0, longest()], range);
-  const name = header.lossFloor === 0 ? "loss" : `loss − ${short(header.lossFloor)}`;
+  const name = header.lossFloor === 0 ? "loss" : `loss above ${short(header.lossFloor)}`;
   drawAxes(panel, { x, y }, niceTicks(0, longest(), 6), ticks, "iteration", name);
   clipped(panel, () => {
     eachCurve((own, trial, one, isMain) => strokeCurve(context, one, isMain, lastEntry(own, trial) + 1, (entry) =>

@@ -66,7 +66,7 @@ function drawMap() {
   // Two axes make a map with a scale of colours, one axis makes a curve.
   const margin = 0.04 * (high - low) || 0.5, range = [low - margin, high + margin];
   const ticks = finite.length ? (isLog ? logTicks : niceTicks)(...range, 6) : [];
-  const name = quantities[state.quantity] + (isLog && header.lossFloor !== 0 ? ` − ${short(header.lossFloor)}` : "");
+  const name = quantities[state.quantity] + (isLog && header.lossFloor !== 0 ? ` above ${short(header.lossFloor)}` : "");
   const height = scales(panel, [0, 1], range).y;
   mapPlace = { columns, rows, x, y, at: (column, row) => [x(columns.centers[column]),
     yAxis ? y(rows.centers[row]) : Number.isFinite(cells[column].value) ? height(Math.min(cells[column].value, high)) : panel.top] };
