@@ -84,6 +84,10 @@ class Problems(list[Problem]):
 
 PYTHON_SPELLINGS = (
     (r"momentumlab (sweep|compare|tune) --resume (\S+)", r"momentumlab.\1(resume='\2')"),
+    (
+        r"momentumlab --allow-import …",
+        "pass the object itself, or set MOMENTUMLAB_ALLOW_IMPORT=1 in the environment",
+    ),
     (r"(?:add|give it with) --plugin (\S+)", r"load it with momentumlab.load_plugin('\1')"),
     (r"--plugin (\S+)", r"momentumlab.load_plugin('\1')"),
 )

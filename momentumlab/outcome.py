@@ -76,7 +76,10 @@ class Outcome:
             iterations=self.iterations,
             status_codes=self.codes,
             history=self.recorder.history(self.iterations) if self.recorder else None,
-            notes=(*plan.experiment.first_surface.notes, *(self.recorder.notes if self.recorder else ())),
+            notes=(
+                *plan.experiment.first_surface.notes(plan.dimension),
+                *(self.recorder.notes if self.recorder else ()),
+            ),
         )
 
 

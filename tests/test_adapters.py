@@ -14,8 +14,9 @@ import pytest
 
 import momentumlab
 from momentumlab.errors import ConfigError, UnknownNameError
+from momentumlab.imports import ALLOW_IMPORT
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.optimizers.adapters import ALLOW_IMPORT, adapted
+from momentumlab.optimizers.adapters import adapted
 from momentumlab.optimizers.adapters.signatures import signature_of
 from tests.conftest import ROOT, Command
 

@@ -21,6 +21,7 @@ ROOMS = [
     "system",
     "stopping",
     "cache",
+    "imports",
     "registry",
     "lanes",
     "calls",
@@ -87,6 +88,7 @@ CLOSING_IMPORTS = {
     ("momentumlab.result", "momentumlab.runs"),  # and for saving animations
     ("momentumlab.search.comparison", "momentumlab.report"),
     ("momentumlab.surfaces.base", "momentumlab.surfaces.expressions"),  # SURFACES["x**2 + y**2"]
+    ("momentumlab.surfaces.base", "momentumlab.surfaces.functions"),  # SURFACES["torch:package.module:function"]
     ("momentumlab.surfaces.base", "momentumlab.surfaces.moved"),  # SURFACES["moved(ravine)"]
     ("momentumlab.surfaces.base", "momentumlab.surfaces.one_of"),  # surface: [ravine, booth]
     ("momentumlab.optimizers.base", "momentumlab.optimizers.adapters"),  # OPTIMIZERS["torch:AdamW"]

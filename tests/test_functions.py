@@ -44,13 +44,13 @@ def test_values_and_gradients_are_those_of_the_exact_surface(
     np.testing.assert_allclose(surface.value(X), EXACT.value(X), rtol=1e-12)
     exact = EXACT.gradient(X)
     np.testing.assert_allclose(surface.gradient(X), exact, atol=tolerance * np.abs(exact).max())
-    assert len(surface.notes) == notes
+    assert len(surface.notes(2)) == notes
     assert (surface.window(2), surface.default_start(2)) == (((-2, 2), (-1, 3)), (-1.2, 1))
 
 
 def test_functions_that_drop_imaginary_parts_are_differentiated_by_differences() -> None:
     surface = from_function(lambda x: np.abs(x[0]) ** 3 + x[1] ** 2)
-    assert surface.notes == (f"{surface.name}: the gradient is computed by central differences",)
+    assert surface.notes(2) == (f"{surface.name}: the gradient is computed by central differences",)
     expected = np.stack([3 * X[0] * np.abs(X[0]), 2 * X[1]])
     np.testing.assert_allclose(surface.gradient(X), expected, rtol=1e-6, atol=1e-8)
 

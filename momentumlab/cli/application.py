@@ -241,13 +241,14 @@ def common(
         bool, typer.Option("--debug", help=f"Show the traceback of an internal error (or set {DEBUG}=1).")
     ] = False,
     allow_import: Annotated[
-        bool, typer.Option("--allow-import", help="Let optimizers named package.module:Class import that module.")
+        bool,
+        typer.Option("--allow-import", help="Let names such as package.module:Class import that module."),
     ] = False,
 ) -> None:
     """Accept the options that precede the command."""
     if debug:
         os.environ[DEBUG] = "1"
     if allow_import:
-        from momentumlab.optimizers.adapters import ALLOW_IMPORT
+        from momentumlab.imports import ALLOW_IMPORT
 
         os.environ[ALLOW_IMPORT] = "1"

@@ -167,7 +167,7 @@ def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", o
 
     if options.executor is not None:
         from momentumlab.clusters import opened
-        from momentumlab.optimizers.adapters import ALLOW_IMPORT
+        from momentumlab.imports import ALLOW_IMPORT
 
         with opened(options.executor, may_import=ALLOW_IMPORT in os.environ) as (executor, workers):
             options, how = replace(options, executor=None), replace(how, executor=executor, workers=workers)

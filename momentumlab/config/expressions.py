@@ -6,6 +6,7 @@ from typing import Any
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError, UnknownNameError
 from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces.base import LIBRARY_FUNCTION
 
 PARAMETERS = {"rotate", "shift"}
 """The parameters of moved surfaces; see `momentumlab.surfaces.moved`."""
@@ -28,7 +29,7 @@ def by_name(node: ConfigNode) -> ConfigNode:
     if expression is not None and "name" in given:
         raise ConfigError([expression.key_problem("both a name and an expression are given")])
     named = expression or given.get("name")
-    if named is None or (expression is None and (view is None or not _is_expression(named))):
+    if named is None or (expression is None and (view is None or not _takes_view(named))):
         return node
     text = named.value
     if not isinstance(text, str) or not text.strip():
@@ -38,7 +39,7 @@ def by_name(node: ConfigNode) -> ConfigNode:
         text = f"({text})"  # a name without brackets would be looked up in the registry
     if view is not None:
         text = f"{text.partition(' on ')[0]} on {' by '.join(_interval(item, view) for item in _intervals(view))}"
-    return replace(node, value={"name": replace(named, value=text), **given})
+    return replace(node, value={**given, "name": replace(named, value=text)})
 
 
 def _moved(node: ConfigNode, given: dict[str, ConfigNode]) -> ConfigNode:
@@ -58,7 +59,7 @@ def _moved(node: ConfigNode, given: dict[str, ConfigNode]) -> ConfigNode:
 
 def spelled(name: str) -> dict[str, Any]:
     """Return the configuration of the surface with this name."""
-    if name in SURFACES or not SURFACES.is_expression(name):
+    if LIBRARY_FUNCTION.fullmatch(name) or name in SURFACES or not SURFACES.is_expression(name):
         return {"name": name}
     from momentumlab.surfaces.expressions import expression_class
 
@@ -78,8 +79,12 @@ def missing(name: str, lacking: list[str]) -> str:
     return f'{names} {verb}: write {{expression: "{text}"{constants}}}, or set surface.{lacking[0]}{hint}'
 
 
-def _is_expression(node: ConfigNode) -> bool:
-    return isinstance(node.value, str) and node.value not in SURFACES and SURFACES.is_expression(node.value)
+def _takes_view(node: ConfigNode) -> bool:
+    """Whether a surface has no view window of its own: an expression, or a function of a library."""
+    if not isinstance(node.value, str):
+        return False
+    is_function = LIBRARY_FUNCTION.fullmatch(node.value) is not None
+    return is_function or (node.value not in SURFACES and SURFACES.is_expression(node.value))
 
 
 def _intervals(view: ConfigNode) -> list[ConfigNode]:

@@ -292,7 +292,12 @@ class _Resolver:
         return choices
 
     def check_requirements(self, surface: Surface, dimension: int) -> None:
-        """Refuse optimizers that need a property which the surface does not have."""
+        """Refuse a surface of other dimensions, and optimizers that need a property which it does not have."""
+        problems_before = len(self.problems)
+        with self.problems.collecting(self.tree["surface"].problem):
+            surface.check_dimension(dimension)
+        if len(self.problems) > problems_before:
+            return
         for component in self.components:
             required = OPTIMIZERS[component.name].requires
             for each in sorted(required - surface.provides(dimension)) if required else ():  # may search for a minimum

@@ -300,6 +300,9 @@ class Laboratory:
                 raise ConfigError.at(key, f"longer than {LONGEST_TEXT:,} characters")
         if not surface or surface.startswith(("{", "[")):
             raise ConfigError.at("surface", "give a name or an expression such as x**2 + 9*y**2")
+        own = {self.experiment.surface.name, *(choice.name.lower() for choice in self.experiment.optimizers)}
+        if modules := [name for name in (surface, *optimizers) if ":" in name and name not in own]:
+            raise ConfigError.at("", f"a page cannot import modules: '{modules[0][:60]}'")
         if unknown := [name for name in optimizers if name not in OPTIMIZERS]:
             raise ConfigError.at("optimizer", f"unknown optimizer '{unknown[0][:60]}'")
         try:

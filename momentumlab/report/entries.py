@@ -232,7 +232,8 @@ def _facts(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
         where = point(critical["point"], digits=10)
         yield critical["kind"].capitalize(), f"{where}, loss {critical['loss']:.10g}"
     if not entry["lists_all_minima"]:
-        yield "Further minima", "the window has some that are not listed"
+        found = any(critical["kind"].endswith("found") for critical in entry["critical_points"])
+        yield "Further minima", "the window may have some" if found else "the window has some that are not listed"
 
 
 def _dimension(entry: dict[str, Any]) -> str:

@@ -55,6 +55,8 @@ from momentumlab.runs.plot import png_texts, save_figure
 from momentumlab.runs.records import read_partial_record, read_record
 from momentumlab.runs.remove import block_files, unfinished_files
 from momentumlab.search.planes import arrays
+from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces.one_of import read_spelling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -308,11 +310,15 @@ def _origin(experiment: Experiment | Comparison, provenance: Provenance) -> dict
     }
     if plugins := plugin_files():
         origin["plugins"] = [{"file": each["file"], "sha256": each["sha256"]} for each in plugins]
-    one = experiment.experiments[0] if isinstance(experiment, Comparison) else experiment
-    if named := [choice.name for choice in one.optimizers if ":" in choice.name]:
+    experiments = experiment.experiments if isinstance(experiment, Comparison) else (experiment,)
+    used = [SURFACES[read_spelling(name)[0]].library for each in experiments for name in each.surfaces]
+    libraries = dict(sorted(library.split(" ", 1) for library in used if " " in library))
+    if named := [choice.name for choice in experiments[0].optimizers if ":" in choice.name]:
         from momentumlab.optimizers.adapters import library_versions
 
-        origin["libraries"] = library_versions(named)
+        libraries |= library_versions(named)
+    if libraries:
+        origin["libraries"] = libraries
     return origin
 
 

@@ -13,6 +13,7 @@ module         surfaces
 `expressions`  surfaces given as expressions
 `moved`        rotated and shifted variants of other surfaces
 `functions`    surfaces made of Python functions: `from_function`
+`autograd`     gradients of functions of PyTorch tensors and JAX arrays
 `base`         the base class; the registry `SURFACES`; the tags
 =============  ====================================================================================================
 

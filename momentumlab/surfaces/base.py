@@ -1,5 +1,6 @@
 """The base class of surfaces: loss functions with exact gradients, Hessians and critical points."""
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.errors import DeclarationError
+from momentumlab.errors import ConfigError, DeclarationError, UnknownNameError
 from momentumlab.registry import Array, Parameter, Registry, parameters_of
 
 Intervals = tuple[tuple[float, float], ...]
@@ -108,6 +109,8 @@ class Surface(ABC):
         Whether `critical_points` contains every minimum in the view window, in the default dimension.
     is_formula
         Whether the loss is a formula in the coordinates, rather than a loss over the rows of a table.
+    library
+        The library that computes the loss, with its version, ``torch 2.13.0``; empty for NumPy.
     """
 
     name: ClassVar[str]
@@ -123,6 +126,7 @@ class Surface(ABC):
     domain: ClassVar[Intervals | None] = None
     lists_all_minima: ClassVar[bool] = True
     is_formula: ClassVar[bool] = True
+    library: ClassVar[str] = ""
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -152,10 +156,18 @@ class Surface(ABC):
         """Approximate number of multiplications per evaluation; 0 if negligible."""
         return 0
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes on the computation of the loss and its gradient, printed with the results."""
+    def notes(self, dim: int) -> tuple[str, ...]:
+        """Return notes on the computation of the loss and its gradient, which are printed with the results."""
         return ()
+
+    def check_dimension(self, dim: int) -> None:  # noqa: B027 — most surfaces need no check
+        """Check that the loss can be computed in ``dim`` dimensions, if that is known only when it is tried.
+
+        Raises
+        ------
+        ValueError
+            If it cannot; the message begins with the name of the surface.
+        """
 
     @property
     def is_sampled(self) -> bool:
@@ -226,6 +238,7 @@ class Surface(ABC):
 
 PLAIN_NAME = re.compile(r"\s*[A-Za-z_]\w*([- ][A-Za-z_]\w*)*\s*", re.ASCII)
 MOVED = re.compile(r"\s*moved\s*\((.*)\)\s*", re.DOTALL)
+LIBRARY_FUNCTION = re.compile(r"\s*(torch|jax):.*", re.DOTALL)
 VARIABLE = re.compile(r"\b([xyz]|x[0-9]+)\b")
 
 
@@ -234,7 +247,11 @@ ONE_OF = "several surfaces"
 
 
 class SurfaceRegistry(Registry[Surface]):
-    """Registry of surfaces. Keys are names, expressions in x, y, …, ``moved(…)`` with one of these, or `ONE_OF`."""
+    """Registry of surfaces.
+
+    Keys are names, expressions in x, y, …, functions such as ``torch:package.module:function``, ``moved(…)`` with one
+    of these, or `ONE_OF`.
+    """
 
     def register(self, name: str, cls: type[Surface], aliases: tuple[str, ...] = ()) -> None:
         """Add a class under its name and aliases; see `Registry.register` for the errors."""
@@ -248,6 +265,8 @@ class SurfaceRegistry(Registry[Surface]):
     @staticmethod
     def is_expression(name: str) -> bool:
         """Return whether a name is an expression."""
+        if LIBRARY_FUNCTION.fullmatch(name):
+            return False
         return PLAIN_NAME.fullmatch(name) is None or VARIABLE.search(name) is not None
 
     def canonical(self, name: str) -> str:
@@ -260,11 +279,16 @@ class SurfaceRegistry(Registry[Surface]):
         ConfigError
             If the expression is invalid; with the column.
         """
-        if MOVED.fullmatch(name) or (name not in self and self.is_expression(name)):
+        is_function = LIBRARY_FUNCTION.fullmatch(name) is not None
+        if MOVED.fullmatch(name) or is_function or (name not in self and self.is_expression(name)):
             return self[name].name
         return super().canonical(name)
 
     def __contains__(self, name: object) -> bool:
+        if isinstance(name, str) and LIBRARY_FUNCTION.fullmatch(name):
+            with contextlib.suppress(UnknownNameError, ConfigError):
+                return self[name] is not None
+            return False
         return super().__contains__(name) or (isinstance(name, str) and MOVED.fullmatch(name) is not None)
 
     def __getitem__(self, name: str) -> type[Surface]:
@@ -276,6 +300,10 @@ class SurfaceRegistry(Registry[Surface]):
             from momentumlab.surfaces.moved import moved_class
 
             return moved_class(self.canonical(moved[1]))
+        if LIBRARY_FUNCTION.fullmatch(name):
+            from momentumlab.surfaces.functions import named_function
+
+            return named_function(name)
         if name not in self and self.is_expression(name):
             from momentumlab.surfaces.expressions import expression_class
 

@@ -1,4 +1,4 @@
-"""Surfaces from Python functions of a NumPy array."""
+"""Surfaces from Python functions of a NumPy array, a PyTorch tensor or a JAX array."""
 
 import contextlib
 import dataclasses
@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from momentumlab.errors import ConfigError
+from momentumlab.errors import ConfigError, UnknownNameError
+from momentumlab.imports import named_object
 from momentumlab.registry import Array
+from momentumlab.surfaces.autograd import derivatives, double_precision, library_of
 from momentumlab.surfaces.base import SURFACES, VARIABLE, CriticalKind, CriticalPoint, Intervals, Surface
 
 Function = Callable[[Array], Any]
@@ -23,6 +25,10 @@ VIEW = (-5.0, 5.0)
 """Default interval of each coordinate of the view window."""
 
 PROBES = 5
+
+LIBRARY_PROBES = 255
+"""Several multiples of `momentumlab.surfaces.autograd.WIDTH`."""
+
 SEED = 20261121
 
 COMPLEX_STEP = 1e-30
@@ -31,7 +37,7 @@ COMPLEX_STEP = 1e-30
 FIRST_DIFFERENCE = float(np.cbrt(np.finfo(float).eps))
 """Relative step of central differences of the loss, which balances rounding and truncation."""
 
-SECOND_DIFFERENCE = {"given": 1e-5, "complex step": 1e-5, "central differences": 1e-3}
+SECOND_DIFFERENCE = {"given": 1e-5, "autograd": 1e-5, "complex step": 1e-5, "central differences": 1e-3}
 """Relative step of central differences of the gradient, by the accuracy of the gradient."""
 
 LARGEST_SEARCHED = 10
@@ -55,21 +61,22 @@ class BatchFunction:
 
     def losses(self, x: Array) -> Array:
         """Return the loss of each point, ``(lanes,)``."""
-        return self._values(x, x.shape[1:])
+        return self.values(x, ())
 
     def gradients(self, x: Array) -> Array:
         """Return the gradient at each point, ``(dim, lanes)``."""
-        return self._values(x, x.shape)
+        return self.values(x, (len(x),))
 
-    def _values(self, x: Array, shape: tuple[int, ...]) -> Array:
+    def values(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """Return the value at each point, ``(*shape, lanes)``, of a function whose values have this shape."""
         if self.is_vectorized:
             own = x.view()
             own.flags.writeable = False  # the engine keeps x: a function must not change it
             values = np.asarray(self.function(own))
         else:
             columns = [np.asarray(self.function(column.copy())) for column in x.T]
-            values = np.stack(columns, axis=-1) if columns else np.empty(shape)
-        if values.shape != shape:
+            values = np.stack(columns, axis=-1) if columns else np.empty((*shape, 0))
+        if values.shape != (*shape, x.shape[1]):
             raise ValueError(f"the function returned an array of shape {values.shape} for points of shape {x.shape}")
         return values if values.dtype.kind in "fc" else values.astype(np.float64)
 
@@ -87,14 +94,17 @@ class FunctionSurface(Surface):
         The function.
     given_gradient
         The gradient of the function; ``None`` if it is computed numerically.
+    given_hessian
+        Its Hessian; ``None`` if it is computed from the gradient.
     derivative
-        How the gradient is computed: ``given``, ``complex step`` or ``central differences``.
+        How the gradient is computed: ``given``, ``autograd``, ``complex step`` or ``central differences``.
     given_minimum
         The global minimum, if it is known.
     """
 
     loss: ClassVar[BatchFunction]
     given_gradient: ClassVar[BatchFunction | None]
+    given_hessian: ClassVar[BatchFunction | None]
     derivative: ClassVar[str]
     given_minimum: ClassVar[CriticalPoint | None]
 
@@ -102,9 +112,11 @@ class FunctionSurface(Surface):
     minima_are = "found"
     lists_all_minima = False
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """How the functions are called and differentiated."""
+    def notes(self, dim: int) -> tuple[str, ...]:
+        """Return how the functions are called and differentiated."""
+        if self.library:
+            calls = "all trials in one call" if self.loss.is_vectorized else "one call per trial: vmap does not apply"
+            return (f"{self.name}: {self.library}, gradient by autograd, {calls}",)
         notes = []
         if self.given_gradient is None:
             notes.append(f"{self.name}: the gradient is computed by {self.derivative}")
@@ -124,7 +136,9 @@ class FunctionSurface(Surface):
         return differentiate(self.loss.losses, x)
 
     def hessian(self, x: Array) -> Array:
-        """Return the Hessian by central differences of the gradient."""
+        """Return the Hessian, if necessary by central differences of the gradient."""
+        if self.given_hessian is not None:
+            return self.given_hessian.values(x, (len(x), len(x)))
         hessian = central_differences(self.gradient, x, SECOND_DIFFERENCE[self.derivative])
         return (hessian + hessian.transpose(1, 0, 2)) / 2
 
@@ -142,6 +156,122 @@ def _critical_points(cls: type[FunctionSurface]) -> tuple[CriticalPoint, ...]:
     if any(each is not None and not each.is_vectorized for each in functions) or len(cls.start) > LARGEST_SEARCHED:
         return ()
     return critical_points(cls(), cls.view, calls=len(cls.start) ** 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedFunctionSurface(Surface):
+    """A surface defined by a PyTorch or JAX function of a module, named ``torch:package.module:function``.
+
+    The number of coordinates is that of the start or of the view window. Critical points are found numerically in the
+    view window; there may be others.
+
+    Attributes
+    ----------
+    function
+        The function.
+    """
+
+    function: ClassVar[Function]
+
+    minima_are = "found"
+    lists_all_minima = False
+
+    def fixed(self, dim: int) -> Surface:
+        """Return the surface of the function of ``dim`` coordinates.
+
+        Raises
+        ------
+        ValueError
+            If it is not a function of so many coordinates, or does not return a number in double precision.
+        """
+        return _fixed(type(self), dim)
+
+    def check_dimension(self, dim: int) -> None:
+        self.fixed(dim)
+
+    def notes(self, dim: int) -> tuple[str, ...]:
+        """Return how the function is called and differentiated."""
+        return self.fixed(dim).notes(dim)
+
+    def value(self, x: Array) -> Array:
+        return self.fixed(len(x)).value(x)
+
+    def gradient(self, x: Array) -> Array:
+        return self.fixed(len(x)).gradient(x)
+
+    def hessian(self, x: Array) -> Array:
+        return self.fixed(len(x)).hessian(x)
+
+    def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
+        return self.fixed(dim).critical_points(dim)
+
+
+@functools.lru_cache(maxsize=256)
+def _fixed(cls: type[NamedFunctionSurface], dim: int) -> Surface:
+    surface = cls()
+    view, start = surface.window(dim), surface.default_start(dim)
+    library = cls.name.partition(":")[0]
+    try:
+        return _function_class(cls.function, None, word=cls.name, view=view, start=start, library=library)()
+    except ConfigError as error:
+        raise ValueError(f"{cls.name}: {error.problems[0].message}") from None
+    except Exception as error:
+        what = f"the function fails at {list(start)}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        remedy = "its number of coordinates is that of 'start' or of the view"
+        raise ValueError(f"{cls.name}: {what}; {remedy}") from None
+
+
+@functools.lru_cache(maxsize=256)
+def named_function(name: str) -> type[NamedFunctionSurface]:
+    """Return the surface class of a function of a library.
+
+    Parameters
+    ----------
+    name
+        ``torch:package.module:function`` or ``jax:package.module:function``, optionally with its view window: ``… on
+        -2..2 by -1..1``.
+
+    Raises
+    ------
+    UnknownNameError
+        If the library is not installed, the module must not or cannot be imported, or has no such function.
+    ConfigError
+        If the view window is invalid.
+    """
+    from momentumlab.surfaces.expressions.expression_surface import named, read_view
+
+    path, separator, ranges = name.partition(" on ")
+    view = read_view(name, ranges) if separator else None
+    library, _, rest = path.strip().partition(":")
+    module, _, attribute = rest.partition(":")
+    if not (module and attribute):
+        raise UnknownNameError(f"'{name}' names no function: write {library}:package.module:function")
+    canonical = named(f"{library}:{module}:{attribute}", view)
+    if canonical != name:
+        return named_function(canonical)
+    with double_precision(library):  # for constants of the module
+        function = named_object(path, module, attribute, noun="function")
+    installed = derivatives(function, library, path).library
+    namespace = {
+        "__doc__": getattr(function, "__doc__", None) or f"The function {attribute} of {module}.",
+        "name": name,
+        "formula": f"{attribute}(x)",
+        "latex": rf"\mathrm{{{attribute}}}(x)".replace("_", r"\_"),
+        "source": f"the function {attribute} of {module}, {installed}",
+        "library": installed,
+        "dimension": None if view is None else len(view),
+        "view": view or (VIEW,),
+        "start": _default_start(view or (VIEW, VIEW)),
+        "function": staticmethod(function),
+    }
+    return dataclasses.make_dataclass(
+        "FunctionOf" + attribute.title().replace("_", ""),
+        [],
+        bases=(NamedFunctionSurface,),
+        namespace=namespace,
+        frozen=True,
+        kw_only=True,
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -164,6 +294,9 @@ def from_function(
 
     A function that also accepts points ``(dim, lanes)`` is called once for all trials, if the numbers of a lane do not
     depend on the other lanes. Otherwise it is called point by point, which is slower.
+
+    A function that returns a PyTorch tensor or a JAX array is differentiated by that library, in double precision, and
+    vectorised by ``vmap`` if the numbers agree.
 
     Parameters
     ----------
@@ -196,18 +329,58 @@ def from_function(
             raise ConfigError.at(f"argument {argument}", f"has {len(each)} coordinates, not {dim}")
     view: Intervals = tuple((float(low), float(high)) for low, high in window or [VIEW] * dim)
     if any(not -1e100 < low < high < 1e100 for low, high in view):
-        raise ConfigError.at(
-            "argument window", "an interval is two finite numbers, the lower one first, as in [[-2, 2], [-1, 1]]"
-        )
+        message = "an interval is two finite numbers, the lower one first, as in [[-2, 2], [-1, 1]]"
+        raise ConfigError.at("argument window", message)
+    first = _default_start(view) if start is None else tuple(map(float, start))
+    library = library_of(function, np.array(first))
+    if library and gradient is not None:
+        message = f"the gradient of a function of {library} is computed by autograd: leave it out"
+        raise ConfigError.at("argument gradient", message)
+    word = _free_name(function, name)
+    cls = _function_class(function, gradient, word=word, view=view, start=first, library=library, minimum=minimum)
+    SURFACES.register(word, cls)
+    instance: Surface = cls()
+    return instance
+
+
+def _default_start(view: Intervals) -> tuple[float, ...]:
+    """Return a point off the diagonals and the centre lines, where gradients of symmetric surfaces vanish."""
     low, high = np.array(view).T
-    if start is None:
-        # Off the diagonals and the centre lines, where gradients of symmetric surfaces vanish.
-        start = [float(f"{number:.2g}") for number in low + np.resize((0.1, 0.72), dim) * (high - low)]
-    first = np.array(start, dtype=np.float64)
-    probes = low + np.random.default_rng(SEED).uniform(size=(PROBES + (dim == PROBES), dim)) * (high - low)
-    probes = np.vstack([first, probes]).T
-    loss = _batched(function, probes, (), "surface")
-    given_gradient = None if gradient is None else _batched(gradient, probes, (dim,), "gradient")
+    start = low + np.resize((0.1, 0.72), len(view)) * (high - low)
+    return tuple(float(f"{number:.2g}") for number in start)
+
+
+def _function_class(
+    function: Function,
+    gradient: Function | None,
+    *,
+    word: str,
+    view: Intervals,
+    start: tuple[float, ...],
+    library: str | None,
+    minimum: Sequence[float] | None = None,
+) -> type[FunctionSurface]:
+    """Return the class of a surface of a fixed number of coordinates, after calling its functions at some points."""
+    (low, high), dim = np.array(view).T, len(view)
+    count = LIBRARY_PROBES if library else PROBES
+    probes = low + np.random.default_rng(SEED).uniform(size=(count + (dim == count), dim)) * (high - low)
+    probes = np.vstack([start, probes]).T
+    installed, given_gradient, given_hessian = "", None, None
+    if library:
+        found = derivatives(function, library, word)
+        installed, derivative = found.library, "autograd"
+        loss, given_gradient = (
+            _batched(found.single[order], probes, (dim,) * order, "surface", found.batched[order]) for order in (0, 1)
+        )
+        # Not every function can be differentiated twice; in many dimensions a Hessian is large.
+        with contextlib.suppress(Exception):
+            if dim <= LARGEST_SEARCHED:
+                given_hessian = _batched(found.single[2], probes, (dim, dim), "surface", found.batched[2])
+    else:
+        loss = _batched(function, probes, (), "surface")
+        if gradient is not None:
+            given_gradient = _batched(gradient, probes, (dim,), "gradient")
+        derivative = "given" if gradient is not None else _derivative(loss, probes)
     given_minimum = None
     if minimum is not None:
         lowest = np.array(minimum, dtype=np.float64)
@@ -215,31 +388,31 @@ def from_function(
             known = float(loss.losses(lowest[:, np.newaxis])[0])
         kind = CriticalKind.GLOBAL_MINIMUM
         given_minimum = CriticalPoint(kind=kind, point=tuple(lowest.tolist()), loss=known)
-    word = _free_name(function, name)
+    short = word.rpartition(":")[2].partition(" on ")[0]
     cls = dataclasses.make_dataclass(
-        "FunctionOf" + word.title().replace("_", ""),
+        "FunctionOf" + short.title().replace("_", ""),
         [],
         bases=(FunctionSurface,),
         namespace={
             "__doc__": (getattr(function, "__doc__", None) or "A surface defined by a Python function."),
             "name": word,
-            "formula": f"{word}(x)",
-            "latex": rf"\mathrm{{{word}}}(x)".replace("_", r"\_"),
+            "formula": f"{short}(x)",
+            "latex": rf"\mathrm{{{short}}}(x)".replace("_", r"\_"),
             "dimension": dim,
             "view": view,
-            "start": tuple(first.tolist()),
+            "start": start,
+            "library": installed,
             "loss": loss,
             "given_gradient": given_gradient,
-            "derivative": "given" if gradient is not None else _derivative(loss, probes),
+            "given_hessian": given_hessian,
+            "derivative": derivative,
             "given_minimum": given_minimum,
         },
         frozen=True,
         kw_only=True,
     )
     cls.__module__ = getattr(function, "__module__", None) or "__main__"  # Python 3.12 ignores it in the namespace
-    SURFACES.register(word, cls)
-    instance: Surface = cls()
-    return instance
+    return cls
 
 
 def _free_name(function: Function, name: str | None) -> str:
@@ -251,18 +424,38 @@ def _free_name(function: Function, name: str | None) -> str:
     return next(each for each in itertools.chain([word], numbered) if each not in SURFACES)
 
 
-def _batched(function: Function, probes: Array, shape: tuple[int, ...], argument: str) -> BatchFunction:
-    """Return the function for batches after calling it at some points, the first of which is the start."""
-    vectorized = BatchFunction(function=function, is_vectorized=True)
-    call = vectorized.losses if shape == () else vectorized.gradients
+def _batched(
+    function: Function, probes: Array, shape: tuple[int, ...], argument: str, batched: Sequence[Function] = ()
+) -> BatchFunction:
+    """Return a function for batches, after calling it at some points, of which the first one is the start.
+
+    Parameters
+    ----------
+    function
+        A function of one point with values of shape ``shape``; it may accept points ``(dim, lanes)``, too.
+    probes
+        The points, ``(dim, lanes)``.
+    shape, argument
+        The shape of its values, and the argument that is named if they have another.
+    batched
+        Functions that compute the same for points ``(dim, lanes)``, of which the first is used whose numbers agree; by
+        default ``function``.
+    """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with contextlib.suppress(Exception):  # a function of a single point can fail in any way
-            # Lanes are independent: calls with different numbers of points must agree in every bit.
-            parts = [call(probes[:, :1].copy()), call(probes[:, 1:].copy())]
-            if np.array_equal(np.concatenate(parts, axis=-1), call(probes.copy()), equal_nan=True):
-                return vectorized
-        first = np.asarray(function(probes[:, 0].copy()))
+        first = np.asarray(function(probes[:, 0].copy())) if batched else None
+        for each in batched or (function,):
+            vectorized = BatchFunction(function=each, is_vectorized=True)
+            with contextlib.suppress(Exception):  # a function of a single point can fail in any way
+                # Lanes are independent: calls with different numbers of points must agree in every bit.
+                pieces = np.split(probes, [1, 70] if batched else [1], axis=1)
+                parts = [vectorized.values(piece.copy(), shape) for piece in pieces]
+                together = vectorized.values(probes.copy(), shape)
+                is_independent = np.array_equal(np.concatenate(parts, axis=-1), together, equal_nan=True)
+                if is_independent and (not batched or _agrees(function, probes, together)):
+                    return vectorized
+        if first is None:
+            first = np.asarray(function(probes[:, 0].copy()))
     if first.shape != shape or first.dtype.kind not in "biuf":
         wanted = "a number" if shape == () else f"an array of shape {shape}"
         found = f"an array of shape {first.shape}" if first.shape else repr(first[()])
@@ -270,6 +463,16 @@ def _batched(function: Function, probes: Array, shape: tuple[int, ...], argument
             f"argument {argument}", f"the function returns {found} at {probes[:, 0].tolist()}, not {wanted}"
         )
     return BatchFunction(function=function, is_vectorized=False)
+
+
+def _agrees(function: Function, probes: Array, together: Array) -> bool:
+    """Whether a function of one point gives the numbers that were computed for all points, up to rounding."""
+    for lane in (0, probes.shape[1] // 2, probes.shape[1] - 1):
+        alone = np.asarray(function(probes[:, lane].copy()))
+        size = np.abs(alone).max(initial=0.0, where=np.isfinite(alone))
+        if not np.allclose(together[..., lane], alone, rtol=1e-12, atol=1e-12 * size, equal_nan=True):
+            return False
+    return True
 
 
 def _derivative(loss: BatchFunction, probes: Array) -> str:

@@ -77,9 +77,11 @@ class MovedSurface(Surface):
     def instance_tags(self) -> frozenset[Tag]:
         return self.original.instance_tags
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self.original.notes
+    def notes(self, dim: int) -> tuple[str, ...]:
+        return self.original.notes(dim)
+
+    def check_dimension(self, dim: int) -> None:
+        self.original.check_dimension(dim)
 
     @property
     def required_dimension(self) -> int | None:
@@ -130,7 +132,17 @@ def moved_class(name: str) -> type[Surface]:
         raise ConfigError.at("surface", f"{name} is a loss on data and cannot be moved")
     fields = [(f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))
               for f in dataclasses.fields(cast(Any, original)) if "parameter" in f.metadata]  # fmt: skip
-    inherited = ("source", "dimension", "least_dimension", "tags", "minima_are", "view", "start", "lists_all_minima")
+    inherited = (
+        "source",
+        "library",
+        "dimension",
+        "least_dimension",
+        "tags",
+        "minima_are",
+        "view",
+        "start",
+        "lists_all_minima",
+    )
     namespace = {each: getattr(original, each) for each in inherited if hasattr(original, each)}
     namespace |= {
         "__doc__": f"The surface {name}, rotated and shifted.",

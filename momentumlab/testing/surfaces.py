@@ -228,7 +228,16 @@ def dimensions_of(surface: Surface) -> list[int]:
     """Return the dimensions in which a surface is tested."""
     if surface.required_dimension is not None:
         return [surface.required_dimension]
-    return sorted({surface.default_dimension, surface.least_dimension, max(5, surface.least_dimension)})
+    dimensions = {surface.default_dimension, surface.least_dimension, max(5, surface.least_dimension)}
+    return sorted(dim for dim in dimensions if _is_defined(surface, dim))
+
+
+def _is_defined(surface: Surface, dim: int) -> bool:
+    try:
+        surface.check_dimension(dim)
+    except ValueError:
+        return False
+    return True
 
 
 def points_in(surface: Surface, dim: int, count: int = POINTS) -> Array:

@@ -12,22 +12,16 @@ module                contents
 optimizers is named.
 """
 
-import difflib
-import importlib
-import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from momentumlab.errors import UnknownNameError
+from momentumlab.imports import named_object
 from momentumlab.optimizers.base import Optimizer
 
 LIBRARIES = {"torch": "torch.optim", "pytorch_optimizer": "pytorch_optimizer", "optax": "optax"}
 """The module in which the optimizers of a library are found, by the prefix of their names."""
-
-ALLOW_IMPORT = "MOMENTUMLAB_ALLOW_IMPORT"
-"""Environment variable that permits names such as ``package.module:Class``: the user agreed to run the module's code.
-Worker processes inherit it."""
 
 _ADAPTED: dict[str, type[Optimizer[Any]]] = {}
 
@@ -42,8 +36,7 @@ def adapted(name: str) -> type[Optimizer[Any]]:
         of a module whose import was not allowed. The message states the remedy.
     """
     if name not in _ADAPTED:
-        library, _, attribute = name.partition(":")
-        _ADAPTED[name] = _adapt(name, _factory(library, attribute))
+        _ADAPTED[name] = _adapt(name, _factory(name))
     return _ADAPTED[name]
 
 
@@ -77,24 +70,13 @@ def library_versions(names: Iterable[str]) -> dict[str, str]:
     return dict(source.split(" ", 1) for source in sources if " " in source)
 
 
-def _factory(library: str, attribute: str) -> Callable[..., Any]:
+def _factory(name: str) -> Callable[..., Any]:
     """Return the class or function that a name refers to."""
-    if library not in LIBRARIES and not os.environ.get(ALLOW_IMPORT):
-        consent = "momentumlab --allow-import …" if attribute else "write library:name, such as torch:AdamW"
-        raise UnknownNameError(f"'{library}:{attribute}' imports the module {library}, which runs its code: {consent}")
-    try:
-        module = importlib.import_module(LIBRARIES.get(library, library))
-    except ImportError as error:
-        package = error.name or library
-        extra = {"torch": "torch", "optax": "optax", "jax": "optax"}.get(package)
-        remedy = f'pip install "momentumlab[{extra}]"' if extra else f"pip install {package}"
-        raise UnknownNameError(f"'{library}:{attribute}' needs {package}, which is not installed: {remedy}") from None
-    found = getattr(module, attribute, None)
-    if callable(found):
-        return found  # type: ignore[no-any-return]
-    near = difflib.get_close_matches(attribute, dir(module), n=1)
-    hint = f" (did you mean '{library}:{near[0]}'?)" if near else ""
-    raise UnknownNameError(f"{library} has no optimizer '{attribute}'{hint}")
+    library, _, attribute = name.partition(":")
+    if library not in LIBRARIES and not attribute:
+        raise UnknownNameError(f"'{name}' has no name after the colon: write library:name, such as torch:AdamW")
+    module = LIBRARIES.get(library, library)
+    return named_object(name, module, attribute, noun="optimizer", needs_consent=library not in LIBRARIES)
 
 
 def _adapt(name: str, factory: Callable[..., Any]) -> type[Optimizer[Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from momentumlab.errors import UnknownNameError
+from momentumlab.imports import library_version
 from momentumlab.registry import ValueKind, parameter
 
 MOMENTUM = re.compile(r"momentum|b(eta)?[0-9]*")
@@ -172,26 +173,16 @@ def library_class(base: Any, name: str, factory: Callable[..., Any], signature: 
     equation
         The equation shown by ``momentumlab show``.
     """
+    version = library_version(factory.__module__.partition(".")[0])
     namespace = {
-        "__doc__": f"{name} of {library_version(factory)}.",
+        "__doc__": f"{name} of {version}.",
         "name": name,
         "factory": staticmethod(factory),
         "signature": signature,
         "default_lr": signature.default_lr,
         "equation": equation,
-        "source": library_version(factory),
+        "source": version,
     }
     return dataclasses.make_dataclass(
         factory.__name__, signature.fields, bases=(base,), namespace=namespace, frozen=True, kw_only=True
     )
-
-
-def library_version(factory: Callable[..., Any]) -> str:
-    """Return the library of a factory and its version, ``torch 2.13.0``."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    package = factory.__module__.partition(".")[0]
-    try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:
-        return package

@@ -188,7 +188,7 @@ def expression_class(name: str) -> type[ExpressionSurface]:
     """
     text, separator, ranges = name.partition(" on ")
     parsed = parse(text, RESERVED)
-    view = _view(name, ranges, len(parsed.variables)) if separator else None
+    view = read_view(name, ranges, len(parsed.variables)) if separator else None
     expression = str(parsed.tree)
     canonical = named(expression, view)
     if canonical != name:
@@ -231,8 +231,14 @@ def _parameter(name: str) -> Any:
     return parameter(math.nan, doc="parameter of the expression", required=True)
 
 
-def _view(name: str, ranges: str, dim: int) -> Intervals:
-    """Parse the window after the word ``on``."""
+def read_view(name: str, ranges: str, dim: int | None = None) -> Intervals:
+    """Return the view window after the word ``on`` of a name, which has ``dim`` intervals unless that is ``None``.
+
+    Raises
+    ------
+    ExpressionError
+        If it is invalid.
+    """
     position = len(name) - len(ranges)
     view = []
     for part in ranges.split(" by "):
@@ -245,7 +251,7 @@ def _view(name: str, ranges: str, dim: int) -> Intervals:
             raise ExpressionError(name, position, "invalid view window", "write -2..2 by -1..1, each from low to high")
         view.append((low, high))
         position += len(part) + len(" by ")
-    if len(view) != dim:
+    if dim is not None and len(view) != dim:
         intervals, variables = ("s" * (count != 1) for count in (len(view), dim))
         problem = f"a view of {len(view)} interval{intervals} for {dim} variable{variables}"
         raise ExpressionError(name, len(name) - len(ranges), problem, "give one interval per variable")
