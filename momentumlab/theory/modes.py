@@ -113,7 +113,16 @@ def modes_of(
         The linear map with one lane per curvature.
     """
     eigenvalues = np.linalg.eigvals(found.matrices).astype(np.complex128)
-    response = _whole_response(optimizer, lr, np.array(curvatures), found)
+    # The response until it has settled, stays constant or clearly diverges in every direction.
+    blocks, count = [], 0
+    for block in responses(optimizer, lr, np.array(curvatures), found):
+        blocks.append(block)
+        count += len(block)
+        sizes = np.abs(block).max(axis=0)
+        is_constant = np.ptp(block, axis=0) <= 1e-12 * sizes
+        if ((sizes < SETTLED) | ~(sizes < 1 / SETTLED) | is_constant).all() or count >= LONGEST_RESPONSE:
+            break
+    response = np.concatenate(blocks)
     return [
         _mode(curvature, axis, sorted(map(complex, eigenvalues[i]), key=abs, reverse=True), response[:, i], found)
         for i, (curvature, axis) in enumerate(zip(curvatures, axes, strict=True))
@@ -247,17 +256,3 @@ def responses(
             displacements: Array = np.einsum("jls,lst->jl", rows, vector)
             vector = power @ vector
         yield displacements
-
-
-def _whole_response(optimizer: Optimizer[Any], lr: float, curvatures: Array, found: LinearMap) -> Array:
-    """Return the response until it has settled or clearly diverges, ``(iterations, lanes)``."""
-    blocks, count = [], 0
-    for block in responses(optimizer, lr, curvatures, found):
-        blocks.append(block)
-        count += len(block)
-        sizes = np.abs(block).max(axis=0)
-        is_constant = np.ptp(block, axis=0) <= 1e-12 * sizes
-        if ((sizes < SETTLED) | ~(sizes < 1 / SETTLED) | is_constant).all() or count >= LONGEST_RESPONSE:
-            break
-    whole: Array = np.concatenate(blocks)
-    return whole
