@@ -6,7 +6,8 @@ Two figures for each: the throughput of the computation (updates per second, com
 wall time of the whole process with imports and compilation. Programs take turns; the figures are medians. A program
 whose library is not installed is skipped; ``pip install -e ".[bench]"`` installs them all.
 
-``--scaling`` varies the number of trials, ``--optimizers`` runs every optimizer on two surfaces.
+``--cpu-time`` compares the computation by the CPU time of one thread, which other processes disturb less. ``--scaling``
+varies the number of trials, ``--optimizers`` runs every optimizer on two surfaces.
 """
 
 import argparse
@@ -178,6 +179,40 @@ def compare(problem: Problem, side: int, repeats: int, wanted: list[str]) -> Non
         print(f"  {name:32} {text}{' (a sample)' if name in PEERS and PEERS[name][1] > 1 else ''}", flush=True)
 
 
+def compare_cpu_times(problem: Problem, side: int, repeats: int) -> None:
+    """Print the speed of the numba program, a compiled kernel and the NumPy engine on one thread of this process."""
+    os.environ["NUMBA_NUM_THREADS"] = "1"  # read when numba is imported
+    from atlas_peers import PEERS
+
+    import momentumlab
+    from momentumlab import engine
+    from momentumlab.kernels.dispatch import kernels_for
+    from momentumlab.plan import make_plan
+
+    plan = make_plan(momentumlab.load(problem.settings(side), backend="numba"))
+    kernels, peer = kernels_for(plan), PEERS["numba prange"][0]()
+    assert kernels is not None
+    lrs, betas = (mesh.ravel() for mesh in np.meshgrid(problem.lrs(side), problem.betas(side)))
+    peer(problem, lrs[:64], betas[:64])  # compiles
+    works: dict[str, Callable[[], np.ndarray]] = {
+        "numba": lambda: peer(problem, lrs, betas),
+        "kernel": lambda: next(kernels.run_blocks([(0, plan.trials)], 1)).iterations,
+        "NumPy": lambda: engine.run_trials(plan, 0, plan.trials).iterations,
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            clock = time.process_time()
+            made = work().sum(dtype=np.int64)
+            speeds[name].append(float(made) / (time.process_time() - clock) / 1e6)
+    numba, kernel, numpy = (statistics.median(each) for each in speeds.values())
+    print(
+        f"{problem.name:20} M updates/s of one thread: numba {numba:.0f}, "
+        f"kernel {kernel:.0f} = {kernel / numba:.1f} ×, NumPy {numpy:.0f} = {numpy / numba:.2f} ×",
+        flush=True,
+    )
+
+
 def scaling(problem: Problem, sides: list[int]) -> None:
     """Print throughput and peak memory by the number of trials."""
     print("\nscaling, compiled kernels, 2 threads")
@@ -229,11 +264,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--problems", default=",".join(PROBLEMS))
     parser.add_argument("--only", default="", help="beginnings of the names of programs, separated by commas")
+    parser.add_argument("--cpu-time", action="store_true", help="compare one thread of one process only")
     parser.add_argument("--scaling", default="", help="sides of the planes, such as 316,1000,3162")
     parser.add_argument("--optimizers", action="store_true")
     arguments = parser.parse_args()
     for name in filter(None, arguments.problems.split(",")):
-        compare(PROBLEMS[name], arguments.side, arguments.repeats, list(filter(None, arguments.only.split(","))))
+        if arguments.cpu_time:
+            compare_cpu_times(PROBLEMS[name], arguments.side, arguments.repeats)
+        else:
+            compare(PROBLEMS[name], arguments.side, arguments.repeats, list(filter(None, arguments.only.split(","))))
     if arguments.scaling:
         scaling(PROBLEMS["momentum-ravine"], [int(side) for side in arguments.scaling.split(",")])
     if arguments.optimizers:

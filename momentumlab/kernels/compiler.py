@@ -20,16 +20,6 @@ import numpy as np
 from momentumlab import cache
 from momentumlab.kernels.writer import FUNCTIONS
 
-ENTRY = """
-def entry(first, last, numbers, sizes, tables, points, losses, iterations, codes, w, k, stop):
-    advance(
-        first, last, carray(numbers, SIZE), carray(sizes, SIZE), carray(tables, SIZE), carray(points, SIZE),
-        carray(losses, SIZE), carray(iterations, SIZE), carray(codes, SIZE), carray(w, SIZE), carray(k, SIZE),
-        carray(stop, SIZE),
-    )
-"""
-"""A function with C's calling convention. Sizes are not checked: nothing in a kernel depends on them."""
-
 Function = Callable[..., None]
 
 MATHEMATICS: dict[str, Any] = {
@@ -77,7 +67,7 @@ def cache_name(source: str) -> str:
     binding = _llvm()
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     processor = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()]
-    return f"{cache.key(source, ENTRY, *versions, *processor)}.kernel"
+    return f"{cache.key(source, *versions, *processor)}.kernel"
 
 
 def compiled(source: str) -> bytes:
@@ -90,15 +80,14 @@ def compiled(source: str) -> bytes:
     """
     numba: Any = importlib.import_module("numba")
     types, binding = numba.types, _llvm()
-    namespace: dict[str, Any] = {**MATHEMATICS, "carray": numba.carray, "SIZE": 2**40}
+    namespace: dict[str, Any] = dict(MATHEMATICS)
     options: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}  # as in NumPy, x/0 is infinite
     numbers, integers = types.CPointer(types.float64), types.CPointer(types.int64)
     results = (numbers, numbers, types.CPointer(types.int32), types.CPointer(types.int8))
     signature = types.void(types.int64, types.int64, numbers, integers, numbers, *results, numbers, integers, integers)
     try:
-        exec(source + ENTRY, namespace)
-        namespace["advance"] = numba.njit(namespace["advance"], forceinline=True, **options)
-        function = numba.cfunc(signature, **options)(namespace["entry"])
+        exec(source, namespace)
+        function = numba.cfunc(signature, **options)(namespace["advance"])
     except numba.core.errors.NumbaError as error:
         raise CompilationError(f"numba: {error}") from error
     module = binding.parse_assembly(function.inspect_llvm())
