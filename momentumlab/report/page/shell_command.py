@@ -31,7 +31,6 @@ def shell_command(experiment: Experiment, choice: Choice) -> str:
         ("--target-loss", stopping.target_loss),
     ):
         words += [] if bound is None else [option, repr(bound)]
-    words += [] if stopping.patience == 1 else ["--patience", str(stopping.patience)]
     words += [] if experiment.noise is None else ["--noise", str(experiment.noise)]
     if experiment.is_random:
         words += ["--replicates", str(experiment.replicates), "--seed", str(experiment.seed)]
