@@ -130,6 +130,14 @@ def test_a_scaled_schedule_passes_to_the_next_trial_of_a_lane(monkeypatch: pytes
         assert swept.iterations[place].tolist() == [int(single.iterations[0]) for single in singles]
 
 
+def test_tables_show_the_factor_1_of_a_constant_learning_rate(command: Command) -> None:
+    arguments = ("--surface", "rosenbrock", "--optimizer", "adam", "--lr", "0.1", "--iterations", "5", "--no-plots")
+    lines = command("run", *arguments, "--lr-schedule", "1,cosine(1)").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["lr_schedule", "1", "cosine(1)"]
+    best = command("compare", *arguments, "--lr-schedule", "1,wsd(1)").stdout.splitlines()[3]
+    assert best.split()[:3] == ["1", "adam", "1"]
+
+
 @pytest.mark.parametrize("search", [momentumlab.compare, momentumlab.tune])
 def test_a_learning_rate_is_tuned_under_a_schedule_and_can_be_typed_back(search: Any) -> None:
     settings: dict[str, Any] = {"surface": "rosenbrock", "iterations": 40, "budget": 64}

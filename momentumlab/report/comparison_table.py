@@ -10,7 +10,7 @@ from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.report.labels import axis_name, exact, final_point, repeats
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import ComparisonReport
-from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, rate_columns, setting_cell
+from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, hyperparameter_cell, rate_columns
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import Status
 from momentumlab.search import Match, Standing
@@ -146,7 +146,7 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
     searched = [name for one in match.searched for name in one.columns]
     scheduled = [LR_SCHEDULE] if any(LR_SCHEDULE in trial.hyperparameters for trial in trials) else []
     for name in dict.fromkeys([*labels.hyperparameters, *searched, *scheduled]):
-        cells = [setting_cell(trial.hyperparameters.get(name)) for trial in trials]
+        cells = [hyperparameter_cell(trial, name) for trial in trials]
         yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
     is_last = surface == len(report.result.matches) - 1
     meaning = f"gradient evaluations until {report.target}" if is_last else ""

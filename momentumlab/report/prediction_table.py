@@ -10,8 +10,8 @@ import numpy as np
 from momentumlab.errors import ConfigError
 from momentumlab.plan import Plan, Trial
 from momentumlab.report.figure_options import FigureOptions, FigureSettings
-from momentumlab.report.labels import Labels, axis_name, point, short
-from momentumlab.report.result_table import setting_cell
+from momentumlab.report.labels import Labels, axis_name, exact, point, short
+from momentumlab.report.result_table import hyperparameter_cell
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.surfaces import CriticalPoint, Tag
 from momentumlab.theory import (
@@ -194,11 +194,11 @@ def _columns(plan: Plan, labels: Labels, found: dict[int, PredictionOrReason]) -
     if labels.optimizers:
         yield Column(heading="optimizer", cells=[trial.optimizer for trial in trials], kind=Kind.NAME)
     for name in labels.hyperparameters:
-        cells = [setting_cell(trial.hyperparameters.get(name)) for trial in trials]
+        cells = [hyperparameter_cell(trial, name) for trial in trials]
         yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
     for name in labels.surface_parameters:
         heading = "surface" if name == "surface" else f"surface.{name}"
-        cells = [setting_cell(trial.surface_parameters[name]) for trial in trials]
+        cells = [exact(trial.surface_parameters[name]) for trial in trials]
         yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
     rows = [_cells(each) for each in found.values()]
     headings = (

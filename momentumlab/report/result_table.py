@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.experiment import Setting
+from momentumlab.optimizers.base import LR_SCHEDULE
+from momentumlab.plan import Trial
 from momentumlab.report.final_state import FinalState
 from momentumlab.report.labels import axis_name, exact, exact_point, final_point, point
 from momentumlab.report.libraries import library_remarks
@@ -74,8 +75,10 @@ def status_column(statuses: Sequence[Status]) -> Column:
     return Column(heading="status", cells=[status.label for status in statuses], kind=Kind.NAME, styles=styles)
 
 
-def setting_cell(value: Setting | None) -> str:
-    """Return the cell of a setting; empty if the trial has none."""
+def hyperparameter_cell(trial: Trial, name: str) -> str:
+    """Return the cell of a hyperparameter; empty if the optimizer does not have it."""
+    # The factor of a constant learning rate is 1.
+    value = trial.hyperparameters.get(name, 1.0 if name == LR_SCHEDULE else None)
     return "" if value is None else exact(value)
 
 
@@ -101,10 +104,10 @@ def _columns(report: Report) -> Iterator[Column]:
     if labels.optimizers:
         yield Column(heading="optimizer", cells=[trial.optimizer for trial in trials], kind=Kind.NAME)
     for name in labels.hyperparameters:
-        cells = [setting_cell(trial.hyperparameters.get(name)) for trial in trials]
+        cells = [hyperparameter_cell(trial, name) for trial in trials]
         yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
     for name in labels.surface_parameters:
-        cells = [setting_cell(trial.surface_parameters[name]) for trial in trials]
+        cells = [exact(trial.surface_parameters[name]) for trial in trials]
         heading = "surface" if name == "surface" else f"surface.{name}"
         yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
     if labels.starts:
