@@ -270,16 +270,15 @@ def test_compiled_kernels_return_the_numbers_of_the_engine(surface: str, optimiz
         return
     assert found.iterations.tolist() == expected.iterations.tolist()
     assert found.codes.tolist() == expected.status_codes.tolist()
-    # Some surfaces amplify rounding errors, those far outside their window without limit. What a kernel may differ by
-    # is measured: by how much the numbers of the engine change if the starts change in their last digits.
+    # Some surfaces amplify rounding errors, and far outside their window without limit. What a kernel may differ by is
+    # measured: by how much the numbers of the engine change if the starts change in their last digits.
+    is_near = (np.abs(expected.final_points) <= 10 * np.abs(plan.groups[0].starts).max()).all(axis=1)
     changes = [change * 2.0**-48 for change in (-3, -2, -1, 1, 2, 3)]
     moved = [engine.run(with_starts_times(plan, 1 + change), history=False) for change in changes]
     for name, numbers in (("final_points", found.points), ("final_losses", found.losses)):
         own = getattr(expected, name)
-        tolerance = 1e-8 * np.abs(own) + 1e-13 + 8 * sum(np.abs(getattr(each, name) - own) for each in moved)
-        is_known = np.isfinite(tolerance)
-        assert (np.abs(numbers - own) <= tolerance)[is_known].all()
-        np.testing.assert_array_equal(np.isfinite(numbers), np.isfinite(own))
+        tolerance = 1e-9 * np.abs(own) + 1e-13 + 8 * sum(np.abs(getattr(each, name) - own) for each in moved)
+        assert (np.abs(numbers - own) <= tolerance)[is_near].all()
 
 
 def with_starts_times(plan: Plan, factor: float) -> Plan:
