@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from momentumlab.api import rerun as rerun
     from momentumlab.api import run as run
     from momentumlab.api import sweep as sweep
+    from momentumlab.api import sweep_shard as sweep_shard
     from momentumlab.api import translate as translate
     from momentumlab.api import tune as tune
     from momentumlab.errors import ConfigError as ConfigError
@@ -70,7 +71,19 @@ __version__ = "0.1.0"
 _PACKAGES = ("optimizers", "schedules", "surfaces")
 
 _NAMES = {
-    "api": ("compare", "explore", "laboratory", "load", "predict", "rerun", "run", "sweep", "translate", "tune"),
+    "api": (
+        "compare",
+        "explore",
+        "laboratory",
+        "load",
+        "predict",
+        "rerun",
+        "run",
+        "sweep",
+        "sweep_shard",
+        "translate",
+        "tune",
+    ),
     "errors": ("ConfigError", "MomentumLabError", "PluginError"),
     "experiment": ("Experiment",),
     "optimizers": ("OPTIMIZERS", "Optimizer"),

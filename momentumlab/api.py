@@ -39,7 +39,7 @@ from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import Result
 from momentumlab.runs import write as store
-from momentumlab.runs.layout import PARTIAL
+from momentumlab.runs.layout import PARTIAL, is_locked
 from momentumlab.search.planes import best_trials, is_mapped, planes
 from momentumlab.surfaces import Surface
 
@@ -219,6 +219,47 @@ def sweep(
     how = Execution(figures=figures, page=page, record=record, is_sweep=True, workers=workers, executor=executor)
     plan = make_plan(experiment, max_trials=max_trials if folder is None else experiment.trials)
     return Sweep.of(execute(plan, how, out=None if out is None else Path(out), resume=folder).result)
+
+
+def sweep_shard(
+    source: Source | None = None,
+    *,
+    shard: tuple[int, int],
+    into: str | os.PathLike[str],
+    plots: bool | FigureOptions = True,
+    theory: bool = False,
+    page: bool = False,
+    workers: int = 0,
+    record: str | Sequence[str] = "none",
+    max_trials: int = MAX_TRIALS,
+    **overrides: Unpack[Settings],
+) -> "Sweep | None":
+    """Run one of n parts of a sweep; the last one completes the run folder that all share.
+
+    Parameters
+    ----------
+    shard
+        The number of the part, from 1 to n, and n.
+    into
+        The run folder, which the first shard creates.
+    source, plots, theory, page, workers, record, max_trials, **overrides
+        As in `sweep`, and the same for every shard.
+
+    Returns
+    -------
+    Sweep or None
+        The complete sweep; ``None`` if trials of other shards are missing.
+    """
+    from momentumlab.search.sweeps import Sweep
+
+    if not 1 <= shard[0] <= shard[1]:
+        raise ConfigError.at("argument shard", f"{shard} is not (i, n) with i from 1 to n")
+    record, overrides = _with_quantities(record, overrides)
+    plan = make_plan(_loaded(source, overrides, patience=SEARCH_PATIENCE), max_trials=max_trials)
+    figures = figure_options(plots, theory=theory)
+    how = Execution(figures=figures, page=page, record=record, is_sweep=True, workers=workers)
+    report = execute_shard(plan, how, shard, Path(into))
+    return None if report is None else Sweep.of(report.result)
 
 
 def compare(
@@ -441,6 +482,63 @@ def execute(plan: Plan, how: Execution, *, out: Path | None = None, resume: Path
         result = replace(result, notes=_notes(result))
         report = report_of(result, recorded=recorded, all_rows=how.all_rows)
         return store.complete(report, folder, provenance(), how.figures, with_page=how.page)
+
+
+@attribute_errors()
+def execute_shard(plan: Plan, how: Execution, shard: tuple[int, int], folder: Path) -> Report | None:
+    """Run every n-th block of a sweep into a folder that all n shards share.
+
+    The shard after which no block is missing completes the folder.
+
+    Parameters
+    ----------
+    plan, how
+        As in `execute`.
+    shard
+        The number of the shard, from 1 to n, and n.
+    folder
+        The run folder, which the first shard creates.
+
+    Returns
+    -------
+    Report or None
+        The report of the complete sweep; ``None`` if blocks of other shards are missing.
+
+    Raises
+    ------
+    OutputError
+        If the folder is complete, belongs to another experiment or number of shards, or cannot be written.
+    """
+    from momentumlab.executor import Workers, block_size, blocks
+
+    number, count = shard
+    block_trials = block_size(plan, count)  # the same for all shards, whatever machine they run on
+    if how.figures is not None:
+        how.figures.check(plan.trials)
+    store.join_shards(plan.experiment, folder, datetime.now(), block_trials, count)
+    every = list(blocks(plan, block_trials))
+    done = store.finished_blocks(folder)
+    missing = [block for block in every[number - 1 :: count] if block[0] not in done]
+    try:
+        with stopping.unwinding(), Workers(how.workers, how.executor) as workers:
+            for outcome in workers.run_blocks(plan, missing):
+                if store.is_complete(folder):  # by --resume
+                    return None
+                store.save_block(folder, outcome)
+                if how.on_block is not None:
+                    how.on_block(outcome)
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, stopping.Terminated)
+        error_class = TerminatedSweepError if terminated else InterruptedSweepError
+        raise error_class("finished blocks are kept: repeat the command") from None
+    if any(first not in store.finished_blocks(folder) for first, _ in every):
+        return None
+    try:
+        return execute(plan, how, resume=folder)
+    except OutputError:
+        if store.is_complete(folder) or is_locked(folder):  # shards that end together all find every block
+            return None
+        raise
 
 
 @attribute_errors()

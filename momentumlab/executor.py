@@ -144,6 +144,19 @@ class Workers:
         result = whole.result(plan)
         return result if kernels is None else replace(result, notes=(*result.notes, *kernels.notes))
 
+    def run_blocks(self, plan: Plan, ranges: Sequence[tuple[int, int]]) -> Iterator[Outcome]:
+        """Run some blocks of a plan, given by their first trial and the next block's, and yield each when it ends.
+
+        Raises
+        ------
+        PluginError
+            If a user's code raises an exception.
+        """
+        kernels = _kernels(plan)
+        if kernels is not None and self.is_own:
+            return kernels.run_blocks(ranges, self.count or worthwhile_workers(plan))
+        return self._finished(plan, ranges, None)
+
     def _can_send(self, experiment: Experiment) -> bool:
         """Return whether workers have everything that the experiment uses: forked processes and threads always do."""
         is_forked = start_method() == "fork" if self.is_own else hasattr(self.executor, "_threads")

@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
 from momentumlab.cli.application import RUNNING
 from momentumlab.cli.loading import load_experiments, load_resumed, load_searches, typed
-from momentumlab.cli.options import Options, experiment_command
+from momentumlab.cli.options import Options, experiment_command, shard_of
 from momentumlab.cli.output import print_comparison, print_csv, print_result, refuse_beside_quiet
 from momentumlab.cli.streams import print_notes, printing
 from momentumlab.errors import ConfigError, OutputError
@@ -80,7 +80,8 @@ def run(options: Options) -> None:
 def sweep(options: Options) -> None:
     """Run whole planes of hyperparameters or starting points and draw a map.
 
-    An interrupted sweep keeps its finished blocks; --resume RUN computes the others.
+    An interrupted sweep keeps its finished blocks; --resume RUN computes the others. Several machines that share a file
+    system divide a sweep with --shard and --into.
     """
     refuse_beside_quiet(options.quiet, options.output)
     from momentumlab.api import Execution
@@ -104,7 +105,38 @@ def sweep(options: Options) -> None:
         loaded = load_experiments(options, patience=SEARCH_PATIENCE)
     else:
         loaded = load_resumed(options, options.resume, "sweep")
-    execute_all(loaded, how, options)
+    if options.shard is not None or options.into is not None:
+        run_shard(loaded, how, options)
+    else:
+        execute_all(loaded, how, options)
+
+
+def run_shard(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
+    """Run one shard of a sweep, and print the result if it was the last one."""
+    from momentumlab.api import execute_shard
+    from momentumlab.plan import make_plan
+
+    if options.shard is None or options.into is None:
+        given, missing = ("--shard", "--into RUN") if options.into is None else ("--into", "--shard I/N")
+        raise typer.BadParameter(f"needs {missing}, too", param_hint=given)
+    for name in ("resume", "executor", "skip_existing"):
+        if getattr(options, name):
+            message = f"one shard runs on this machine: leave out --{name.replace('_', '-')}"
+            raise typer.BadParameter(message, param_hint="--shard")
+    number, count = shard_of(options.shard)
+    if len(loaded) > 1:
+        message = f"a folder is for one experiment, and there are {len(loaded)}: run them one by one"
+        raise typer.BadParameter(message, param_hint="--into")
+    experiment = cast("Experiment", loaded[0])
+    plan = make_plan(experiment, max_trials=experiment.trials)
+    report = execute_shard(plan, how, (number, count), options.into)
+    if report is not None:
+        print_result(report, options.output, steps=False, quiet=options.quiet, digits=options.digits)
+        if options.output == "csv":
+            print_csv([report], [], steps=False)
+        return
+    remedy = f"the last shard completes {options.into}, or 'momentumlab sweep --resume {options.into}'"
+    print_notes([f"shard {number} of {count} is finished; {remedy}"])
 
 
 @experiment_command(

@@ -53,6 +53,9 @@ def one_of(*names: str) -> dict[str, Any]:
     return {"parser": parse, "metavar": "|".join(names), "autocompletion": lambda: list(names)}
 
 
+MOST_SHARDS = 100_000
+
+
 def whole(*, least: int, most: int | None = None) -> Callable[[str | int], int]:
     """Return a parser of whole numbers within bounds."""
     bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
@@ -67,6 +70,15 @@ def whole(*, least: int, most: int | None = None) -> Callable[[str | int], int]:
         return number
 
     return parse
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Parse the number of a shard and the number of all shards, ``3/16``."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) <= MOST_SHARDS):
+        message = f"'{text}' is not I/N with I from 1 to N, such as 3/16, and N at most {MOST_SHARDS:,}"
+        raise typer.BadParameter(message, param_hint="--shard")
+    return int(number), int(count)
 
 
 def gibibytes(text: str | int) -> int:
@@ -508,6 +520,12 @@ class Options(FigureArguments):
     )
     resume: Path | None = declared(
         OUTPUT, "Finish the interrupted run in this folder.", commands=("sweep", *SEARCHED), metavar="RUN"
+    )
+    shard: str | None = declared(
+        OUTPUT, "Run one of N parts, which are combined in the folder --into.", commands=("sweep",), metavar="I/N"
+    )
+    into: Path | None = declared(
+        OUTPUT, "The run folder of all shards; the last one completes it.", commands=("sweep",), metavar="RUN"
     )
     out: Path = shared(Out, RUNS, commands=EXECUTED)
     steps: bool = flag(OUTPUT, "--steps", "Also print every iteration of every trial.", ("run",))

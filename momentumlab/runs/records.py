@@ -293,6 +293,7 @@ _PARTIAL: dict[str, Check] = _COMMON | {
     "files": lambda value: _are(_is_text)(value) and _are_file_names(value),
     "experiment_sha256": _is_text,
     "block_trials": lambda value: value is None or (_is_count(value) and value > 0),
+    "shards": lambda value: value is None or (_is_count(value) and value > 0),
 }
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -61,7 +62,7 @@ from momentumlab.surfaces.one_of import read_spelling
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RESUMING = ("process", "block_trials", "experiment_sha256", "plugin_error")
+RESUMING = ("process", "block_trials", "shards", "experiment_sha256", "plugin_error")
 """Keys of `PARTIAL` that a complete folder does not need."""
 
 BLOCK_ARRAYS: dict[str, type[np.generic]] = {
@@ -344,6 +345,47 @@ def begin_run(experiment: Experiment | Comparison, out: Path, started: datetime,
     return folder
 
 
+def join_shards(experiment: Experiment, folder: Path, started: datetime, block_trials: int, shards: int) -> None:
+    """Create the run folder that the shards of a sweep fill together, or check that another shard has created it.
+
+    Raises
+    ------
+    OutputError
+        If the folder is complete, or belongs to another experiment or another number of shards.
+    """
+    with output_errors(folder):
+        if not (folder / PARTIAL).exists() and not (folder / RECORD).exists():
+            # Shards may begin at the same time: each makes a folder of its own, and the first to rename it wins.
+            made = folder.absolute().with_name(f".{folder.name}-{platform.node()}-{os.getpid()}")
+            (made / BLOCKS).mkdir(parents=True)
+            _begin(made, SWEEP, experiment, started, block_trials=block_trials, shards=shards)
+            try:
+                made.rename(folder)
+            except OSError:
+                shutil.rmtree(made)
+                if not (folder / PARTIAL).exists() and not (folder / RECORD).exists():
+                    raise
+    if (folder / RECORD).exists():
+        raise OutputError(f"{folder}: is complete; 'momentumlab runs show {folder}' prints it")
+    kept = read_partial(folder)
+    begun_with = read_partial_record(folder).get("shards")
+    if begun_with != shards:
+        what = f"with --shard …/{begun_with}" if begun_with else "without --shard: 'momentumlab sweep --resume' ends it"
+        raise OutputError(f"{folder}: was begun {what}; this shard is one of {shards}")
+    if not isinstance(kept.experiment, Experiment) or to_dict(kept.experiment) != to_dict(experiment):
+        raise OutputError(f"{folder}: belongs to another experiment; give each experiment a folder of its own")
+
+
+def is_complete(folder: Path) -> bool:
+    """Return whether a run folder is complete."""
+    return (folder / RECORD).exists()
+
+
+def finished_blocks(folder: Path) -> set[int]:
+    """Return the first trials of the blocks in an unfinished run folder; they are not opened."""
+    return {int(path.stem) for path in block_files(folder) if path.suffix == ".npz" and path.stem.isdecimal()}
+
+
 @contextmanager
 def working_on(folder: Path) -> Iterator[None]:
     """Hold the lock of an unfinished run folder, and name this process in it for file systems without locks.
@@ -354,6 +396,8 @@ def working_on(folder: Path) -> Iterator[None]:
         If another process holds the lock.
     """
     with only_one(folder):
+        if is_complete(folder):  # since it was read
+            raise OutputError(f"{folder}: is complete")
         with suppress(DamageError), output_errors(folder):
             unfinished = read_partial_record(folder)
             if unfinished["process"] != _this_process():
