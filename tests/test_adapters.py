@@ -1,5 +1,6 @@
 """Optimizers of other libraries. Tests that need PyTorch, pytorch_optimizer or optax are skipped without them."""
 
+import dataclasses
 import importlib
 import pickle
 import re
@@ -18,6 +19,7 @@ from momentumlab.imports import ALLOW_IMPORT
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.optimizers.adapters import adapted
 from momentumlab.optimizers.adapters.signatures import signature_of
+from momentumlab.registry import ValueKind, parameters_of
 from tests.conftest import ROOT, Command
 
 LR = [1e-3, 0.02, 0.1]
@@ -70,7 +72,13 @@ def run(name: str, **settings: Any) -> momentumlab.Result:
 
 
 BATCHED = ["torch:SGD", "torch:Adam", "torch:AdamW", "torch:NAdam", "torch:Adadelta", "pytorch_optimizer:Lion"]
-SEPARATE = ["torch:Rprop", "torch:ASGD", "pytorch_optimizer:Lamb", "pytorch_optimizer:Prodigy"]
+SEPARATE = [
+    "torch:Rprop",
+    "torch:ASGD",
+    "pytorch_optimizer:Lamb",
+    "pytorch_optimizer:Prodigy",
+    "pytorch_optimizer:Aida",
+]
 
 
 @pytest.mark.parametrize("name", BATCHED + SEPARATE)
@@ -286,5 +294,8 @@ def test_hyperparameters_are_read_from_the_signature() -> None:
     assert (signature.lr_name, signature.default_lr) == ("lr", 0.01)
     assert defaults == {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "wd": 0.0, "nesterov": False, "k": 5, "rho": 0.0}
     passed = {argument.name: argument.value(defaults) for argument in signature.arguments}
+    declared = parameters_of(dataclasses.make_dataclass("Declared", signature.fields))
+    assert {each.name: each.checked(each.default) for each in declared}["k"] == 5
+    assert [each.name for each in declared if each.kind is ValueKind.COUNT] == ["k"]
     assert passed["betas"] == (0.9, 0.99)
     assert passed["rho"] is None

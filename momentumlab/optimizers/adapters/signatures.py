@@ -134,7 +134,8 @@ def _field(name: str, default: Any, doc: str, shared: Callable[[str], bool]) -> 
         bounds = {"ge": 0, "lt": 1}
     elif is_number and name in ("eps", "weight_decay"):
         bounds = {"ge": 0}
-    kind = ValueKind.NUMBER if is_number else None
+    is_count = isinstance(default, int) and not isinstance(default, bool)  # libraries refuse 2.0 for a count
+    kind = ValueKind.NUMBER if is_number else ValueKind.COUNT if is_count else None
     is_shared = not is_number or shared(name)
     constant = "its library takes one value for a whole run" if is_shared else ""
     return name, Any, parameter(default, doc=doc, kind=kind, shared=is_shared, constant=constant, **bounds)
