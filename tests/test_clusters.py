@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,31 @@ def test_workers_with_other_versions_are_refused(dask: Dask, monkeypatch: pytest
     with pytest.raises(ConfigError, match=r"its workers have momentumlab .* \(here 9\.9\)"):  # noqa: SIM117
         with clusters.opened(f"dask:{dask.file}", may_import=False):
             pass
+
+
+def test_the_numbers_are_the_same_on_mpi(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if mpiexec is None:
+        pytest.skip("there is no mpiexec")
+    assert command(*SWEEP).returncode == 0
+    here = stored(latest(tmp_path))
+    words = [
+        mpiexec,
+        "-n",
+        "3",
+        sys.executable,
+        "-m",
+        "mpi4py.futures",
+        "-m",
+        "momentumlab",
+        *SWEEP,
+        "--executor",
+        "mpi",
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert stored(latest(tmp_path)) == here
 
 
 # Without dask
