@@ -325,7 +325,7 @@ def test_list_names_the_whole_catalogue(command: Command) -> None:
 def test_show_prints_everything_an_entry_declares(command: Command) -> None:
     text = command("show", "optimizer", "heavy_ball").stdout
     for part in (
-        "Also called:  heavy_ball, polyak",
+        "Also called:      heavy_ball, polyak",
         "v ← β v + (1 − dampening) g",
         "0 ≤ beta < 1",
         "0.9",

@@ -384,10 +384,10 @@ SHELL = {
     ),
     "stderr full": ("{} run missing.yaml 2> /dev/full", 2, ""),
     "stderr closed, a mistake": ("{} run missing.yaml 2>&-", 2, ""),
-    "a reader of one line": ("{} run {config} --no-plots --steps | head -1 > /dev/null", 0, ""),
-    "a reader of nothing": ("{} run {config} --no-plots --format json | true", 0, ""),
-    "a reader of a list": ("{} list surfaces | true", 0, ""),
-    "a reader of the help": ("{} run --help | true", 0, ""),
+    "stdout closed after one line": ("{} run {config} --no-plots --steps | head -1 > /dev/null", 0, ""),
+    "stdout closed at once": ("{} run {config} --no-plots --format json | true", 0, ""),
+    "stdout of a list closed at once": ("{} list surfaces | true", 0, ""),
+    "stdout of the help closed at once": ("{} run --help | true", 0, ""),
 }  # fmt: skip
 
 
