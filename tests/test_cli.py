@@ -335,7 +335,7 @@ def test_show_prints_everything_an_entry_declares(command: Command) -> None:
     text = command("show", "surface", "rosenbrock").stdout
     for part in (
         "Σ b (xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)²",
-        "Global minimum:  (1, 1), loss 0",
+        "Global minimum:   (1, 1), loss 0",
         "Rosenbrock (1960)",
         "0 < b",
         "any",
