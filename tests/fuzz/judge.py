@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 
@@ -202,13 +203,9 @@ def _judge_command(arguments: Sequence[str]) -> str:
 
 @functools.cache
 def live_server() -> "LiveServer":
-    """Return a live server, started once per process, whose answers take about a second at most."""
+    """Return a live server, started once per process."""
     import momentumlab
-    from momentumlab.live import laboratory
-    from momentumlab.report.page import document
 
-    laboratory.MOST_SECONDS, laboratory.MAP_SECONDS = 1.0, 0.05
-    document.DETAILS = document.DETAILS[5:]
     server = momentumlab.laboratory(surface="ravine", optimizer="momentum", lr=0.1, beta=0.5, iterations=20)
     atexit.register(server.close)
     return server
@@ -216,6 +213,18 @@ def live_server() -> "LiveServer":
 
 def _judge_request(case: Case) -> str:
     """Send a request to the live server, which must answer in JSON, or close the connection if bytes are damaged."""
+    from momentumlab.live import laboratory
+    from momentumlab.report.page import document
+
+    # With these limits an answer takes about a second at most. Other tests of this process keep the usual ones.
+    with (
+        mock.patch.multiple(laboratory, MOST_SECONDS=1.0, MAP_SECONDS=0.05),
+        mock.patch.object(document, "DETAILS", document.DETAILS[5:]),
+    ):
+        return _judge_answer(case)
+
+
+def _judge_answer(case: Case) -> str:
     host, _, token = live_server().url.removeprefix("http://").partition("/#token=")
     body = case["request"].encode(errors="surrogatepass")
     head = f"POST {case['path']} HTTP/1.1\r\nHost: {host}\r\nX-Momentumlab-Token: {token}\r\nConnection: close\r\n"
