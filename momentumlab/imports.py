@@ -1,11 +1,12 @@
 """Names such as ``torch:AdamW`` and ``package.module:function``: import what they refer to, with the user's consent."""
 
+import contextlib
 import difflib
 import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from momentumlab.errors import UnknownNameError
@@ -82,3 +83,27 @@ def library_version(package: str) -> str:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
         return package
+
+
+@contextlib.contextmanager
+def double_precision(library: str) -> Iterator[None]:
+    """Make double precision the default of a library that is installed; JAX keeps it."""
+    if library == "jax":
+        with contextlib.suppress(ImportError):
+            import jax
+
+            jax.config.update("jax_enable_x64", True)
+    if library != "torch":
+        yield
+        return
+    try:
+        import torch
+    except ImportError:
+        yield
+        return
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -228,6 +228,7 @@ def test_an_experiment_needs_no_file(command: Command) -> None:
     ("arguments", "message"),
     [
         (["run", "none.yaml"], "none.yaml: no such file"),
+        (["run", f"{ROOT}/configs/parabol.yaml"], "parabol.yaml: no such file (did you mean 'parabola.yaml'?)"),
         (["run", "."], ".: is a directory"),
         (["run", RAVINE, "--beta", "1.5"], "--beta: 1.5 is outside 0 ≤ beta < 1"),
         (["run", RAVINE, "--lr=-1"], "--lr: -1 is outside 0 ≤ lr"),

@@ -14,6 +14,7 @@ from momentumlab.config.resolve_comparison import is_comparison, resolve_compari
 from momentumlab.config.yaml_reader import MAX_BYTES, ConfigNode, node_of, parse_setting, parse_yaml
 from momentumlab.errors import ConfigError, Problems, os_reason, printable
 from momentumlab.experiment import Comparison, Experiment
+from momentumlab.registry import did_you_mean
 
 Source = str | os.PathLike[str] | Mapping[str, object] | Experiment | Comparison
 
@@ -158,6 +159,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        folder = Path(path).parent
+        names = [file.name for file in folder.iterdir() if file.suffix == ".yaml"] if folder.is_dir() else []
+        raise ConfigError.at(str(path), os_reason(error) + did_you_mean(Path(path).name, names)) from None
     except OSError as error:
         raise ConfigError.at(str(path), os_reason(error)) from None
     except ValueError as error:  # a NUL in the path

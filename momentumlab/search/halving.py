@@ -49,7 +49,7 @@ def rungs_of(settings: int, evaluations: int, stopping: Stopping, gradients_per_
     Raises
     ------
     ValueError
-        If they do not suffice.
+        If the gradient evaluations are too few.
     """
     extra = stopping.gradient_tolerance is not None  # one evaluation at the last point
     full = stopping.iterations * gradients_per_step + extra

@@ -5,14 +5,14 @@ Everything is computed in double precision.
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from momentumlab.errors import ConfigError
-from momentumlab.imports import library_version, missing_library
+from momentumlab.imports import double_precision, library_version, missing_library
 from momentumlab.registry import Array
 
 Function = Callable[[Array], Any]
@@ -63,30 +63,6 @@ def derivatives(function: Callable[..., Any], library: str, name: str) -> Deriva
         return (_torch_derivatives if library == "torch" else _jax_derivatives)(function)
     except ImportError as error:
         raise missing_library(name, error.name or library) from None
-
-
-@contextlib.contextmanager
-def double_precision(library: str) -> Iterator[None]:
-    """Make double precision the default of a library that is installed; JAX keeps it."""
-    if library == "jax":
-        with contextlib.suppress(ImportError):
-            import jax
-
-            jax.config.update("jax_enable_x64", True)
-    if library != "torch":
-        yield
-        return
-    try:
-        import torch
-    except ImportError:
-        yield
-        return
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def library_of(function: Callable[..., Any], point: Array) -> str | None:
@@ -149,7 +125,7 @@ def _torch_derivatives(function: Callable[..., Any]) -> Derivatives:
         # Lanes are independent, so the gradient of the sum of their losses consists of their gradients.
         total = losses(x).sum()
         if not total.requires_grad:
-            message = "the function does not depend on its argument by operations of torch: there is no gradient"
+            message = "torch finds no gradient: compute the result from the argument with operations of torch"
             raise ConfigError.at("argument surface", message)
         return torch.autograd.grad(total, x, create_graph=keep, materialize_grads=True)[0]
 

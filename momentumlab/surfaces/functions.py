@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from momentumlab.errors import ConfigError, UnknownNameError
-from momentumlab.imports import named_object
+from momentumlab.imports import double_precision, named_object
 from momentumlab.registry import Array
-from momentumlab.surfaces.autograd import derivatives, double_precision, library_of
+from momentumlab.surfaces.autograd import derivatives, library_of
 from momentumlab.surfaces.base import SURFACES, VARIABLE, CriticalKind, CriticalPoint, Intervals, Surface
 
 Function = Callable[[Array], Any]

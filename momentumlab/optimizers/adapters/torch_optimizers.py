@@ -13,10 +13,9 @@ An adapted optimizer runs in one of two modes. A probe at load decides; both are
 States are copied before every step, since PyTorch changes them in place and steps must be pure.
 """
 
-import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from momentumlab.errors import PluginError, UnknownNameError
+from momentumlab.imports import double_precision
 from momentumlab.optimizers.adapters.signatures import Signature, library_class, usable_signature
 from momentumlab.optimizers.base import Here, Optimizer
 from momentumlab.registry import Array
@@ -117,7 +117,7 @@ class TorchOptimizer(Optimizer[BatchedState | SeparateState]):
 
     def built(self, point: Any) -> Any:
         """Return an optimizer of the library for a tensor."""
-        with _double_precision():
+        with double_precision("torch"):  # NAdam keeps a product in the default type
             optimizer = type(self).factory([point], **{self.signature.lr_name: self.default_lr}, **self.arguments())
         if callable(getattr(optimizer, "train", None)):  # schedule-free methods distinguish training from evaluation
             optimizer.train()
@@ -189,7 +189,7 @@ class TorchOptimizer(Optimizer[BatchedState | SeparateState]):
         optimizer.state.clear()
         if memory["state"] or tensors:
             optimizer.state[point] = {**memory["state"], **tensors}
-        with _double_precision():
+        with double_precision("torch"):
             try:
                 optimizer.step()
             except Exception as error:
@@ -250,17 +250,6 @@ def _has_arrays(value: Any) -> bool:
     return any(map(_has_arrays, items))
 
 
-@contextlib.contextmanager
-def _double_precision() -> Iterator[None]:
-    """Make double precision PyTorch's default: NAdam keeps a product in it."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
 # The probe
 
 
@@ -279,7 +268,7 @@ def _own_loop(optimizer: TorchOptimizer, x: Array, gradients: Array, lr: float) 
     own = optimizer.built(point)
     own.param_groups[0][optimizer.signature.lr_name] = lr
     points = []
-    with _double_precision():
+    with double_precision("torch"):
         for g in gradients:
             point.grad = torch.from_numpy(g.copy())
             own.step()

@@ -96,7 +96,7 @@ def write_animation(
     ValueError
         If no trajectories were recorded, or an option does not apply.
     MomentumLabError
-        If ``mp4`` is wanted and there is no ffmpeg, or it fails.
+        If the format is ``mp4`` and ffmpeg is missing or fails.
     """
     if kind not in FORMATS:
         raise FigureError(f"unknown format '{kind}' of animations; use {', '.join(FORMATS)}")

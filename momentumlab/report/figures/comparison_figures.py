@@ -136,10 +136,12 @@ def sensitivity_figure(report: ComparisonReport, options: FigureOptions | None =
     curves = _curves(result)
     by_iterations = result.comparison.objective is Objective.ITERATIONS
     gap = "does not converge" if by_iterations else f"diverges or exceeds {MAX_RATIO:g} × its initial value"
+    is_robust = result.comparison.objective is Objective.ROBUST_LOSS
+    neighbours = ", the best together with its neighbours" if is_robust else ""
     count = len(result.matches)
     fallback = by_iterations and not all(_scored_by(result, match)[1] for match in result.matches)
     remark = style.join(
-        "dots: chosen lr; other hyperparameters as chosen",
+        f"dots: chosen lr{neighbours}; other hyperparameters as chosen",
         f"gap: the optimizer {gap}",
         "no setting converged: final loss instead of iterations" if fallback else "",
         _drawn_remark(result),
