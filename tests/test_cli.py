@@ -252,6 +252,9 @@ def test_an_experiment_needs_no_file(command: Command) -> None:
         (["run", RAVINE, "--beta", "0 0.5"], "--beta: a comma is missing before '0.5' (column 3)"),
         (["run", RAVINE, "--surface", "booth", "--set", "surface.a=1"], "booth has no 'a'; it has no parameters"),
         (["show", "surface", "ravene"], "unknown surface 'ravene' (did you mean 'ravine'?)"),
+        (["show", "ravene"], "unknown name 'ravene' (did you mean 'ravine'?); 'momentumlab list' shows where to look"),
+        (["show", "torch:Nothing"], "torch:Nothing"),
+        (["show", "surfase", "ravine"], "KIND: unknown value 'surfase' (did you mean 'surface'?)"),
         (["show", "optimizer", "adam", "--plot"], "only surfaces can be drawn"),
         (["validate", "none.yaml"], "none.yaml: no such file"),
         (["nonsense"], "unknown command 'nonsense'; see 'momentumlab --help'"),
@@ -321,6 +324,21 @@ def test_list_names_the_whole_catalogue(command: Command) -> None:
         assert [line.split()[0] for line in lines if not line.startswith(" ")] == sorted(catalogue)
         entries = strict_json(command("list", noun, "--format", "json").stdout)
         assert [entry["name"] for entry in entries] == sorted(catalogue)
+    assert strict_json(command("list", "--format", "json").stdout)["optimizers"] == list(OPTIMIZERS)
+    assert re.search(rf"^surfaces +{len(SURFACES)} ", command("list").stdout, re.MULTILINE)
+    assert command("list", "--tag", "ravine").stdout == command("list", "surfaces", "--tag", "ravine").stdout
+
+
+@pytest.mark.parametrize(("kind", "name"), [("surface", "rosenbrock"), ("schedule", "cosine"), ("surface", "x**2 + y")])
+def test_show_finds_an_entry_without_its_kind(kind: str, name: str, command: Command) -> None:
+    done = command("show", name)
+    assert (done.stdout, done.stderr) == (command("show", kind, name).stdout, "")
+
+
+def test_show_names_other_entries_of_the_same_name(command: Command) -> None:
+    done = command("show", "nesterov")
+    assert done.stdout == command("show", "optimizer", "nesterov").stdout
+    assert done.stderr == "note: the convention 'nesterov' is shown by 'momentumlab show convention nesterov'\n"
 
 
 def test_show_prints_everything_an_entry_declares(command: Command) -> None:
@@ -549,6 +567,7 @@ def test_a_hyperparameter_can_be_written_as_an_option(
         (["run", "--quiet=3"], "--quiet: does not take a value"),
         (["run", "--beta1"], "--beta1: needs a value: --beta1 VALUE"),
         (["run", "--debug"], "--debug: goes before the command: momentumlab --debug …"),
+        (["run", "--iters", "5"], "unknown option '--iters' (did you mean '--iterations'?)"),
         (["run", "--starts", "many"], "--starts: 'many' is not a whole number of at least 1"),
         (
             ["run", "--format", "jsn"],

@@ -196,7 +196,8 @@ def _unknown_option(option: str, context: Any) -> str:
     others = getattr(root, "commands", {})
     owners = [name for name, each in others.items() if any(option in parameter.opts for parameter in each.params)]
     own = [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")]
-    similar = _suggestion(option, own, cutoff=0.75)
+    # The exact name of another command's option is a better answer than a vaguely similar one of this command.
+    similar = _suggestion(option, own, cutoff=0.75 if owners else 0.72)
     if owners and not similar:
         *most, last = owners
         others_do = f"{', '.join(most)} and {last} do" if most else f"{last} does"

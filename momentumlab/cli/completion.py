@@ -42,6 +42,11 @@ def _names(noun: str) -> list[str]:
     return sorted(REGISTRIES[noun])
 
 
+def kinds_and_names(incomplete: str) -> list[str]:
+    """Complete the first word after ``show``: a kind or the name of an entry."""
+    return [kind for kind in (*KINDS, "kernel") if kind.startswith(incomplete)] + names_of(*KINDS.values())(incomplete)
+
+
 def names_of_kind(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name in ``show KIND NAME``."""
     listed = KINDS.get(context.params.get("kind") or "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from momentumlab.cli.application import LOOKING, app, command
-from momentumlab.cli.completion import KINDS, names_of, names_of_kind
+from momentumlab.cli.completion import KINDS, kinds_and_names, names_of, names_of_kind
 from momentumlab.cli.loading import joined_words, load_without_search
 from momentumlab.cli.options import (
     PROOF_SCHEDULES,
@@ -192,11 +192,13 @@ def translate(
 )
 def list_entries(
     kind: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="surface, optimizer, schedule, noise, data or convention.", **(one_of(*KINDS) | {"metavar": "KIND"})
+            help="surfaces, optimizers, schedules, noise, data or conventions [all, with the number of entries].",
+            show_default=False,
+            **(one_of(*KINDS) | {"metavar": "KIND"}),
         ),
-    ],
+    ] = None,
     tag: Annotated[
         list[str] | None,
         option(None, metavar="TAG", help="Only surfaces with all these tags: ravine or convex,kink. Repeatable."),
@@ -209,9 +211,15 @@ def list_entries(
     """List surfaces, optimizers, schedules, noise models, data sets or conventions of momentum."""
     tags = [word.strip() for words in tag or [] for word in words.split(",")]
     from momentumlab.report.data import json_text
-    from momentumlab.report.entries import entries, list_table, page
+    from momentumlab.report.entries import REGISTRIES, entries, list_table, overview, page
 
-    noun = KINDS[kind]
+    if kind is None and not tags:
+        if output == "json":
+            print(json_text({noun: list(registry) for noun, registry in REGISTRIES.items()}))
+        else:
+            show(overview()) if output == "table" else print(overview().markdown())
+        return
+    noun = KINDS[kind or "surface"]  # only surfaces have tags
     listed = entries(noun, tags)
     if not listed:
         print_notes([f"no surface has all of these tags: {', '.join(tags)}"])
@@ -228,7 +236,7 @@ def list_entries(
     "show",
     group=LOOKING,
     examples=(
-        "momentumlab show optimizer adam",
+        "momentumlab show adam",
         "momentumlab show surface himmelblau --plot",
         "momentumlab show optimizer momentum --response --beta 0.5,0.9",
         "momentumlab show kernel --surface ravine --optimizer momentum --lr 0.1,0.2",
@@ -239,8 +247,9 @@ def show_entry(
     kind: Annotated[
         str,
         typer.Argument(
-            help="surface, optimizer, schedule, noise, data, convention or kernel.",
-            **(one_of(*KINDS, "kernel") | {"metavar": "KIND"}),
+            metavar="[KIND]",
+            help="surface, optimizer, schedule, noise, data, convention or kernel; not needed if NAME is unique.",
+            autocompletion=kinds_and_names,
         ),
     ],
     name: Annotated[
@@ -273,6 +282,7 @@ def show_entry(
 
     'show kernel' prints the code that is compiled for an optimizer on a surface.
     """
+    kind, name = _kind_and_name(kind, name)
     if kind == "kernel":
         if name is not None or surface is None or optimizer is None:
             raise ConfigError.at("show kernel", "give --surface and --optimizer, and no name")
@@ -308,6 +318,22 @@ def show_entry(
         path = out or Path(f"{joined_words(drawn.name)}.png")
         how = figures.figure_options()
         print("", *store.write_figure(path, surface_figure(drawn, how), how), sep="\n")
+
+
+def _kind_and_name(word: str, name: str | None) -> tuple[str, str | None]:
+    """Return the kind and the name of an entry, given ``KIND NAME`` or only ``NAME``."""
+    from momentumlab.registry import did_you_mean
+    from momentumlab.report.entries import nouns_of
+
+    kinds = (*KINDS, "kernel")
+    kind = next((each for each in kinds if word.lower() in (each, f"{each}s")), None)
+    if kind is None and name is not None:
+        raise ConfigError.at("KIND", f"unknown value '{word}'{did_you_mean(word, kinds)}; use {', '.join(kinds)}")
+    if kind is None:
+        nouns, name = nouns_of(word), word
+        kind, *others = [each for each, noun in KINDS.items() if noun in nouns]
+        print_notes([f"the {other} '{name}' is shown by 'momentumlab show {other} {name}'" for other in others])
+    return kind, name
 
 
 def _show_kernel(options: Options) -> None:

@@ -27,6 +27,43 @@ REGISTRIES: dict[str, Registry[Any]] = {
 }
 
 
+def nouns_of(name: str) -> list[str]:
+    """Return the plurals of what a name denotes: ``["surfaces"]`` for ``ravine`` and for an expression.
+
+    Raises
+    ------
+    ConfigError
+        If there is no entry of this name.
+    """
+    found = [noun for noun, registry in REGISTRIES.items() if name in registry]
+    if not found:
+        for registry in REGISTRIES.values():
+            registry.load_installed()
+        found = [noun for noun, registry in REGISTRIES.items() if name in registry]
+    if not found and ":" in name:  # such as torch:AdamW, without torch: its own error says what is missing
+        found = ["optimizers"]
+    if not found and SURFACES.is_expression(name):
+        found = ["surfaces"]
+    if not found:
+        hint = did_you_mean(name, itertools.chain.from_iterable(REGISTRIES.values()))
+        raise ConfigError.at("", f"unknown name '{name}'{hint}; 'momentumlab list' shows where to look")
+    return found
+
+
+def overview() -> Table:
+    """Return a table of the kinds of entries, with their number and the names of some."""
+    names = [list(registry) for registry in REGISTRIES.values()]
+    examples = [f"{', '.join(each[:4])}, …" for each in names]
+    return Table(
+        columns=[
+            Column(heading="kind", cells=list(REGISTRIES), kind=Kind.NAME),
+            Column(heading="entries", cells=[str(len(each)) for each in names]),
+            Column(heading="such as", cells=examples, kind=Kind.PROSE),
+        ],
+        remarks=["'momentumlab list KIND' lists the entries of one kind, 'momentumlab show NAME' shows one of them"],
+    )
+
+
 def entries(noun: str, tags: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Describe all entries of a registry, given its plural; ``tags`` selects surfaces that have all of them.
 
