@@ -21,7 +21,7 @@ from momentumlab.report.labels import Labels, setup
 from momentumlab.result import Result, Status
 from momentumlab.search import ComparisonResult
 from momentumlab.search.planes import Plane, best_trials, planes
-from momentumlab.search.ranking import finished, quantile
+from momentumlab.search.ranking import SEVERITY, finished, quantile
 from momentumlab.theory import (
     NoiseFloor,
     RatePlane,
@@ -48,8 +48,6 @@ BEST_ROWS = 1000
 
 MOST_RATE_NUMBERS = 10_000_000
 """Rates along an axis are measured if all trajectories together have at most this many numbers."""
-
-SEVERITY = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)

@@ -1,4 +1,4 @@
-"""Comparison of optimizers: search for each, choose its best setting, run the chosen settings, rank them."""
+"""Comparison of optimizers: search settings of each one, run the best settings again, and rank the results."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
 from momentumlab.result import Result, Status
 from momentumlab.scales import bounds_of
-from momentumlab.search.ranking import Yardstick, finished, quantile, ranks_of, yardstick_of
+from momentumlab.search.ranking import SEVERITY, Yardstick, finished, quantile, ranks_of, yardstick_of
 from momentumlab.search.searched import RunPlan, Searched
 from momentumlab.search.tuning import at_edges, search
 
@@ -25,13 +25,11 @@ if TYPE_CHECKING:
 
     from momentumlab.report.figure_options import FigureSettings
 
-ENDS = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
-
 LEAST_REPEATS = 16
-"""The minimum number of random starts and replicates on which the chosen settings are judged."""
+"""Minimum number of trials, over random starts and replicates, on which a chosen setting is judged."""
 
 SAME_PATH = 1e-10
-"""Optimizers whose trajectories differ by less than this fraction of their length are the same method."""
+"""Optimizers whose trajectories differ by less than this fraction of their extent are the same method."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +59,8 @@ class Standing:
     always_diverged
         Whether all trials of all its settings diverged.
     robustness
-        The fraction of the searched learning rates with a result within ten times the best; ``None`` with a single
-        learning rate, and with zooms or halving, which search mostly near the best.
+        The fraction of the searched learning rates with a result within ten times the best; ``None`` for a single
+        learning rate, and after zooms or halving, which search mostly near the best.
     same_as
         The other optimizers with the same trajectories.
     """
@@ -100,14 +98,14 @@ class Match:
     searched
         The searched settings of each optimizer.
     standings
-        In order of rank.
+        The standings of all optimizers in order of rank.
     yardstick, search_yardstick
-        The measures of the judged and of the searched trials.
+        The measures of the final and of the searched trials.
     result
-        The trials of the chosen settings with their history, by optimizer; the starts vary fastest. Noise, mini-batches
-        and random starts are not those of the search.
+        The final trials, which run the chosen settings with a history and with noise, mini-batches and random starts
+        other than those of the search; by optimizer, starts varying fastest.
     targets
-        The loss that counts as solved, ``(starts,)``.
+        The loss at which the problem counts as solved, ``(starts,)``.
     evaluations_to_target
         Gradient evaluations to the target, or to convergence if the objective is the iterations;
         ``(optimizers, starts)``, infinite if not reached.
@@ -161,9 +159,9 @@ class ComparisonResult:
         return tuple(match.result for match in self.matches)
 
     def best_settings(self) -> dict[str, dict[str, Value]]:
-        """Return the searched hyperparameters of each optimizer with the values that were chosen, on the first surface.
+        """Return the chosen values of the searched hyperparameters of each optimizer on the first surface.
 
-        With several surfaces, ``matches[i].standing(number).setting`` has those of surface i.
+        ``matches[i].standing(number).setting`` has those of optimizer ``number`` on surface i.
         """
         names = method_names(self.matches[0].experiment)
         standings = self.matches[0].standings
@@ -176,23 +174,23 @@ class ComparisonResult:
 
     @property
     def searched_planes(self) -> bool:
-        """Whether lr and another number were searched together for at least one optimizer."""
+        """Whether lr and another numeric hyperparameter were searched together for at least one optimizer."""
         return any(one.second_axes for match in self.matches for one in match.searched)
 
     @property
     def searched_rates(self) -> bool:
-        """Whether several learning rates were searched for at least one optimizer."""
+        """Whether some optimizer has a robustness: several learning rates were searched on a grid only."""
         return any(standing.robustness is not None for match in self.matches for standing in match.standings)
 
     @property
     def searched_lr(self) -> bool:
-        """Whether several learning rates were tried for some optimizer, on a grid or by zooming in."""
+        """Whether several learning rates were searched for at least one optimizer, in any way."""
         return any(len(np.unique(one.lr)) > 1 for match in self.matches for one in match.searched)
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one row per surface and optimizer in order of rank; values may be infinite or NaN.
 
-        On data, a row has the medians of accuracy and of the loss and accuracy of rows held out.
+        On data, a row also has the median accuracy, and the median loss and accuracy on the rows held out.
         """
         from momentumlab.report.reports import ComparisonReport
 
@@ -221,12 +219,12 @@ class ComparisonResult:
                     "result": standing.result,
                     "diverged": standing.diverged,
                     "robustness": standing.robustness,
-                    "statuses": {status.label: standing.counts.get(status, 0) for status in ENDS},
+                    "statuses": {status.label: standing.counts.get(status, 0) for status in SEVERITY},
                     "same_as": [names[number] for number in standing.same_as],
                 }
 
     def written_to(self, folder: Path) -> "ComparisonResult":
-        """Return the same result with its run folder."""
+        """Return the result with the run folder to which it was written."""
         matches = tuple(replace(match, result=match.result.written_to(folder)) for match in self.matches)
         return replace(self, matches=matches, run_folder=folder)
 
@@ -290,14 +288,14 @@ class ComparisonResult:
 
 
 def compare(comparison: Comparison, run: RunPlan = engine.run) -> ComparisonResult:
-    """Search, choose, run and rank, surface by surface.
+    """Compare optimizers on each surface of a comparison.
 
     Parameters
     ----------
     comparison
-        The optimizers and the problems.
+        The optimizers, the surfaces and the kind of search.
     run
-        Runs the trials of each step of the search.
+        The function that runs the trials of a plan; by default the engine in this process.
     """
     matches = []
     notes: dict[str, None] = {}
@@ -327,16 +325,20 @@ def judged(
     searched
         The searched settings of each optimizer.
     run
-        Returns the result of the experiment of the chosen settings, with its history.
+        The function that returns the result of an experiment with its history.
     """
     yardstick = yardstick_of(experiment, comparison.objective, comparison.accuracy)
     cells = [one.best(yardstick) for one in searched]
     chosen = tuple(one.chosen(cell) for one, cell in zip(searched, cells, strict=True))
-    result = run(fresh(replace(experiment, optimizers=chosen)))
+
+    # Run the chosen settings again. The number of starts may differ from that of the search, and so does the measure.
+    result = run(_with_fresh_randomness(replace(experiment, optimizers=chosen)))
     judge = yardstick_of(result.experiment, comparison.objective, comparison.accuracy)
     shape = (len(chosen), result.experiment.repeats)
     iterations, codes = result.iterations.reshape(shape), result.status_codes.reshape(shape)
     losses = finished(result.final_losses.reshape(shape), codes)
+
+    # The cost to the target, which without a known minimum lies above the lowest loss that any optimizer found.
     found = losses
     if not is_random(experiment):  # the search used the same starts, so its results count too
         found = np.concatenate([losses, *(finished(one.final_losses, one.status_codes) for one in searched)])
@@ -346,11 +348,14 @@ def judged(
         evaluations = results * result.gradients_per_step.reshape(shape)
     else:
         results, evaluations = losses, _evaluations_to_target(result, targets)
-    same = _same_paths(result, shape)
+
+    # Ranks: bootstrap samples over the starts decide ties. Equal methods share the rank of the first one among them,
+    # since rounding may order their results.
     keys = judge.keys(losses, iterations, codes)
     ranks = ranks_of(keys, judge.sampled_keys(losses, iterations, codes) if shape[1] > 1 else None)
+    same = _same_paths(result, shape)
     ranked = quantile(results, comparison.objective.quantile)
-    has_all = comparison.zooms == 0 and comparison.search == GRID
+    has_only_grid = comparison.zooms == 0 and comparison.search == GRID
     standings = [
         Standing(
             number=i,
@@ -361,9 +366,9 @@ def judged(
             evaluations_to_target=_quartiles(evaluations[i]),
             final_loss=_quartiles(losses[i]),
             result=float(ranked[i]),
-            counts={status: int(count) for status in ENDS if (count := np.sum(codes[i] == status.code))},
+            counts={status: int(count) for status in SEVERITY if (count := np.sum(codes[i] == status.code))},
             always_diverged=bool((one.status_codes == Status.DIVERGED.code).all()),
-            robustness=_robustness(yardstick, one, cells[i]) if has_all else None,
+            robustness=_robustness(yardstick, one, cells[i]) if has_only_grid else None,
             same_as=tuple(j for j in range(len(same)) if same[j] == same[i] and j != i),
         )
         for i, one in enumerate(searched)
@@ -384,11 +389,11 @@ def is_random(experiment: Experiment) -> bool:
     return experiment.is_random or isinstance(experiment.starts, Random)
 
 
-def fresh(experiment: Experiment) -> Experiment:
-    """Return the experiment with other noise, mini-batches and random starts, at least `LEAST_REPEATS` of each setting.
+def _with_fresh_randomness(experiment: Experiment) -> Experiment:
+    """Return the experiment with other noise, mini-batches and random starts, and at least `LEAST_REPEATS` of them.
 
-    The data that selected a setting cannot judge it: the best of many noisy results is too good on average. An
-    experiment without anything random is returned unchanged.
+    Data that selected a setting must not judge it: the best of many noisy results is too good on average. A
+    deterministic experiment is returned unchanged.
     """
     starts, replicates, seed = experiment.starts, experiment.replicates, experiment.seed
     if isinstance(starts, Random):
@@ -405,9 +410,10 @@ def _fresh_seed(seed: int) -> int:
 
 
 def _targets(comparison: Comparison, judge: Yardstick, found: Array) -> Array:
-    """Return the target loss or, without one, the accuracy above the lowest known or found loss of each start.
+    """Return the loss at which the problem counts as solved from each start, ``(starts,)``.
 
-    ``found`` is the lowest final loss from each start.
+    It is the target loss or, without one, the lowest known or ``found`` loss plus the accuracy times the initial
+    height; ``found`` has the lowest final loss from each start.
     """
     target = comparison.experiments[0].stopping.target_loss
     if target is not None:
@@ -431,12 +437,11 @@ def _evaluations_to_target(result: Result, targets: Array) -> Array:
 
 
 def _robustness(yardstick: Yardstick, one: Searched, cell: int) -> float | None:
+    """Return the robustness of a chosen setting over the searched learning rates, if they are several numbers."""
     line = one.along_lr(cell)
-    if len(line) == 1:
+    if len(line) == 1 or np.isnan(one.lr[line]).any():  # the lr of a schedule is NaN
         return None
     results = one.keys(yardstick)[0, line]
-    if np.isnan(one.lr[line]).any():  # schedules among them are in no order
-        return None
     return yardstick.robustness(results, float(results[np.flatnonzero(line == cell)[0]]))
 
 
@@ -451,20 +456,20 @@ def _same_paths(result: Result, shape: tuple[int, ...]) -> list[int]:
     first: list[int] = []
     with np.errstate(invalid="ignore", over="ignore"):
         for i, path in enumerate(positions):
-            length = np.nanmax(np.abs(path - path[:, :1]))
+            extent = np.nanmax(np.abs(path - path[:, :1]))
             same = [
                 j
                 for j in dict.fromkeys(first)
-                if length > 0
+                if extent > 0  # optimizers that do not move are not the same method
                 and (iterations[i] == iterations[j]).all()
-                and np.nanmax(np.abs(path - positions[j])) <= SAME_PATH * length
+                and np.nanmax(np.abs(path - positions[j])) <= SAME_PATH * extent
             ]
             first.append(same[0] if same else i)
     return first
 
 
 def _notes(match: Match) -> Iterator[str]:
-    """Yield remarks that the table does not show."""
+    """Yield remarks on a match, most of them on the search, which the table does not show."""
     surface = match.experiment.surface.name
     stride = match.result.history.stride if match.result.history else 1
     if stride > 1:
@@ -480,8 +485,8 @@ def _notes(match: Match) -> Iterator[str]:
     for number, one in enumerate(match.searched):
         standing = match.standing(number)
         if standing.always_diverged:
-            tried = "every setting tried" if one.cells > 1 else "its setting"
-            yield f"{one.choice.name} diverges on {surface} with {tried}"
+            settings = "every setting tried" if one.cells > 1 else "its setting"
+            yield f"{one.choice.name} diverges on {surface} with {settings}"
         elif standing.mostly_diverged:
             yield f"{one.choice.name} diverges on {surface} from half of the starts or more even with its best setting"
         elif below[number] or above[number]:

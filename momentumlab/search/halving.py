@@ -1,8 +1,8 @@
-"""Successive halving: try many settings for a few iterations, and keep the better half again and again.
+"""Successive halving: run many settings for a few iterations, and repeatedly keep the better half for a longer run.
 
 K. Jamieson and A. Talwalkar, *Non-stochastic best arm identification and hyperparameter optimization*, AISTATS 2016,
-arXiv 1502.07943. A setting that is kept runs again from its start, with more iterations: a rung is the beginning of the
-full trajectory, since schedules, noise and mini-batches depend on the iteration only.
+arXiv 1502.07943. A setting that is kept runs again from its start with more iterations. Schedules, noise and
+mini-batches depend on the iteration only, so the shorter run is the beginning of the longer one.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from momentumlab.experiment import Choice, Comparison, Experiment, Stopping
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.search.ranking import Yardstick
-from momentumlab.search.searched import RunPlan, Searched, sorted_by_lr, tried
+from momentumlab.search.searched import RunPlan, Searched, run_settings, sorted_by_lr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +27,20 @@ class Rung:
 def evaluations_per_stage(comparison: Comparison, experiment: Experiment) -> int:
     """Return the gradient evaluations that an optimizer may use from each start, in the first search and in each zoom.
 
-    They are those of `Comparison.coarse_budget` trials of an optimizer with one gradient per iteration.
+    They suffice for `Comparison.coarse_budget` full trials of an optimizer with one gradient per iteration.
     """
     return comparison.coarse_budget * experiment.stopping.iterations
 
 
 def rungs_of(settings: int, evaluations: int, stopping: Stopping, gradients_per_step: int) -> list[Rung]:
-    """Divide gradient evaluations among rungs of halved numbers of settings.
+    """Divide a budget of gradient evaluations among rungs, each with half the settings of the one before.
 
     Parameters
     ----------
     settings
         The number of settings of the first rung.
     evaluations
-        The gradient evaluations of all rungs together from one start, which are not exceeded.
+        The budget of all rungs together, per start.
     stopping
         The stopping criteria; the last rung has all iterations.
     gradients_per_step
@@ -53,12 +53,14 @@ def rungs_of(settings: int, evaluations: int, stopping: Stopping, gradients_per_
     """
     extra = stopping.gradient_tolerance is not None  # one evaluation at the last point
     full = stopping.iterations * gradients_per_step + extra
+    # Halve as rarely as the budget allows: every rung gets an equal share of it, and the last one must afford all
+    # iterations for the settings that remain.
     for halvings in range(settings.bit_length()):
         share = evaluations // (halvings + 1)
         counts = [settings >> i for i in range(halvings + 1)]
         if counts[-1] * full > share:
             continue
-        # All rungs but the last have equal shares; the last one gets the evaluations that rounding leaves.
+        # The earlier rungs round their iterations down; the last one gets the evaluations that are left.
         lengths = [(min(share // count, full) - extra) // gradients_per_step for count in counts[:-1]]
         if min(lengths, default=1) < 1:
             break
@@ -88,42 +90,43 @@ def halved(
     experiment
         A single surface.
     pool
-        The optimizer with the axes of each grid.
+        The optimizer once per grid, with the axes of that grid; all grids compete for the same rungs.
     evaluations
-        The gradient evaluations for all grids together, from each start.
+        The gradient evaluations for all grids together, per start.
     yardstick
-        The measure of the best.
+        The measure that orders the settings.
     run
-        Runs the trials.
+        The function that runs the trials.
 
     Returns
     -------
     searched
-        The settings of the last rung, which made all iterations, by grid.
+        For each grid with settings in the last rung, those settings and their results after all iterations.
     """
     stopping = experiment.stopping
     cost = OPTIMIZERS[pool[0].name].gradients_per_step
     rungs = rungs_of(sum(choice.combinations for choice in pool), evaluations, stopping, cost)
     kept = list(pool)
     for rung, following in zip(rungs, [*rungs[1:], None], strict=True):
+        # Schedules extend over the full run in every rung; otherwise a short run would be another problem.
         short = replace(
             experiment,
             optimizers=tuple(kept),
             stopping=replace(stopping, iterations=rung.iterations),
             horizon=stopping.iterations,
         )
-        searched = tried(short, run)
+        searched = run_settings(short, run)
         if following is None:
             break
         parts = zip(*((one.final_losses, one.iterations, one.status_codes) for one in searched), strict=True)
         keys = yardstick.keys(*map(np.concatenate, parts))
         best = np.lexsort(keys[::-1])[: following.settings]
-        # The places of all grids are counted consecutively; each grid keeps its own.
+        # `best` indexes the concatenated cells of all grids: translate it into the cells of each grid.
         first, kept = 0, []
         for one in searched:
-            places = np.sort(best[(best >= first) & (best < first + one.cells)]) - first
+            own = np.sort(best[(best >= first) & (best < first + one.cells)]) - first
             first += one.cells
-            if len(places):
+            if len(own):
                 cells = range(one.cells) if one.choice.cells is None else one.choice.cells
-                kept.append(replace(one.choice, cells=tuple(cells[place] for place in places.tolist())))
+                kept.append(replace(one.choice, cells=tuple(cells[index] for index in own.tolist())))
     return [sorted_by_lr(replace(one, choice=replace(one.choice, cells=None))) for one in searched]

@@ -1,4 +1,4 @@
-"""The trials of a result as a grid for each optimizer: axes, cells, the best cell and its neighbourhood.
+"""The trials of a result as one grid per optimizer: axes, cells, the best cell and its neighbourhood.
 
 A plane has an axis for every parameter with several values and for every coordinate of a grid of starts. Other starts
 and replicates are not axes: a cell is judged by the median over them.
@@ -18,18 +18,18 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.schedules import Schedule
-from momentumlab.search.ranking import Yardstick, best_cell, finished, yardstick_of
+from momentumlab.search.ranking import SEVERITY, Yardstick, best_cell, finished, yardstick_of
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import ONE_OF
 
 NEAR = 0.01
-"""A trial has reached a minimum if its final point is within this fraction of the window's diagonal."""
-
-Cells = slice | Sequence[int]
-ALL = slice(None)
+"""A trial has reached a minimum if its final point is within this fraction of the window's diagonal of it."""
 
 MUCH_WORSE = 2.0
 """The neighbourhood of the best cell ends where the result is worse by this factor."""
+
+Cells = slice | Sequence[int]
+ALL = slice(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Plane:
     name
         The optimizer, with its settings if it is listed several times.
     axes
-        The axes, slowest first.
+        The axes in the order of the plan; the last one varies fastest.
     first
         The number of the first trial.
     starts
@@ -126,7 +126,7 @@ class Plane:
         return best_cell(self.keys)
 
     def best_per_problem(self) -> list[int]:
-        """Return the best cell for each combination of surface parameters: these are problems, not choices."""
+        """Return the best cell for each combination of surface parameters, each of which is a different problem."""
         surface_axes = [place for place, axis in enumerate(self.axes) if is_problem(axis.name)]
         if not surface_axes:
             return [self.best]
@@ -142,6 +142,8 @@ class Plane:
     def ranking(self, count: int) -> NDArray[np.intp]:
         """Return the best cells in order."""
         result, height, diverged = self.keys
+        # Sort only the cells that can be among the best: a sweep may have 10⁸. Infinite results are ordered by the
+        # other keys, so then all of them are needed.
         if count < self.cells:
             worst = np.partition(result, count)[count]
             some = np.flatnonzero(result <= worst) if np.isfinite(worst) else np.arange(self.cells)
@@ -155,7 +157,7 @@ class Plane:
         return {axis.name: axis.values[int(index)] for axis, index in zip(self.axes, indices, strict=True)}
 
     def reach(self) -> Iterator[tuple[GridAxis, Setting, Setting]]:
-        """Yield the interval around the best cell, axis by axis, in which results are not `MUCH_WORSE`."""
+        """Yield, for each axis, the interval around the best cell in which results are not `MUCH_WORSE`."""
         # A factor is meaningful for iterations and for heights above a known minimum, not for a loss of any sign.
         has_factor = self.by_iterations or self.yardstick.is_known
         limit = MUCH_WORSE * self.best_result
@@ -164,6 +166,7 @@ class Plane:
         results = self.keys[0].reshape(self.shape)
         indices = np.unravel_index(self.best, self.shape)
         for number, axis in enumerate(self.axes):
+            # Walk from the best cell to either side along this axis, with the others fixed.
             line = results[(*indices[:number], slice(None), *indices[number + 1 :])]
             good = line <= limit
             low = high = int(indices[number])
@@ -179,10 +182,7 @@ class Plane:
         return int((converged & ~self.yardstick.arrived(self.final_losses, self.status_codes)).sum())
 
     def basins(self) -> NDArray[np.int64]:
-        """Return the index of the known minimum that each trial reached, -1 for none, ``(cells, starts)``.
-
-        A trial has reached a minimum if its final point is within `NEAR` times the window's diagonal.
-        """
+        """Return the index of the known minimum within `NEAR` of each final point, else -1, ``(cells, starts)``."""
         experiment = self.result.experiment
         surface = experiment.first_surface
         low, high = np.array(surface.window(experiment.dimension)).T
@@ -224,32 +224,31 @@ class Plane:
     def counts(self) -> dict[Status, int]:
         """Return the number of trials that ended in each status."""
         codes = np.bincount(self.status_codes.ravel(), minlength=len(Status))
-        ends = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
-        return {status: int(codes[status.code]) for status in ends}
+        return {status: int(codes[status.code]) for status in SEVERITY}
 
     def map(self, values: Array) -> Array:
         """Return values of all cells as an array with a dimension for each axis."""
         return values.reshape(self.shape)
 
     def median_iterations(self, cells: Cells = ALL) -> Array:
-        """Return the median iterations of some cells, infinite if most trials do not converge."""
+        """Return the lower median of the iterations in some cells, infinite if most trials do not converge."""
         iterations = np.where(self.status_codes[cells] == Status.CONVERGED.code, self.iterations[cells], np.inf)
         return iterations[:, 0] if self.starts == 1 else np.sort(iterations, axis=1)[:, (self.starts - 1) // 2]
 
     def median_losses(self, cells: Cells = ALL) -> Array:
-        """Return the median final loss of some cells, infinite if most trials diverge."""
+        """Return the lower median of the final losses in some cells, infinite if most trials diverge."""
         losses = finished(self.final_losses[cells], self.status_codes[cells])
         return losses[:, 0] if self.starts == 1 else np.sort(losses, axis=1)[:, (self.starts - 1) // 2]
 
     def median_heights(self) -> Array:
-        """Return the median final losses above the known minimum, or if none is known the losses, ``(cells,)``."""
+        """Return the median final losses, above the minimum if it is known, ``(cells,)``."""
         return self.median_losses() - (np.ravel(self.yardstick.known) if self.yardstick.is_known else 0.0)
 
     def main_status(self, cells: Cells = ALL) -> NDArray[np.int8]:
-        """Return the median status of some cells, in the order converged, max_iterations, diverged."""
-        order = np.array([1, 0, 2], dtype=np.int8)  # converged, max_iterations, diverged
-        codes = np.sort(order[self.status_codes[cells]], axis=1)[:, (self.starts - 1) // 2]
-        return order[codes]
+        """Return the lower median of the statuses in some cells, as codes in the order of `SEVERITY`."""
+        codes = np.array([status.code for status in SEVERITY], dtype=np.int8)
+        severities = np.argsort(codes).astype(np.int8)[self.status_codes[cells]]  # a sweep may have 10⁸ trials
+        return codes[np.sort(severities, axis=1)[:, (self.starts - 1) // 2]]
 
 
 def planes(result: Result) -> list[Plane]:
@@ -262,12 +261,13 @@ def planes(result: Result) -> list[Plane]:
     first = 0
     for name, choice in zip(method_names(experiment), experiment.optimizers, strict=True):
         axes = [*parameter_axes(experiment, choice), *start_axes]
+        # The measure of each cell: its losses at the start and its minimum.
         cells = experiment.surface.combinations * choice.combinations
         starts = experiment.replicates if start_axes else experiment.repeats
         if start_axes or experiment.surface.combinations > 1:  # the cells start at different losses
-            heights = _start_losses(result, first, first + cells * experiment.repeats).reshape(-1, starts)
+            start_losses = _start_losses(result, first, first + cells * experiment.repeats).reshape(-1, starts)
         else:
-            heights = yardstick.start_losses
+            start_losses = yardstick.start_losses
         known: float | Array = yardstick.known
         if len(experiment.surfaces) > 1:  # the surface is the first axis, so its cells follow each other
             each = [_lowest_minimum(name, experiment.dimension) for name in experiment.surfaces]
@@ -279,7 +279,7 @@ def planes(result: Result) -> list[Plane]:
             axes=tuple(axis for axis in axes if len(axis) > 1),
             first=first,
             starts=starts,
-            yardstick=replace(yardstick, start_losses=heights, known=known),
+            yardstick=replace(yardstick, start_losses=start_losses, known=known),
         )
         found.append(plane)
         first = plane.trials.stop
@@ -310,7 +310,7 @@ def _start_losses(result: Result, first: int, last: int) -> Array:
 
 
 def best_trials(every: Sequence[Plane], count: int) -> list[int]:
-    """Return the numbers of the best trials of all planes of a sweep, the best cells first."""
+    """Return the numbers of the ``count`` best trials of all planes of a sweep, those of the best cell first."""
     ranked: list[tuple[float, float, int, list[int]]] = []
     for plane in every:
         for cell in plane.ranking(count).tolist():
@@ -349,13 +349,13 @@ def array_prefixes(experiment: Experiment) -> list[str]:
 
 
 def is_mapped(experiment: Experiment) -> bool:
-    """Return whether a result has axes for a map: a parameter with several values or a grid of starts."""
+    """Return whether a result has an axis: a parameter with several values or a grid of starts."""
     choices = [experiment.surface, *experiment.optimizers]
     return any(choice.combinations > 1 for choice in choices) or bool(_start_axes(experiment))
 
 
 def parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
-    """Return the axes of parameters in the order of the plan: first those that the lanes of a group share."""
+    """Return the axes of parameters in the order of the plan; those that the lanes of a group share come first."""
     named = [
         *(
             (

@@ -1,4 +1,4 @@
-"""Performance and data profiles: the fraction of problems that a method solves within a cost.
+"""Performance and data profiles: the fraction of problems that a method solves within a given cost.
 
 E. D. Dolan and J. J. Moré, *Benchmarking optimization software with performance profiles*, Mathematical Programming 91
 (2002); J. J. Moré and S. M. Wild, *Benchmarking derivative-free optimization algorithms*, SIAM J. Optim. 20 (2009).

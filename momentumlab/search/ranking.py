@@ -1,4 +1,4 @@
-"""Objectives: the value of final losses, iterations and statuses, the best setting, and ranks."""
+"""The objective of a search, the best setting under it, and the ranks of optimizers."""
 
 from dataclasses import dataclass
 
@@ -11,36 +11,39 @@ from momentumlab.result import Status
 
 FLOOR = 1e-30
 """A loss closer to the known minimum than this fraction of the initial height counts as the minimum: the loss is
-quadratic there, and a point with fifteen correct digits cannot get closer."""
+quadratic there, so a point with fifteen correct digits has this height."""
 
 SAMPLES = 1000
-"""The number of bootstrap samples that decide about ties."""
+"""Number of bootstrap samples that decide ties."""
 
 CONFIDENCE = 0.975
-"""An optimizer is better than another if it is in this share of the samples: a two-sided test at 5 %."""
+"""An optimizer is better than another if it wins this share of the samples, a two-sided test at 5 %."""
 
 LAST_CHANGES = 100
 """A loss that falls by 1 % per iteration meets the tolerance at this many tolerances above the minimum."""
 
 WITHIN = 10.0
-"""A result within this factor of the best counts as equally good for the robustness."""
+"""A result within this factor of the best counts as good in the robustness."""
+
+SEVERITY = (Status.CONVERGED, Status.MAX_ITERATIONS, Status.DIVERGED)
+"""Statuses from the best to the worst."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Yardstick:
-    """The measure of trials on one surface, for each start.
+    """How trials on one surface are measured: the objective and what it refers to.
 
     Attributes
     ----------
     known
-        The loss of the known global minimum, or that of each cell, ``(cells, 1)``; NaN if one is not known.
+        The loss of the known global minimum, or one per cell, ``(cells, 1)``; NaN if it is not known.
     start_losses
-        ``(starts,)``
+        The loss at each start, ``(starts,)``.
     target
         The target loss; if set, a trial that reaches it has solved the problem.
     accuracy, tolerance
-        A trial that meets its tolerance has stalled if it is higher than this fraction of its initial height and than
-        `LAST_CHANGES` tolerances.
+        Without a target, a trial that meets its tolerance has solved the problem if its height above the minimum is at
+        most ``accuracy`` times the initial height or `LAST_CHANGES` tolerances; otherwise it has stalled.
     """
 
     objective: Objective
@@ -59,22 +62,24 @@ class Yardstick:
         """Return the height of losses above the known minimum, at least `FLOOR`; without one, the losses themselves."""
         if not self.is_known:
             return losses
-        # fmax: a start without a finite loss has no height, and its trials have diverged.
+        # The floor is also at least one rounding error of the minimum. fmax ignores NaN: a start without a finite loss
+        # has no height, and its trials have diverged.
         floor = np.fmax(FLOOR * (self.start_losses - self.known), np.spacing(np.abs(self.known)))
         heights: Array = np.fmax(losses - self.known, floor)
         return heights
 
     def results(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
-        """Return the objective of each trial, lower is better; infinite if unsolved. All ``(cells, starts)``."""
+        """Return the objective of each trial, ``(cells, starts)``; lower is better, infinite means unsolved."""
         if self.objective is Objective.ITERATIONS:
             return np.where(self.arrived(losses, codes), iterations, np.inf)
         return self.heights(finished(losses, codes))
 
     def arrived(self, losses: Array, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Return which trials converged near the minimum: with a tiny learning rate the loss stops changing anywhere.
+        """Return which trials converged near the minimum.
 
-        The loss must reach the target or, without a target, be near the known minimum (without one, the lowest loss of
-        these trials): see `accuracy`.
+        Status *converged* does not suffice, since with a tiny learning rate the loss stops changing anywhere. The loss
+        must reach the target or, without one, be near the known minimum or the lowest loss of these trials; see
+        ``accuracy``.
         """
         if self.target is not None:
             near = losses <= self.target
@@ -87,13 +92,13 @@ class Yardstick:
         return arrived
 
     def keys(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
-        """Return the sort keys of the cells; each one decides if those before it are equal or infinite.
+        """Return the sort keys of the cells in order of precedence; lower is better.
 
         Returns
         -------
         Array
-            ``(3, cells)``, lower is better: the objective, the height (both as a quantile over the starts), and the
-            fraction of starts that diverge.
+            ``(3, cells)``: the objective and the height, both as a quantile over the starts, and the fraction of
+            starts that diverge.
         """
         q = self.objective.quantile
         keys = np.empty((3, len(losses)))
@@ -105,6 +110,7 @@ class Yardstick:
 
     def sampled_keys(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
         """Return the keys of paired bootstrap samples of the starts, ``(samples, 3, cells)``."""
+        # Paired: all cells use the same samples, so differences between starts cancel when cells are compared.
         starts = losses.shape[1]
         samples = np.random.default_rng(0).integers(starts, size=(SAMPLES, starts))
         results = self.results(losses, iterations, codes)
@@ -131,13 +137,14 @@ class Yardstick:
 
 
 def best_cell(keys: Array) -> int:
-    """Return the best cell; if several are equally good, the middle one in the order of lr.
+    """Return the best cell; among equally good ones, the middle one in the order of lr.
+
+    If all trials diverge, return the first cell, which has the lowest lr.
 
     Parameters
     ----------
     keys
-        Sort keys, ``(keys, cells)``; the last is the fraction of starts that diverge. If all trials diverge, the first
-        cell is returned, which has the lowest lr.
+        Sort keys, ``(keys, cells)``; the last is the fraction of starts that diverge.
     """
     tied = np.flatnonzero(keys[0] == keys[0].min())
     for key in keys[1:]:
@@ -166,7 +173,7 @@ def yardstick_of(experiment: Experiment, objective: Objective, accuracy: float =
 
 
 def quantile(values: Array, q: float) -> Array:
-    """Return the quantile of each row by linear interpolation, as NumPy does; rows may hold infinities."""
+    """Return the quantile of each row by linear interpolation, as `numpy.quantile`, which fails for infinities."""
     if values.shape[-1] == 1:
         return values[..., 0]
     ordered = np.sort(values, axis=-1)
@@ -174,7 +181,7 @@ def quantile(values: Array, q: float) -> Array:
     low, high = ordered[..., int(np.floor(position))], ordered[..., int(np.ceil(position))]
     with np.errstate(invalid="ignore"):
         between: Array = low + (position - np.floor(position)) * (high - low)
-    return np.where(low == high, low, between)
+    return np.where(low == high, low, between)  # between is NaN where both are infinite
 
 
 def finished(losses: Array, codes: NDArray[np.int8]) -> Array:
@@ -188,39 +195,40 @@ def ranks_of(keys: Array, samples: Array | None = None) -> NDArray[np.int64]:
     Parameters
     ----------
     keys
-        ``(3, optimizers)``, as `Yardstick.keys` gives them. A key counts only between those for which all before it
-        are infinite.
+        The result of `Yardstick.keys`, ``(3, optimizers)``. A key counts only if all keys before it are infinite.
     samples
         The keys of paired bootstrap samples, ``(samples, 3, optimizers)``. An optimizer shares the rank of the best one
         before it that is not better in `CONFIDENCE` of the samples.
     """
-    keys = _comparable(keys)
-    sampled = None if samples is None else _comparable(samples)
+
+    def without_idle_keys(keys: Array) -> Array:
+        """Return keys, ``(…, 3, optimizers)``, with 0 for each one after a finite key."""
+        result, height, diverged = np.moveaxis(keys, -2, 0)
+        height = np.where(np.isinf(result), height, 0.0)
+        return np.stack([result, height, np.where(np.isinf(height), diverged, 0.0)], axis=-2)
+
+    keys = without_idle_keys(keys)
+    sampled = None if samples is None else without_idle_keys(samples)
     order = np.lexsort(keys[::-1])
     ranks = np.ones(len(order), dtype=np.int64)
+    # Ties are decided against the first of the tied group, not between neighbours: otherwise a chain of small
+    # differences would tie the best optimizer with the worst.
     leader = order[0]
-    for place, number in enumerate(order.tolist()):
+    for position, number in enumerate(order.tolist()):
         if sampled is None:
             is_tied = (keys[:, number] == keys[:, leader]).all()
         else:
             is_tied = _share_better(sampled[..., leader], sampled[..., number]) < CONFIDENCE
         if not is_tied:
             leader = number
-        ranks[number] = ranks[leader] if is_tied else place + 1
+        ranks[number] = ranks[leader] if is_tied else position + 1
     return ranks
-
-
-def _comparable(keys: Array) -> Array:
-    """Return keys, ``(…, 3, optimizers)``, with 0 for those that do not count because a preceding key is finite."""
-    result, height, diverged = np.moveaxis(keys, -2, 0)
-    height = np.where(np.isinf(result), height, 0.0)
-    return np.stack([result, height, np.where(np.isinf(height), diverged, 0.0)], axis=-2)
 
 
 def _share_better(one: Array, other: Array) -> float:
     """Return the share of samples, ``(samples, 3)``, in which one is better than the other; equal ones count half."""
     differs = one != other
-    first = differs.argmax(axis=1)
+    first = differs.argmax(axis=1)  # the first key that differs decides
     rows = np.arange(len(one))
     better = one[rows, first] < other[rows, first]
     return float(np.mean(np.where(differs.any(axis=1), better, 0.5)))

@@ -1,4 +1,4 @@
-"""The settings that were searched for an optimizer on a surface, and the trials that give their results."""
+"""Results of a search: for each optimizer the settings that were tried, as cells, and the choice among them."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.experiment import Axis, Choice, Experiment, Objective, Setting
+from momentumlab.experiment import Axis, Choice, Experiment, Objective
 from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.plan import Group, Plan, make_plan
 from momentumlab.registry import Array, Value
@@ -17,22 +17,22 @@ from momentumlab.result import Result
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick, best_cell
 
-NEARBY = (1.1, 1.5)
-"""The range of factors between a learning rate and the neighbours that ``robust_loss`` considers."""
+NEIGHBOUR_RATIOS = (1.1, 1.5)
+"""``robust_loss`` compares a learning rate with its next neighbours whose ratio to it lies in this range."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
-    """The cells that were searched for one optimizer on one surface, in order of lr; a cell is a setting.
+    """The settings that were searched for one optimizer on one surface, one cell per setting, in order of lr.
 
     Attributes
     ----------
     choice
-        The optimizer with the axes from which the search began.
+        The optimizer with the axes of its first grid.
     columns
         The values of each searched hyperparameter, ``(cells,)``.
     final_losses, iterations, status_codes
-        ``(cells, starts)``
+        The results of the trials, ``(cells, starts)``.
     """
 
     choice: Choice
@@ -48,12 +48,12 @@ class Searched:
 
     def setting(self, cell: int) -> dict[str, Value]:
         """Return the searched hyperparameters of a cell as plain Python values; a schedule is its text."""
-        settings = {name: _plain(column[cell]) for name, column in self.columns.items()}
+        settings = {name: column.item(cell) for name, column in self.columns.items()}
         return {name: str(value) if isinstance(value, Schedule) else value for name, value in settings.items()}
 
     def chosen(self, cell: int) -> Choice:
         """Return the optimizer with the setting of a cell."""
-        fixed = {name: Axis(values=(_plain(column[cell]),)) for name, column in self.columns.items()}
+        fixed = {name: Axis(values=(column.item(cell),)) for name, column in self.columns.items()}
         return replace(self.choice, axes={**self.choice.axes, **fixed})
 
     @cached_property
@@ -72,29 +72,12 @@ class Searched:
         return [name for name, column in numbers.items() if name != "lr" and len(np.unique(column)) > 1]
 
     @property
-    def rates(self) -> int:
-        """The number of learning rates in the first grid."""
-        return len(self.choice.axes["lr"])
-
-    @property
-    def trials_per_rate(self) -> int:
-        """The number of cells per learning rate in the first grid."""
-        return self.choice.combinations // self.rates
-
-    @property
-    def may_grow(self) -> bool:
-        """Whether the range of learning rates may be widened."""
-        return self.choice.axes["lr"].tuned and self.rates > 1
-
-    @property
-    def began_with(self) -> tuple[Setting, Setting]:
-        """The range of learning rates of the first grid."""
-        values = self.choice.axes["lr"].values
-        return values[0], values[-1]
-
-    def began_as(self, other: "Searched") -> bool:
-        """Return whether both first grids have the same range of learning rates and the same number of cells."""
-        return (self.began_with, self.choice.combinations) == (other.began_with, other.choice.combinations)
+    def first_lr_range(self) -> tuple[float, float] | None:
+        """The ends of the first grid of learning rates, if the search chose the grid; only such a range is widened."""
+        axis = self.choice.axes["lr"]
+        if not axis.tuned or len(axis) == 1:
+            return None
+        return float(axis.values[0]), float(axis.values[-1])  # type: ignore[arg-type]
 
     def keys(self, yardstick: Yardstick) -> Array:
         """Return the sort keys of the cells, ``(3, cells)``; see `Yardstick.keys`."""
@@ -109,8 +92,8 @@ class Searched:
         learning rates are too far apart for neighbours, the cell with the best result is chosen.
         """
         keys = self.keys(yardstick)
-        if yardstick.objective is Objective.ROBUST_LOSS and self.may_grow:
-            lower, higher = self._nearby()
+        if yardstick.objective is Objective.ROBUST_LOSS and self.first_lr_range is not None:
+            lower, higher = self._lr_neighbours()
             if ((lower >= 0) & (higher >= 0)).any():
                 result, _, diverged = keys
                 padded = np.append(result, np.inf)  # a missing neighbour, of index -1, counts as diverged
@@ -118,16 +101,20 @@ class Searched:
                 keys = np.stack([middle, worst, result, diverged])
         return best_cell(keys)
 
-    def _nearby(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the neighbours in lr of each cell, with equal other hyperparameters; -1 if there is none."""
+    def _lr_neighbours(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the cells with the next lower and the next higher lr and otherwise equal settings; -1 if none."""
+        # Group the cells by their other hyperparameters; within each group they are in order of lr.
         others = [column.tolist() for name, column in self.columns.items() if name != "lr"]
-        lines: dict[tuple[Any, ...], list[int]] = {}
+        groups: dict[tuple[Any, ...], list[int]] = {}
         for cell, values in enumerate(zip(*others, strict=True) if others else [()] * self.cells):
-            lines.setdefault(values, []).append(cell)
+            groups.setdefault(values, []).append(cell)
         lower, higher = np.full((2, self.cells), -1)
-        for cells in map(np.array, lines.values()):
+        for cells in map(np.array, groups.values()):
             lr = self.lr[cells]
-            least, largest = NEARBY[0] * (1 - 1e-9), NEARBY[1] * (1 + 1e-9)  # the values of a grid are rounded
+            # The values of a grid are rounded, so the limits of the ratio have a tolerance.
+            least, largest = NEIGHBOUR_RATIOS[0] * (1 - 1e-9), NEIGHBOUR_RATIOS[1] * (1 + 1e-9)
+            # Zooms place learning rates closer together than `least`: skip those. The modulo only keeps the index
+            # valid where no higher lr exists; the test below rejects the lr to which it wraps.
             below = np.searchsorted(lr, lr / least, side="right") - 1
             above = np.searchsorted(lr, lr * least, side="left") % len(cells)
             lower[cells] = np.where((below >= 0) & (lr[below] * largest >= lr), cells[below], -1)
@@ -150,7 +137,7 @@ class RunPlan(Protocol):
         """Return the result, with the trajectories if ``history``."""
 
 
-def tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
+def run_settings(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
     """Run all settings of an experiment and split the result by optimizer; the cells are in the order of the plan."""
     plan = make_plan(experiment)
     result = run(plan, history=False)
@@ -159,6 +146,7 @@ def tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
     first = 0
     searched = []
     for choice in experiment.optimizers:
+        # A plan has one group per combination of options and schedules, so an optimizer may have several.
         own: list[Group] = []
         while sum(group.size for group in own) < choice.combinations * starts:
             own.append(next(groups))
@@ -178,6 +166,7 @@ def tried(experiment: Experiment, run: RunPlan) -> tuple[Searched, ...]:
 
 def _column(group: Group, name: str) -> NDArray[Any]:
     """Return the values of a hyperparameter in all cells of a group."""
+    # The first trial of each cell: starts and replicates vary fastest.
     lanes = group.lanes(np.arange(0, group.size, group.starts.shape[1] * len(group.replicates)))
     value: Any
     if name in group.schedules:
@@ -186,7 +175,7 @@ def _column(group: Group, name: str) -> NDArray[Any]:
         value = 1.0
     else:
         value = lanes.lr if name == "lr" else getattr(lanes.optimizer, name)
-    if isinstance(value, (tuple, Schedule)):  # a vector is one value
+    if isinstance(value, (tuple, Schedule)):  # NumPy would turn the entries of a tuple into rows
         column = np.empty(len(lanes.lr), dtype=object)
         column[:] = [value] * len(column)
         return column
@@ -194,7 +183,7 @@ def _column(group: Group, name: str) -> NDArray[Any]:
 
 
 def joined(one: Searched, more: Searched) -> Searched:
-    """Return the cells of both in order of lr."""
+    """Return the cells of two searches of one optimizer in order of lr."""
     return sorted_by_lr(
         replace(
             one,
@@ -216,8 +205,3 @@ def sorted_by_lr(one: Searched) -> Searched:
         iterations=one.iterations[order],
         status_codes=one.status_codes[order],
     )
-
-
-def _plain(value: Any) -> Setting:
-    plain: Setting = value.item() if isinstance(value, np.generic) else value
-    return plain

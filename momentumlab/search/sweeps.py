@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Sweep:
-    """All trials of a sweep as grids with a dimension for each axis, in the order of `axes`.
+    """All trials of a sweep as grids with one dimension per axis, in the order of `axes`.
 
     With several optimizers, choose one by its name for the axes and grids: ``sweep["adam"].final_loss``. Starts that
     are not a grid and replicates are the last dimensions, ``start`` and ``replicate``.
@@ -103,7 +103,7 @@ class Sweep:
 
     @property
     def best_trials(self) -> Result | None:
-        """The best trials with their trajectories, if ``record`` asked for them: ``record="best:3"``."""
+        """The best trials with their trajectories, if they were recorded, as with ``record="best:3"``."""
         return self.result.best_trials
 
     def best(self) -> dict[str, Any]:
@@ -115,11 +115,11 @@ class Sweep:
         Raises
         ------
         MomentumLabError
-            If surface parameters have several values: each is a problem of its own, see `best_settings`.
+            If surface parameters have several values; each is a different problem, see `best_settings`.
         """
         settings = self.best_settings()
         if len(settings) > 1:
-            message = "the surface has several values, each with a best cell of its own: use best_settings()"
+            message = "surface parameters have several values, each with its own best cell: use best_settings()"
             raise MomentumLabError(message)
         return settings[0]
 
