@@ -14,13 +14,13 @@ module            content
 `local_model`     one trial at one point: fixed point, curvatures, linear map
 `modes`           one eigenvector: regime, rate, period, overshoot, growth
 `prediction`      one trial: best lr, iterations to the tolerance
-`lr_limits`       the largest stable lr, exactly and for many settings at once
+`lr_limits`       the largest stable lr and the best lr, for many settings at once
 `rate_planes`     rates over planes of hyperparameters
 `rate_fits`       the measured rate of a path
-`rates`           the measured rate of each trial beside the predicted one
+`rates`           the measured and the predicted rate of each trial
 `rate_reasons`    why the two differ
 `variances`       the stationary variance of the iterates under gradient noise
-`noise_floors`    the noise floor of the loss, measured beside predicted
+`noise_floors`    the measured and the predicted noise floor of the loss
 `filters`         the method as a filter: gain and phase over frequency
 ================  ============================================================
 """

@@ -16,11 +16,11 @@ from momentumlab.registry import Array
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_steady, full_map
 
 FREQUENCIES = 1201
-SLOWEST = 1e-4
-"""The lowest frequency, in cycles per iteration."""
+LOWEST_FREQUENCY = 1e-4
+"""In cycles per iteration."""
 
-SLOW = 1e-7
-"""An angle per iteration at which the phase is proportional to the delay."""
+SMALL_ANGLE = 1e-7
+"""An angle per iteration so small that the phase is proportional to it; the factor is the delay."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class FilterResponse:
     impulse
         The velocity after a gradient of 1 in the first iteration and 0 from then on, ``(iterations,)``.
     step
-        The velocity while all gradients are 1, ``(iterations,)``.
+        The velocity if all gradients are 1, ``(iterations,)``.
     frequencies
         Cycles per iteration, from nearly 0 to ½, ``(frequencies,)``.
     gain
@@ -40,11 +40,11 @@ class FilterResponse:
     phase
         The angle by which it is delayed, in radians; negative if advanced, ``(frequencies,)``.
     gain_at_rest
-        The gain of constant gradients: the ratio of the effective learning rate to lr.
+        The gain for constant gradients: the ratio of the effective learning rate to lr.
     gain_alternating
-        The gain of gradients that change sign in every iteration.
+        The gain for gradients that change sign in every iteration.
     delay
-        The delay of slow changes in iterations: the mean age of the gradients in the velocity.
+        The delay of slow changes in iterations, which is the mean age of the gradients in the velocity.
     """
 
     impulse: Array
@@ -64,12 +64,12 @@ class FilterResponse:
 
 
 def filter_response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 60) -> FilterResponse:
-    """Return the response of a method.
+    """Return the response of a method as a linear filter.
 
     Parameters
     ----------
     optimizer
-        Its hyperparameters are plain numbers.
+        The method; its hyperparameters are plain numbers.
     lr
         The learning rate; the velocities of most methods do not depend on it.
     iterations
@@ -78,27 +78,30 @@ def filter_response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 6
     Raises
     ------
     TheoryDoesNotApplyError
-        If its velocity is not a fixed linear filter of the gradients.
+        If the velocity is not a fixed linear filter of the gradients.
     """
     if check_steady(optimizer, lr, 1.0).period > 1:
         raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it is not a fixed filter")
     flat, curved = (full_map(optimizer, np.array([lr]), np.array([curvature])) for curvature in (0.0, 1.0))
     if not (flat.is_exact and curved.is_exact):
         raise TheoryDoesNotApplyError(f"the velocity of {optimizer.name} is not linear in the gradients")
+    # On a flat surface the point must have no effect, and an error of the gradient the same effect as on a curved one:
+    # otherwise the method evaluates gradients elsewhere, or decays weights.
     matrix, inputs = flat.steps[0, 0], flat.inputs[0, 0]
-    of_point = np.abs(matrix[:, 0] - np.eye(len(matrix))[:, 0]).max(), np.abs(curved.inputs[0, 0] - inputs).max()
-    if max(of_point) > 1e-12:
+    by_point = np.abs(matrix[:, 0] - np.eye(len(matrix))[:, 0]).max()
+    if max(by_point, np.abs(curved.inputs[0, 0] - inputs).max()) > 1e-12:
         raise TheoryDoesNotApplyError(f"the velocity of {optimizer.name} depends on the surface, not only on gradients")
-    # The first component is the point, from which lr times the velocity is taken.
+    # The filter s′ = a s + b g, v = c s + d g. The first component of the map is the point, x − lr v.
     a, b = matrix[1:, 1:], inputs[1:]
     c, d = -matrix[0, 1:] / lr, -inputs[0] / lr
-    frequencies = np.geomspace(SLOWEST, 0.5, FREQUENCIES)
+    frequencies = np.geomspace(LOWEST_FREQUENCY, 0.5, FREQUENCIES)
     transfer = np.array([_transfer(a, b, c, d, 2 * math.pi * frequency) for frequency in frequencies])
+    # A gradient of 1 in the first iteration gives the velocities d, c b, c a b, c a² b, …
     impulse = np.zeros(iterations)
-    state = b
-    for k in range(iterations):
-        impulse[k] = d if k == 0 else float(c @ state)
-        state = state if k == 0 else a @ state
+    impulse[0], state = d, b
+    for k in range(1, iterations):
+        impulse[k] = float(c @ state)
+        state = a @ state
     return FilterResponse(
         impulse=impulse,
         step=np.cumsum(impulse),
@@ -107,12 +110,12 @@ def filter_response(optimizer: Optimizer[Any], lr: float, *, iterations: int = 6
         phase=-np.unwrap(np.angle(transfer)),
         gain_at_rest=abs(_transfer(a, b, c, d, 0.0)),
         gain_alternating=abs(_transfer(a, b, c, d, math.pi)),
-        delay=abs(float(np.angle(_transfer(a, b, c, d, SLOW)))) / SLOW,
+        delay=abs(float(np.angle(_transfer(a, b, c, d, SMALL_ANGLE)))) / SMALL_ANGLE,
     )
 
 
 def _transfer(a: Array, b: Array, c: Array, d: float, angle: float) -> complex:
-    """Return H at z = e^{i angle}."""
+    """Return the transfer function H at z = e^{i angle}, infinite at a pole."""
     z = complex(math.cos(angle), math.sin(angle))
     try:
         return complex(c @ np.linalg.solve(z * np.eye(len(a)) - a, b) + d)

@@ -33,9 +33,13 @@ LATE = 10**9
 """Iterations at which the map is computed; bias corrections have converged at both."""
 
 LONGEST_PERIOD = 64
+"""The longest period, in iterations, of a rule that is recognized as periodic."""
+
 EXTRAPOLATIONS, SETTLING_ITERATIONS = 3, 50
+"""The state at rest is iterated this many times before each of this many extrapolations."""
+
 MIXING_ITERATIONS = 6
-"""The number of iterations for which the mixing of directions is tested."""
+"""Number of iterations for which the mixing of directions is tested."""
 
 LEAST_DECAY = 1e-9
 """A state component that decays by a smaller share per iteration is permanent."""
@@ -51,7 +55,8 @@ class TheoryDoesNotApplyError(MomentumLabError):
 def plugins_may_fail(*classes: type) -> Iterator[None]:
     """Turn an exception of a user's surface or optimizer into `TheoryDoesNotApplyError`.
 
-    Theory evaluates points and array shapes that a run does not. A run that succeeded must not fail because of them.
+    Theory evaluates them at points and for array shapes that do not occur in a run, and must not make a successful run
+    fail.
 
     Parameters
     ----------
@@ -127,9 +132,11 @@ class LinearMap:
     @property
     def coupled(self) -> list[int]:
         """The components that influence the point and are influenced by it."""
-        # Second-order terms in the distance, which the map of a nonlinear method contains, do not count.
+        # Entry (i, j) of a matrix links component j to component i. The map of a nonlinear method also contains terms
+        # of second order in the distance, which are not links.
         count = self.steps.shape[-1]
         links = (np.abs(self.steps) > (0.0 if self.is_exact else 1e-6)).any(axis=(0, 1))
+        # Paths of up to n links are the nonzero entries of (1 + links)ⁿ.
         reaches = np.linalg.matrix_power((links | np.eye(count, dtype=bool)).astype(np.float64), count) > 0
         return [i for i in range(count) if reaches[i, 0] and reaches[0, i]]
 
@@ -187,9 +194,9 @@ def linear_map(
     Parameters
     ----------
     optimizer
-        Hyperparameters are numbers or have shape ``(lanes,)``.
+        The method; each hyperparameter is a number or an array of shape ``(lanes,)``.
     lr, curvature
-        ``(lanes,)``
+        The learning rates and the curvatures λ, ``(lanes,)``.
     t
         The iteration at which the map is computed, a number or ``(lanes,)``; ignored for periodic rules.
     period
@@ -218,6 +225,8 @@ def full_map(
     rest = state_at_rest(optimizer, lr, surface)
     first = LATE - LATE % period + 1  # the same phase as iteration 1
     times: list[int | Array] = [t] if period == 1 else [first + i for i in range(period)]
+    # Try the scales from large to small: a method that is linear at a distance of 1 is linear everywhere; a smooth one
+    # only where the distance is small compared with its eps.
     for scale in SCALES:
         found = _map_at_scale(optimizer, lr, surface, rest, times, scale)
         if found is None:
@@ -227,6 +236,7 @@ def full_map(
         diagonal = np.abs(found.steps.diagonal(axis1=2, axis2=3)).min(axis=0)
         retained = np.flatnonzero((diagonal > 1 - LEAST_DECAY).any(axis=0)).tolist()
         for permanent in [] if found.is_exact else [i for i in retained if i not in found.coupled]:
+            # Recompute the map with another value of this component.
             displacement = np.zeros((found.steps.shape[-1] - 1, len(lr)))
             displacement[permanent - 1] = 1.0
             changed = _map_at_scale(optimizer, lr, surface, _displaced(rest, displacement), times, scale)
@@ -264,7 +274,8 @@ def _map_at_scale(
             found = LinearMap(
                 steps=matrices[np.newaxis], inputs=pushed[np.newaxis], components=tuple(range(count)), scale=scale
             )
-            # The matrix must give the image of any vector, not only of the unit vectors.
+            # The matrix must give the image of any vector, not only of the unit vectors. For a nonlinear method only
+            # the components coupled with the point count: the others, such as averages of g², are quadratic.
             kept = list(range(count)) if found.is_exact else found.coupled
             rng = np.random.default_rng(0)
             for _ in range(2):
@@ -296,7 +307,8 @@ def state_at_rest(optimizer: Optimizer[Any], lr: Array, surface: Surface, dimens
                 if np.abs(changes[-1]).max(initial=0.0) <= 1e-18:
                     return following
                 state = following
-            # Powers of β decay by a constant factor: Aitken's extrapolation gives their limit.
+            # Powers of β decay by a constant factor per iteration, which may be close to 1: Aitken's extrapolation
+            # gives their limit from the last two changes.
             previous, last = changes
             remaining = last * last / (previous - last)
             state = _displaced(state, np.where(np.isfinite(remaining), remaining, 0.0))
@@ -335,7 +347,8 @@ def check_steady(optimizer: Optimizer[Any], lr: float, curvature: float) -> Line
     TheoryDoesNotApplyError
         If its map changes with time in any other way, or if it has none.
     """
-    # One lane per iteration: consecutive iterations reveal every period up to the longest one considered.
+    # Compute the maps of many consecutive iterations at once, one per lane. The smallest shift under which they are
+    # equal is the period.
     count = 3 * LONGEST_PERIOD
     lrs, curvatures = np.full(count, lr), np.full(count, curvature)
     late, early = (
@@ -344,20 +357,20 @@ def check_steady(optimizer: Optimizer[Any], lr: float, curvature: float) -> Line
     equal = functools.partial(np.allclose, rtol=1e-9, atol=1e-12)
     period = next((p for p in range(1, LONGEST_PERIOD + 1) if equal(late[p:], late[:-p])), None)
     if period is not None and late.shape == early.shape:
-        # A slow change is invisible in consecutive iterations, but not between distant ones.
-        aligned = (EARLY - LATE) % period
+        # A slow change, as of 1/t, is invisible in consecutive iterations but not between distant ones.
+        aligned = (EARLY - LATE) % period  # the lane of `late` with the phase of the first lane of `early`
         if equal(late[aligned : aligned + count // 2], early[: count // 2]):
             return linear_map(optimizer, lrs[:1], curvatures[:1], period=period)
     raise TheoryDoesNotApplyError(f"{optimizer.name} changes with time: it has no fixed linear map")
 
 
 def checked_map(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[float]) -> LinearMap:
-    """Return the map along the steepest direction, after checking that the curvatures determine the behaviour.
+    """Return the map along the steepest direction, after checking that each direction behaves independently.
 
     Parameters
     ----------
     curvatures
-        Eigenvalues of the Hessian, ascending.
+        The eigenvalues of the Hessian, ascending.
 
     Raises
     ------
@@ -365,6 +378,7 @@ def checked_map(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[float
         If the method has no fixed linear map, or if directions influence each other.
     """
     found = check_steady(optimizer, lr, max(curvatures, key=abs) or 1.0)
+    # Two directions suffice for the test: those with the smallest and the largest curvature.
     pair = np.array([[curvatures[0]], [curvatures[-1]]])
     scale, iterations = found.scale, MIXING_ITERATIONS + (found.period if found.period > 1 else 0)
     if not found.is_exact:  # the iterates must still be very small after these iterations

@@ -1,6 +1,6 @@
-"""The local linear model of one trial: the fixed point of the method, the curvatures there and the linear map.
+"""The linear model of one trial near a critical point: fixed point, curvatures, linear map, and where it is valid.
 
-Everything that theory states about a trial is derived from this one model.
+Every prediction for a trial is derived from this model.
 """
 
 import math
@@ -38,9 +38,9 @@ PROBES = 0.1, 1.0, 10.0
 """The distances at which the Hessian is compared with that of the critical point."""
 
 VERIFIED = 0.03
-"""Within the validity radius, rates and displacements differ by at most this share from the prediction.
+"""Within the validity radius, rates and displacements differ from the prediction by at most this share.
 
-For rates the share refers to the digits gained per iteration, for displacements to the largest one of the path.
+The share refers to the digits gained per iteration for rates, and to the largest one of the path for displacements.
 """
 
 FEWEST_VERIFYING, MOST_VERIFYING = 40, 400
@@ -61,7 +61,7 @@ class LocalModel:
     point
         The critical point of the surface.
     fixed_point
-        Where the method comes to rest, ``(dim,)``: the critical point unless weight decay shifts it.
+        The point at which the method comes to rest, ``(dim,)``; weight decay moves it away from the critical point.
     curvatures
         The distinct eigenvalues of the Hessian at the fixed point, ascending; exactly 0 if zero up to rounding.
     vectors
@@ -69,7 +69,8 @@ class LocalModel:
     groups
         The index into ``curvatures`` of each eigenvector, ``(dim,)``.
     axes
-        The coordinate along which each curvature is found; ``None`` if between coordinates or along several.
+        For each curvature, the coordinate along which its eigenvector points; ``None`` if it points between
+        coordinates or if there are several eigenvectors.
     map
         The linear map with one lane per curvature.
     is_quadratic
@@ -150,6 +151,7 @@ class LocalModel:
         along = np.abs(self.coefficients(start))
         sizes = np.zeros(len(self.curvatures))
         np.maximum.at(sizes, self.groups, along)
+        # A start on an axis must not excite the other directions through rounding of the eigenvectors.
         sizes[sizes <= 1e-13 * max(float(np.abs(start).max()), float(sizes.max()))] = 0.0
         return sizes
 
@@ -176,7 +178,9 @@ class LocalModel:
 
         The method itself is run from random starts, and along each eigenvector, at distances of 10⁻¹⁷ to 10⁶.
         """
-        radius = self._holds_on_the_quadratic(at_rest=False)
+        # The method limits the radius, and so may the surface. The method is tested first, on a quadratic, since it
+        # can be tested there at any distance.
+        radius = self._radius_on_quadratic(at_rest=False)
         # Closer to the point than this, rounding of its coordinates is visible.
         lowest = math.ceil(math.log10(1e-7 * max(1.0, float(np.abs(self.fixed_point).max()))))
         if not self.is_quadratic and radius >= 10.0**lowest:
@@ -190,10 +194,10 @@ class LocalModel:
 
         For a nonlinear method this may be larger than `holds_within`: the bias corrections of a new run are large.
         """
-        return self._holds_on_the_quadratic(at_rest=True)
+        return self._radius_on_quadratic(at_rest=True)
 
-    def _holds_on_the_quadratic(self, *, at_rest: bool) -> float:
-        """Return the validity radius for the method itself, on the quadratic with the same curvatures."""
+    def _radius_on_quadratic(self, *, at_rest: bool) -> float:
+        """Return the validity radius on the quadratic with the same curvatures, where only the method limits it."""
         if self.map.is_exact:
             return math.inf
         bowl = Bowl(curvatures=np.array(self.curvatures)[self.groups][:, np.newaxis], vectors=self.vectors)
@@ -201,7 +205,7 @@ class LocalModel:
 
     def _verified_radius(self, surface: Surface, centre: Array, powers: range, *, at_rest: bool = False) -> float:
         """Return the largest power of ten up to which all runs agree with the model; 0 if none does."""
-        # Directions: some eigenvectors, and random directions with components along all of them.
+        # Directions of the starts: some eigenvectors, and random directions with components along all of them.
         dimension, rate = len(centre), self.rate
         chosen = np.unique(np.linspace(0, dimension - 1, min(dimension, 6)).astype(int))
         mixed = np.random.default_rng(2).standard_normal((dimension, 4))
@@ -217,7 +221,7 @@ class LocalModel:
         if rate > 1:
             iterations = int(min(iterations, max(4.0, per_digit)))
 
-        # Run the method from all distances at once.
+        # Run the method from all distances at once: each lane is a direction at a distance.
         radii = np.repeat(10.0 ** np.array(powers), directions.shape[1])
         offsets = np.tile(directions, len(powers)) * radii
         first, state = 1, None
@@ -227,7 +231,7 @@ class LocalModel:
         starts = centre[:, np.newaxis] + offsets
         path, _ = simulated(self.optimizer, self.lr, surface, starts, iterations, first=first, state=state)
 
-        # All runs must agree, at this distance and at every smaller one.
+        # The radius is the last distance before the first one at which some run disagrees.
         rounding = 1e-12 * float(np.abs(centre).max())
         with np.errstate(all="ignore"):
             actual = self.vectors.T @ (path - centre[:, np.newaxis])
@@ -280,9 +284,11 @@ def local_model(plan: Plan, number: int, point: CriticalPoint) -> LocalModel:
     optimizer, lr = optimizer_of(plan.trial(number))
     curvatures, vectors, groups, axes = eigenvectors(surface, np.array(point.point))
     found = checked_map(optimizer, lr, curvatures)
+    # Weight decay moves the point of rest, where the curvatures may differ.
     fixed_point = _fixed_point(optimizer, lr, surface, np.array(point.point), found)
     if not np.array_equal(fixed_point, point.point):
         curvatures, vectors, groups, axes = eigenvectors(surface, fixed_point)
+    # At a flat minimum such as that of x⁴ the linear map is the identity, and the loss decides by terms it ignores.
     is_quadratic = _is_quadratic(surface, fixed_point, plan.dimension)
     if not is_quadratic and 0.0 in curvatures and min(curvatures) >= 0:
         raise TheoryDoesNotApplyError(
@@ -317,6 +323,7 @@ def eigenvectors(surface: Surface, point: Array) -> tuple[list[float], Array, Gr
     axes: list[int | None] = []
     groups = np.zeros(len(values), dtype=np.intp)
     for i, (curvature, vector) in enumerate(zip(values.tolist(), vectors.T, strict=True)):
+        # The eigenvalues ascend, so equal ones follow each other; their eigenvectors span a plane or more.
         if curvatures and abs(curvature - curvatures[-1]) <= EQUAL * abs(curvature):
             axes[-1] = None
         else:
@@ -347,8 +354,9 @@ def decay_of(optimizer: Optimizer[Any], lr: float) -> float:
     TheoryDoesNotApplyError
         If a nonlinear method has weight decay.
     """
-    if optimizer.requires:
+    if optimizer.requires:  # these have no weight decay, and their steps are not defined on a flat surface
         return 0.0
+    # On a flat surface only weight decay makes the velocity depend on the point.
     found = full_map(optimizer, np.array([lr]), np.zeros(1))
     if not found.is_exact:
         weight_decay = getattr(optimizer, "weight_decay", 0.0)
@@ -357,7 +365,8 @@ def decay_of(optimizer: Optimizer[Any], lr: float) -> float:
                 f"weight decay moves the fixed point of {optimizer.name}, whose step is not linear in the gradients"
             )
         return 0.0
-    # At a constant point and gradient the state settles at s = (1 − A)⁻¹ (its constant input).
+    # With x and g constant the state settles at s = (1 − A)⁻¹ (b x + c g), where A is the block of the matrix that maps
+    # the state to itself. The decay is the ratio of the effects of x and of g on the velocity then.
     matrix, inputs = found.steps[0, 0], found.inputs[0, 0]
     settling = np.eye(len(matrix) - 1) - matrix[1:, 1:]
     from_point, from_gradient = (

@@ -19,7 +19,7 @@ GRID_MARGIN = 1e3
 """The grid extends by this factor below and above the learning rates at which one step reaches the minimum."""
 
 SECTIONS, ROUNDS = 64, 8
-"""Eight divisions into 64 sections narrow one cell of the grid to neighbouring floating-point numbers."""
+"""Dividing a cell of the grid into 64 sections eight times reaches neighbouring floating-point numbers."""
 
 ROUNDING = 1e-9
 """A spectral radius this close above 1 may be rounding, since tiny learning rates have a rate of nearly 1."""
@@ -31,10 +31,10 @@ def lr_limits(optimizer: Optimizer[Any], curvatures: Sequence[float], *, period:
     Parameters
     ----------
     optimizer
-        Its hyperparameters are numbers or have the shape ``(lanes,)``. Pass an array of β, for example, to draw the
-        stability limit over the plane of lr and β.
+        The method; each hyperparameter is a number or an array of shape ``(lanes,)``, such as all values of β for
+        which the stability limit is drawn.
     curvatures
-        Eigenvalues of the Hessian; only the smallest and the largest matter.
+        The eigenvalues of the Hessian; only the smallest and the largest matter.
     period
         The period of the rule.
 
@@ -64,12 +64,12 @@ def lr_limits(optimizer: Optimizer[Any], curvatures: Sequence[float], *, period:
     unstable = is_unstable(grid, ROUNDING)
     first, has_limit, is_never_stable = unstable.argmax(axis=0), unstable.any(axis=0), unstable[0]
 
-    # Divide the cell before the first unstable lr repeatedly, in all lanes together.
+    # Repeatedly divide the cell that ends at the first unstable lr, in all lanes together.
     every = np.arange(lanes)
     for _ in range(ROUNDS):
         grid = np.linspace(grid[np.maximum(first - 1, 0), every], grid[first, every], SECTIONS + 1)
         unstable = is_unstable(grid)
-        unstable[-1] = True  # which rounding may hide
+        unstable[-1] = True  # known from the coarser grid; here rounding may hide it
         first = unstable.argmax(axis=0)
     limits: Array = np.where(is_never_stable, np.nan, np.where(has_limit, grid[first, every], np.inf))
     return limits
@@ -96,6 +96,8 @@ def lr_range(optimizer: Optimizer[Any], curvatures: Sequence[float], lanes: int 
     velocities = []
     for curvature in curvatures:
         matrix = full_map(optimizer, np.ones(lanes), np.full(lanes, curvature)).steps[0]
+        # While the point stays at 1, the state settles at s = (1 − A)⁻¹ b. A component that never settles, such as a
+        # sum, makes the matrix singular; the pseudo-inverse gives the smallest least-squares solution instead.
         settling = np.eye(matrix.shape[-1] - 1) - matrix[:, 1:, 1:]
         state = np.linalg.pinv(settling) @ matrix[:, 1:, :1]
         # The velocity at a distance of 1: in the first step, and once the state has settled.
@@ -103,7 +105,7 @@ def lr_range(optimizer: Optimizer[Any], curvatures: Sequence[float], lanes: int 
         velocities += [first, first - (matrix[:, :1, 1:] @ state)[:, 0, 0]]
     with np.errstate(divide="ignore"):
         units = 1 / np.abs(velocities)
-    units[~((units > 0) & (units < 1e300))] = np.nan
+    units[~((units > 0) & (units < 1e300))] = np.nan  # a velocity of 0 has no unit
     units = np.where(np.isnan(units).all(axis=0), 1.0, units)
     return np.nanmin(units, axis=0), np.nanmax(units, axis=0)
 
@@ -125,6 +127,7 @@ def _best_setting(optimizer: Any, curvatures: tuple[float, float], period: int) 
     most = max(map(abs, curvatures)) or 1.0
     least = max(min(map(abs, curvatures)), 1e-12 * most)
     has_beta = any(parameter.name == "beta" for parameter in type(optimizer).parameters())
+    # The search is over log lr and log(1 − β).
     lowest, highest = (float(each[0]) for each in lr_range(optimizer, curvatures))
     lr_low, lr_high = math.log(1e-2 * lowest), math.log(1e1 * highest)
     # The best 1 − β is about 2/√κ, so the range must extend beyond that.

@@ -1,4 +1,4 @@
-"""The noise floor of the loss, measured over the second half of the paths and predicted."""
+"""The noise floor of the loss: predicted by theory, and measured over the second half of the paths."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ EMA_DECAY = 0.99
 """The decay of the running average of iterates."""
 
 FALLING = 1.25
-"""Once the transient is over, the mean loss of the third quarter is at most this multiple of that of the fourth."""
+"""If the mean loss of the third quarter is a larger multiple of that of the fourth, the loss may still be falling."""
 
 NEGLIGIBLE = 0.1
 """The transient is over once it contributes less than this share of the predicted floor."""
@@ -68,6 +68,7 @@ class _Stationary:
 def noise_floor(result: Result, numbers: NDArray[np.int64]) -> NoiseFloor:
     """Return the noise floor of the replicates of one setting from a result with a history."""
     plan, first = result.plan, int(numbers[0])
+    # The minimum around which the iterates fluctuate. The median tolerates a few replicates that left it.
     middle = np.median(result.final_points[numbers], axis=0)
     minima = plan.surface_of(first).minima(plan.dimension)
     nearest = min(minima, key=lambda each: math.dist(middle, each.point), default=None)
@@ -96,7 +97,8 @@ def _is_falling(heights: Array) -> bool:
     fourth = heights[:, 3 * length // 4 :].mean(axis=1)
     if not third.mean() > FALLING * fourth.mean():
         return False
-    # The standard error of the difference over the replicates; a single path must fall to half.
+    # Noise may explain the difference: it must exceed three standard errors over the replicates. A single path has no
+    # standard error, so there the loss must fall to half.
     if len(heights) == 1:
         return bool(third[0] > 2 * fourth[0])
     differences = third - fourth
@@ -110,7 +112,8 @@ def _is_transient(plan: Plan, number: int, minimum: CriticalPoint, stationary: _
     missing = float((stationary.losses * model.rates**iterations).sum())
     if missing > NEGLIGIBLE * stationary.loss:
         return True
-    # The loss without noise must have fallen below the floor.
+    # The loss without noise must have fallen below the floor. It is predicted if possible, else simulated, unless the
+    # surface is a sum over data, where a simulation may take as long as the run.
     start = np.array(plan.trial(number).start)
     if model.is_exact:
         path = model.linear_path(start, iterations)[iterations // 2 :]
@@ -150,8 +153,8 @@ def _stationary(plan: Plan, number: int, minimum: CriticalPoint) -> _Stationary 
 def tail_average(path: Array) -> Array:
     """Return the mean of the second half of a path, ``(entries, dim) -> (dim,)``.
 
-    B. T. Polyak and A. B. Juditsky, *Acceleration of stochastic approximation by averaging* (1992), without the first
-    half, which depends on the start.
+    This is the average of B. T. Polyak and A. B. Juditsky, *Acceleration of stochastic approximation by averaging*
+    (1992), without the first half, which depends on the start.
     """
     average: Array = path[len(path) // 2 :].mean(axis=0)
     return average

@@ -19,19 +19,19 @@ LONGEST_COUNT = 100_000
 """The loss is computed for at most this many iterations; beyond them it is extrapolated with the rate."""
 
 MOST_CRITICAL = 20
-"""With more directions than this, critical β are not computed."""
+"""Critical β are not computed for more directions than this."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What theory states about one trial near one critical point, before it is run.
+    """What theory predicts for one trial near one critical point.
 
     Attributes
     ----------
     point
         The critical point of the surface.
     fixed_point
-        Where the method comes to rest: the critical point, unless weight decay shifts it.
+        The point at which the method comes to rest; weight decay moves it away from the critical point.
     modes
         One per distinct eigenvalue of the Hessian, the slowest first; flat directions of a quadratic come last.
     stable
@@ -39,21 +39,21 @@ class Prediction:
     rate
         The factor by which the distance shrinks per iteration in the long run.
     lr_limit
-        The learning rate at which it begins to diverge, all else being equal; NaN if it is unstable at every lr,
-        infinite if it is stable at every lr.
+        The smallest learning rate at which the method diverges, all else being equal; NaN if it is unstable at every
+        lr, infinite if it is stable at every lr.
     best
         The learning rate (and β, if the method has one) with the best rate; empty if there is none.
     best_rate
         The best rate; NaN if there is none.
     iterations_to_tolerance
         The number of iterations from the start to the tolerance or target; infinite if the trial never meets it.
-        ``None`` if there is none, if the trial leaves the distance ``holds_within``, or if the method is nonlinear.
+        ``None`` without a tolerance or target, if the trial leaves ``holds_within``, or if the method is nonlinear.
     start_rate
         The rate from the start of this trial, which may have no component along the slowest directions; ``None`` if
         the start is farther away than ``holds_within``.
     converges
-        Whether this trial converges to the fixed point from its start; ``None`` if theory does not decide it: if the
-        start is too far away, if a rate is 1, or if an unstable direction is excited by rounding only.
+        Whether this trial converges to the fixed point from its start; ``None`` if theory does not determine it: if
+        the start is too far away, if a rate is 1, or if only rounding excites an unstable direction.
     holds_within
         The distance from the fixed point within which the prediction holds; infinite if everywhere.
     is_linear
@@ -92,7 +92,7 @@ class Prediction:
 
 
 def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
-    """Return what theory states about one trial near a critical point of its surface.
+    """Return what theory predicts for one trial near a critical point of its surface.
 
     Raises
     ------
@@ -101,6 +101,7 @@ def predict(plan: Plan, number: int, point: CriticalPoint) -> Prediction:
     """
     model = local_model(plan, number, point)
     curved = model.curved
+    # Not for nonlinear methods, whose map holds only at tiny distances: there the best rate is not the best setting.
     best: Mapping[str, float] = {}
     best_rate = math.nan
     if curved and model.map.is_exact:
@@ -167,7 +168,7 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
             path = block[:, model.groups] * along
             heights = (path * slopes + 0.5 * every * path**2).sum(axis=1)
             if stopping.tolerance is not None:
-                # Differences of heights: the loss itself may be so large that they are lost in rounding.
+                # Differences of heights, not of losses: a large loss at the minimum would hide them in rounding.
                 is_small = np.abs(np.diff(heights, prepend=previous)) <= stopping.tolerance
                 lengths = _run_lengths(is_small, small_changes)
                 met |= lengths >= stopping.patience
@@ -194,6 +195,8 @@ def _run_lengths(is_small: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
 def _extrapolated(stopping: Stopping, model: LocalModel, height: float, base: float, count: int) -> float:
     """Return the iteration at which the height above the fixed point, which shrinks as ρ²ᵏ, meets the first test."""
     rate = model.rate
+    # The height at which each test is met: in the long run a height h changes by (1 − ρ²) h per iteration, and belongs
+    # to a gradient of at most √(2 λ h).
     heights = []
     if stopping.target_loss is not None:
         heights.append(stopping.target_loss - base)

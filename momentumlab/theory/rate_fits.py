@@ -1,4 +1,4 @@
-"""The measured rate of a path: fits of its distances, and of damped oscillations."""
+"""The measured rate of a path: fits to its distances from the minimum, and to damped oscillations."""
 
 import math
 
@@ -14,8 +14,8 @@ FEWEST_PEAKS = 3
 AGREES = 0.05
 """Rates agree if the digits gained per iteration differ by at most this share of the prediction."""
 
-UNNOTICED = 1e-4
-"""Rates closer to each other than this agree in any case."""
+NEGLIGIBLE_GAP = 1e-4
+"""Rates whose logarithms differ by less than this agree in any case."""
 
 FIT_ERROR = 1e-3
 """The largest relative residual of a fit of a damped oscillation."""
@@ -26,7 +26,7 @@ def agrees(measured: float, predicted: float, share: float = AGREES) -> bool:
     if min(measured, predicted) <= 0:
         return measured == predicted
     digits, gap = math.log(predicted), math.log(measured) - math.log(predicted)
-    return abs(gap) <= max(share * abs(digits), UNNOTICED)
+    return abs(gap) <= max(share * abs(digits), NEGLIGIBLE_GAP)
 
 
 def measured_rate(distances: Array, iterations: NDArray[np.int64], floor: float = 0.0) -> float | None:
@@ -50,10 +50,12 @@ def measured_rate(distances: Array, iterations: NDArray[np.int64], floor: float 
     usable = usable_entries(distances, floor)
     if len(usable) < FEWEST:
         return None
+    # If there is a peak in the second half, fit the peaks there, or the last ones of all if they are too few: between
+    # its peaks an oscillating distance may be arbitrarily small.
     later = usable[len(usable) // 2 :]
     peaks = _peaks(distances, usable)
-    swings = int((peaks >= later[0]).sum())
-    used = peaks[-max(swings, FEWEST_PEAKS) :] if swings else later[distances[later] > 0]
+    late_peaks = int((peaks >= later[0]).sum())
+    used = peaks[-max(late_peaks, FEWEST_PEAKS) :] if late_peaks else later[distances[later] > 0]
     if len(used) < FEWEST_PEAKS:
         return None
     times = iterations[used] - iterations[used].mean()
@@ -62,7 +64,7 @@ def measured_rate(distances: Array, iterations: NDArray[np.int64], floor: float 
 
 
 def usable_entries(distances: Array, floor: float) -> NDArray[np.intp]:
-    """Return the entries before rounding begins."""
+    """Return the entries up to the last one above the floor, where rounding begins, or the first one not finite."""
     distances = distances[: np.argmin(np.append(np.isfinite(distances), False))]
     largest_to_come = np.maximum.accumulate(distances[::-1])[::-1]
     return np.flatnonzero(largest_to_come > floor)
@@ -97,7 +99,7 @@ def oscillation_rate(values: Array, stride: int = 1) -> float | None:
     rows = np.stack([middle / sizes, -before / sizes], axis=1)
     (p, q), *_ = np.linalg.lstsq(rows, after / sizes, rcond=None)
     residual = float(np.abs(rows @ np.array([p, q]) - after / sizes).max())
-    if residual > FIT_ERROR or p * p >= 4 * q:
+    if residual > FIT_ERROR or p * p >= 4 * q:  # real roots: a sum of two exponentials
         return None
     return float(math.sqrt(q) ** (1 / stride))
 

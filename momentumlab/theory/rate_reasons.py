@@ -1,6 +1,6 @@
 """Why the measured rate of a trial differs from the predicted one, and why a smaller β may be faster.
 
-Each reason is a hypothesis that is tested on the data of the trial. The first one that passes is reported.
+Each possible reason is tested on the data of the trial. The first one that passes is reported.
 """
 
 import math
@@ -19,10 +19,10 @@ from momentumlab.theory.rates import ROUNDING, UNDERFLOW, TrialRate, displacemen
 UNEXPLAINED = "unexplained"
 
 LONGEST_TRANSIENT = 64, 200_000
-"""The end of a transient is searched on the predicted path up to this multiple of the run and up to this iteration."""
+"""The predicted path is searched for the end of the transient up to this multiple of the run and this iteration."""
 
 LONGEST_CONTINUATION = 8, 4000
-"""A run that theory cannot extrapolate is continued to this multiple of its length, by at most this many iterations."""
+"""If theory does not give the path, the run is continued to this multiple of its length, by at most this number."""
 
 CYCLE = 1e-6
 """Iterates that repeat up to this share of their amplitude form a limit cycle."""
@@ -61,6 +61,7 @@ def _why_not_measured(displaced: Array, floor: float) -> str:
     usable = len(usable_entries(distances, floor))
     made = max(usable - 1, 0)  # the first entry is the start
     iterations = "1 iteration" if made == 1 else f"{made} iterations"
+    # Too few entries because the run was short, or because it reached the minimum within rounding?
     if usable < FEWEST and not (distances[np.isfinite(distances)][-1:] > floor).any():
         before = np.flatnonzero(distances > floor)
         first = int(before[-1]) + 1 if len(before) else 0
@@ -78,12 +79,13 @@ def _why_different(
     iterations = result.recorded(number)
     curved = ~model.is_flat[model.groups]
     if model.is_exact:
-        # Theory gives the whole path: does its rate, measured in the same way, agree?
+        # Theory gives the whole path. If its rate, fitted in the same way, agrees with the measured one, then theory
+        # explains the difference, and only the name of the reason is missing.
         path = model.linear_path(start, int(iterations[-1]))
         of_path = path_rate(path[iterations][:, curved], iterations, floor)
         is_explained = of_path is not None and agrees(measured, of_path)
         excited = (model.components(start) > 0) & ~model.is_flat
-    else:
+    else:  # a nonlinear method may excite directions later, so the whole path counts
         is_explained = False
         sizes = np.zeros(len(model.curvatures))
         np.maximum.at(sizes, model.groups, np.nanmax(np.abs(model.coefficients(result.path(number).T)), axis=1))

@@ -1,4 +1,4 @@
-"""The measured rate of each trial beside the predicted one."""
+"""The measured and the predicted rate of each trial."""
 
 import contextlib
 import math
@@ -40,7 +40,7 @@ class TrialRate:
     minimum
         The known minimum nearest to the final point, or to the start if the trial diverged; ``None`` if none is known.
     measured
-        The measured rate of the path; ``None`` if it cannot be fitted.
+        The rate fitted to the path; ``None`` if it cannot be fitted.
     predicted
         The spectral radius at that minimum; ``None`` if the theory does not apply.
     """
@@ -63,9 +63,9 @@ class Expected:
 def trial_rates(result: Result, numbers: Sequence[int] | None = None) -> list[TrialRate]:
     """Return the measured and the predicted rate of trials with a recorded history; by default, of all trials."""
     numbers = range(result.trials) if numbers is None else numbers
-    if result.experiment.noise is not None or result.experiment.is_random:  # then there is a floor, not a rate
+    if result.experiment.noise is not None or result.experiment.is_random:  # the loss ends at a noise floor
         return [TrialRate() for _ in numbers]
-    with np.errstate(all="ignore"):  # diverging trials may overflow here, too
+    with np.errstate(all="ignore"):  # distances of diverging trials may overflow
         minima = {number: minimum for number in numbers if (minimum := _approached(result, number)) is not None}
         expected = expectations(result, minima)
         found = []
@@ -118,11 +118,8 @@ def _is_kink(surface: Surface, minimum: CriticalPoint) -> bool:
         return False
 
 
-# The predicted rate
-
-
 def expectations(result: Result, minima: Mapping[int, CriticalPoint]) -> dict[int, Expected]:
-    """Return what theory expects of each trial at its minimum, without the trials to which it does not apply."""
+    """Return what theory predicts for each trial at its minimum; trials to which it does not apply are left out."""
     plan = result.plan
     expected: dict[int, Expected] = {}
     for group in plan.groups:
@@ -147,6 +144,7 @@ def _expectations_of_group(
     lanes = group.lanes(np.array(numbers) - group.first)
     points = np.array([minima[number].point for number in numbers]).T
     curvatures, vectors = np.linalg.eigh(np.moveaxis(lanes.surface.hessian(points), 2, 0))
+    # As in `eigenvectors`: curvatures that are zero up to rounding are zero.
     curvatures = np.where(
         np.abs(curvatures) <= FLAT * plan.dimension * np.abs(curvatures).max(axis=1, keepdims=True), 0.0, curvatures
     )
@@ -167,7 +165,7 @@ def _expectations_of_group(
                     curved = model.vectors[:, ~model.is_flat[model.groups]]
                     expected[number] = Expected(rate=model.rate, fixed_point=model.fixed_point, curved=curved)
         return expected
-    # All others differ only in numbers, and their rates are computed together.
+    # Otherwise the trials differ only in numbers, and their rates are computed together.
     radii = np.zeros(len(numbers))
     for column in curvatures.T:
         radii = np.maximum(radii, spectral_radii(lanes.optimizer, lanes.lr, column))

@@ -1,7 +1,7 @@
 """The stationary variance under gradient noise, and the trade-off between rate and noise.
 
-With an independent error of variance s² in every gradient, the linear map s′ = M s + b n has a stationary covariance P
-with P = M P Mᵀ + s² b bᵀ, the discrete Lyapunov equation.
+If every gradient has an independent error n of variance σ², the linear map s′ = M s + b n has a stationary covariance
+P, the solution of the discrete Lyapunov equation P = M P Mᵀ + σ² b bᵀ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from momentumlab.theory.linear_map import LinearMap, linear_map, spectral_radii
 def stationary_variances(optimizer: Optimizer[Any], lr: Array, curvature: Array, noise: float = 1.0) -> Array:
     """Return the stationary variance of the point, ``(lanes,)``; infinite if unstable.
 
-    Parameters and errors are those of `linear_map`.
+    ``noise`` is the standard deviation of the errors; the other parameters and the errors are those of `linear_map`.
     """
     return variances_of(linear_map(optimizer, lr, curvature), noise)
 
@@ -27,6 +27,7 @@ def variances_of(found: LinearMap, noise: float = 1.0) -> Array:
     """Return the stationary variance of the point under a linear map, averaged over its period, ``(lanes,)``."""
     stable = np.abs(np.linalg.eigvals(found.matrices)).max(axis=1) < 1 - 1e-12
     _, lanes, size, _ = found.steps.shape
+    # Zeros instead of unstable maps, for which the equation may be singular.
     steps = np.where(stable[:, np.newaxis, np.newaxis], found.steps, 0.0)
     shocks = noise**2 * np.einsum("pli,plj->plij", found.inputs, found.inputs)
     # Over one period P becomes M P Mᵀ + Q: accumulate M and Q.
@@ -34,10 +35,11 @@ def variances_of(found: LinearMap, noise: float = 1.0) -> Array:
     for step, shock in zip(steps, shocks, strict=True):
         matrix = step @ matrix
         accumulated = step @ accumulated @ step.swapaxes(1, 2) + shock
-    # P = M P Mᵀ + Q, row by row: (1 − M ⊗ M) vec P = vec Q.
+    # With the rows of P and Q as vectors: (1 − M ⊗ M) vec P = vec Q. The state is small, so this is cheap.
     products = np.einsum("lij,lkm->likjm", matrix, matrix).reshape(lanes, size * size, size * size)
     covariance = np.linalg.solve(np.eye(size * size) - products, accumulated.reshape(lanes, size * size, 1))
     covariance = covariance.reshape(lanes, size, size)
+    # The covariance repeats with the period: average the variance of the point over it.
     total = np.zeros(lanes)
     for step, shock in zip(steps, shocks, strict=True):
         covariance = step @ covariance @ step.swapaxes(1, 2) + shock
@@ -72,25 +74,27 @@ def compromises(
     cells: int = 200,
     hyperparameters: Mapping[str, Value] | None = None,
 ) -> list[Compromise]:
-    """Return the Pareto front of rate and noise: fast methods average over few gradients, quiet ones over many.
+    """Return the Pareto front of rate and stationary loss over a grid of lr and β.
+
+    Settings with a fast rate average over few gradients and have a high stationary loss.
 
     Parameters
     ----------
     name
-        A method with a hyperparameter ``beta``.
+        The name of an optimizer with a hyperparameter ``beta``.
     curvatures
-        The eigenvalues of the Hessian, all above 0.
+        The eigenvalues of the Hessian, all positive.
     noise
         The standard deviation of the error in each coordinate of a gradient.
     cells
         The number of learning rates, and of values of β, in the grid.
     hyperparameters
-        The other hyperparameters.
+        The values of the other hyperparameters.
 
     Returns
     -------
     list of Compromise
-        From the best rate to the least noise.
+        The Pareto-optimal settings, from the best rate to the lowest stationary loss.
 
     Raises
     ------
@@ -105,6 +109,7 @@ def compromises(
         each = np.full(len(lrs), curvature)
         rates = np.maximum(rates, spectral_radii(optimizer, lrs, each))
         losses += 0.5 * curvature * stationary_variances(optimizer, lrs, each, noise)
+    # In order of rate, a setting is optimal if its loss is lower than that of every faster one.
     order = np.lexsort((losses, rates))
     lowest = np.minimum.accumulate(np.concatenate([[np.inf], losses[order]]))
     kept = order[(losses[order] < lowest[:-1]) & (rates[order] < 1)]
