@@ -20,6 +20,21 @@ if TYPE_CHECKING:
 
     from momentumlab.report.figure_options import FigureSettings
     from momentumlab.report.page import Page
+    from momentumlab.report.table import Table
+
+
+class ShownAsTables:
+    """Base of results that ``print`` and notebooks show as tables, as the command line does."""
+
+    def tables(self) -> "list[Table]":
+        """Return the tables that the command line prints."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n\n".join(table.text() for table in self.tables())
+
+    def _repr_html_(self) -> str:
+        return "".join(table.html() for table in self.tables())
 
 
 class Status(Enum):
@@ -75,7 +90,7 @@ class History:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class Result:
+class Result(ShownAsTables):
     """The outcome of every trial of an experiment.
 
     Attributes
@@ -292,10 +307,10 @@ class Result:
     def __repr__(self) -> str:
         counts = Counter(status.label for status in self.status)
         ends = ", ".join(f"{count} {label}" for label, count in counts.items())
-        return f"<Result of {self.experiment.name}: {self.trials} trials ({ends})>"
+        return f"<Result of {self.experiment.name}: {self.trials} {'trial' if self.trials == 1 else 'trials'} ({ends})>"
 
-    def _repr_html_(self) -> str:
-        from momentumlab.report import report_of
-        from momentumlab.report.result_table import result_table
+    def tables(self) -> "list[Table]":
+        """Return a table with a row per trial, or those of a sweep."""
+        from momentumlab.report import report_of, result_tables
 
-        return result_table(report_of(self)).html()
+        return result_tables(report_of(self))

@@ -16,6 +16,7 @@ from momentumlab.report.labels import Labels, final_point, varying_hyperparamete
 from momentumlab.report.result_table import result_table
 from momentumlab.report.steps import steps_of
 from momentumlab.report.sweep_table import sweep_tables
+from tests.conftest import Command
 
 RAVINE = {"surface": "ravine", "optimizer": "momentum", "lr": 0.1, "iterations": 20}
 
@@ -103,6 +104,15 @@ def test_diverged_trials_rank_last_regardless_of_their_loss() -> None:
     assert [status.label for status in result.status] == ["max_iterations", "diverged"]
     assert result.final_losses[1] < result.final_losses[0]
     assert result.ranking().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["run", "sweep", "compare"])
+def test_results_are_printed_as_on_the_command_line(name: str, command: Command) -> None:
+    settings = {"surface": "ravine", "optimizer": ["momentum", "sgd"], "lr": [0.05, 0.1], "name": "same"}
+    result = getattr(momentumlab, name)(settings)
+    words = ["--surface", "ravine", "--optimizer", "momentum,sgd", "--lr", "0.05,0.1", "--name", "same"]
+    printed = command(name, *words, "--no-plots", COLUMNS="100").stdout.splitlines()
+    assert str(result).splitlines() == printed[:-1]  # the last line is the run folder
 
 
 def test_the_notebook_table_is_html() -> None:

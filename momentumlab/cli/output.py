@@ -52,18 +52,14 @@ def print_result(report: "Report", output: str, *, steps: bool, quiet: bool, dig
 
         warn_of_rest(report)
         print(json_text(json_document(report, steps=steps)))
-    elif is_text(output) and report.is_sweep:
-        from momentumlab.report.sweep_table import sweep_tables
-
-        show_as(output, *sweep_tables(report))
-        print_folder(report, output)
     elif is_text(output):
-        from momentumlab.report.result_table import result_table, steps_table
+        from momentumlab.report import result_tables
+        from momentumlab.report.result_table import steps_table
 
-        for number in range(report.result.trials if steps else 0):
+        for number in range(report.result.trials if steps and not report.is_sweep else 0):
             show_as(output, steps_table(report, number, digits))
             print()
-        show_as(output, result_table(report))
+        show_as(output, *result_tables(report))
         print_folder(report, output)
 
 

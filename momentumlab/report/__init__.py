@@ -30,8 +30,20 @@ if TYPE_CHECKING:
     from momentumlab.report.reports import ComparisonReport as ComparisonReport
     from momentumlab.report.reports import Report as Report
     from momentumlab.report.reports import report_of as report_of
+    from momentumlab.report.table import Table
 
-__all__ = ["ComparisonReport", "Report", "report_of"]
+__all__ = ["ComparisonReport", "Report", "report_of", "result_tables"]
+
+
+def result_tables(report: "Report") -> "list[Table]":
+    """Return the table of a run, or those of a sweep."""
+    if report.is_sweep:
+        from momentumlab.report.sweep_table import sweep_tables
+
+        return sweep_tables(report)
+    from momentumlab.report.result_table import result_table
+
+    return [result_table(report)]
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,7 @@ from momentumlab.report.figure_options import FigureOptions, FigureSettings
 from momentumlab.report.labels import Labels, axis_name, exact, point, short
 from momentumlab.report.result_table import hyperparameter_cell
 from momentumlab.report.table import Column, Kind, Table
+from momentumlab.result import ShownAsTables
 from momentumlab.surfaces import CriticalPoint, Tag
 from momentumlab.theory import (
     Mode,
@@ -95,7 +96,7 @@ class TrialPrediction:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class PredictionReport(Sequence[TrialPrediction]):
+class PredictionReport(ShownAsTables, Sequence[TrialPrediction]):
     """The predictions of all trials of a plan, one `TrialPrediction` each, computed when it is used."""
 
     plan: Plan
@@ -129,11 +130,7 @@ class PredictionReport(Sequence[TrialPrediction]):
         """Draw the rate against β and lr around the settings, and the poles; see `prediction_plot`."""
         return prediction_plot(self.plan, FigureOptions(**options))
 
-    def __repr__(self) -> str:
-        return "\n\n".join(table.text() for table in self.tables())
-
-    def _repr_html_(self) -> str:
-        return "".join(table.html() for table in self.tables())
+    __repr__ = ShownAsTables.__str__
 
 
 def prediction_plot(plan: Plan, figures: FigureOptions | None = None, *, place: str = "plot") -> "Figure":

@@ -23,6 +23,7 @@ from momentumlab.errors import ConfigError
 from momentumlab.registry import did_you_mean
 from momentumlab.report.labels import axis_name, exact, short
 from momentumlab.report.table import Column, Kind, Table
+from momentumlab.result import ShownAsTables
 
 COLUMNS = ("lr", "beta", "beta1", "beta2", "eps", "eps_root", "weight_decay", "nesterov")
 """The order of hyperparameters; others follow."""
@@ -32,7 +33,7 @@ STYLES = {Fidelity.EXACT: "green", Fidelity.CONSTANT_LR: "yellow", Fidelity.NEAR
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class TranslationReport:
+class TranslationReport(ShownAsTables):
     """A translation and the outcome of running both conventions."""
 
     translation: Translation
@@ -76,11 +77,7 @@ class TranslationReport:
         """Return the equations, code and checks."""
         return translation_tables([self])
 
-    def __repr__(self) -> str:
-        return "\n\n".join(table.text() for table in self.tables())
-
-    def _repr_html_(self) -> str:
-        return "".join(table.html() for table in self.tables())
+    __repr__ = ShownAsTables.__str__
 
 
 def translation_reports(

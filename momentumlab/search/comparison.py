@@ -14,7 +14,7 @@ from momentumlab.experiment import GRID, Choice, Comparison, Experiment, Objecti
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.plan import make_plan
 from momentumlab.registry import Array, Value
-from momentumlab.result import Result, Status
+from momentumlab.result import Result, ShownAsTables, Status
 from momentumlab.scales import bounds_of
 from momentumlab.search.ranking import SEVERITY, Yardstick, finished, quantile, ranks_of, yardstick_of
 from momentumlab.search.searched import RunPlan, Searched
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from momentumlab.report.figure_options import FigureSettings
+    from momentumlab.report.table import Table
 
 LEAST_REPEATS = 16
 """Minimum number of trials, over random starts and replicates, on which a chosen setting is judged."""
@@ -145,7 +146,7 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class ComparisonResult:
+class ComparisonResult(ShownAsTables):
     """The result of a comparison, a `Match` per surface."""
 
     comparison: Comparison
@@ -280,11 +281,12 @@ class ComparisonResult:
         count = len(self.comparison.experiments[0].optimizers)
         return f"<ComparisonResult of {self.comparison.name}: {count} optimizers; {'; '.join(winners)}>"
 
-    def _repr_html_(self) -> str:
+    def tables(self) -> "list[Table]":
+        """Return the ranking for each surface and, for several, the mean ranks."""
         from momentumlab.report import ComparisonReport
         from momentumlab.report.comparison_table import comparison_tables
 
-        return "".join(table.html() for table in comparison_tables(ComparisonReport(result=self)))
+        return comparison_tables(ComparisonReport(result=self))
 
 
 def compare(comparison: Comparison, run: RunPlan = engine.run) -> ComparisonResult:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from momentumlab.errors import MomentumLabError
 from momentumlab.registry import Array
-from momentumlab.result import STATUS_OF_CODE, Result
+from momentumlab.result import STATUS_OF_CODE, Result, ShownAsTables
 from momentumlab.search.planes import Plane, array_prefixes, planes
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from momentumlab.report.figure_options import FigureSettings
     from momentumlab.report.page import Page
+    from momentumlab.report.table import Table
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class Sweep:
+class Sweep(ShownAsTables):
     """All trials of a sweep as grids with one dimension per axis, in the order of `axes`.
 
     With several optimizers, choose one by its name for the axes and grids: ``sweep["adam"].final_loss``. Starts that
@@ -216,8 +217,9 @@ class Sweep:
             parts.append(f"{name}: {sizes or '1 trial'}")
         return f"<Sweep of {self.result.experiment.name}: {'; '.join(parts)}>"
 
-    def _repr_html_(self) -> str:
-        return self.result._repr_html_()
+    def tables(self) -> "list[Table]":
+        """Return a table per optimizer."""
+        return self.result.tables()
 
 
 def _optional(package: str, method: str) -> Any:
