@@ -10,7 +10,7 @@ from momentumlab.optimizers.base import LR_SCHEDULE
 from momentumlab.report.labels import axis_name, exact, final_point, repeats
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import ComparisonReport
-from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, hyperparameter_cell, rate_columns
+from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, hyperparameter_cell, rate_columns, rate_remarks
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import Status
 from momentumlab.search import Match, Standing
@@ -46,6 +46,8 @@ def _surface_table(report: ComparisonReport, surface: int) -> Table:
         remarks.append("no optimizer reached the target: allow more iterations")
     if match.starts > 1:
         remarks.append(f"values over {repeats(match.experiment)}: median [quartiles]")
+    else:
+        remarks.extend(rate_remarks(report.reports[surface]))
     remarks.extend(library_remarks(match.experiment))
     return Table(
         title=f"{result.comparison.name}: {report.headline(surface)}",

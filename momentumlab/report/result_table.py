@@ -198,7 +198,17 @@ def _remarks(report: Report) -> Iterator[str]:
         yield _remark_on_the_rest(report)
     if replicates > 1:
         yield f"final loss over {replicates:,} replicates: median [quartiles]"
-    # One remark per reason; trials that share it are named together.
+    yield from rate_remarks(report)
+    yield from library_remarks(report.experiment)
+    if (
+        report.rates
+        and (why := underdamped_remark(report.result, {n: report.rates[n] for n in report.shown})) is not None
+    ):
+        yield why
+
+
+def rate_remarks(report: Report) -> Iterator[str]:
+    """Yield why rates are missing or differ from their predictions; trials that share a reason are named together."""
     trials: dict[tuple[str, str], list[str]] = {}
     for number, reason in report.rate_reasons.items():
         what = "no rate" if report.rates[number].measured is None else "rate differs from the prediction"
@@ -206,12 +216,6 @@ def _remarks(report: Report) -> Iterator[str]:
     for (what, reason), names in trials.items():
         others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         yield f"{what} ({'; '.join(names[:MAX_NAMED])}{others}): {reason}"
-    yield from library_remarks(report.experiment)
-    if (
-        report.rates
-        and (why := underdamped_remark(report.result, {n: report.rates[n] for n in report.shown})) is not None
-    ):
-        yield why
 
 
 def _remark_on_the_rest(report: Report) -> str:
