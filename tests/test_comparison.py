@@ -528,7 +528,7 @@ def test_a_rate_that_differs_from_its_prediction_has_a_reason() -> None:
     # (-9, -9) from the minimum is an eigenvector of curvature 18: 1 − 0.072 · 18 = −0.296, and 0.856 is never seen.
     text = str(momentumlab.compare(optimizers="sgd", surface="booth", lr=[0.072, 0.01], objective="final_loss"))
     assert re.search(r"0\.2960 +0\.8560", text)
-    assert "the start has no component along the direction with curvature 2; the rate of the others" in text
+    assert "the start has no component along the direction with curvature 2" in " ".join(text.split())
 
 
 def test_notebooks_show_the_tables(many: ComparisonResult) -> None:
