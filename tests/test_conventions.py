@@ -25,7 +25,7 @@ from momentumlab.conventions.forms import (
     Torch,
     TwoSequence,
 )
-from momentumlab.conventions.proof import COURSES, ITERATIONS, SCHEDULES, gradient_on, walk
+from momentumlab.conventions.proof import ITERATIONS, REFERENCE_PROBLEMS, SCHEDULES, run_convention, stable_gradient
 from momentumlab.registry import Array
 from tests.golden import generate_conventions as golden
 from tests.golden.generate import problem
@@ -74,7 +74,7 @@ def response(convention: MomentumConvention, factors: Array) -> Array:
         def impulse(x: Array, t: int, s: int = s) -> Array:
             return np.array([1.0 if t == s + 1 else 0.0])
 
-        weights[:, s] = -np.diff(walk(convention, impulse, (0.0,), factors).asked[:, 0])
+        weights[:, s] = -np.diff(run_convention(convention, impulse, (0.0,), factors).gradient_points[:, 0])
     return weights
 
 
@@ -99,7 +99,7 @@ def some_factors(seed: int = 5) -> Array:
 @pytest.mark.parametrize("case", [*golden.CASES, *golden.ADAPTIVE], ids=named)
 def test_the_call_that_is_printed_gives_the_path_of_the_step(case: Convention, surface: str, factors: str) -> None:
     _, gradient = problem(surface)
-    ours = walk(case, lambda x, t: gradient(x), golden.STARTS[surface], golden.FACTORS[factors])  # type: ignore[operator]
+    ours = run_convention(case, lambda x, t: gradient(x), golden.STARTS[surface], golden.FACTORS[factors])  # type: ignore[operator]
     calls = [case.call, *([golden.inside_call(case)] if isinstance(case, Keras) else [])]
     allowed = 1e-12 if isinstance(case, MomentumConvention) else 1e-11
     for call in calls:
@@ -246,7 +246,7 @@ def test_the_nearest_translation_has_the_same_beta_gain_and_smallest_distance(so
 def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: MomentumConvention) -> None:
     wanted = one.form
     for share, is_stable in ((0.9999, True), (1.0001, False)):
-        curvature = share * wanted.steepest
+        curvature = share * wanted.stability_limit
         roots = np.roots(
             np.polyadd(
                 np.polymul([1, -1], [1, -wanted.beta]),
@@ -256,19 +256,21 @@ def test_the_steepest_stable_curvature_is_where_the_path_begins_to_grow(one: Mom
         assert (np.abs(roots).max() < 1) == is_stable
 
 
-@pytest.mark.parametrize("course", COURSES, ids=lambda course: course.surface)
+@pytest.mark.parametrize("problem", REFERENCE_PROBLEMS, ids=lambda problem: problem.surface)
 @pytest.mark.parametrize("target", [Torch, DebiasedAverage, QuasiHyperbolic], ids=lambda cls: cls.name)
 @pytest.mark.parametrize("source", [*VARIANTS, Torch(beta=0.999, dampening=0.99)], ids=named)
-def test_reference_trajectories_move_and_stay_bounded(source: MomentumConvention, target: Any, course: Any) -> None:
-    surface = momentumlab.SURFACES[course.surface]()
+def test_reference_trajectories_move_and_stay_bounded(source: MomentumConvention, target: Any, problem: Any) -> None:
+    surface = momentumlab.SURFACES[problem.surface]()
     translation = translate(source, target)
     for one in (source, translation.target):
-        path = walk(one, gradient_on(course, translation), course.start, np.ones(ITERATIONS)).asked
+        path = run_convention(
+            one, stable_gradient(problem, translation), problem.start, np.ones(ITERATIONS)
+        ).gradient_points
         losses = surface.value(path.T)
         assert losses.max() < 1.5 * losses[0]
         assert np.abs(path - path[0]).max() > 1e-4
         assert max(np.linalg.eigvalsh(surface.hessian(path.T)[:, :, i])[-1] for i in range(0, ITERATIONS, 10)) <= (
-            course.steepest
+            problem.largest_curvature
         )
 
 
@@ -294,7 +296,7 @@ def test_a_convention_of_momentumlab_is_its_optimizer(one: Convention, optimizer
     start = (-2.4, 0.2)
     result = momentumlab.run(surface="ravine", optimizer=optimizer, lr=one.lr, iterations=50, start=list(start))
     _, gradient = problem("ravine")
-    path = walk(one, lambda x, t: gradient(x), start, np.ones(50)).asked  # type: ignore[operator]
+    path = run_convention(one, lambda x, t: gradient(x), start, np.ones(50)).gradient_points  # type: ignore[operator]
     np.testing.assert_allclose(path, result.positions[0], rtol=0, atol=1e-13 if one.name in CONVENTIONS else 1e-12)
 
 

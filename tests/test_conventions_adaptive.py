@@ -18,7 +18,7 @@ from momentumlab.conventions.adam_forms import (
     TorchAdamW,
     TorchRMSprop,
 )
-from momentumlab.conventions.proof import walk
+from momentumlab.conventions.proof import run_convention
 from momentumlab.errors import ConfigError
 from momentumlab.registry import Array
 from tests.conftest import Command
@@ -44,7 +44,7 @@ def path(one: AdaptiveConvention, size: float = 1.0, count: int = 60) -> Array:
     scales = np.array([0.3, 2.0]) * size
     factors = np.random.default_rng(3).uniform(0.5, 1.5, count)
     unit = 50 * one.lr
-    return walk(one, lambda x, t: scales * np.sin(x / unit + 0.7), (unit, -0.5 * unit), factors).stored
+    return run_convention(one, lambda x, t: scales * np.sin(x / unit + 0.7), (unit, -0.5 * unit), factors).stored
 
 
 def by_rule(rule: AdaptiveRule, size: float, count: int = 60) -> Array:

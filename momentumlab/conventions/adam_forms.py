@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from momentumlab.conventions.base import Convention, Obstacle, convention, library_call, rounded
+from momentumlab.conventions.base import Convention, Obstacle, convention, lr_parameter, rounded
 from momentumlab.registry import Array, parameter
 
 PLACES = {
@@ -96,29 +96,51 @@ class Averages(NamedTuple):
     v: Array
 
 
+def beta1_parameter() -> float:
+    """Declare the decay of the average of gradients."""
+    value: float = parameter(0.9, ge=0, le=0.999999, aliases=("b1", "beta_1"), doc="decay of the average of gradients")
+    return value
+
+
+def beta2_parameter(default: float) -> float:
+    """Declare the decay of the average of squared gradients."""
+    aliases = ("b2", "beta_2", "alpha", "rho", "decay")
+    value: float = parameter(default, ge=0, le=0.999999, aliases=aliases, doc="decay of the average of g²")
+    return value
+
+
+def eps_parameter(default: float) -> float:
+    """Declare ε."""
+    value: float = parameter(default, gt=0, aliases=("epsilon",), doc="keeps the division finite")
+    return value
+
+
+def decay_parameter(default: float = 0.0) -> float:
+    """Declare the strength of weight decay."""
+    value: float = parameter(default, ge=0, aliases=("wd",), doc="strength of weight decay")
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveConvention(Convention):
-    """A way to write Adam or RMSprop.
+    """A convention of Adam or RMSprop.
 
-    Which variants a convention has follows from the hyperparameters it declares: ``beta1`` (otherwise it does not
-    average gradients), ``bias_correction`` (otherwise it has the choice ``corrects``), ``eps_in_sqrt`` (otherwise it
-    adds the constants ``constants``), and ``weight_decay``.
+    `form` and `nearest` are derived from the declared hyperparameters: without ``beta1`` gradients are not averaged;
+    ``bias_correction`` replaces the attribute ``corrects``; ``eps_in_sqrt`` selects one of the places in ``constants``.
 
     Attributes
     ----------
     corrects
-        Whether averages are corrected, without a hyperparameter ``bias_correction``.
+        Whether averages are corrected, unless there is a hyperparameter ``bias_correction``.
     constants
-        The hyperparameter that is added at each of the `PLACES` it supports.
+        For each of the `PLACES` where the convention adds a constant, its hyperparameter.
     decay
-        How it decays weights.
+        How weights are decayed.
     """
 
-    lr: float = parameter(0.001, ge=1e-30, le=1e30, aliases=("learning_rate",), doc="learning rate")
-    beta2: float = parameter(
-        0.999, ge=0, le=0.999999, aliases=("b2", "beta_2", "alpha", "rho", "decay"), doc="decay of the average of g²"
-    )
-    eps: float = parameter(1e-8, gt=0, aliases=("epsilon",), doc="keeps the division finite")
+    lr: float = lr_parameter(0.001)
+    beta2: float = beta2_parameter(0.999)
+    eps: float = eps_parameter(1e-8)
 
     corrects: ClassVar[bool] = True
     constants: ClassVar[dict[str, str]] = {"eps": "eps"}
@@ -148,8 +170,10 @@ class AdaptiveConvention(Convention):
         If it cannot add ε in the same places, it has one constant with the same `AdaptiveRule.damping`.
         """
         constants = {place: getattr(wanted, place) for place in PLACES}
+        # Several constants need a hyperparameter each: RMSprop of optax has one ε for two places.
         is_combinable = len(set(cls.constants.values())) == len(cls.constants)
         if not wanted.places <= set(cls.constants) or (len(wanted.places) > 1 and not is_combinable):
+            # Use the first place that is supported. Inside the root, a constant c has the damping √c.
             place = next(place for place in PLACES if place in cls.constants)
             damping = rounded(wanted.damping)
             constants = dict.fromkeys(PLACES, 0.0) | {place: rounded(damping**2) if place == "eps_root" else damping}
@@ -161,6 +185,7 @@ class AdaptiveConvention(Convention):
             "bias_correction": wanted.corrects,
             "eps_in_sqrt": constants["eps"] == 0,
         }
+        # Places that share a hyperparameter: at most one of them has a constant, so the sum is that constant.
         for place, name in cls.constants.items():
             known[name] = known.get(name, 0.0) + constants[place]
         return cls(**{parameter.name: known[parameter.name] for parameter in cls.parameters()})
@@ -170,26 +195,8 @@ class AdaptiveConvention(Convention):
         return Averages(x, np.zeros_like(x), np.zeros_like(x))
 
 
-def beta1_parameter() -> float:
-    """The decay of the average of gradients."""
-    value: float = parameter(0.9, ge=0, le=0.999999, aliases=("b1", "beta_1"), doc="decay of the average of gradients")
-    return value
-
-
-def beta2_parameter(default: float) -> float:
-    """The decay of the average of squared gradients."""
-    aliases = ("b2", "beta_2", "alpha", "rho", "decay")
-    value: float = parameter(default, ge=0, le=0.999999, aliases=aliases, doc="decay of the average of g²")
-    return value
-
-
-def decay_parameter(default: float = 0.0) -> float:
-    """The strength of weight decay."""
-    value: float = parameter(default, ge=0, aliases=("wd",), doc="strength of weight decay")
-    return value
-
-
 def _averaged(state: Averages, g: Array, beta1: float, beta2: float) -> Averages:
+    """Update both averages with a gradient."""
     return Averages(state.x, beta1 * state.m + (1 - beta1) * g, beta2 * state.v + (1 - beta2) * g * g)
 
 
@@ -208,11 +215,9 @@ class TorchAdam(AdaptiveConvention):
     users = "torch.optim.Adam; momentumlab's adam"
     source = "the documentation and source of torch.optim.Adam, version 2.13"
     decay = Decay.COUPLED
-
-    @property
-    def call(self) -> str:
-        betas = (self.beta1, self.beta2)
-        return library_call("torch.optim.Adam", lr=self.lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay)
+    library_call = (
+        "torch.optim.Adam(params, lr={lr!r}, betas=({beta1!r}, {beta2!r}), eps={eps!r}, weight_decay={weight_decay!r})"
+    )
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         x, m, v = _averaged(state, g + self.weight_decay * state.x, self.beta1, self.beta2)
@@ -232,11 +237,9 @@ class TorchAdamW(AdaptiveConvention):
     users = "torch.optim.AdamW; momentumlab's adamw"
     source = "the documentation and source of torch.optim.AdamW, version 2.13"
     decay = Decay.DECOUPLED
-
-    @property
-    def call(self) -> str:
-        betas = (self.beta1, self.beta2)
-        return library_call("torch.optim.AdamW", lr=self.lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay)
+    library_call = (
+        "torch.optim.AdamW(params, lr={lr!r}, betas=({beta1!r}, {beta2!r}), eps={eps!r}, weight_decay={weight_decay!r})"
+    )
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         x, m, v = _averaged(state, g, self.beta1, self.beta2)
@@ -249,7 +252,7 @@ class TorchAdamW(AdaptiveConvention):
 class TorchRMSprop(AdaptiveConvention):
     """RMSprop in PyTorch, also momentumlab's rmsprop: ε outside the root, no correction, without momentum."""
 
-    lr: float = parameter(0.01, ge=1e-30, le=1e30, aliases=("learning_rate",), doc="learning rate")
+    lr: float = lr_parameter(0.01)
     beta2: float = beta2_parameter(0.99)
     weight_decay: float = decay_parameter()
 
@@ -258,11 +261,7 @@ class TorchRMSprop(AdaptiveConvention):
     source = "the documentation and source of torch.optim.RMSprop, version 2.13"
     corrects = False
     decay = Decay.COUPLED
-
-    @property
-    def call(self) -> str:
-        function = "torch.optim.RMSprop"
-        return library_call(function, lr=self.lr, alpha=self.beta2, eps=self.eps, weight_decay=self.weight_decay)
+    library_call = "torch.optim.RMSprop(params, lr={lr!r}, alpha={beta2!r}, eps={eps!r}, weight_decay={weight_decay!r})"
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         g = g + self.weight_decay * state.x
@@ -286,15 +285,7 @@ class OptaxAdam(AdaptiveConvention):
     users = "optax.adam"
     source = "the documentation and source of optax.adam and optax.adamw, version 0.2.8"
     constants: ClassVar[dict[str, str]] = {"eps": "eps", "eps_root": "eps_root"}
-
-    @property
-    def call(self) -> str:
-        return library_call("optax.adam", **self._arguments())
-
-    def _arguments(self) -> dict[str, float]:
-        return {
-            "learning_rate": self.lr, "b1": self.beta1, "b2": self.beta2, "eps": self.eps, "eps_root": self.eps_root
-        }  # fmt: skip
+    library_call = "optax.adam(learning_rate={lr!r}, b1={beta1!r}, b2={beta2!r}, eps={eps!r}, eps_root={eps_root!r})"
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         x, m, v = _averaged(state, g, self.beta1, self.beta2)
@@ -315,10 +306,10 @@ class OptaxAdamW(OptaxAdam):
     plain = "m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  x ← x − lr·(m̂ / (√(v̂ + ε_root) + ε) + w x)"
     users = "optax.adamw"
     decay = Decay.DECOUPLED
-
-    @property
-    def call(self) -> str:
-        return library_call("optax.adamw", **self._arguments(), weight_decay=self.weight_decay)
+    library_call = (
+        "optax.adamw(learning_rate={lr!r}, b1={beta1!r}, b2={beta2!r}, eps={eps!r}, eps_root={eps_root!r}, "
+        "weight_decay={weight_decay!r})"
+    )
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         x, m, v = _averaged(state, g, self.beta1, self.beta2)
@@ -338,17 +329,10 @@ class OptaxRMSprop(AdaptiveConvention):
     users = "optax.rmsprop"
     source = "the documentation and source of optax.rmsprop, version 0.2.8"
     constants: ClassVar[dict[str, str]] = {"eps": "eps", "eps_root": "eps"}
-
-    @property
-    def call(self) -> str:
-        return library_call(
-            "optax.rmsprop",
-            learning_rate=self.lr,
-            decay=self.beta2,
-            eps=self.eps,
-            eps_in_sqrt=self.eps_in_sqrt,
-            bias_correction=self.bias_correction,
-        )
+    library_call = (
+        "optax.rmsprop(learning_rate={lr!r}, decay={beta2!r}, eps={eps!r}, eps_in_sqrt={eps_in_sqrt!r}, "
+        "bias_correction={bias_correction!r})"
+    )
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         x, m, v = _averaged(state, g, 0.0, self.beta2)
@@ -365,7 +349,7 @@ class OptaxRMSprop(AdaptiveConvention):
 class KerasAdam(AdaptiveConvention):
     """Adam in Keras: the form with ε̂, which is added before v is corrected; weight decay is decoupled."""
 
-    eps: float = parameter(1e-7, gt=0, aliases=("epsilon",), doc="keeps the division finite")
+    eps: float = eps_parameter(1e-7)
     beta1: float = beta1_parameter()
     weight_decay: float = decay_parameter()
 
@@ -376,17 +360,10 @@ class KerasAdam(AdaptiveConvention):
     source = "the documentation and source of keras.optimizers.Adam, version 3.15"
     constants: ClassVar[dict[str, str]] = {"eps_hat": "eps"}
     decay = Decay.DECOUPLED
-
-    @property
-    def call(self) -> str:
-        return library_call(
-            "keras.optimizers.Adam",
-            learning_rate=self.lr,
-            beta_1=self.beta1,
-            beta_2=self.beta2,
-            epsilon=self.eps,
-            weight_decay=self.weight_decay or None,
-        )
+    library_call = (
+        "keras.optimizers.Adam(learning_rate={lr!r}, beta_1={beta1!r}, beta_2={beta2!r}, epsilon={eps!r}, "
+        "weight_decay?={weight_decay!r})"
+    )
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         x, m, v = _averaged(state, g, self.beta1, self.beta2)
@@ -402,18 +379,11 @@ class KerasAdamW(KerasAdam):
     weight_decay: float = decay_parameter(0.004)
 
     users = "keras.optimizers.AdamW"
-
-    @property
-    def call(self) -> str:
-        # A weight decay of zero is not left out, because the default of Keras is not zero.
-        return library_call(
-            "keras.optimizers.AdamW",
-            learning_rate=self.lr,
-            weight_decay=self.weight_decay,
-            beta_1=self.beta1,
-            beta_2=self.beta2,
-            epsilon=self.eps,
-        )
+    # A weight decay of 0 is not left out, because the default of Keras is not 0.
+    library_call = (
+        "keras.optimizers.AdamW(learning_rate={lr!r}, weight_decay={weight_decay!r}, beta_1={beta1!r}, "
+        "beta_2={beta2!r}, epsilon={eps!r})"
+    )
 
 
 @convention("keras_rmsprop", aliases=("tf2_rmsprop",))
@@ -422,7 +392,7 @@ class KerasRMSprop(AdaptiveConvention):
     """RMSprop in Keras: ε inside the root, no correction, decoupled weight decay, without momentum."""
 
     beta2: float = beta2_parameter(0.9)
-    eps: float = parameter(1e-7, gt=0, aliases=("epsilon",), doc="keeps the division finite")
+    eps: float = eps_parameter(1e-7)
     weight_decay: float = decay_parameter()
 
     plain = "x ← x − lr·w x,  v ← β₂ v + (1 − β₂) g²,  x ← x − lr·g / √(v + ε)"
@@ -431,16 +401,9 @@ class KerasRMSprop(AdaptiveConvention):
     corrects = False
     constants: ClassVar[dict[str, str]] = {"eps_root": "eps"}
     decay = Decay.DECOUPLED
-
-    @property
-    def call(self) -> str:
-        return library_call(
-            "keras.optimizers.RMSprop",
-            learning_rate=self.lr,
-            rho=self.beta2,
-            epsilon=self.eps,
-            weight_decay=self.weight_decay or None,
-        )
+    library_call = (
+        "keras.optimizers.RMSprop(learning_rate={lr!r}, rho={beta2!r}, epsilon={eps!r}, weight_decay?={weight_decay!r})"
+    )
 
     def step(self, state: Averages, g: Array, lr: float, t: int) -> Averages:
         x, m, v = _averaged(state, g, 0.0, self.beta2)

@@ -1,11 +1,12 @@
 """The interface of conventions, and translations between them.
 
-Gradients are taken along a path of points that begins at the start. Every convention of a family computes a special
-case of one general rule, its `Convention.form`; two conventions have the same path on every surface if and only if
-their forms are equivalent. A translation chooses hyperparameters of the target whose form is that of the source, or
-the nearest one, and compares the two forms.
+The path of a convention consists of the points at which it evaluates gradients. All conventions of a family are special
+cases of one general rule, given by their `Convention.form`; two conventions have the same path on every surface if and
+only if their forms are equivalent. A translation chooses the hyperparameters of the target whose form is equal or
+nearest to that of the source, and compares the two forms.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Obstacle(Enum):
 
 
 class Form(Protocol):
-    """The general rule of a family of conventions, with its parameters."""
+    """The parameters of the general rule of a family of conventions."""
 
     def obstacles(self, found: Any) -> tuple[Obstacle, ...]:
         """Return why the path of another form differs while lr is constant; empty if it does not."""
@@ -64,9 +65,15 @@ class State(Protocol):
         """The parameters that users see."""
 
 
+def lr_parameter(default: float) -> float:
+    """Declare the learning rate."""
+    value: float = parameter(default, ge=1e-30, le=1e30, aliases=("learning_rate",), doc="learning rate")
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class Convention(ABC):
-    """A way to write an optimizer, with its hyperparameters.
+    """The form in which a library or paper writes an optimizer, with its hyperparameters.
 
     To add one, decorate a frozen dataclass with `convention`. Its step follows the source literally, for points and
     gradients of shape ``(dim,)``. It can be translated into the conventions of the same family: `MomentumConvention`
@@ -77,14 +84,17 @@ class Convention(ABC):
     plain, ahead
         The equations without and with ``nesterov``; ``ahead`` is empty for conventions without that option.
     stored
-        Description of the parameters that users see.
+        What the parameters are that users see.
     users
         Libraries and papers that use the convention.
     source
-        Source of the equations.
+        The documents from which the equations are taken.
+    library_call
+        The call of its library as a format string of the hyperparameters; empty if it belongs to no library. An
+        argument marked with ``?`` is left out if it is 0 or false.
     """
 
-    lr: float = parameter(0.01, ge=1e-30, le=1e30, aliases=("learning_rate",), doc="learning rate")
+    lr: float = lr_parameter(0.01)
 
     name: ClassVar[str]
     equation: ClassVar[str]
@@ -93,6 +103,7 @@ class Convention(ABC):
     stored: ClassVar[str] = "the point at which gradients are taken"
     users: ClassVar[str]
     source: ClassVar[str]
+    library_call: ClassVar[str] = ""
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
@@ -116,38 +127,51 @@ class Convention(ABC):
 
     @property
     def call(self) -> str:
-        """The call of its library; empty if it belongs to no library."""
-        return ""
+        """The call of its library with these hyperparameters; empty if it belongs to no library."""
+        call = self.library_call.format_map(self.values)
+        return re.sub(r", \w+\?=(0|0\.0|False)(?=[,)])", "", call).replace("?=", "=")
 
     def refused(self) -> tuple[Problem, ...]:
-        """Return which hyperparameters exclude each other."""
+        """Return a problem for each combination of hyperparameters that the library refuses."""
         return ()
 
     @property
     @abstractmethod
     def form(self) -> Form:
-        """The parameters of the general rule. They are derived by hand; the tests compare them with `step`."""
+        """The convention as a case of the general rule; derived by hand, and compared with `step` by the tests."""
 
     @classmethod
     @abstractmethod
     def nearest(cls, wanted: Any) -> Self:
-        """Return this convention with the hyperparameters whose form is nearest to a form.
+        """Return this convention with the hyperparameters whose form is nearest to the wanted one.
 
-        Hyperparameters that were computed are rounded to 15 digits: 0.1 and not 0.10000000000000002.
+        Computed hyperparameters are rounded to 15 digits: 0.1 and not 0.10000000000000002.
         """
 
     @abstractmethod
     def begin(self, x: Array) -> State:
         """Return the initial state."""
 
-    def asks_at(self, state: Any) -> Array:
-        """Return the point of the next gradient."""
+    def gradient_point(self, state: Any) -> Array:
+        """Return the point at which the next gradient is evaluated, by default the stored one."""
         x: Array = state.x
         return x
 
     @abstractmethod
     def step(self, state: Any, g: Array, lr: float, t: int) -> State:
-        """Compute one iteration from the gradient at `asks_at`, the current lr and the iteration, counted from 1."""
+        """Compute one iteration.
+
+        Parameters
+        ----------
+        state
+            The state returned by `begin` or the last step.
+        g
+            The gradient at `gradient_point`, ``(dim,)``.
+        lr
+            The learning rate of this iteration.
+        t
+            The number of the iteration, from 1.
+        """
 
 
 CONVENTIONS: Registry[Convention] = Registry("convention")
@@ -167,16 +191,6 @@ def convention(name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[Convent
     return enter
 
 
-def library_call(function: str, **arguments: Any) -> str:
-    """Write a call of a library without the arguments that are ``None``.
-
-    Functions of torch and qhoptim take the parameters of the model first.
-    """
-    written = ["params"] if function.startswith(("torch.", "qhoptim.")) else []
-    written += [f"{name}={value!r}" for name, value in arguments.items() if value is not None]
-    return f"{function}({', '.join(written)})"
-
-
 def rounded(value: float) -> float:
     """Return a number with 15 significant digits."""
     return float(f"{value:.15g}")
@@ -184,7 +198,7 @@ def rounded(value: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Translation:
-    """A convention expressed in another one.
+    """The translation of a convention into another one.
 
     Attributes
     ----------
@@ -193,7 +207,7 @@ class Translation:
     fidelity
         Whether the translation is exact.
     obstacles
-        Why the translation is not exact; empty if it is exact at least for a constant lr.
+        Why the paths differ; empty if they are equal at least for a constant lr.
     """
 
     source: Convention

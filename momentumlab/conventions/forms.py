@@ -1,10 +1,10 @@
-"""The conventions of momentum. Each step is exactly its equation, without simplification.
+"""The conventions of momentum. Each step is the equation of its source, without simplification.
 
-A convention displaces the point by
+In every convention, the points at which gradients are evaluated satisfy
 
     x_{t+1} = x_t − Σ_{s ≤ t} h(t, s) g_s,   g_s the gradient at x_s, x₁ the start,
 
-and two conventions have the same path on every surface if and only if all their weights h(t, s) are equal. While lr is
+so two conventions have the same path on every surface if and only if all their weights h(t, s) are equal. While lr is
 constant, the weights of all conventions are those of a `Filter`, which has a few parameters.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from momentumlab.conventions.base import Convention, Obstacle, convention, library_call, rounded
+from momentumlab.conventions.base import Convention, Obstacle, convention, rounded
 from momentumlab.errors import Problem
 from momentumlab.registry import Array, parameter
 
@@ -33,7 +33,7 @@ def complement(beta: float) -> float:
 class Shape(Enum):
     """The weight of the newest gradient relative to the sum of all."""
 
-    PLAIN = "heavy ball: only the sum"
+    PLAIN = "heavy ball: the sum only"
     AHEAD = "Nesterov: the newest gradient, and β times the sum"
     MIXED = "any mixture of the newest gradient and the sum"
 
@@ -47,8 +47,8 @@ class Filter:
     Attributes
     ----------
     beta
-        The share of the sum of gradients that is kept, 0 ≤ beta < 1. (The limit is 0.999999: closer to 1, the digits
-        of 1 − β are lost and a run verifies nothing.)
+        The share of the sum of gradients that is kept, from 0 to 0.999999. (Closer to 1, too few digits of 1 − β are
+        left for a run to verify anything.)
     now
         The weight of the newest gradient in addition to the sum, ≥ 0.
     memory
@@ -75,28 +75,28 @@ class Filter:
         return self.now + self.memory / complement(self.beta)
 
     @property
-    def steepest(self) -> float:
-        """The curvature up to which it is stable on a quadratic: 2/(now + memory/(1 + β)).
+    def stability_limit(self) -> float:
+        """The largest curvature of a quadratic on which the method is stable: 2/(now + memory/(1 + β)).
 
-        There z = −1 becomes a root of (z − 1)(z − β) + λ(now·(z − β) + memory·z).
+        At this curvature λ, the characteristic polynomial (z − 1)(z − β) + λ(now·(z − β) + memory·z) has the root −1.
         """
         return 2 / (self.now + self.memory / (1 + self.beta))
 
     @property
-    def calm(self) -> float:
-        """A curvature, at most `steepest`, for which the first steps do not overshoot far either.
+    def safe_curvature(self) -> float:
+        """The largest curvature for which the method is stable and the first steps do not overshoot far either.
 
-        With debiasing, the gain determines the length of the first step. A first gradient with a larger weight h adds
-        the energy h²|g|²/(2·memory), which must stay near the loss, |g|²/(2·curvature): so curvature < 2·memory/h².
+        With debiasing, the gain determines the length of the first step. Otherwise, a first gradient with a larger
+        weight h adds the energy h²|g|²/(2·memory), which must not be much larger than the loss, |g|²/(2·curvature).
         """
         if self.debiased:
-            return min(self.steepest, 2 / self.gain)
+            return min(self.stability_limit, 2 / self.gain)
         newest = self.now + self.memory + self.first
-        return min(self.steepest, 2 * self.memory / newest**2) if self.first > 0 else self.steepest
+        return min(self.stability_limit, 2 * self.memory / newest**2) if self.first > 0 else self.stability_limit
 
     @property
     def normal(self) -> "Filter":
-        """The canonical form of the filter: without memory, β is 0 and the sum has one gradient."""
+        """The canonical form: a filter without memory has β = 0 and all of its weight in ``memory``."""
         if self.beta == 0 or (self.memory == 0 and self.first == 0):
             return replace(self, beta=0.0, now=0.0, memory=self.now + self.memory, first=0.0, debiased=False)
         return self
@@ -109,6 +109,7 @@ class Filter:
         steady = replace(self.normal, first=0.0, debiased=False)
         if Shape.MIXED in shapes:
             return steady
+        # The gain of `plain` is weight/(1 − β), that of `ahead` weight·(1 + β/(1 − β)), which is the same.
         weight = steady.gain * complement(steady.beta)
         plain = replace(steady, now=0.0, memory=weight)
         ahead = replace(steady, now=weight, memory=steady.beta * weight)
@@ -117,6 +118,7 @@ class Filter:
 
     def distance(self, other: "Filter") -> float:
         """Return the root of the summed squared differences of the weights of two steady filters with the same β."""
+        # The differences are now + memory for the newest gradient, then memory·β, memory·β², …
         memory = self.memory - other.memory
         tail = memory * self.beta / math.sqrt(1 - self.beta**2)
         return math.hypot(self.now - other.now + memory, tail)
@@ -154,16 +156,16 @@ class TwoPoints(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class MomentumConvention(Convention):
-    """A way to write momentum.
+    """A convention of momentum.
 
     Attributes
     ----------
     shapes
-        Possible shapes of its filter.
+        The shapes that its filter can have.
     keeps_lr
         Whether each gradient keeps the lr of its iteration, as in `Filter`.
     rescalable
-        Whether its velocity may be multiplied without moving anything else.
+        Whether its velocity can be multiplied by a factor without moving the stored point.
     """
 
     beta: float = parameter(0.9, ge=0, le=0.999999, aliases=("momentum",), doc="share of the past that is kept")
@@ -181,6 +183,7 @@ class MomentumConvention(Convention):
     def nearest(cls, wanted: Filter) -> Self:
         """Return this convention with the weights that are nearest to a filter; see `Filter.fitted`."""
         found = cls.of(wanted.fitted(cls.shapes))
+        # β is copied from the source, and keeps all its digits; the others are computed.
         changed = {
             name: rounded(value)
             for name, value in found.values.items()
@@ -234,8 +237,8 @@ class _Sum(_HeavyBallOrNesterov):
 class Torch(_Sum):
     """PyTorch: a velocity that sums gradients, with lr outside. momentumlab uses it, too.
 
-    With dampening τ every gradient but the very first is multiplied by 1 − τ; with momentum 0 PyTorch leaves dampening
-    out altogether. It refuses Nesterov's method with dampening or without momentum.
+    With dampening τ every gradient except the first is multiplied by 1 − τ; with momentum 0 PyTorch ignores the
+    dampening. It refuses Nesterov's method with dampening or without momentum.
     """
 
     dampening: float = parameter(0.0, ge=0, lt=1, doc="uses (1 − τ) g instead of g, except for the first gradient")
@@ -243,26 +246,20 @@ class Torch(_Sum):
     plain = "v ← β v + (1 − τ) g, but v ← g at first,  x ← x − lr·v"
     users = "torch.optim.SGD; momentumlab's momentum and nesterov"
     source = "the documentation and source of torch.optim.SGD, version 2.13"
+    library_call = (
+        "torch.optim.SGD(params, lr={lr!r}, momentum={beta!r}, dampening?={dampening!r}, nesterov?={nesterov!r})"
+    )
 
     @property
     def written(self) -> str:
-        """Without dampening there is no exception to mention."""
+        """The equations with these hyperparameters; without dampening, those of the plain sum."""
         return self.ahead if self.nesterov else self.plain if self.dampening > 0 else _Sum.plain
-
-    @property
-    def call(self) -> str:
-        return library_call(
-            "torch.optim.SGD",
-            lr=self.lr,
-            momentum=self.beta,
-            dampening=self.dampening or None,
-            nesterov=self.nesterov or None,
-        )
 
     @property
     def form(self) -> Filter:
         if self.dampening == 0 or self.beta == 0:
             return super().form
+        # The first gradient has the weight lr, all others lr (1 − τ).
         kept, excess = self.lr * (1 - self.dampening), self.lr * self.dampening
         return Filter(beta=self.beta, memory=kept, first=excess, keeps_lr=False)
 
@@ -287,10 +284,7 @@ class Optax(_Sum):
 
     users = "optax.sgd, optax.trace"
     source = "the documentation and source of optax.sgd and optax.trace, version 0.2.8"
-
-    @property
-    def call(self) -> str:
-        return library_call("optax.sgd", learning_rate=self.lr, momentum=self.beta, nesterov=self.nesterov or None)
+    library_call = "optax.sgd(learning_rate={lr!r}, momentum={beta!r}, nesterov?={nesterov!r})"
 
 
 @convention("tf1", aliases=("tensorflow1",))
@@ -300,11 +294,9 @@ class TensorFlow1(_Sum):
 
     users = "tf.compat.v1.train.MomentumOptimizer"
     source = "the documentation of tf.compat.v1.train.MomentumOptimizer and tf.raw_ops.ApplyMomentum"
-
-    @property
-    def call(self) -> str:
-        function = "tf.compat.v1.train.MomentumOptimizer"
-        return library_call(function, learning_rate=self.lr, momentum=self.beta, use_nesterov=self.nesterov or None)
+    library_call = (
+        "tf.compat.v1.train.MomentumOptimizer(learning_rate={lr!r}, momentum={beta!r}, use_nesterov?={nesterov!r})"
+    )
 
 
 @convention("keras", aliases=("tf2", "lr_inside"))
@@ -322,11 +314,7 @@ class Keras(_HeavyBallOrNesterov):
     users = "keras.optimizers.SGD, tf.keras.optimizers.SGD"
     source = "the documentation and source of keras.optimizers.SGD, version 3.15"
     keeps_lr = True
-
-    @property
-    def call(self) -> str:
-        function = "keras.optimizers.SGD"
-        return library_call(function, learning_rate=self.lr, momentum=self.beta, nesterov=self.nesterov or None)
+    library_call = "keras.optimizers.SGD(learning_rate={lr!r}, momentum={beta!r}, nesterov?={nesterov!r})"
 
     def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v - lr * g
@@ -350,7 +338,7 @@ class Sutskever(_HeavyBallOrNesterov):
     def stores_elsewhere(self) -> bool:
         return self.nesterov and self.beta > 0
 
-    def asks_at(self, state: Velocity) -> Array:
+    def gradient_point(self, state: Velocity) -> Array:
         return state.x + self.beta * state.v if self.nesterov else state.x
 
     def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
@@ -412,7 +400,7 @@ class TwoSequence(MomentumConvention):
     def begin(self, x: Array) -> TwoPoints:
         return TwoPoints(x, x)
 
-    def asks_at(self, state: TwoPoints) -> Array:
+    def gradient_point(self, state: TwoPoints) -> Array:
         return state.other
 
     def step(self, state: TwoPoints, g: Array, lr: float, t: int) -> TwoPoints:
@@ -432,17 +420,14 @@ class Average(MomentumConvention):
     shapes = (Shape.PLAIN,)
     rescalable = True
 
-    _debias = False
+    library_call = "optax.chain(optax.ema({beta!r}, debias=False), optax.scale_by_learning_rate({lr!r}))"
 
-    @property
-    def call(self) -> str:
-        average = f"optax.ema({self.beta!r}, debias={self._debias})"
-        return f"optax.chain({average}, optax.scale_by_learning_rate({self.lr!r}))"
+    _is_debiased = False
 
     @property
     def form(self) -> Filter:
         memory = self.lr * complement(self.beta)
-        return Filter(beta=self.beta, memory=memory, debiased=self._debias and self.beta > 0, keeps_lr=False)
+        return Filter(beta=self.beta, memory=memory, debiased=self._is_debiased and self.beta > 0, keeps_lr=False)
 
     @classmethod
     def of(cls, wanted: Filter) -> Self:
@@ -462,7 +447,9 @@ class DebiasedAverage(Average):
     users = "optax.ema, whose default it is"
     source = "the documentation of optax.ema, version 0.2.8; Kingma & Ba (2015), arXiv 1412.6980, section 3"
 
-    _debias = True
+    library_call = "optax.chain(optax.ema({beta!r}, debias=True), optax.scale_by_learning_rate({lr!r}))"
+
+    _is_debiased = True
 
     def step(self, state: Velocity, g: Array, lr: float, t: int) -> Velocity:
         v = self.beta * state.v + (1 - self.beta) * g
@@ -485,10 +472,7 @@ class QuasiHyperbolic(MomentumConvention):
     source = "Ma & Yarats (2019), arXiv 1810.06801, equations 3 and 4"
     shapes = (Shape.MIXED,)
     rescalable = True
-
-    @property
-    def call(self) -> str:
-        return library_call("qhoptim.pyt.QHM", lr=self.lr, nu=self.nu, momentum=self.beta)
+    library_call = "qhoptim.pyt.QHM(params, lr={lr!r}, nu={nu!r}, momentum={beta!r})"
 
     @property
     def form(self) -> Filter:

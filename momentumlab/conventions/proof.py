@@ -1,4 +1,4 @@
-"""Runs of a translation and its source side by side, which prove the answer."""
+"""Verification of translations: both conventions are run on the same problems, and their paths are compared."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,34 +14,34 @@ from momentumlab.surfaces import SURFACES
 
 ITERATIONS = 200
 
-CALMNESS = 0.1
-"""The largest curvature, as a share of that on which both are stable from the first step."""
+MARGIN = 0.1
+"""The largest curvature of a problem, as a share of the largest one for which both conventions are stable."""
 
 UNIT_STEPS = 50.0
-"""Steps of an adaptive method that make up the unit of length of its surface."""
+"""The unit of length of a problem for adaptive methods, in steps of length lr."""
 
 Gradient = Callable[[Array, int], Array]
-"""The gradient at a point in an iteration, counted from 1."""
+"""A gradient as a function of the point and the iteration, which is counted from 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """A surface on which two conventions are compared, and where to start.
+class ReferenceProblem:
+    """A surface on which two conventions are compared, with a start.
 
     Attributes
     ----------
-    steepest
-        The largest curvature that a path from there can meet: it never has more loss to lose than at the start.
+    largest_curvature
+        An upper bound of the curvatures where the loss is at most that at the start.
     """
 
     surface: str
     start: tuple[float, float]
-    steepest: float
+    largest_curvature: float
 
 
-COURSES = (
-    Course(surface="ravine", start=(-2.4, 0.2), steepest=18.0),
-    Course(surface="rosenbrock", start=(0.2, -0.05), steepest=5000.0),
+REFERENCE_PROBLEMS = (
+    ReferenceProblem(surface="ravine", start=(-2.4, 0.2), largest_curvature=18.0),
+    ReferenceProblem(surface="rosenbrock", start=(0.2, -0.05), largest_curvature=5000.0),
 )
 
 SCHEDULES: dict[str, Callable[[Array], Array]] = {
@@ -65,10 +65,10 @@ class Check:
     Attributes
     ----------
     question
-        What was run.
+        Description of the two runs.
     differences
-        By surface, the largest difference of two coordinates at the same iteration, as a share of the farthest that
-        the source got from the start.
+        For each surface, the largest difference between coordinates at the same iteration, as a share of the largest
+        displacement of the source from the start.
     """
 
     question: str
@@ -76,62 +76,62 @@ class Check:
 
     @property
     def largest(self) -> float:
-        """The largest on any surface."""
+        """The largest difference on any surface."""
         return max(self.differences.values())
 
 
-class Walk(NamedTuple):
-    """The path of a convention, ``(iterations + 1, dim)`` each: the points of its gradients, and its parameters."""
+class ConventionPath(NamedTuple):
+    """The points at which a convention evaluates gradients, and those it stores, ``(iterations + 1, dim)`` each."""
 
-    asked: Array
+    gradient_points: Array
     stored: Array
 
 
-def walk(
+def run_convention(
     convention: Convention,
     gradient: Gradient,
     start: tuple[float, ...],
     factors: Array,
     ratios: Array | None = None,
-) -> Walk:
-    """Run a convention.
+) -> ConventionPath:
+    """Run a convention from a start.
 
     Parameters
     ----------
     convention
         The convention with its hyperparameters.
     gradient
-        Function of the point and the iteration, counted from 1.
+        The gradient as a function of the point and the iteration.
     start
         The initial point.
     factors
-        Factor of lr in each iteration.
+        The factor of lr in each iteration.
     ratios
-        Factor of the velocity before each iteration.
+        Factors by which the velocity is multiplied before each iteration; by default 1.
     """
     state: Any = convention.begin(np.array(start))
-    asked, stored = [convention.asks_at(state)], [state.x]
+    gradient_points, stored = [convention.gradient_point(state)], [state.x]
     for i, factor in enumerate(factors):
         if ratios is not None:
             state = state._replace(v=ratios[i] * state.v)
-        state = convention.step(state, gradient(asked[-1], i + 1), convention.lr * float(factor), i + 1)
-        asked.append(convention.asks_at(state))
+        state = convention.step(state, gradient(gradient_points[-1], i + 1), convention.lr * float(factor), i + 1)
+        gradient_points.append(convention.gradient_point(state))
         stored.append(state.x)
-    return Walk(asked=np.array(asked), stored=np.array(stored))
+    return ConventionPath(gradient_points=np.array(gradient_points), stored=np.array(stored))
 
 
 def prove(translation: Translation, schedule: str = "halved") -> tuple[Check, ...]:
-    """Run both conventions with a constant and a changing lr, and test every claim of the answer.
+    """Run both conventions with a constant and a changing lr, and test every remark on the translation.
 
     Parameters
     ----------
     translation
-        What to prove.
+        The translation to verify.
     schedule
-        How lr changes: a key of `SCHEDULES`.
+        The schedule of the changing lr, a key of `SCHEDULES`.
     """
     source, target = translation.source, translation.target
-    courses = list(_courses(translation))
+    problems = list(_problems(translation))
     times = np.arange(1.0, ITERATIONS + 1)
     constant, changing = np.ones(ITERATIONS), SCHEDULES[schedule](times)
 
@@ -144,59 +144,69 @@ def prove(translation: Translation, schedule: str = "halved") -> tuple[Check, ..
         stored: bool = False,
     ) -> Check:
         differences = {}
-        for words, gradient, start in courses:
+        for label, gradient, start in problems:
             used = _without_first(gradient) if silent_start else gradient
-            ours = walk(source, used, start, factors)
-            theirs = walk(target, used, start, factors if target_factors is None else target_factors, ratios)
-            apart = ours.stored - theirs.stored if stored else ours.asked - theirs.asked
-            differences[words] = float(np.abs(apart).max() / np.abs(ours.asked - ours.asked[0]).max())
+            ours = run_convention(source, used, start, factors)
+            theirs = run_convention(target, used, start, factors if target_factors is None else target_factors, ratios)
+            apart = ours.stored - theirs.stored if stored else ours.gradient_points - theirs.gradient_points
+            differences[label] = float(
+                np.abs(apart).max() / np.abs(ours.gradient_points - ours.gradient_points[0]).max()
+            )
         return Check(question=question, differences=differences)
 
     checks = [check("lr constant", constant), check(SCHEDULE_WORDS[schedule], changing)]
-    # Each further check tests one remark: how to make up for what the translation cannot express.
+    # Each further check tests a remark that states how to make up for what the translation cannot express.
+    # 1. If only one of the two multiplies the velocity by lr, rescale the velocity when lr changes.
     if isinstance(target, MomentumConvention) and translation.fidelity is Fidelity.CONSTANT_LR and target.rescalable:
         before = np.concatenate([changing[:1], changing[:-1]])
         ratios = changing / before if target.keeps_lr else before / changing
         ratio = "lr now / lr before" if target.keeps_lr else "lr before / lr now"
         question = f"{SCHEDULE_WORDS[schedule]}, and v of {target.name} times {ratio}"
         checks.append(check(question, changing, ratios=ratios))
+    # 2. If only the first gradient has another weight, the paths agree without it.
     if translation.obstacles == (Obstacle.FIRST,):
         checks.append(check("lr constant, the first gradient zero", constant, silent_start=True))
-    if (factor := reweighting(translation)) and isinstance(source, MomentumConvention):
+    # 3. If only one of the two divides by 1 − βᵗ, a schedule of lr replaces the division.
+    if (factor := lr_correction(translation)) and isinstance(source, MomentumConvention):
         unbiased = 1 - source.beta**times
         question = f"lr constant for {source.name}, for {target.name} lr {factor} (1 − βᵗ)"
         checks.append(check(question, constant, 1 / unbiased if factor == "/" else unbiased))
+    # 4. The stored points differ if one of the two stores another point than that of its gradients.
     if source.stores_elsewhere or target.stores_elsewhere:
         checks.append(check("what is stored, lr constant", constant, stored=True))
     return tuple(checks)
 
 
-def _courses(translation: Translation) -> Iterator[tuple[str, Gradient, tuple[float, ...]]]:
+def _problems(translation: Translation) -> Iterator[tuple[str, Gradient, tuple[float, ...]]]:
     """Yield the description, the gradient and the start of each run."""
     source = translation.source
     if isinstance(source, MomentumConvention):
-        yield from ((course.surface, gradient_on(course, translation), course.start) for course in COURSES)
+        yield from (
+            (problem.surface, stable_gradient(problem, translation), problem.start) for problem in REFERENCE_PROBLEMS
+        )
     elif isinstance(source, AdaptiveConvention):
-        # The place of ε matters where gradients are small.
+        # The place of ε matters where gradients are small, so the second problem has gradients of that size.
         sizes = (1.0, source.form.damping)
-        for course, size, words in zip(COURSES, sizes, ("", ", gradients near ε"), strict=True):
-            # Steps have about the length lr for any gradient, so this many steps make a unit of length.
+        for problem, size, remark in zip(REFERENCE_PROBLEMS, sizes, ("", ", gradients near ε"), strict=True):
+            # Steps have about the length lr for any gradient: choose the unit of length accordingly.
             unit = UNIT_STEPS * source.lr
-            surface, start = SURFACES[course.surface](), np.array(course.start)
+            surface, start = SURFACES[problem.surface](), np.array(problem.start)
             scale = size / float(np.abs(surface.gradient(start[:, np.newaxis])).max())
-            yield course.surface + words, _scaled_gradient(course, scale, unit), tuple((unit * start).tolist())
+            yield problem.surface + remark, _scaled_gradient(problem, scale, unit), tuple((unit * start).tolist())
 
 
-def gradient_on(course: Course, translation: Translation) -> Gradient:
+def stable_gradient(problem: ReferenceProblem, translation: Translation) -> Gradient:
     """Return the gradient of a surface, scaled so that both momentum methods are stable for every lr and β."""
     source, target = translation.source, translation.target
     assert isinstance(source, MomentumConvention)
     assert isinstance(target, MomentumConvention)
-    return _scaled_gradient(course, CALMNESS * min(source.form.calm, target.form.calm) / course.steepest)
+    return _scaled_gradient(
+        problem, MARGIN * min(source.form.safe_curvature, target.form.safe_curvature) / problem.largest_curvature
+    )
 
 
-def _scaled_gradient(course: Course, scale: float, unit: float = 1.0) -> Gradient:
-    surface = SURFACES[course.surface]()
+def _scaled_gradient(problem: ReferenceProblem, scale: float, unit: float = 1.0) -> Gradient:
+    surface = SURFACES[problem.surface]()
 
     def gradient(x: Array, t: int) -> Array:
         found: Array = scale * surface.gradient(x[:, np.newaxis] / unit)[:, 0]
@@ -209,7 +219,7 @@ def _without_first(gradient: Gradient) -> Gradient:
     return lambda x, t: gradient(x, t) * (t > 1)
 
 
-def reweighting(translation: Translation) -> str:
+def lr_correction(translation: Translation) -> str:
     """How a schedule of the target's lr makes up for the division by 1 − βᵗ: ``"/"``, ``"·"``, or not at all."""
     source, target = translation.source, translation.target
     if not (isinstance(source, MomentumConvention) and isinstance(target, MomentumConvention)):

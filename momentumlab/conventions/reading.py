@@ -29,16 +29,16 @@ def read_translation(
     *,
     place: Callable[[str], str] = option,
 ) -> tuple[Convention, list[type[Convention]]]:
-    """Return the convention to translate and those to translate it into.
+    """Return the convention to translate and the conventions into which to translate it.
 
     Parameters
     ----------
     source, target
-        Their names; the target ``all`` or ``None`` stands for every other one.
+        The names of the conventions; the target ``all`` or ``None`` stands for all others of the family.
     given
         The values of hyperparameters by name, as texts, numbers or flags; ``None`` for the default.
     place
-        How messages name a setting: `option` or `argument`.
+        The function that names a setting in messages: `option` or `argument`.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _named(place: str, name: str, problems: list[Problem]) -> type[Convention] |
 
 
 def _plain(value: str | float | bool) -> Any:
-    """One value; a text is read by the grammar of values."""
+    """Return a single value; a text is parsed by the grammar of values."""
     if not isinstance(value, str):
         return value
     written = parse(value)

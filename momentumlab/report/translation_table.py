@@ -17,7 +17,7 @@ from momentumlab.conventions import (
     translate,
 )
 from momentumlab.conventions.adam_forms import PLACES
-from momentumlab.conventions.proof import ITERATIONS, SCHEDULES, reweighting
+from momentumlab.conventions.proof import ITERATIONS, SCHEDULES, lr_correction
 from momentumlab.conventions.reading import option, read_translation
 from momentumlab.errors import ConfigError
 from momentumlab.registry import did_you_mean
@@ -292,7 +292,7 @@ def why_not(translation: Translation, name: str | None = None) -> Iterator[str]:
                     "decay is divided by √v̂ with the gradient, so it weakens where gradients are large; decoupled "
                     "decay does not."
                 )
-        if factor := reweighting(translation):
+        if factor := lr_correction(translation):
             yield f"A schedule compensates for it: lr {factor} (1 − βᵗ) in step t of {called} gives the same path."
 
 
