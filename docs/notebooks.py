@@ -100,7 +100,8 @@ def markdown(notebook: dict[str, Any]) -> str:
             if "image/png" in data:
                 parts.append(f"![output](data:image/png;base64,{data['image/png']})")
             elif "text/html" in data:
-                parts.append(re.sub(r"\n\s*", "\n", data["text/html"]))
+                # One line, or Markdown would format it. The text is the same: pages contain hashes of their scripts.
+                parts.append(data["text/html"].replace("\n", "&#10;"))
             else:
                 parts.append(f"```text\n{(data.get('text/plain') or output['text']).rstrip()}\n```")
     return "\n\n".join(parts) + "\n"

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does; two test processes occupy two cores
 
+# Containers often forbid bytecode. Each of the hundreds of processes would then compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.load_profile("seeded")  # what passed once passes again; tests/fuzz looks for what is new
 

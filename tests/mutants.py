@@ -1,13 +1,16 @@
-"""Measure how many seeded faults the tests find: ``python -m tests.mutants --mutants 150 --seconds 1500``.
+"""Measure how many seeded faults the tests find: ``python -m tests.mutants --mutants 300 --seconds 3600``.
 
-A mutant is the package with one operator or number changed, in the engine, the optimizers, the theory or the search. A
-seeded sample of all mutants is drawn; for each, the fast tests of its part run in a copy of the repository until one
-fails. A mutant that no test kills is printed with its line: it is either equivalent, or a test is missing.
+A mutant is the package with one operator or number changed, in the engine, the optimizers, the theory or the search.
+The tests run once with coverage.py, which records the lines that each of them executes. Then a seeded sample of all
+mutants is drawn; for each, the tests that execute the changed line run in a copy of the repository, the fastest first,
+until one fails. A mutant that no test kills is printed with its line: it is either equivalent, or a test is missing.
 """
 
 import argparse
 import ast
 import copy
+import importlib.util
+import json
 import os
 import random
 import shutil
@@ -15,23 +18,27 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
-TESTS = {
-    "engine.py": "test_engine test_classics test_golden",
-    "outcome.py": "test_engine test_sweep_grids",
-    "optimizers": "test_golden test_optimizers test_second_gradients",
-    "theory": "test_theory test_theory_figures",
-    "search": "test_tuning test_halving test_sweep_grids test_comparison test_reliable_choice",
-}
-"""The parts of the package, and the test modules of each, fast ones first."""
+MUTATED = ("engine.py", "outcome.py", "optimizers/*.py", "theory/*.py", "search/*.py")
+"""The modules in which faults are seeded; the adapters in ``optimizers/adapters`` need other libraries."""
 
-NOT_MUTATED = ("adapters",)
-"""Adapters of other libraries need those libraries."""
+TESTS = (
+    *("checking", "classics", "comparison", "conventions", "engine", "filters", "golden", "halving", "limits", "noise"),
+    *("optimizers", "python", "quantities", "reliable_choice", "scheduled_runs", "schedules", "second_gradients"),
+    *("surface_axis", "sweep_grids", "theory", "theory_campaign", "theory_figures", "tuning", "zoo"),
+)
+"""The test modules that run; those that only call the command in other processes would not be attributed to lines."""
+
+MOST_SECONDS = 60
+"""The time of the tests of one mutant, if none fails."""
 
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub,
@@ -59,12 +66,43 @@ NAMES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum",
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one module: the position of the node in the walk over its tree, and what happens to it."""
+    """One change of one module: the position of the node in the walk over its tree, and what happens to it.
+
+    Attributes
+    ----------
+    lines
+        The lines of the changed statement, without its body; none for statements that run when the module is imported.
+    """
 
     path: Path
     position: int
     line: int
+    lines: range
     change: str
+
+
+def statement_lines(tree: ast.Module) -> dict[ast.AST, range]:
+    """Return the lines of the statement that contains each node; empty outside of functions."""
+    found: dict[ast.AST, range] = {}
+
+    def visit(node: ast.AST, lines: range, in_function: bool) -> None:
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = (body[0].lineno - 1) if body else (node.end_lineno or node.lineno)
+            lines = range(node.lineno, max(last, node.lineno) + 1) if in_function else range(0)
+        found[node] = lines
+        if isinstance(node, ast.FunctionDef):
+            for default in (*node.args.defaults, *node.args.kw_defaults):
+                if default is not None:
+                    visit(default, range(0), in_function=False)
+            for statement in node.body:
+                visit(statement, lines, in_function=True)
+        else:
+            for child in ast.iter_child_nodes(node):
+                visit(child, lines, in_function)
+
+    visit(tree, range(0), in_function=False)
+    return found
 
 
 def mutated_nodes(tree: ast.Module) -> Iterator[tuple[int, ast.AST]]:
@@ -127,13 +165,14 @@ def mutate(node: ast.AST) -> None:
 def mutants() -> list[Mutant]:
     """Return all mutants of the package."""
     found = []
-    for part in TESTS:
-        place = ROOT / "momentumlab" / part
-        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            if not any(name in path.parts for name in NOT_MUTATED):
-                for position, node in mutated_nodes(ast.parse(path.read_text(encoding="utf-8"))):
-                    if change := change_of(node):
-                        found.append(Mutant(path.relative_to(ROOT), position, getattr(node, "lineno", 0), change))
+    for modules in MUTATED:
+        for path in sorted((ROOT / "momentumlab").glob(modules)):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            lines = statement_lines(tree)
+            for position, node in mutated_nodes(tree):
+                if change := change_of(node):
+                    line = getattr(node, "lineno", 0)
+                    found.append(Mutant(path.relative_to(ROOT), position, line, lines.get(node, range(0)), change))
     return found
 
 
@@ -144,52 +183,126 @@ def source_of(mutant: Mutant) -> str:
     return ast.unparse(tree)
 
 
-def tests_of(mutant: Mutant) -> list[str]:
-    """Return the test modules of a mutant's part."""
-    return [f"tests/{name}.py" for name in TESTS[mutant.path.parts[1]].split()]
+class Recording:
+    """A plugin of pytest that records the duration of each test, and which tests execute which lines.
+
+    What fixtures execute belongs to all tests of the module, because only the first test sets up a shared fixture.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import coverage
+
+        self.folder = folder
+        include = [f"{folder}/momentumlab/{modules}" for modules in MUTATED]
+        self.coverage = coverage.Coverage(data_file=None, config_file=False, include=include)
+        self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
+
+    def pytest_sessionstart(self) -> None:
+        self.coverage.start()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self.coverage.switch_context(item.nodeid.partition("::")[0])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        self.coverage.switch_context(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        if not report.passed:
+            self.failed.add(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        self.coverage.stop()
+        data = self.coverage.get_data()
+        lines = {
+            str(Path(path).relative_to(self.folder)): data.contexts_by_lineno(path) for path in data.measured_files()
+        }
+        seconds = {name: value for name, value in self.seconds.items() if name not in self.failed}
+        recorded = {"seconds": seconds, "lines": lines, "failed": sorted(self.failed)}
+        (self.folder / "recorded.json").write_text(json.dumps(recorded), encoding="utf-8")
 
 
-def is_killed(tests: list[str], folder: Path, seconds: float) -> bool:
-    """Return whether a test fails, or none ends in time, in a copy of the repository."""
+class Selection:
+    """A plugin of pytest that runs some tests in a certain order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.places = {test: place for place, test in enumerate(tests)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted((item for item in items if item.nodeid in self.places), key=lambda x: self.places[x.nodeid])
+
+
+def tests_of(mutant: Mutant, recorded: dict[str, Any]) -> list[str]:
+    """Return the tests that execute the changed statement, the fastest first, then the others of their modules.
+
+    The others are needed where a result is cached, so that only the first of several tests executes its line.
+    """
+    by_line: dict[str, list[str]] = recorded["lines"].get(mutant.path.as_posix(), {})
+    touching = {name for names in by_line.values() for name in names if name}
+    hits = {name for line in mutant.lines for name in by_line.get(str(line), []) if name} or touching
+    seconds: dict[str, float] = recorded["seconds"]
+    modules = {name.partition("::")[0] for name in hits}
+    candidates = [name for name in seconds if name.partition("::")[0] in modules]
+    candidates.sort(key=lambda name: (name not in hits, seconds[name]))
+    chosen, total = [], 0.0
+    for name in candidates:
+        total += seconds[name]
+        if total > MOST_SECONDS:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def started(folder: Path, options: list[str], plugin: Callable[[], object]) -> int:
+    """Start pytest in a fork of this process, in a copy of the repository, and return the process number."""
     pid = os.fork()
     if pid == 0:
         os.setsid()  # what the tests start ends with them
         os.chdir(folder)
         sys.path.insert(0, str(folder))
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
         for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
             del sys.modules[name]
-        silent = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(silent, stream)
-        import pytest
+        log = os.open(folder / "pytest.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os._exit(1 if pytest.main(["-q", "-n0", "-p", "no:cacheprovider", *options], plugins=[plugin()]) else 0)
+    return pid
 
-        options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly"]
-        os._exit(1 if pytest.main([*options, *tests]) else 0)
-    end = time.monotonic() + seconds
-    try:
-        while time.monotonic() < end:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                return status != 0
-            time.sleep(0.02)
-        os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        return True
-    except ProcessLookupError:
-        return True
+
+def recorded_tests(folder: Path) -> dict[str, Any]:
+    """Run all tests without a fault and return what `Recording` has recorded; this also compiles all modules."""
+    pid = started(folder, [f"tests/test_{name}.py" for name in TESTS], lambda: Recording(folder))
+    os.waitpid(pid, 0)
+    recorded: dict[str, Any] = json.loads((folder / "recorded.json").read_text(encoding="utf-8"))
+    for name in recorded["failed"]:
+        print(f"  {name} does not pass without a fault, and is left out")
+    print(f"  {len(recorded['seconds'])} tests, {sum(recorded['seconds'].values()):.0f} s", flush=True)
+    return recorded
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The tests of a mutant, running in a copy of the repository."""
+
+    mutant: Mutant
+    folder: Path
+    original: str
+    end: float
 
 
 def main() -> None:
     """Run the tests of a sample of mutants, and print those that survive."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
-    parser.add_argument("--mutants", type=int, default=150)
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=1500,
-        help="time for all of them, after the tests have run once without a fault",
-    )
+    parser.add_argument("--mutants", type=int, default=300)
+    parser.add_argument("--seconds", type=float, default=3600, help="time for all of them")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="a part of the paths, such as theory/modes")
     options = parser.parse_args()
     # Children inherit these imports; the package itself is imported by each of them.
     import matplotlib.figure  # noqa: F401
@@ -197,40 +310,63 @@ def main() -> None:
     import scipy.optimize  # noqa: F401
     import sympy  # noqa: F401
 
-    everything = mutants()
+    everything = [mutant for mutant in mutants() if options.only in mutant.path.as_posix()]
     sample = random.Random(options.seed).sample(everything, min(options.mutants, len(everything)))
     print(f"{len(sample)} of {len(everything)} mutants, seed {options.seed}", flush=True)
-    killed, survivors = 0, 0
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "repository"
-        left_out = shutil.ignore_patterns(".*", "*.ipynb", "__pycache__")
-        shutil.copytree(ROOT, folder, ignore=left_out)
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        sys.dont_write_bytecode = True
-        times = {}
-        for part, words in list(TESTS.items()):
-            begun = time.monotonic()
-            for word in words.split():
-                if is_killed([f"tests/{word}.py"], folder, 600):
-                    print(f"  {word} fails without a fault, and is left out")
-                    TESTS[part] = TESTS[part].replace(word, "").strip()
-            times[part] = time.monotonic() - begun
-            print(f"  {part}: {times[part]:.0f} s", flush=True)
-        end = time.monotonic() + options.seconds
-        for number, mutant in enumerate(sample):
-            if time.monotonic() > end:
-                print(f"out of time after {number} mutants")
-                break
-            original = (folder / mutant.path).read_text(encoding="utf-8")
-            (folder / mutant.path).write_text(source_of(mutant), encoding="utf-8")
-            if is_killed(tests_of(mutant), folder, 3 * times[mutant.path.parts[1]] + 10):
-                killed += 1
-            else:
+        first = Path(name) / "0"
+        shutil.copytree(ROOT, first, ignore=shutil.ignore_patterns(".*", "*.ipynb", "__pycache__"))
+        recorded = recorded_tests(first)
+        folders = [first]
+        for number in range(1, options.processes):
+            folders.append(Path(name) / str(number))
+            shutil.copytree(first, folders[-1])
+        survived(sample, folders, recorded, time.monotonic() + options.seconds)
+
+
+def survived(sample: list[Mutant], folders: list[Path], recorded: dict[str, Any], end: float) -> None:
+    """Try the mutants, one at a time in each folder, and print those that no test kills."""
+    waiting, free, running = sample[::-1], list(folders), dict[int, Trial]()
+    killed, timeouts, survivors = 0, 0, 0
+    while running or (waiting and time.monotonic() < end):
+        if free and waiting and time.monotonic() < end:
+            mutant, folder = waiting.pop(), free.pop()
+            tests = tests_of(mutant, recorded)
+            module = folder / mutant.path
+            trial = Trial(
+                mutant,
+                folder,
+                original=module.read_text(encoding="utf-8"),
+                end=time.monotonic() + 60 + 4 * sum(recorded["seconds"][test] for test in tests),
+            )
+            module.write_text(source_of(mutant), encoding="utf-8")
+            Path(importlib.util.cache_from_source(module)).unlink(missing_ok=True)  # the code of the previous fault
+            modules = sorted({test.partition("::")[0] for test in tests})
+            pid = started(folder, ["-x", *modules], lambda tests=tests: Selection(tests))  # type: ignore[misc]
+            running[pid] = trial
+            continue
+        time.sleep(0.02)
+        for pid, trial in list(running.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if not done and time.monotonic() > trial.end:
+                os.killpg(pid, signal.SIGKILL)
+                _, status = os.waitpid(pid, 0)
+                timeouts += 1
+            elif not done:
+                continue
+            del running[pid]
+            (trial.folder / trial.mutant.path).write_text(trial.original, encoding="utf-8")
+            free.append(trial.folder)
+            killed += status != 0
+            if status == 0:
                 survivors += 1
-                line = (ROOT / mutant.path).read_text(encoding="utf-8").splitlines()[mutant.line - 1].strip()
-                print(f"  survived: {mutant.path}:{mutant.line}  {mutant.change}\n    {line}", flush=True)
-            (folder / mutant.path).write_text(original, encoding="utf-8")
-    print(f"killed {killed} of {killed + survivors}: {killed / max(1, killed + survivors):.0%}")
+                path, line = trial.mutant.path, trial.mutant.line
+                text = trial.original.splitlines()[line - 1].strip()
+                print(f"  survived: {path}:{line}  {trial.mutant.change}\n    {text}", flush=True)
+    if waiting:
+        print(f"out of time; {len(waiting)} mutants were not tried")
+    tried = killed + survivors
+    print(f"killed {killed} of {tried}: {killed / max(1, tried):.0%}; {timeouts} of them by the time limit")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The notebooks of the documentation: every cell runs, and the stored outputs are those of the cells."""
 
 import base64
+import importlib.util
 import io
 import json
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,33 @@ def test_a_notebook_is_small_and_has_figures_and_a_page(source: Path) -> None:
     assert all(400 <= figure.width <= 900 for figure in figures)
     (frame,) = [each["text/html"] for each in data if each.get("text/html", "").startswith("<iframe")]
     assert "srcdoc=" in frame
+
+
+class Frames(HTMLParser):
+    """Collects the documents of the frames of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.documents: list[str | None] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "iframe":
+            self.documents.append(dict(attrs)["srcdoc"])
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_the_site_embeds_the_page_of_a_notebook_unchanged(source: Path) -> None:
+    """The page contains hashes of its style and its script: a browser executes neither if a character differs."""
+    specification = importlib.util.spec_from_file_location("notebooks", ROOT / "docs" / "notebooks.py")
+    assert specification is not None
+    assert specification.loader is not None
+    notebooks = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(notebooks)
+    (line,) = [line for line in notebooks.markdown(stored(source)).splitlines() if line.startswith("<iframe")]
+    shown = [output.get("data", {}) for cell in stored(source)["cells"] for output in cell.get("outputs", ())]
+    html = "".join(data.get("text/html", "") for data in shown)
+    assert Frames(line).documents == Frames(html).documents != []
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
