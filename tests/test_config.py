@@ -154,6 +154,27 @@ def test_an_override_may_name_a_nested_setting(config: Any) -> None:
     assert overridden(path, surface="booth").surface.name == "booth"
 
 
+def test_every_spelling_of_entries_can_be_overridden(config: Any) -> None:
+    """One entry or a list of one, singular or plural, short or as a mapping; the order of the options has no effect."""
+    for surface in (
+        "rosenbrock(b=10)",
+        "[rosenbrock(b=10)]",
+        "{name: rosenbrock, b: 10}",
+        "[{name: rosenbrock, b: 10}]",
+    ):
+        for optimizers in ("optimizer: sgd", "optimizer: [{name: sgd}]", "optimizers: sgd", "optimizers: [sgd]"):
+            path = config(f"surface: {surface}\n{optimizers}\n")
+            for lr in ("optimizer.lr", "optimizers.lr", "optimizers.0.lr", "optimizer.0.lr"):
+                experiment = overridden(path, **{"surface.b": "3", lr: "0.2"})
+                assert experiment.surface.first == {"b": 3}
+                assert experiment.optimizers[0].first["lr"] == 0.2
+            experiment = overridden(path, **{"optimizer.beta": "0.3", "optimizers": "momentum"})
+            assert experiment.optimizers[0].first["beta"] == 0.3
+    message = "--surface.a: there are 2 surfaces: write surfaces.0.a for the first of them"
+    with pytest.raises(momentumlab.ConfigError, match=message):
+        overridden(config("surface: [ravine, booth]\noptimizer: sgd"), **{"surface.a": "1"})
+
+
 def test_an_optimizer_on_the_command_line_replaces_those_of_the_file(config: Any) -> None:
     path = config("surface: ravine\noptimizers: [adam, adagrad]")
     assert [choice.name for choice in overridden(path, optimizer="sgd,momentum").optimizers] == ["sgd", "momentum"]

@@ -650,17 +650,16 @@ def test_messages_about_expressions_in_configurations(surface: Any, words: str) 
 )
 @pytest.mark.parametrize("start", [None, "random(3)", "grid"])
 def test_a_written_experiment_gives_the_same_numbers(surface: Any, start: str | None) -> None:
-    from momentumlab.config import to_yaml
+    from momentumlab.config import load_text, to_yaml
     from momentumlab.config.load import load_experiment
-    from momentumlab.config.resolve import resolve
-    from momentumlab.config.yaml_reader import parse_yaml
 
     given_settings = {"surface": surface, "optimizer": "momentum", "lr": 0.01, "iterations": 9, "start": start}
     if start == "grid":
         dimension = load_experiment({**given_settings, "start": None}).dimension
         given_settings["start"] = f"grid({', '.join('2' * dimension)})"
     experiment = momentumlab.load(given_settings)
-    again = resolve(parse_yaml(to_yaml(experiment), "again"), "again")
+    again = load_text(to_yaml(experiment), "again")
+    assert isinstance(again, momentumlab.Experiment)
     assert again.surface == experiment.surface
     first, second = momentumlab.run(experiment), momentumlab.run(again)
     assert first.positions.tobytes() == second.positions.tobytes()

@@ -120,6 +120,10 @@ def test_a_written_experiment_reads_back(surface: list[str]) -> None:
         ({"surface": ["ravine", "rosenbrock(c=1)"]}, "surface[1]: rosenbrock has no 'c'"),
         ({"surface": ["ravine", "rosenbrock(b=x)"]}, "surface[1]: rosenbrock(): b = 'x' is not a number"),
         ({"surface": ["ravine", "ravine"]}, "this surface is listed twice with the same settings"),
+        (
+            {"surface": ["ravine", {"name": "booth", "rotate": 9}]},
+            "surface[1]: with constants, rotate or shift it cannot",
+        ),
         ({"surface": ["ravine", "logistic"]}, "data cannot be one of several surfaces"),
         ({"surface": ["ravine", "parabola"]}, "the surfaces have 1 and 2 coordinates: give a start"),
         (

@@ -4,12 +4,14 @@
 module                step
 ====================  ==========================================================
 `yaml_reader`         text to a tree of nodes that know their places
-`overrides`           replace settings of the tree by those of the command line
+`configuration`       the tree in normal form, and overriding of its settings
 `values`              ``linspace(0, 1, 5)``, ``tuned``, ``grid(50, 50)``, noise
 `settings`            ``iterations``, ``tolerance``, ``seed``, ``budget``, …
 `axes`                the values of parameters and starts
-`resolve`             the tree to an `Experiment`
-`resolve_comparison`  the tree to a `Comparison`
+`expressions`         surfaces by expression, view, rotation and shift
+`components`          surfaces and optimizers by name, with the axes of their parameters
+`resolve`             a configuration to an `Experiment`
+`resolve_comparison`  a configuration to a `Comparison`
 `load`                all of these for a file, a mapping or an experiment
 `dump`                an experiment to YAML
 `requirements`        comments that name required plug-ins

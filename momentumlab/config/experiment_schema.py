@@ -283,7 +283,7 @@ def _is_comparison() -> Schema:
     entry = {"anyOf": [tunes, {"type": "array", "contains": tunes}]}
     return {
         "anyOf": [
-            *({"required": [key]} for key in COMPARING),
+            *map(_given, COMPARING),
             tunes,
             *({"required": [key], "properties": {key: entry}} for key in ("optimizer", "optimizers")),
         ]

@@ -7,54 +7,64 @@ from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.errors import ConfigError, UnknownNameError
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import LIBRARY_FUNCTION
+from momentumlab.surfaces.one_of import read_spelling
 
-PARAMETERS = {"rotate", "shift"}
+MOTION = ("rotate", "shift")
 """The parameters of moved surfaces; see `momentumlab.surfaces.moved`."""
 
 
-def by_name(node: ConfigNode) -> ConfigNode:
-    """Return the node of a surface with a name in place of ``expression`` and ``view``.
+def by_name(entry: ConfigNode) -> ConfigNode:
+    """Return the entry of a surface with a name that the registry knows in place of its other spellings.
+
+    These are ``rosenbrock(b=10)``, the keys ``expression`` and ``view``, and ``rotate`` and ``shift`` of a surface that
+    does not declare them.
 
     Raises
     ------
     ConfigError
-        If both a name and an expression are given, or the view is invalid.
+        If both a name and an expression are given, or one of them or the view is invalid.
     """
-    if not isinstance(node.value, dict):
-        return node
-    given: dict[str, ConfigNode] = {key: item for key, item in node.value.items() if item.value is not None}
-    if PARAMETERS & given.keys():
-        return _moved(node, given)
-    expression, view = given.pop("expression", None), given.pop("view", None)
+    given: dict[str, ConfigNode] = {key: node for key, node in entry.value.items() if node.value is not None}
+    expression = given.pop("expression", None)
     if expression is not None and "name" in given:
         raise ConfigError([expression.key_problem("both a name and an expression are given")])
     named = expression or given.get("name")
-    if named is None or (expression is None and (view is None or not _takes_view(named))):
-        return node
+    if named is None or (expression is None and not isinstance(named.value, str)):
+        return entry  # reported where the name is looked up
     text = named.value
-    if not isinstance(text, str) or not text.strip():
-        remedy = 'write it as text, such as "x**2/16 + 9*y**2"'
-        raise named.error(f"{remedy}; a number has no variable" if text else remedy)
-    if expression is not None and not SURFACES.is_expression(text):
-        text = f"({text})"  # a name without brackets would be looked up in the registry
-    if view is not None:
+    # An expression is a name; brackets keep one such as 'x' from being looked up among the names of surfaces.
+    if expression is not None:
+        if not isinstance(text, str) or not text.strip():
+            remedy = 'write it as text, such as "x**2/16 + 9*y**2"'
+            raise named.error(f"{remedy}; a number has no variable" if text else remedy)
+        text = text if SURFACES.is_expression(text) else f"({text})"
+    else:
+        try:
+            text, parameters = read_spelling(text)
+        except ValueError as error:
+            raise named.error(error) from None
+        given = {key: replace(named, value=value, path=key) for key, value in parameters.items()} | given
+    if "view" in given and _takes_view(text):
+        view = given.pop("view")
         text = f"{text.partition(' on ')[0]} on {' by '.join(_interval(item, view) for item in _intervals(view))}"
-    return replace(node, value={**given, "name": replace(named, value=text)})
+    moves = any(key in given for key in MOTION) and not _declares_motion(text)
+    # Keys without a value are dropped unless the surface is an entry of the registry, which must declare them.
+    kept = given if moves or expression is not None or _takes_view(text) else {**entry.value, **given}
+    return replace(entry, value={**kept, "name": replace(named, value=f"moved({text})" if moves else text)})
 
 
-def _moved(node: ConfigNode, given: dict[str, ConfigNode]) -> ConfigNode:
-    """Return the node of a surface with ``rotate`` or ``shift``, which is another surface unless it declares them."""
-    original = by_name(replace(node, value={key: item for key, item in given.items() if key not in PARAMETERS}))
-    named = original.value.get("name")
-    if named is None or not isinstance(named.value, str):
-        return node
+def _takes_view(name: str) -> bool:
+    """Whether a surface has no view window of its own: an expression, or a function of a library."""
+    is_function = LIBRARY_FUNCTION.fullmatch(name) is not None
+    return is_function or (name not in SURFACES and SURFACES.is_expression(name))
+
+
+def _declares_motion(name: str) -> bool:
+    """Whether a surface has a parameter ``rotate`` or ``shift`` of its own."""
     try:
-        declared = {parameter.name for parameter in SURFACES[named.value].parameters()}
+        return any(parameter.name in MOTION for parameter in SURFACES[name].parameters())
     except (ConfigError, UnknownNameError):
-        return node  # reported where the name is looked up
-    moved = replace(named, value=named.value if PARAMETERS & declared else f"moved({named.value})")
-    motion = {key: item for key, item in given.items() if key in PARAMETERS}
-    return replace(node, value={**original.value, **motion, "name": moved})
+        return True  # reported where the name is looked up
 
 
 def spelled(name: str) -> dict[str, Any]:
@@ -69,22 +79,14 @@ def spelled(name: str) -> dict[str, Any]:
 
 
 def missing(name: str, lacking: list[str]) -> str:
-    """Return the message for constants of an expression that have no value."""
-    names = " and ".join(lacking)
+    """Return the message for required parameters, such as the constants of an expression, that have no value."""
+    ((key, text),) = ((key, text) for key, text in spelled(name).items() if key != "view")
     product = next((word for word in lacking if len(word) > 1 and set(word) <= set("xyz")), "")
     hint = f"; a product is written {'*'.join(product)}" if product else ""
     constants = "".join(f", {word}: 1" for word in lacking)
     verb = "has no value" if len(lacking) == 1 else "have no values"
-    text = spelled(name)["expression"]
-    return f'{names} {verb}: write {{expression: "{text}"{constants}}}, or set surface.{lacking[0]}{hint}'
-
-
-def _takes_view(node: ConfigNode) -> bool:
-    """Whether a surface has no view window of its own: an expression, or a function of a library."""
-    if not isinstance(node.value, str):
-        return False
-    is_function = LIBRARY_FUNCTION.fullmatch(node.value) is not None
-    return is_function or (node.value not in SURFACES and SURFACES.is_expression(node.value))
+    example = f'{{{key}: "{text}"{constants}}}'
+    return f"{' and '.join(lacking)} {verb}: write {example}, or set surface.{lacking[0]}{hint}"
 
 
 def _intervals(view: ConfigNode) -> list[ConfigNode]:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from momentumlab.config.configuration import Configuration, override
 from momentumlab.config.dump import to_dict
-from momentumlab.config.overrides import override
 from momentumlab.config.requirements import Requirement, read_requirements, unmet
 from momentumlab.config.resolve import resolve
 from momentumlab.config.resolve_comparison import is_comparison, resolve_comparison
@@ -27,7 +27,7 @@ def load_experiment(source: Source, settings: Iterable[ConfigNode] = (), *, pati
     source
         The path of a YAML file, a mapping of the same shape, or an experiment.
     settings
-        The overrides; see `settings_from_text` and `momentumlab.config.overrides.override`.
+        The overrides; see `settings_from_text` and `momentumlab.config.configuration.override`.
     patience
         The patience of the tolerance if none is set.
 
@@ -51,19 +51,20 @@ def load_comparison(
     An experiment can be loaded as a comparison: its axes are then searched. The ``defaults`` apply to what neither the
     source nor the settings set.
     """
-    root, name, requirements = _tree(source, settings)
-    if isinstance(root.value, dict):
-        own = {key: node_of(value, place=root.place, path=key) for key, value in (defaults or {}).items()}
-        root = replace(root, value={**own, **root.value})
+    configuration, name, requirements = _read(source, settings)
+    place = configuration.root.place
+    own = {key: node_of(value, place=place, path=key) for key, value in (defaults or {}).items()}
     with _naming_plugins(requirements):
-        return resolve_comparison(root, default_name=name)
+        return resolve_comparison(replace(configuration, settings={**own, **configuration.settings}), name)
 
 
 def load_either(source: Source, settings: Iterable[ConfigNode] = (), *, patience: int = 1) -> Experiment | Comparison:
     """Read, override and check an experiment or a comparison; see `load_experiment`."""
-    root, name, requirements = _tree(source, settings)
+    configuration, name, requirements = _read(source, settings)
     with _naming_plugins(requirements):
-        return resolve_comparison(root, name) if is_comparison(root) else resolve(root, name, patience=patience)
+        if is_comparison(configuration):
+            return resolve_comparison(configuration, name)
+        return resolve(configuration, name, patience=patience)
 
 
 def load_text(text: str, place: str, *, folder: Path | None = None) -> Experiment | Comparison:
@@ -85,9 +86,10 @@ def load_text(text: str, place: str, *, folder: Path | None = None) -> Experimen
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise ConfigError.at(place, f"the experiment is larger than {MAX_BYTES:,} bytes")
-    root = parse_yaml(text, place, folder=folder)
+    configuration = Configuration.of(parse_yaml(text, place, folder=folder))
     with _naming_plugins(read_requirements(text, place)):
-        return resolve_comparison(root, "experiment") if is_comparison(root) else resolve(root, "experiment")
+        resolved = resolve_comparison if is_comparison(configuration) else resolve
+        return resolved(configuration, "experiment")
 
 
 @contextmanager
@@ -99,8 +101,8 @@ def _naming_plugins(requirements: Sequence[Requirement]) -> Iterator[None]:
         raise ConfigError([*unmet(requirements), *error.problems]) from None
 
 
-def _tree(source: Source, settings: Iterable[ConfigNode]) -> tuple[ConfigNode, str, list[Requirement]]:
-    """Return the tree of a source with overrides, the default name, and the required plug-ins."""
+def _read(source: Source, settings: Iterable[ConfigNode]) -> tuple[Configuration, str, list[Requirement]]:
+    """Return the configuration of a source with overrides, the default name, and the required plug-ins."""
     requirements: list[Requirement] = []
     if isinstance(source, (Experiment, Comparison)):
         root, name = node_of(to_dict(source), place=source.name), source.name
@@ -112,7 +114,10 @@ def _tree(source: Source, settings: Iterable[ConfigNode]) -> tuple[ConfigNode, s
         text = read_text(source)
         root = parse_yaml(text, str(source), folder=Path(source).parent)
         name, requirements = Path(source).stem, read_requirements(text, str(source))
-    return override(root, settings), name[:100], requirements
+    settings = list(settings)
+    if root.value is None and settings:  # overrides may describe all of the experiment
+        root = replace(root, value={})
+    return override(Configuration.of(root), settings), name[:100], requirements
 
 
 def _place(source: Source) -> str:
