@@ -1,6 +1,7 @@
-"""Take and replace lanes of surfaces, optimizers and states of optimizers."""
+"""Take and replace lanes of surfaces, optimizers and states of optimizers, and group lanes by page of a table."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -60,3 +61,24 @@ def put_lanes(holder: Holder, lanes: NDArray[np.intp], fresh: Holder) -> Holder:
         return type(holder)(*map(put, holder, cast("tuple[Any, ...]", fresh)))
     fields = [field.name for field in dataclasses.fields(cast(Any, holder))]
     return type(holder)(**{name: put(getattr(holder, name), getattr(fresh, name)) for name in fields})
+
+
+def by_page(indices: NDArray[np.int64], length: int) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.int64]]]:
+    """Group lanes by the page of a long table that their indices refer to.
+
+    Parameters
+    ----------
+    indices
+        An index into the table for each lane, ``(lanes,)``.
+    length
+        The number of entries per page.
+
+    Yields
+    ------
+    page, lanes, places
+        The number of a page, the lanes that refer to it, and their indices within the page.
+    """
+    pages, places = np.divmod(indices, length)
+    for page in np.unique(pages).tolist():
+        lanes = np.flatnonzero(pages == page)
+        yield page, lanes, places[lanes]

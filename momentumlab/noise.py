@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.calls import NamedCall
+from momentumlab.lanes import by_page
 from momentumlab.registry import Array, Registry, ValueKind, parameter
 
 PAGE_NUMBERS = 2**16
@@ -216,9 +217,7 @@ class Errors:
             number, place = divmod(ages, self.length)
             drawn: Array = self.page(number)[place].take(replicates, axis=1)
             return drawn
-        numbers, places = np.divmod(ages.astype(np.int64), self.length)
         found = np.empty((self.dimension, len(replicates)))
-        for number in np.unique(numbers).tolist():
-            lanes = np.flatnonzero(numbers == number)
-            found[:, lanes] = self.page(number)[places[lanes], :, replicates[lanes]].T
+        for number, lanes, places in by_page(ages.astype(np.int64), self.length):
+            found[:, lanes] = self.page(number)[places, :, replicates[lanes]].T
         return found

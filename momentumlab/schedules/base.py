@@ -8,29 +8,30 @@ from typing import Any, ClassVar
 import numpy as np
 
 from momentumlab.calls import NamedCall
+from momentumlab.lanes import by_page
 from momentumlab.registry import MAX_COUNT, Array, Registry, ValueKind, parameter
 
 PAGE = 2**16
-"""The number of values of a schedule that are tabulated at a time."""
+"""Number of values of a schedule that are tabulated at a time."""
 
 PAGES = 16
-"""The number of such tables that are kept."""
+"""Number of such tables that are kept."""
 
 
 class Schedule(NamedCall, ABC):
     """A value for each iteration of a run.
 
-    A new schedule is one frozen dataclass, decorated with `schedule`. Its fields are declared with
+    A new schedule is a frozen dataclass with the decorator `schedule`; its fields are declared with
     `momentumlab.registry.parameter`. Time is counted as in PyTorch and optax: ``k`` is the number of completed updates,
-    so the first update uses the value at 0 and update number t uses the value at t − 1. (In PyTorch this is the rate
-    in force at ``optimizer.step()`` if ``scheduler.step()`` follows it; in optax it is the ``count``.)
+    so the first update uses the value at 0 and update number t uses the value at t − 1. (In PyTorch this is the
+    learning rate of ``optimizer.step()`` if ``scheduler.step()`` follows it; in optax it is the ``count``.)
 
     Attributes
     ----------
     formula
         The value at k.
     source
-        The origin, and the functions of PyTorch and optax with the same values.
+        The paper, and the functions of PyTorch and optax with the same values.
     """
 
     formula: ClassVar[str]
@@ -54,7 +55,7 @@ class Schedule(NamedCall, ABC):
         """
 
     def turns(self, iterations: int) -> Sequence[int]:
-        """Return the updates at which the value turns or jumps: it is monotone between two neighbours."""
+        """Return the updates at which the value turns or jumps; between two of them it is monotone."""
         return ()
 
     def first_outside(self, iterations: int, allows: Callable[[float], bool]) -> tuple[int, float] | None:
@@ -112,11 +113,9 @@ class TabulatedSchedule:
         ages = np.clip(age, 0, self.iterations - 1).astype(np.intp)  # the age of an idle lane keeps growing
         if self.iterations <= PAGE:
             return self.page(0)[ages]
-        numbers, places = np.divmod(ages, PAGE)
         values = np.empty(len(ages))
-        for number in np.unique(numbers).tolist():
-            on_page = numbers == number
-            values[on_page] = self.page(number)[places[on_page]]
+        for number, lanes, places in by_page(ages, PAGE):
+            values[lanes] = self.page(number)[places]
         return values
 
 
@@ -127,12 +126,12 @@ schedule = SCHEDULES.entry
 
 
 def start_parameter() -> Any:
-    """Declare the value with which a schedule begins."""
+    """Declare the first value of a schedule."""
     return parameter(doc="value of the first update")
 
 
 def end_parameter() -> Any:
-    """Declare the value to which a schedule leads."""
+    """Declare the last value of a schedule."""
     return parameter(0.0, doc="value after the last of these updates, kept from then on")
 
 

@@ -1,4 +1,4 @@
-"""Schedules that lead once from one value to another."""
+"""Schedules that change once from one value to another."""
 
 from dataclasses import dataclass
 

@@ -140,7 +140,8 @@ def _torch_derivatives(function: Callable[..., Any]) -> Derivatives:
     def in_one_call(call: Function) -> Function:
         return lambda x: call(_widened(x, -x.shape[1] % WIDTH))[..., : x.shape[1]]
 
-    def in_equal_parts(call: Function) -> Function:  # matrix products round differently for every shape
+    # Some operations, such as matrix products, round differently for each width: these need parts of equal width.
+    def in_equal_parts(call: Function) -> Function:
         def calls(x: Array) -> Array:
             widened = _widened(x, -x.shape[1] % WIDTH)
             parts = [call(widened[:, first : first + WIDTH]) for first in range(0, widened.shape[1], WIDTH)]

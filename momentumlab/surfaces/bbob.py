@@ -1,8 +1,9 @@
 """The 24 noiseless functions of the BBOB suite, with their instances.
 
 Each function shifts, rotates and distorts its argument: see Hansen, Finck, Ros & Auger (2009), Real-parameter black-box
-optimization benchmarking 2009: noiseless functions definitions, INRIA RR-6829. The random numbers of an instance are
-those of the COCO platform, so that values agree with the package coco-experiment.
+optimization benchmarking 2009: noiseless functions definitions, INRIA RR-6829, whose symbols are used here: x* and f*
+are the minimum and its loss, R and Q rotations, Λ^α a diagonal matrix of condition √α, T_osz and T_asy distortions. The
+random numbers of an instance are those of the COCO platform, so that values agree with the package coco-experiment.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ UNIMODAL = {1, 2, 5, 6, 8, 9, 10, 11, 12, 13, 14}
 """Functions with a single minimum, the Rosenbrock functions only in two dimensions. f7 has plateaus instead."""
 
 Evaluated = tuple[Array, Array]
-"""A value ``(lanes,)`` and its gradient ``(dim, lanes)``, or numbers and their derivatives, elementwise."""
+"""A loss ``(lanes,)`` and its gradient ``(dim, lanes)``, or transformed coordinates and their derivatives."""
 
 
 # Random numbers of an instance
@@ -46,21 +47,23 @@ def uniforms(count: int, seed: int) -> Array:
     def following(state: int) -> int:
         return 16807 * state % (2**31 - 1)
 
+    # Discard 8 numbers, then fill the table with 32.
     for i in range(39, -1, -1):
         state = following(state)
         if i < 32:
             table[i] = state
+    # Each number chooses the entry of the table that is returned next and replaced by a new one.
     drawn, numbers = table[0], []
     for _ in range(count):
         state = following(state)
-        place = drawn // 67108865
-        drawn, table[place] = table[place], state
+        index = drawn // 67108865  # 2²⁶ + 1: from 0 to 31
+        drawn, table[index] = table[index], state
         numbers.append(drawn / 2.147483647e9 or 1e-99)
     return np.array(numbers)
 
 
 def normals(count: int, seed: int) -> Array:
-    """Return normal numbers by the method of Box and Muller."""
+    """Return standard normal numbers by the method of Box and Muller."""
     one, other = uniforms(2 * count, seed).reshape(2, count)
     numbers: Array = np.sqrt(-2 * np.log(one)) * np.cos(2 * np.pi * other)
     return np.where(numbers == 0, 1e-99, numbers)
@@ -83,7 +86,7 @@ def optimum(dim: int, seed: int) -> Array:
     return np.where(point == 0, -1e-5, point)[:, np.newaxis]
 
 
-# Distortions, with their derivatives
+# Distortions of coordinates, with their derivatives
 
 
 def powers(base: float, dim: int) -> Array:
@@ -96,6 +99,7 @@ def oscillated(x: Array) -> Evaluated:
     size = np.where(x == 0, 1.0, absolute(x))
     log = np.log(size)
     first, second = np.where(x.real > 0, 10.0, 5.5), np.where(x.real > 0, 7.9, 3.1)
+    # sign(x) exp(x̂ + 0.049 (sin c₁x̂ + sin c₂x̂)) with x̂ = log |x| is x times this ratio.
     ratio = np.exp(0.049 * (np.sin(first * log) + np.sin(second * log)))
     slope = ratio * (1 + 0.049 * (first * np.cos(first * log) + second * np.cos(second * log)))
     return ratio * x, slope
@@ -105,6 +109,7 @@ def skewed(x: Array, beta: float) -> Evaluated:
     """Return the asymmetry T_asy of coordinates, and its derivative."""
     share = beta * np.linspace(0, 1, len(x))[:, np.newaxis]
     is_positive = x.real > 0
+    # x^(1 + β (i − 1)/(d − 1) √x) for positive coordinates; the others are kept.
     positive = np.where(is_positive, x, 1.0)
     root, log = np.sqrt(positive), np.log(positive)
     y = np.exp((1 + share * root) * log)
@@ -113,12 +118,12 @@ def skewed(x: Array, beta: float) -> Evaluated:
 
 
 def penalty(x: Array) -> Evaluated:
-    """Return the sum of squared distances beyond the box [−5, 5], and its gradient."""
+    """Return the penalty f_pen, the sum of squared distances beyond the box [−5, 5], and its gradient."""
     beyond = np.where(absolute(x).real > 5, absolute(x) - 5, 0.0)
     return sum_coordinates(beyond * beyond), 2 * beyond * np.sign(x.real)
 
 
-# The functions without distortion
+# Functions of distorted coordinates, with their gradients
 
 
 def weighted_squares(z: Array, weights: Array) -> Evaluated:
@@ -138,7 +143,7 @@ def rosenbrock_terms(z: Array) -> tuple[Array, Array, Array]:
     return 100 * bend * bend + rest * rest, 400 * bend * z[:-1] + 2 * rest, -200 * bend
 
 
-def of_pairs(by_first: Array, by_second: Array) -> Array:
+def gradient_of_pairs(by_first: Array, by_second: Array) -> Array:
     """Return the gradient of a sum over neighbouring coordinates from the derivatives of its terms."""
     zero = np.zeros_like(by_first[:1])
     return np.concatenate([by_first, zero]) + np.concatenate([zero, by_second])
@@ -171,12 +176,12 @@ class BBOB(Surface):
 
     @property
     def lowest(self) -> float:
-        """The loss of the global minimum."""
+        """The loss f* of the global minimum: 100 times a Cauchy number, rounded to cents and limited to ±1000."""
         one, other = normals(1, self.seed)[0], normals(1, self.seed + 1)[0]
         return float(min(1000.0, max(-1000.0, np.floor(1e4 * one / other + 0.5) / 100)))
 
     def shift(self, dim: int) -> Array:
-        """Return the position of the minimum, ``(dim, 1)``."""
+        """Return x*, the position of the minimum, ``(dim, 1)``."""
         return optimum(dim, self.seed)
 
     def first_rotation(self, dim: int) -> Array:
@@ -188,7 +193,7 @@ class BBOB(Surface):
         return rotation(dim, self.seed)
 
     def stretched(self, dim: int, condition: float) -> Array:
-        """Return R Λ Q, whose condition number is ``condition``, ``(dim, dim)``."""
+        """Return R Λ Q with entries of Λ from 1 to √condition, ``(dim, dim)``."""
         stretches = powers(condition**0.5, dim)
         return self.first_rotation(dim) @ (stretches * self.second_rotation(dim))
 
@@ -259,11 +264,12 @@ class BBOBBucheRastrigin(BBOB):
 
     def evaluated(self, x: Array) -> Evaluated:
         y, slope = oscillated(x - self.shift(len(x)))
+        # Every other coordinate is ten times as long on the positive side, which makes the function asymmetric.
         is_even = np.arange(len(x))[:, np.newaxis] % 2 == 0
         stretches = powers(10**0.5, len(x)) * np.where((y.real > 0) & is_even, 10.0, 1.0)
         value, gradient = rastrigin(stretches * y)
-        outside, pull = penalty(x)
-        return value + 100 * outside, gradient * stretches * slope + 100 * pull
+        outside, outside_gradient = penalty(x)
+        return value + 100 * outside, gradient * stretches * slope + 100 * outside_gradient
 
 
 @bbob("linear_slope", 5, "Σ 5|sᵢ| − sᵢ xᵢ + f* inside the box")
@@ -288,6 +294,7 @@ class BBOBAttractiveSector(BBOB):
     def evaluated(self, x: Array) -> Evaluated:
         matrix, point = self.stretched(len(x), 10), self.shift(len(x))
         z = matrix_product(matrix, x - point)
+        # The sector: coordinates with the sign of x* count 100 times, so 10⁴ times in the squares.
         squares, gradient = weighted_squares(z, np.where((z * point).real > 0, 1e4, 1.0))
         height, slope = oscillated(squares)
         positive = np.where(height == 0, 1.0, height)
@@ -303,17 +310,19 @@ class BBOBStepEllipsoid(BBOB):
         dim = len(x)
         matrix = powers(10**0.5, dim) * self.second_rotation(dim)
         y = matrix_product(matrix, x - self.shift(dim))
+        # Rounding to steps of 1, or of 0.1 near the minimum, makes plateaus with a gradient of zero. A small tilt along
+        # the first coordinate breaks ties at the bottom.
         steps = np.where(np.abs(y) > 0.5, np.floor(y.real + 0.5), np.floor(10 * y.real + 0.5) / 10)
         plateau, _ = weighted_squares(matrix_product(self.first_rotation(dim), steps), powers(100, dim))
-        outside, pull = penalty(x)
+        outside, outside_gradient = penalty(x)
         tilt = 1e-4 * absolute(y[0])
         is_tilted = tilt.real > plateau
         slope = np.where(is_tilted, 1e-5 * np.sign(y[0].real), 0.0)
-        return 0.1 * np.where(is_tilted, tilt, plateau) + outside, slope * matrix[0][:, np.newaxis] + pull
+        return 0.1 * np.where(is_tilted, tilt, plateau) + outside, slope * matrix[0][:, np.newaxis] + outside_gradient
 
 
-def scale_of(dim: int) -> float:
-    """Return the factor by which the Rosenbrock functions are compressed."""
+def rosenbrock_scale(dim: int) -> float:
+    """Return the factor s of the coordinates of the Rosenbrock functions."""
     return max(1.0, dim**0.5 / 8)
 
 
@@ -325,33 +334,33 @@ class BBOBRosenbrock(BBOB):
         return 0.75 * super().shift(dim)
 
     def evaluated(self, x: Array) -> Evaluated:
-        scale = scale_of(len(x))
+        scale = rosenbrock_scale(len(x))
         terms, first, second = rosenbrock_terms(scale * (x - self.shift(len(x))) + 1)
-        return sum_coordinates(terms), scale * of_pairs(first, second)
+        return sum_coordinates(terms), scale * gradient_of_pairs(first, second)
 
 
-class _Rotated(BBOB):
+class _RotatedRosenbrock(BBOB):
     """A function of z = s R x + 1/2 with its minimum at z = 1."""
 
     def shift(self, dim: int) -> Array:
-        return matrix_product(self.second_rotation(dim).T, np.full((dim, 1), 0.5 / scale_of(dim)))
+        return matrix_product(self.second_rotation(dim).T, np.full((dim, 1), 0.5 / rosenbrock_scale(dim)))
 
     def terms(self, z: Array) -> tuple[Array, Array, Array]:
         """Return the terms of the sum, and their derivatives with respect to zᵢ and zᵢ₊₁."""
         return rosenbrock_terms(z)
 
     def evaluated(self, x: Array) -> Evaluated:
-        matrix = scale_of(len(x)) * self.second_rotation(len(x))
+        matrix = rosenbrock_scale(len(x)) * self.second_rotation(len(x))
         terms, first, second = self.terms(matrix_product(matrix, x) + 0.5)
-        return sum_coordinates(terms), matrix_product(matrix.T, of_pairs(first, second))
+        return sum_coordinates(terms), matrix_product(matrix.T, gradient_of_pairs(first, second))
 
 
 @bbob("rosenbrock_rotated", 9, "Rosenbrock(z) + f*, z = s R x + 1/2")
-class BBOBRosenbrockRotated(_Rotated):
+class BBOBRosenbrockRotated(_RotatedRosenbrock):
     """BBOB f9: the rotated Rosenbrock function."""
 
 
-class _RotatedSquares(BBOB):
+class _RotatedEllipsoid(BBOB):
     """A weighted sum of squares of T_osz(R(x − x*))."""
 
     def weights(self, dim: int) -> Array:
@@ -366,12 +375,12 @@ class _RotatedSquares(BBOB):
 
 
 @bbob("ellipsoid_rotated", 10, "Σ 10^(6i/(d−1)) zᵢ² + f*, z = T_osz(R(x − x*))")
-class BBOBEllipsoidRotated(_RotatedSquares):
+class BBOBEllipsoidRotated(_RotatedEllipsoid):
     """BBOB f10: a rotated ellipsoid."""
 
 
 @bbob("discus", 11, "10⁶ z₁² + Σ zᵢ² + f*, z = T_osz(R(x − x*))")
-class BBOBDiscus(_RotatedSquares):
+class BBOBDiscus(_RotatedEllipsoid):
     """BBOB f11: the discus: one direction is 10⁶ times as steep."""
 
     def weights(self, dim: int) -> Array:
@@ -439,6 +448,7 @@ class BBOBWeierstrass(BBOB):
         outer, inner = self.stretched(dim, 0.01), self.first_rotation(dim)
         y, slope = oscillated(matrix_product(inner, x - self.shift(dim)))
         z = matrix_product(outer, y)
+        # The sum over k at each coordinate and its derivative, and f₀, the sum at z = 0.
         waves, slopes, least = np.zeros_like(z), np.zeros_like(z), 0.0
         for k in range(12):
             height, frequency = 0.5**k, 2 * np.pi * 3.0**k
@@ -446,9 +456,9 @@ class BBOBWeierstrass(BBOB):
             slopes = slopes - height * frequency * np.sin(frequency * (z + 0.5))
             least += height * np.cos(frequency * 0.5)
         mean = sum_coordinates(waves) / dim - least
-        outside, pull = penalty(x)
+        outside, outside_gradient = penalty(x)
         gradient = matrix_product(inner.T, slope * matrix_product(outer.T, 30 * mean * mean * slopes / dim))
-        return 10 * mean * mean * mean + 10 / dim * outside, gradient + 10 / dim * pull
+        return 10 * mean * mean * mean + 10 / dim * outside, gradient + 10 / dim * outside_gradient
 
 
 class _Schaffers(BBOB):
@@ -471,11 +481,11 @@ class _Schaffers(BBOB):
         # The chain rule: d/ds of s^¼ (1 + sin²(50 s^0.1)), then the derivatives of s with respect to both coordinates.
         slopes = 0.25 * positive**-0.75 * (1 + sines * sines) + positive**-0.65 * 10 * sines * np.cos(angles)
         slopes = np.where(squares == 0, 0.0, slopes) * 2 * mean / (dim - 1)
-        gradient = of_pairs(2 * slopes * z[:-1], 2 * slopes * z[1:])
-        outside, pull = penalty(x)
+        gradient = gradient_of_pairs(2 * slopes * z[:-1], 2 * slopes * z[1:])
+        outside, outside_gradient = penalty(x)
         return mean * mean + 10 * outside, matrix_product(
             inner.T, slope * matrix_product(outer.T, gradient)
-        ) + 10 * pull
+        ) + 10 * outside_gradient
 
 
 @bbob("schaffers", 17, "(mean of √s (1 + sin²(50 s^(1/5))))² + 10 penalty + f*, sᵢ = √(zᵢ² + zᵢ₊₁²)")
@@ -491,7 +501,7 @@ class BBOBSchaffersIllConditioned(_Schaffers):
 
 
 @bbob("griewank_rosenbrock", 19, "10 + 10 Σ (rᵢ/4000 − cos rᵢ)/(d − 1) + f*")
-class BBOBGriewankRosenbrock(_Rotated):
+class BBOBGriewankRosenbrock(_RotatedRosenbrock):
     """BBOB f19: the Griewank–Rosenbrock function F8F2."""
 
     def terms(self, z: Array) -> tuple[Array, Array, Array]:
@@ -515,12 +525,13 @@ class BBOBSchwefel(BBOB):
     def evaluated(self, x: Array) -> Evaluated:
         dim, peak = len(x), 4.2096874637
         signs, stretches = self.signs(dim), powers(10**0.5, dim)
+        # Each coordinate is shifted by a quarter of the one before it, then stretched.
         y = 2 * signs * x - peak
         y = y + 0.25 * np.concatenate([np.zeros_like(y[:1]), y[:-1]])
         z = 100 * (stretches * y + peak)
         size = absolute(z)
         root = np.sqrt(size)
-        outside = np.where(size.real > 500, size - 500, 0.0)
+        outside = np.where(size.real > 500, size - 500, 0.0)  # a penalty of its own, in terms of z
         value = 4.189828872724339 + sum_coordinates(outside * outside - z * np.sin(root) / dim) / 100
         slopes = 2 * outside * np.sign(z.real) - (np.sin(root) + root * np.cos(root) / 2) / dim
         pulled = stretches * slopes  # the factors 100 and 1/100 cancel
@@ -529,7 +540,10 @@ class BBOBSchwefel(BBOB):
 
 @functools.lru_cache(maxsize=32)
 def peaks_of(count: int, dim: int, seed: int) -> tuple[Array, Array, Array]:
-    """Return the rotated positions and the curvatures, ``(count, dim)``, and the heights of peaks, ``(count,)``."""
+    """Return the rotated positions and the curvatures, ``(count, dim)``, and the heights of peaks, ``(count,)``.
+
+    The first peak is the global optimum. Each peak has a random condition number and a random order of its curvatures.
+    """
     spread, offset, first_condition = (10.0, 5.0, 1000.0**0.5) if count == 101 else (9.8, 4.9, 1000.0)
     order = np.argsort(uniforms(count - 1, seed), kind="stable")
     conditions = np.concatenate([[first_condition], 1000.0 ** (order / (count - 2))])
@@ -559,12 +573,13 @@ class _Gallagher(BBOB):
             distances = y[j] - points[:, j, np.newaxis]
             exponents = exponents - curvatures[:, j, np.newaxis] * distances * distances / (2 * dim)
         values = heights[:, np.newaxis] * np.exp(exponents)
+        # The gradient is that of the highest peak at each point.
         highest = values.real.argmax(axis=0)
         peak = np.take_along_axis(values, highest[np.newaxis], axis=0)[0]
         by_y = -curvatures[highest].T * (y - points[highest].T) / dim * peak
         height, slope = oscillated(10 - peak)
-        outside, pull = penalty(x)
-        return height * height + outside, matrix_product(matrix.T, -2 * height * slope * by_y) + pull
+        outside, outside_gradient = penalty(x)
+        return height * height + outside, matrix_product(matrix.T, -2 * height * slope * by_y) + outside_gradient
 
 
 @bbob("gallagher_101", 21, "T_osz(10 − max wᵢ exp(−(x − yᵢ)ᵀ Cᵢ (x − yᵢ)/(2d)))² + penalty + f*")
@@ -589,15 +604,16 @@ class BBOBKatsuura(BBOB):
         sums, slopes = np.zeros_like(z), np.zeros_like(z)
         for k in range(1, 33):
             scale = 2.0**k
-            rest = scale * z - np.floor(scale * z.real + 0.5)
+            rest = scale * z - np.floor(scale * z.real + 0.5)  # the distance to the nearest integer
             sums = sums + absolute(rest) / scale
             slopes = slopes + np.sign(rest.real)
         ranks = np.arange(1, dim + 1)[:, np.newaxis]
+        # Each factor is 1 + i times the sum; the gradient of their product follows from its logarithm.
         factors, exponent = 1 + ranks * sums, 10 / dim**1.2
         product = np.multiply.accumulate(factors, axis=0)[-1] ** exponent
-        outside, pull = penalty(x)
+        outside, outside_gradient = penalty(x)
         gradient = 10 / dim**2 * product * exponent * ranks * slopes / factors
-        return 10 / dim**2 * (product - 1) + outside, matrix_product(matrix.T, gradient) + pull
+        return 10 / dim**2 * (product - 1) + outside, matrix_product(matrix.T, gradient) + outside_gradient
 
 
 @bbob("lunacek", 24, "min(|x̂ − μ₀|², d + s|x̂ − μ₁|²) + 10 (d − Σ cos 2πzᵢ) + 10⁴ penalty + f*")
@@ -608,6 +624,7 @@ class BBOBLunacek(BBOB):
         return np.where(normals(dim, self.seed) < 0, -1.25, 1.25)[:, np.newaxis]
 
     def evaluated(self, x: Array) -> Evaluated:
+        # Two bowls with centres at μ₀ = 2.5 and μ₁ < 0; the second is higher by d, and both are equal at the origin.
         dim, first = len(x), 2.5
         share = 1 - 0.5 / ((dim + 20) ** 0.5 - 4.1)
         second = -(((first * first - 1) / share) ** 0.5)
@@ -619,6 +636,6 @@ class BBOBLunacek(BBOB):
         bowl = np.where(is_first, one, other)
         slopes = np.where(is_first, 2 * (y - first), 2 * share * (y - second))
         slopes = slopes + matrix_product(matrix.T, 20 * np.pi * np.sin(2 * np.pi * z))
-        outside, pull = penalty(x)
+        outside, outside_gradient = penalty(x)
         value = bowl + sum_coordinates(10 - 10 * np.cos(2 * np.pi * z)) + 1e4 * outside
-        return value, 2 * signs * slopes + 1e4 * pull
+        return value, 2 * signs * slopes + 1e4 * outside_gradient

@@ -25,9 +25,10 @@ VIEW = (-5.0, 5.0)
 """Default interval of each coordinate of the view window."""
 
 PROBES = 5
+"""Random points, besides the start, at which a function is called before it is used."""
 
 LIBRARY_PROBES = 255
-"""Several multiples of `momentumlab.surfaces.autograd.WIDTH`."""
+"""The same for functions of PyTorch and JAX: with the start, four times `momentumlab.surfaces.autograd.WIDTH`."""
 
 SEED = 20261121
 
@@ -53,7 +54,7 @@ class BatchFunction:
     function
         The user's function.
     is_vectorized
-        Whether it is called once with all points. Otherwise it is called point by point.
+        Whether it is called once with all points instead of point by point.
     """
 
     function: Function
@@ -361,10 +362,14 @@ def _function_class(
     minimum: Sequence[float] | None = None,
 ) -> type[FunctionSurface]:
     """Return the class of a surface of a fixed number of coordinates, after calling its functions at some points."""
+    # The start and random points. Their number must differ from the dimension: a function that confuses the two axes
+    # could pass on a square array.
     (low, high), dim = np.array(view).T, len(view)
     count = LIBRARY_PROBES if library else PROBES
     probes = low + np.random.default_rng(SEED).uniform(size=(count + (dim == count), dim)) * (high - low)
     probes = np.vstack([start, probes]).T
+
+    # The loss and its derivatives, by the library, by the user, or numerically.
     installed, given_gradient, given_hessian = "", None, None
     if library:
         found = derivatives(function, library, word)
@@ -381,6 +386,7 @@ def _function_class(
         if gradient is not None:
             given_gradient = _batched(gradient, probes, (dim,), "gradient")
         derivative = "given" if gradient is not None else _derivative(loss, probes)
+
     given_minimum = None
     if minimum is not None:
         lowest = np.array(minimum, dtype=np.float64)
@@ -427,19 +433,19 @@ def _free_name(function: Function, name: str | None) -> str:
 def _batched(
     function: Function, probes: Array, shape: tuple[int, ...], argument: str, batched: Sequence[Function] = ()
 ) -> BatchFunction:
-    """Return a function for batches, after calling it at some points, of which the first one is the start.
+    """Return a function of batches, vectorized if possible, after calling it at some points.
 
     Parameters
     ----------
     function
-        A function of one point with values of shape ``shape``; it may accept points ``(dim, lanes)``, too.
+        A function of one point with values of shape ``shape``; it may also accept points ``(dim, lanes)``.
     probes
-        The points, ``(dim, lanes)``.
+        The points, ``(dim, lanes)``; the first one is the start.
     shape, argument
-        The shape of its values, and the argument that is named if they have another.
+        The shape of the values, and the name of the argument in the message if they have another shape.
     batched
-        Functions that compute the same for points ``(dim, lanes)``, of which the first is used whose numbers agree; by
-        default ``function``.
+        Functions that compute the same for points ``(dim, lanes)``, in order of preference; by default ``function``.
+        The first one that gives the same numbers is used.
     """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")

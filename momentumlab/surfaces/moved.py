@@ -60,6 +60,7 @@ class MovedSurface(Surface):
     def hessian(self, x: Array) -> Array:
         dim, lanes = x.shape
         rotation, hessian = self.rotation(dim), self.original.hessian(self.moved_back(x))
+        # R H Rᵀ in two products: H is symmetric, so Rᵀ on the right is R on the left of the transpose.
         half = matrix_product(rotation, hessian.reshape(dim, dim * lanes)).reshape(dim, dim, lanes)
         whole = matrix_product(rotation, half.transpose(1, 0, 2).reshape(dim, dim * lanes))
         return whole.reshape(dim, dim, lanes)
@@ -68,8 +69,7 @@ class MovedSurface(Surface):
         def moved(stated: CriticalPoint) -> CriticalPoint:
             # A coordinate is an array if it depends on a parameter that differs between lanes.
             point = self.moved(np.stack(np.broadcast_arrays(*map(np.atleast_1d, stated.point))))
-            place = tuple(c if c.size > 1 else float(c[0]) for c in point)
-            return dataclasses.replace(stated, point=place)
+            return dataclasses.replace(stated, point=tuple(c if c.size > 1 else float(c[0]) for c in point))
 
         return tuple(map(moved, self.original.critical_points(dim)))
 
@@ -112,7 +112,8 @@ class MovedSurface(Surface):
         return tuple(self.moved(start)[:, 0].tolist())
 
     def window(self, dim: int) -> Intervals:
-        """Return the smallest window that contains the original one."""
+        """Return the smallest window that contains the moved original one."""
+        # A box of half-widths h, rotated, has the half-widths |R| h.
         low, high = np.array(self.original.window(dim)).T[:, :, np.newaxis]
         centre, half = self.moved((low + high) / 2), matrix_product(np.abs(self.rotation(dim)), (high - low) / 2)
         return tuple(map(tuple, np.concatenate([centre - half, centre + half], axis=1).tolist()))

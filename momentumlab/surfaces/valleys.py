@@ -281,7 +281,7 @@ class Lessard(Surface):
 @surface("sum_of_powers")
 @dataclass(frozen=True, kw_only=True)
 class SumOfPowers(Surface):
-    """A sum of increasing powers, one per coordinate: at the minimum, only the first direction is curved.
+    """A sum of increasing powers, one per coordinate; at the minimum, only the first direction is curved.
 
     Gradient descent and momentum with a fixed learning rate converge sublinearly along the other directions; Newton's
     method still converges linearly there, with the rate (p − 2)/(p − 1) for the power p.
@@ -344,7 +344,7 @@ class NoisyValley(Surface):
 
     formula = "(x y − 1)²/2, with gradients of (x y − 1 − s n)²/2, n standard normal"
     latex = r"\frac{1}{2}(x y - 1)^2"
-    source = "label noise in its simplest form, after Blanc, Gupta, Valiant & Valiant (2020), arXiv 1904.09080"
+    source = "Blanc, Gupta, Valiant & Valiant (2020), arXiv 1904.09080: label noise, here with a single example"
     tags = frozenset({Tag.FLAT_MINIMUM, Tag.MULTIMODAL, Tag.SADDLE})
     view = ((-0.5, 4.5), (-0.5, 2.5))
     start = (4.0, 0.5)
@@ -375,5 +375,5 @@ class NoisyValley(Surface):
 
 @functools.lru_cache(maxsize=4)
 def target_errors(seed: int, replicates: int) -> Errors:
-    """Return the errors of the target."""
+    """Return the errors of the target in every iteration and replicate."""
     return Errors(Gaussian(deviation=1.0), seed, 1, replicates, purpose=STREAM)

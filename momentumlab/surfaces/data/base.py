@@ -1,4 +1,4 @@
-"""Base class of losses over the rows of a table: parameters, mini-batches, panels of lanes."""
+"""Base class of losses over the rows of a table: parameters, mini-batches, and lanes in panels of fixed width."""
 
 import functools
 from abc import abstractmethod
@@ -29,7 +29,7 @@ WIDEST = 1e3
 STREAM = 2
 """The purpose of the random streams of mini-batches; see `random_stream`."""
 
-NO_CURVATURE = 2000
+LARGEST_SOLVED = 2000
 """Largest dimension in which the minimum is computed: each step solves a linear system of this size."""
 
 
@@ -122,15 +122,15 @@ class DataSurface(Surface):
         """Number of mini-batches per epoch."""
         return -(-self.design.rows // int(self.batch_size or self.design.rows))
 
-    # Scores are the outputs of the model for each row. The first axis of all arrays is panels; the last one is the
-    # columns of a panel: outputs, or lanes if there is only one output.
+    # Scores are the outputs of the model for each row. The first axis of all arrays is the panels, the last one the
+    # columns of a panel: its outputs, or its lanes if there is only one output.
 
     @abstractmethod
     def scores(self, features: Array, weights: tuple[Array, ...]) -> Array:
         """Return the scores, ``(panels, rows, columns)``, of ``(rows, features)`` or ``(panels, rows, features)``."""
 
     @abstractmethod
-    def pulled(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
+    def backpropagated(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
         """Return the gradient with respect to each weight matrix, given the derivatives with respect to the scores."""
 
     @abstractmethod
@@ -141,7 +141,7 @@ class DataSurface(Surface):
     def slopes(self, scores: Array, targets: Array) -> Array:
         """Return the derivatives of the row losses with respect to the scores."""
 
-    def right(self, scores: Array, targets: Array) -> NDArray[np.bool_]:
+    def is_correct(self, scores: Array, targets: Array) -> NDArray[np.bool_]:
         """Return which rows are classified correctly, ``(panels, rows, lanes of a panel)``."""
         return (scores.argmax(axis=-1) == targets.argmax(axis=-1))[..., np.newaxis]
 
@@ -152,13 +152,14 @@ class DataSurface(Surface):
         return self._gradient(x, self.design.features, self.design.targets)
 
     def _gradient(self, x: Array, features: Array, targets: Array) -> Array:
-        found = []
+        blocks = []
         for weights in self._panels(x):
             slopes = self.slopes(self.scores(features, weights), targets)
-            pulled = self.pulled(features, weights, slopes / features.shape[-2])
-            found.append([self._coordinates(each, shape) for each, shape in zip(pulled, self.shapes, strict=True)])
-        stacked = np.concatenate([np.concatenate(each, axis=0) for each in found], axis=1)
-        return np.ascontiguousarray(stacked[:, : x.shape[1]]) + self.l2 * x
+            matrices = self.backpropagated(features, weights, slopes / features.shape[-2])
+            parts = [self._coordinates(each, shape) for each, shape in zip(matrices, self.shapes, strict=True)]
+            blocks.append(np.concatenate(parts, axis=0))
+        gradient = np.concatenate(blocks, axis=1)[:, : x.shape[1]]  # without the padding of the last panel
+        return np.ascontiguousarray(gradient) + self.l2 * x
 
     def sampled_gradient(self, x: Array, k: Array | int, replicate: NDArray[np.int64], seed: int) -> Array:
         """Return the gradient of a mini-batch; see `Surface.sampled_gradient`.
@@ -169,6 +170,7 @@ class DataSurface(Surface):
             return self.gradient(x)
         data = self.design
         epochs, batches = np.divmod(np.broadcast_to(np.asarray(k, dtype=np.int64), replicate.shape), self.batches)
+        # Lanes with the same replicate, epoch and batch have the same rows, and are computed together.
         keys, lane_keys = np.unique(np.stack([replicate, epochs, batches]), axis=1, return_inverse=True)
         gradient = np.empty_like(x)
         for key, (one, epoch, batch) in enumerate(keys.T.tolist()):
@@ -197,7 +199,7 @@ class DataSurface(Surface):
         """
         if not self.is_classifier:
             raise NotImplementedError(f"{self.name} is not a classifier and has no accuracy")
-        return self._mean(self.right, x, data or self.design)
+        return self._mean(self.is_correct, x, data or self.design)
 
     def row_loss(self, x: Array, data: DesignMatrix) -> Array:
         """Return the mean loss of some rows without the L2 penalty: ``(dim, lanes) -> (lanes,)``."""
@@ -209,7 +211,7 @@ class DataSurface(Surface):
             of_rows(self.scores(data.features, weights), data.targets).sum(axis=1).reshape(-1) / data.rows
             for weights in self._panels(x)
         ]
-        return self._cut(means, x)
+        return np.concatenate(means)[: x.shape[1]]  # without the padding of the last panel
 
     @property
     def _lanes_of_panel(self) -> int:
@@ -230,6 +232,7 @@ class DataSurface(Surface):
             yield tuple(self._matrices(part, width))
 
     def _matrices(self, part: Array, width: int) -> Iterator[Array]:
+        """Yield each weight matrix of some lanes, ``(panels, rows, columns)``; the columns of a lane are adjacent."""
         begin = 0
         for rows, columns in self.shapes:
             block = part[begin : begin + rows * columns].reshape(rows, columns, -1, width)
@@ -240,11 +243,6 @@ class DataSurface(Surface):
         """Return the coordinates of matrices, ``(rows · columns, lanes)``; the inverse of `_matrices`."""
         width = self._lanes_of_panel
         return matrices.reshape(-1, *shape, width).transpose(1, 2, 0, 3).reshape(shape[0] * shape[1], -1)
-
-    @staticmethod
-    def _cut(parts: list[Array], x: Array) -> Array:
-        """Return the results of all lanes without the padding of the last panel."""
-        return np.concatenate(parts)[: x.shape[1]]
 
     def default_start(self, dim: int) -> tuple[float, ...]:
         return (0.0,) * dim

@@ -11,7 +11,7 @@ from momentumlab.datasets.builtin import BUILT_IN
 from momentumlab.datasets.design_matrix import DesignMatrix
 from momentumlab.registry import Array, parameter
 from momentumlab.surfaces.base import CriticalPoint, Tag, absolute, minimum, surface
-from momentumlab.surfaces.data.base import NO_CURVATURE, DataSurface
+from momentumlab.surfaces.data.base import LARGEST_SOLVED, DataSurface
 
 MOST_STEPS = 100
 
@@ -27,7 +27,7 @@ class LinearModel(DataSurface):
     def scores(self, features: Array, weights: tuple[Array, ...]) -> Array:
         return np.matmul(features, weights[0])
 
-    def pulled(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
+    def backpropagated(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
         return (np.matmul(np.swapaxes(features, -1, -2), slopes),)
 
     @abstractmethod
@@ -43,6 +43,7 @@ class LinearModel(DataSurface):
             # Contiguous, because BLAS rounds differently for other strides.
             weights = np.ascontiguousarray(x[:, lane]).reshape(inputs, outputs)
             curvatures = self.curvatures(features @ weights) / rows
+            # The block of outputs i and j is Xᵀ diag(cᵢⱼ) X.
             blocks = np.empty((inputs, outputs, inputs, outputs), dtype=x.dtype)
             for i in range(outputs):
                 for j in range(i + 1):
@@ -54,7 +55,7 @@ class LinearModel(DataSurface):
     def critical_points(self, dim: int) -> tuple[CriticalPoint, ...]:
         """Return the minimum if it certainly exists and the dimension is small enough to compute it."""
         is_certain = self.l2 > 0 or self.outputs == "number"
-        return _lowest(self, self.design) if is_certain and dim <= NO_CURVATURE else ()
+        return _lowest(self, self.design) if is_certain and dim <= LARGEST_SOLVED else ()
 
 
 @surface("least_squares", aliases=("linear_regression", "ridge"))
@@ -106,8 +107,9 @@ class Logistic(LinearModel):
     minima_are = "found"
 
     def row_losses(self, scores: Array, targets: Array) -> Array:
-        wrong = (1 - 2 * targets) * scores
-        return np.where(wrong.real > 0, wrong, 0.0) + np.log1p(np.exp(-absolute(wrong)))
+        # log(1 + eᵐ) for the margin m of the wrong class, without overflow.
+        margin = (1 - 2 * targets) * scores
+        return np.where(margin.real > 0, margin, 0.0) + np.log1p(np.exp(-absolute(margin)))
 
     def slopes(self, scores: Array, targets: Array) -> Array:
         side = 1 - 2 * targets
@@ -116,7 +118,7 @@ class Logistic(LinearModel):
     def curvatures(self, scores: Array) -> Array:
         return (_sigmoid(scores) * _sigmoid(-scores))[..., np.newaxis]
 
-    def right(self, scores: Array, targets: Array) -> NDArray[np.bool_]:
+    def is_correct(self, scores: Array, targets: Array) -> NDArray[np.bool_]:
         return (scores > 0) == (targets > 0.5)
 
 
@@ -171,39 +173,39 @@ def cross_entropies(scores: Array, targets: Array) -> Array:
 @functools.lru_cache(maxsize=64)
 def _lowest(model: LinearModel, data: DesignMatrix) -> tuple[CriticalPoint, ...]:
     """Return the minimum of a convex loss; ``data`` is part of the cache key, because a file can change."""
-    if model.outputs == "number":
-        w = _shortest_solution(model)
-    else:
-        w = _descended(model)
+    w = _least_squares_solution(model) if model.outputs == "number" else _newton_minimum(model)
     return (minimum(*w.tolist(), loss=float(model.value(w[:, np.newaxis])[0])),)
 
 
-def _shortest_solution(model: LinearModel) -> Array:
-    """Return the least-squares solution with the smallest norm, by singular value decomposition."""
+def _least_squares_solution(model: LinearModel) -> Array:
+    """Return the regularised least-squares solution with the smallest norm, by singular value decomposition."""
     data = model.design
     u, singular, v = np.linalg.svd(data.features / np.sqrt(data.rows), full_matrices=False)
     along = u.T @ (data.targets[:, 0] / np.sqrt(data.rows))
+    # Singular values that are zero up to rounding belong to directions without an effect; there the solution is 0.
     counted = singular > np.finfo(np.float64).eps * max(data.features.shape) * singular[0]
     return v.T @ np.where(counted, singular * along / np.where(counted, singular**2 + model.l2, 1.0), 0.0)
 
 
-def _descended(model: LinearModel) -> Array:
+def _newton_minimum(model: LinearModel) -> Array:
     """Return the minimum by Newton's method with backtracking from zero, up to rounding errors."""
     x = np.zeros((model.required_dimension, 1))
     loss = float(model.value(x)[0])
     gradient = model.gradient(x)
     for _ in range(MOST_STEPS):
         step = np.linalg.solve(model.hessian(x)[:, :, 0], gradient)
-        promised = float((gradient * step).sum())
-        if promised <= 1e-13 * abs(loss):  # differences of the loss are lost in rounding, those of gradients are not
+        decrease = float((gradient * step).sum())  # twice the decrease that the quadratic model predicts
+        # Close to the minimum, differences of the loss are lost in rounding: continue while the gradient shrinks.
+        if decrease <= 1e-13 * abs(loss):
             following = x - step
             slope = model.gradient(following)
             if np.abs(slope).max() >= np.abs(gradient).max():
                 break
             x, gradient, loss = following, slope, float(model.value(following)[0])
             continue
+        # Halve the step until it satisfies Armijo's condition.
         share = 1.0
-        while (lower := float(model.value(x - share * step)[0])) > loss - 1e-4 * share * promised and share > 1e-10:
+        while (lower := float(model.value(x - share * step)[0])) > loss - 1e-4 * share * decrease and share > 1e-10:
             share /= 2
         x, loss = x - share * step, lower
         gradient = model.gradient(x)

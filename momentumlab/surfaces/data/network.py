@@ -42,7 +42,7 @@ class MultilayerPerceptron(DataSurface):
         u, v, b = weights
         return np.matmul(np.tanh(np.matmul(features, u)), v) + b
 
-    def pulled(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
+    def backpropagated(self, features: Array, weights: tuple[Array, ...], slopes: Array) -> tuple[Array, ...]:
         u, v, _ = weights
         active = np.tanh(np.matmul(features, u))
         behind = np.matmul(slopes, v.transpose(0, 2, 1)) * (1 - active * active)
@@ -78,12 +78,14 @@ class MultilayerPerceptron(DataSurface):
         """Return the derivative of the gradient of the summed loss along directions, one per panel."""
         (_, v, _), (du, dv, db) = weights, along
         features, targets = self.design.features, self.design.targets
+        # The quantities of the gradient, as in `scores` and `backpropagated` …
         active = np.tanh(np.matmul(features, weights[0]))
         bent = 1 - active * active
         p = probabilities(self.scores(features, weights))
         slopes = p - targets
         pulled = np.matmul(slopes, v.transpose(0, 2, 1))
 
+        # … and the derivative of each one along the directions, by the product rule.
         active_change = bent * np.matmul(features, du)
         scores_change = np.matmul(active_change, v) + np.matmul(active, dv) + db
         slopes_change = p * (scores_change - (p * scores_change).sum(axis=-1, keepdims=True))

@@ -35,8 +35,11 @@ MOST = 200
 """Largest number of points returned, the lowest minima first."""
 
 SAMPLES = 256
+"""Random directions in which the losses around a point are compared with the loss at the point."""
+
 KINK_STARTS = 32
 KINK_STEPS = 120
+"""Starts and steps of the search for minima at kinks."""
 
 
 def critical_points(
@@ -44,26 +47,26 @@ def critical_points(
 ) -> tuple[CriticalPoint, ...]:
     """Find the points of zero gradient in a window by Newton's method from many starts.
 
-    Minima come first, the lowest at the front. The same window gives the same points. The list may be incomplete, and
-    minima that are not isolated are left out.
+    Minima come first, the lowest one in front. The search is deterministic. The list may be incomplete, and minima that
+    are not isolated are left out.
 
     Parameters
     ----------
     surface
         The surface.
     window
-        Where to search.
+        The window in which to search, an interval per coordinate.
     calls
-        Length of its programs, as a measure of their cost.
+        The length of the programs of the surface, which limits the number of starts.
     is_quadratic
-        Whether the Hessian is constant: its minimum is then global. Otherwise the lowest minimum found is marked as
-        such, unless the loss is lower at a start of the search.
+        Whether the Hessian is constant; a minimum is then marked as global. Otherwise the lowest minimum is marked as
+        the lowest one found, unless the loss is lower at a start of the search.
     """
     with np.errstate(all="ignore"):
         low, high = np.array(window).T[:, :, np.newaxis]
         diagonal = float(np.sqrt(((high - low) ** 2).sum()))
         starts = _starts(low, high, calls)
-        # The median gradient sets the scale below which a gradient is a rounding error.
+        # The median gradient at the starts sets the scale below which a gradient is a rounding error.
         slopes = _norms(surface.gradient(starts))
         usual = float(np.median(slopes[np.isfinite(slopes)])) if np.isfinite(slopes).any() else math.nan
         # Newton's method converges to points of any kind; with absolute curvatures, only to minima but from farther
@@ -73,7 +76,7 @@ def critical_points(
         flat = _norms(surface.gradient(ends)) <= FLAT * usual
         points = _distinct(surface, ends[:, flat & _inside(ends, low, high, 1e-9 * diagonal)], SAME * diagonal)
         found = _classified(surface, _rounded(surface, points, diagonal), diagonal, usual)
-        # If a start is lower than every minimum, then the minimum may be a kink, where no gradient vanishes.
+        # If a start is lower than every minimum found, the lowest minimum may be a kink, where no gradient vanishes.
         losses = surface.value(starts)
         lowest = float(np.nanmin(losses)) if np.isfinite(losses).any() else math.nan
         tolerance = 1e-12 * max(abs(lowest), 1e-6 * usual * diagonal, 1e-6)
@@ -93,7 +96,7 @@ def critical_points(
 def _starts(low: Array, high: Array, calls: int) -> Array:
     """Return a grid in one and two dimensions, and random points in more."""
     dim = len(low)
-    most = max(16, EVALUATIONS // (calls * 100 + dim**3))
+    most = max(16, EVALUATIONS // (calls * 100 + dim**3))  # dim³: the eigenvectors of the Hessian
     if dim <= 2:
         count = round(min(STARTS, most) ** (1 / dim))
         # Off the window's centre lines, where the gradient of a symmetric surface points along them.
@@ -125,12 +128,13 @@ def _newton(surface: Surface, x: Array, reach: float, downhill: bool) -> Array:
         moving, gradient, hessian = moving[known], gradient[:, known], hessian[known]
         if not len(moving):
             break
+        # Newton's step in the basis of eigenvectors, where curvatures can be treated one by one.
         curvatures, directions = np.linalg.eigh(hessian)
         largest = np.abs(curvatures).max(axis=1, keepdims=True)
         along = np.einsum("nji,jn->ni", directions, gradient)
-        # Newton's step is undefined in a direction without curvature: stay there.
+        # The step is undefined along a direction without curvature: do not move along it.
         inverse = np.where(np.abs(curvatures) > 1e-13 * largest, 1 / curvatures, 0.0)
-        if downhill:
+        if downhill:  # absolute curvatures turn every step into a descent
             inverse = np.abs(inverse)
         step = np.einsum("nij,nj->in", directions, along * inverse)
         length = _norms(step)
@@ -144,6 +148,7 @@ def _newton(surface: Surface, x: Array, reach: float, downhill: bool) -> Array:
 
 def _distinct(surface: Surface, points: Array, near: float) -> Array:
     """Return the point with the smallest gradient of each cluster."""
+    # In order of the gradient, keep a point and drop all others near it.
     order = np.lexsort((*points, _norms(surface.gradient(points))))
     chosen: list[Array] = []
     remaining = points[:, order]
@@ -173,6 +178,7 @@ def _classified(surface: Surface, points: Array, diagonal: float, usual: float) 
         if not (math.isfinite(loss) and np.isfinite(hessian).all()):
             continue
         curvatures, directions = np.linalg.eigh(hessian)
+        # A Hessian that is zero as a whole has no largest curvature: compare with gradient per distance as well.
         small = np.abs(curvatures) <= max(DEGENERATE * np.abs(curvatures).max(), FLAT * usual / diagonal)
         kind: CriticalKind | None
         if small.any():
@@ -211,6 +217,7 @@ def _kinks(
     """Find minima at kinks, such as that of |x|, by a compass search: steps along the axes, halved if none descends."""
     low, high = np.array(window).T[:, :, np.newaxis]
     diagonal = float(np.sqrt(((high - low) ** 2).sum()))
+    # Search from the lowest starts, all lanes together.
     losses = surface.value(starts)
     x = starts[:, np.argsort(np.where(np.isfinite(losses), losses, np.inf))[:KINK_STARTS]]
     loss = surface.value(x)

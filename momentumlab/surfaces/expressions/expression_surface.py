@@ -1,4 +1,4 @@
-"""Surfaces of expressions: one generated class per expression, used like any registered surface."""
+"""Surfaces given as expressions: one generated class per expression, used like any registered surface."""
 
 import dataclasses
 import functools
@@ -21,6 +21,9 @@ SEARCHED: tuple[float, float] = (-5.0, 5.0)
 
 HALF_WIDTH = 3.0
 NARROWEST = 0.1
+"""The window around a single critical point extends this far to either side along the flattest coordinate, and at least
+by this share of it along the others."""
+
 START = (0.1, 0.72)
 """Default start, as fractions of the window; repeated for further coordinates."""
 
@@ -152,16 +155,19 @@ def _window_around(surface: Surface, points: tuple[CriticalPoint, ...]) -> Inter
     """Return a window that shows all critical points; around a single one, wider where the surface is flatter."""
     coordinates = np.array([point.point for point in points])
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
+    # Around a single point, the contours of the loss extend in proportion to 1/√λ along each coordinate.
     curvatures = np.abs(np.diagonal(surface.hessian(coordinates[:1].T)[:, :, 0]))
     flattest = curvatures[curvatures > 0].min(initial=math.inf)
     shares = np.sqrt(flattest / np.where(curvatures > 0, curvatures, flattest)) if np.isfinite(flattest) else 1.0
     padding = HALF_WIDTH * np.maximum(shares, NARROWEST)
+    # Around several points, add 30 % of their extent; where that is small, 30 % of what a single point needs.
     if (high - low).max() > 0:
         padding = np.maximum(0.3 * (high - low), 0.3 * np.minimum(padding, (high - low).max()))
     low, high = np.maximum(low - padding, SEARCHED[0]), np.minimum(high + padding, SEARCHED[1])
+    # Round outwards to two digits, which are easy to read and can be typed in again.
     window = []
     for left, right in zip(low.tolist(), high.tolist(), strict=True):
-        unit = 10.0 ** (math.floor(math.log10(right - left)) - 1)  # two digits: easy to read, and safe to repeat
+        unit = 10.0 ** (math.floor(math.log10(right - left)) - 1)
         digits = max(0, round(-math.log10(unit)))
         window.append((round(math.floor(left / unit) * unit, digits), round(math.ceil(right / unit) * unit, digits)))
     return tuple(window)
@@ -195,7 +201,10 @@ def expression_class(name: str) -> type[ExpressionSurface]:
         return expression_class(canonical)
     cls: type[ExpressionSurface] = dataclasses.make_dataclass(
         "Expression",
-        [(word, Real, _parameter(word)) for word in parsed.parameters],
+        [
+            (word, Real, parameter(math.nan, doc="parameter of the expression", required=True))
+            for word in parsed.parameters
+        ],
         bases=(ExpressionSurface,),
         namespace={
             "__doc__": ExpressionSurface.__doc__ and ExpressionSurface.__doc__.partition("\n\n    Attributes")[0],
@@ -220,15 +229,11 @@ def named(expression: str, view: Intervals | None) -> str:
     """Return the name of the surface with an expression and a view window."""
     if view is None:
         return expression
-    return f"{expression} on {' by '.join(f'{_short(low)}..{_short(high)}' for low, high in view)}"
 
+    def short(number: float) -> str:
+        return repr(float(number)).removesuffix(".0")
 
-def _short(number: float) -> str:
-    return repr(float(number)).removesuffix(".0")
-
-
-def _parameter(name: str) -> Any:
-    return parameter(math.nan, doc="parameter of the expression", required=True)
+    return f"{expression} on {' by '.join(f'{short(low)}..{short(high)}' for low, high in view)}"
 
 
 def read_view(name: str, ranges: str, dim: int | None = None) -> Intervals:

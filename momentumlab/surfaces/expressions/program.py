@@ -1,7 +1,8 @@
 """Compile operations to programs: flat lists of NumPy calls over lanes. No source text is generated or evaluated.
 
-Derivatives are exact: every call of the list is differentiated by the chain rule (forward differentiation), and equal
-calls are made once. A program is therefore at most a constant factor longer per derivative than the expression.
+A program works on registers, numbered from 1, which hold the coordinates, parameters, constants and results of calls.
+Derivatives are exact: every call is differentiated by the chain rule (forward differentiation), and equal calls are
+made once. A program is therefore at most a constant factor longer per derivative than the expression.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +17,9 @@ from momentumlab.surfaces.expressions.syntax import CONSTANTS, Operation
 Compute = Callable[..., Any]
 
 
+# Programs pass ``out`` by position, which NumPy deprecates for minimum and maximum.
 def _minimum(first: Any, second: Any, out: Any = None) -> Any:
-    return np.minimum(first, second, out=out)  # which takes ``out`` only by name
+    return np.minimum(first, second, out=out)
 
 
 def _maximum(first: Any, second: Any, out: Any = None) -> Any:
@@ -54,15 +56,15 @@ UFUNCS: dict[str, Compute] = {
     "step": _step,
     "kink": _kink,
 }
-"""NumPy's functions by our names. Two occur only in derivatives: ``step``, the derivative of ``max(x, 0)``, and
-``kink``, that of a jump, which is not a number at zero and zero elsewhere."""
+"""NumPy's functions by the names of expressions. Two occur only in derivatives: ``step``, the derivative of
+``max(x, 0)``, and ``kink``, the derivative of a jump, which is NaN at zero and zero elsewhere."""
 
 LONGEST_CHAIN = 128
 """Powers up to this exponent are computed by multiplication."""
 
 Call = tuple[Compute, int, int, int, int]
-"""A call, and the registers of its operands (0: no second one), of the array it overwrites (0: a new one), and of its
-result."""
+"""A function and four registers: of its operands (0: no second one), of the array that it overwrites (0: a new one),
+and of its result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +74,17 @@ class Program:
     Attributes
     ----------
     registers
-        Initial contents: constants, else ``None``. Register 0 stays empty; coordinates and parameters follow.
+        The initial contents: constants, otherwise ``None``. Register 0 stays empty; coordinates and parameters follow.
     parameters, inputs, rows
         The first register of the parameters, the first after them, and that of the first row of the result.
     calls
-        For real points. Arrays that are not needed again are overwritten.
+        The calls for real points, which overwrite arrays that are not needed again.
     allocating_calls
-        The same without overwriting, for complex points: real intermediate arrays cannot hold complex results.
+        The calls for complex points, which do not: real intermediate arrays cannot hold complex results.
     results
         The register of each expression.
     copied
-        Indices of the expressions that no call writes into their row.
+        The expressions whose values must be copied into their rows, since no call writes them there.
     is_constant
         Whether no result depends on the coordinates.
     """
@@ -102,6 +104,7 @@ class Program:
         registers = self._loaded(x, parameters)
         self._run(registers, is_real=x.dtype.char == "d")
         value: Array = registers[self.results[0]]
+        # A result that no call has computed is a constant or an input, which the caller must not receive uncopied.
         return np.broadcast_to(value, x.shape[1:]).astype(x.dtype) if self.copied else value
 
     def write_rows(self, out: Array, x: Array, parameters: Sequence[Any]) -> Array:
@@ -148,21 +151,27 @@ def compiled(tree: Operation, variables: Sequence[str], parameters: Sequence[str
         gradient = [compiler.derivatives(results, variable)[0] for variable in inputs]
         results = gradient
     if order == 2:
+        # The Hessian is symmetric: differentiate the gradient by variable j only in its first j components.
         columns = [compiler.derivatives(gradient[:variable], variable) for variable in inputs]
         results = [columns[j][i] for i in range(len(columns)) for j in range(i, len(columns))]
     return compiler.program(results)
 
 
 class _Compiler:
-    """Assign registers to operations; equal calls share a register."""
+    """Assign registers to operations; equal calls share a register.
+
+    Methods take and return registers. They add calls to the program, except where the result is known already.
+    """
 
     def __init__(self, names: Sequence[str], variables: int) -> None:
         self.named = {name: 1 + i for i, name in enumerate(names)}
         self.registers: list[Any] = [None] * (1 + len(names))
         self.variables = variables
+        # Registers that depend on coordinates and therefore hold arrays ``(lanes,)``.
         self.with_lanes = set(range(1, 1 + variables))
         self.inputs = len(self.registers)
         self.constants: dict[float, int] = {}
+        # The register of each call in the order of computation, and the call of each register.
         self.calls: dict[tuple[Compute, int, int], int] = {}
         self.made_by: dict[int, tuple[Compute, int, int]] = {}
         # Base and exponent of each power that is computed by several calls, which need not be differentiated.
@@ -199,6 +208,7 @@ class _Compiler:
         return len(self.registers) - 1
 
     def call(self, compute: Compute, first: int, second: int = 0) -> int:
+        """Return the register of a call; a call of constants is evaluated at once."""
         operands = [first, second] if second else [first]
         values = [self.registers[operand] for operand in operands]
         if all(value is not None for value in values):
@@ -213,6 +223,7 @@ class _Compiler:
         return self.calls[key]
 
     def sum(self, terms: tuple[Operation, ...]) -> int:
+        """Add terms from left to right; negative terms are subtracted, which saves a call and an array each."""
         first, *others = terms
         if first.kind == "negative" and others[0].kind != "negative":  # −a + b is b − a
             total = self.call(np.subtract, self.register(others[0]), self.register(first.operands[0]))
@@ -240,6 +251,7 @@ class _Compiler:
         return result
 
     def half_power(self, base: int, doubled: int) -> int:
+        """Compute the power ``doubled``/2 by repeated squaring."""
         if doubled % 2:
             root = self.call(np.sqrt, base)
             return root if doubled == 1 else self.call(np.multiply, self.half_power(base, doubled - 1), root)
@@ -275,7 +287,7 @@ class _Compiler:
         compute, a, b = key
         zero = self.constant(0.0)
         da, db = known.get(a, zero), known.get(b, zero)
-        if result in self.powers:
+        if result in self.powers:  # n bⁿ⁻¹ b′, not the derivative of the chain of products
             base, exponent = self.powers[result]
             lower = self.power(base, self.constant(float(self.registers[exponent]) - 1))
             return self.times(self.times(exponent, lower), known[base])
@@ -285,25 +297,26 @@ class _Compiler:
             return self.plus(da, self.scaled(-1.0, db))
         if compute is np.multiply:
             return self.plus(self.times(da, b), self.times(a, db))
-        if compute is np.divide:
+        if compute is np.divide:  # (a′ − (a/b) b′)/b uses the quotient again
             return self.over(self.plus(da, self.scaled(-1.0, self.times(result, db))), b)
-        if compute is np.power:
+        if compute is np.power:  # b aᵇ⁻¹ a′ + aᵇ log(a) b′
             lower = self.call(np.power, a, self.plus(b, self.constant(-1.0)))
             by_base = self.times(self.times(b, lower), da)
             # The base may be negative: its logarithm is only needed if the exponent depends on the coordinate.
             return (
                 by_base if db == zero else self.plus(by_base, self.times(self.times(result, self.call(np.log, a)), db))
             )
-        if compute in (_minimum, _maximum):
+        if compute in (_minimum, _maximum):  # the derivative of the chosen operand; where they are equal, the mean
             excess, shortfall = self.call(np.subtract, a, b), self.call(np.subtract, b, a)
             by_a, by_b = (excess, shortfall) if compute is _maximum else (shortfall, excess)
             return self.plus(self.times(self.call(_step, by_a), da), self.times(self.call(_step, by_b), db))
         return self.times(SLOPES[compute](self, a, result), da)
 
-    # Terms of derivatives, without zeros and ones, and with at most one number in front of each product.
+    # The arithmetic of derivatives. The chain rule produces many zeros, ones and numbers: these methods leave them out
+    # and keep at most one number in front of each product, so that equal terms become equal calls.
 
     def factored(self, register: int) -> tuple[float, int]:
-        """Return the number in front of a term, and the rest; the rest of a number is one."""
+        """Return the number in front of a term and the remaining factor, which is 1 if the term is a number."""
         if self.registers[register] is not None:
             return float(self.registers[register]), self.constant(1.0)
         if register not in self.made_by:
@@ -319,6 +332,7 @@ class _Compiler:
         return 1.0, register
 
     def scaled(self, number: float, register: int) -> int:
+        """Multiply a term by a number."""
         inner, rest = self.factored(register)
         number *= inner
         if number == 0 or rest == self.constant(1.0):
@@ -328,6 +342,7 @@ class _Compiler:
         return self.call(np.multiply, self.constant(number), rest)
 
     def times(self, a: int, b: int) -> int:
+        """Multiply two terms."""
         number, a = self.factored(a)
         other, b = self.factored(b)
         if a == self.constant(1.0):
@@ -340,11 +355,12 @@ class _Compiler:
             if key and key[0] is np.divide and self.registers[key[1]] is not None:
                 number *= other * float(self.registers[key[1]])
                 return self.scaled(number, self.call(np.divide, factor, key[2]))
-        if (np.multiply, b, a) in self.calls:
+        if (np.multiply, b, a) in self.calls:  # the same product in the other order
             a, b = b, a
         return self.scaled(number * other, self.call(np.multiply, a, b))
 
     def over(self, a: int, b: int) -> int:
+        """Divide two terms."""
         number, top = self.factored(a)
         divisor, bottom = self.factored(b)
         with np.errstate(all="ignore"):
@@ -359,6 +375,7 @@ class _Compiler:
         return self.scaled(number, self.call(np.divide, top, bottom))
 
     def plus(self, a: int, b: int) -> int:
+        """Add two terms; a common number is factored out, and a negative number becomes a subtraction."""
         first, one = self.factored(a)
         second, other = self.factored(b)
         if first == 0 or second == 0:
@@ -377,6 +394,7 @@ class _Compiler:
         return self.call(np.add, a, b)
 
     def program(self, results: list[int]) -> Program:
+        """Return the program that computes these registers."""
         # The rows of the result are registers too: a call can then write into the caller's array without a copy.
         rows = len(self.registers)
         self.registers += [None] * len(results)

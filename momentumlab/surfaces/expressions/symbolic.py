@@ -1,4 +1,4 @@
-"""LaTeX of expressions, by SymPy. The only module that imports SymPy, and itself imported only for figures and pages.
+"""LaTeX of expressions, by SymPy, which only this module imports; it is itself imported for figures and pages only.
 
 SymPy receives objects made from the closed list of operations, never text.
 """
@@ -62,6 +62,8 @@ def _as_written(node: Operation) -> Any:
 
 
 def _as_fraction(node: Operation) -> Any:
+    """Return nested products, quotients and signs as one fraction with its sign in front."""
+    # Collect the factors above and below the bar, and count the signs.
     above: list[Any] = []
     below: list[Any] = []
     sign = 1
@@ -79,6 +81,7 @@ def _as_fraction(node: Operation) -> Any:
             (below if is_below else above).append(_as_written(part))
     for factors in (above, below):
         factors.sort(key=lambda factor: not factor.is_Number)  # 2 x instead of x 2
+    # The sign belongs to the leading number, if there is one; a factor of 1 is not written.
     if sign < 0 and above and above[0].is_Number:
         above[0] = -above[0]
     elif sign < 0:

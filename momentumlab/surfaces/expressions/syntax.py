@@ -38,7 +38,7 @@ MAX_SIZE = 1e100
 MAX_VARIABLES = 20
 
 MAX_WORK = 2000
-"""Bound on the estimated size of the Hessian."""
+"""Limit of the estimated size of the Hessian's program; see `_work`."""
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
@@ -62,9 +62,10 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "min": min,
     "max": max,
 }
-"""Functions that expressions can use, for constants. ``min`` and ``max`` take two or more arguments."""
+"""The functions of expressions, which evaluate constant arguments exactly as Python does."""
 
 SEVERAL = ("min", "max")
+"""Functions of two or more arguments; all others have one."""
 
 VARIABLE = re.compile(r"[xyz]|x[1-9][0-9]?")
 """Names of variables; every other name is a parameter."""
@@ -106,9 +107,9 @@ class ExpressionError(ConfigError):
     text
         The whole expression.
     position
-        Index of the character at fault.
+        The index of the first wrong character.
     problem, remedy
-        Parts of the message; the column is put between them.
+        Parts of the message: ``problem at column 3: remedy``.
     """
 
     def __init__(self, text: str, position: int, problem: str, remedy: str = "") -> None:
@@ -135,13 +136,13 @@ class Operation:
     kind
         ``number``, ``name``, ``sum``, ``product``, ``quotient``, ``negative``, ``power``, or the name of a function.
     operands
-        The nodes it acts on; differences are sums with negative terms.
+        The operands; differences are sums with negative terms.
     constant
-        Value of a node without variables and parameters, exact where it is a short fraction; otherwise ``None``.
+        The value of a node without variables and parameters, exact if it is a short fraction; otherwise ``None``.
     name
-        Of a variable, a parameter, or one of `CONSTANTS`.
+        The name of a variable, a parameter, or one of `CONSTANTS`.
     degree
-        Highest power of the variables.
+        The highest power of the variables.
     """
 
     kind: str
@@ -152,7 +153,7 @@ class Operation:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Names of the variables and parameters in it."""
+        """The names of its variables and parameters."""
         if self.kind == "name":
             return frozenset() if self.name in CONSTANTS else frozenset({self.name})
         return frozenset().union(*(operand.names for operand in self.operands))
@@ -246,6 +247,7 @@ def _expected_variables(text: str, tokens: list[re.Match[str]], variables: list[
         return next(token.start() for token in tokens if token.group() in names)
 
     count = len(variables)
+    # Report the first problem only: each of them may cause the others.
     if not variables:
         raise ExpressionError(text, 0, "no variable", "a surface needs x, y, z, or x1, x2, …")
     if count > MAX_VARIABLES:
@@ -264,6 +266,7 @@ def _expected_variables(text: str, tokens: list[re.Match[str]], variables: list[
 
 def _work(node: Operation, variables: frozenset[str]) -> int:
     """Estimate the size of the Hessian: nonlinear operations times pairs of variables, weighted for min and max."""
+    # Linear operations add nothing to second derivatives; min and max add steps and their derivatives.
     weight = 0 if node.kind in ("sum", "negative") else 5 if node.kind in SEVERAL else 1
     pairs = len(node.names & variables) ** 2
     return weight * pairs * max(1, len(node.operands) - 1) + sum(_work(each, variables) for each in node.operands)
@@ -302,6 +305,7 @@ def _check_grammar(text: str, tokens: list[re.Match[str]], reserved: frozenset[s
     for previous, token, following in zip(words, tokens, words[2:], strict=False):
         word, position = token.group(), token.start()
         is_operand = token.lastgroup != "operator"
+        # Operands and operators must alternate; signs and opening brackets may precede an operand.
         if not operand_expected and (is_operand or word == "("):
             factors = ["(…)" if factor in "()" else factor for factor in (previous, word)]
             raise ExpressionError(text, position, "missing operator", f"write products as {'*'.join(factors)}")
@@ -348,8 +352,8 @@ def _check_name(text: str, token: re.Match[str], following: str, reserved: froze
 class _Builder:
     """Convert the nodes of Python's parser to operations; nodes outside the whitelist are errors.
 
-    Constant parts are evaluated at once: division by zero and overflow are reported with their position, and
-    ``9**9**9`` is never evaluated.
+    Constant parts are evaluated while they are built, so that division by zero and overflow are reported with their
+    position. Limits apply before the evaluation: ``9**9**9`` is never computed.
     """
 
     def __init__(self, text: str, begin: int) -> None:
@@ -396,6 +400,7 @@ class _Builder:
         raise self.error(self.position_of(node), "unsupported syntax")
 
     def number(self, node: ast.Constant) -> Operation:
+        # Python's parser has rounded the number; its text is exact.
         literal = self.text[self.position_of(node) : self.begin + (node.end_col_offset or 0)]
         is_zero = not any(digit in "123456789" for digit in literal.lower().partition("e")[0])
         # Check the size first: the exact value of 1e99999999999 would not fit into memory.
@@ -437,6 +442,7 @@ class _Builder:
     def power(self, node: ast.BinOp, depth: int) -> Operation:
         position = self.operator_of(node, "**")
         base, exponent = self.built(node.left, depth + 1), self.built(node.right, depth + 1)
+        # The number of factors, which also bounds how long a constant power takes to evaluate.
         times = 1
         if exponent.constant is not None:
             times = max(1, math.ceil(abs(float(exponent.constant))))
@@ -458,7 +464,7 @@ class _Builder:
         if degree > MAX_DEGREE:
             raise self.error(position, f"a polynomial of degree {degree}", f"the limit is {MAX_DEGREE}")
         values = [operand.constant for operand in operands if operand.constant is not None]
-        if len(values) < len(operands):
+        if len(values) < len(operands):  # not constant
             if kind == "quotient" and operands[1].constant == 0:
                 raise self.error(position, "a division by zero")
             return Operation(kind=kind, operands=tuple(operands), degree=degree)
@@ -470,8 +476,10 @@ class _Builder:
             value = math.inf
         except (ValueError, TypeError):
             raise self.error(position, f"the {kind} of a constant is not a real number") from None
+        # A product or power that is zero although no factor is has underflowed.
         may_vanish = kind in ("sum", *FUNCTIONS) or 0 in values
         self.check_size(value, position, may_vanish=may_vanish)
+        # Numerators and denominators of exact fractions would grow without limit.
         is_short = isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) < 2**64
         return Operation(kind=kind, operands=tuple(operands), constant=value if is_short else float(value))
 
@@ -498,6 +506,7 @@ def _negative(inner: Operation) -> Operation:
 
 
 def _power(base: Fraction | float, exponent: Fraction | float) -> Fraction | float:
+    """Return a constant power, exact if it is a short fraction."""
     if isinstance(base, Fraction) and exponent == int(exponent):
         size = max(abs(base.numerator), base.denominator).bit_length() * abs(int(exponent))
         if size <= 128:
