@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from momentumlab.errors import UnknownNameError
-from momentumlab.registry import Parameter, Registry, ValueKind, did_you_mean, parameters_of, spelled
+from momentumlab.parameters import Parameter, ValueKind, parameters_of, spelled
+from momentumlab.registry import Registry, did_you_mean
 
 MAX_LENGTH = 10_000
 """The maximum length of a value, in characters."""
@@ -107,7 +108,7 @@ class Call:
 class NamedCall:
     """Base of what is written as a call: schedules, noise models, axes, starts and data sets.
 
-    A subclass is a frozen dataclass whose fields are declared with `momentumlab.registry.parameter`.
+    A subclass is a frozen dataclass whose fields are declared with `momentumlab.parameters.parameter`.
     """
 
     name: ClassVar[str]

@@ -20,8 +20,8 @@ from momentumlab.noise import Errors
 from momentumlab.optimizers import Here
 from momentumlab.optimizers.base import LR_SCHEDULE, WithoutExactGradient
 from momentumlab.outcome import Outcome
+from momentumlab.parameters import Array
 from momentumlab.plan import Group, Plan
-from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.schedules.base import TabulatedSchedule
 from momentumlab.surfaces import Surface

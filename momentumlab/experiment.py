@@ -13,7 +13,8 @@ from momentumlab.calls import NamedCall
 from momentumlab.datasets.in_memory import is_in_memory
 from momentumlab.noise import Noise
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Array, Parameter, Registry, Value, ValueKind, parameter
+from momentumlab.parameters import Array, Parameter, Value, ValueKind, parameter
+from momentumlab.registry import Registry
 from momentumlab.schedules.base import Schedule
 from momentumlab.surfaces import SURFACES, CriticalPoint, Surface
 from momentumlab.surfaces.base import ONE_OF

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from momentumlab.calls import NamedCall
 from momentumlab.lanes import by_page
-from momentumlab.registry import Array, Registry, ValueKind, parameter
+from momentumlab.parameters import Array, ValueKind, parameter
+from momentumlab.registry import Registry
 
 PAGE_NUMBERS = 2**16
 LONGEST_PAGE = 256

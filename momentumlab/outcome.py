@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.errors import ConfigError, Problem
+from momentumlab.parameters import Array
 from momentumlab.plan import Group, Plan
-from momentumlab.registry import Array, did_you_mean
+from momentumlab.registry import did_you_mean
 from momentumlab.result import History, Result, Status
 
 NOT_ENDED = -1

@@ -15,7 +15,7 @@ from momentumlab.errors import ConfigError
 from momentumlab.experiment import Choice, Experiment, Setting, Stopping, build_surface
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
 from momentumlab.optimizers.base import LR_SCHEDULE
-from momentumlab.registry import Array, Parameter, Value, parameters_of
+from momentumlab.parameters import Array, Parameter, Value, parameters_of
 from momentumlab.schedules import Schedule
 from momentumlab.surfaces import SURFACES, Surface
 from momentumlab.surfaces.base import ONE_OF

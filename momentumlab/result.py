@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.experiment import Experiment
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan
-from momentumlab.registry import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

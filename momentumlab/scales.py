@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import Array, Parameter
+from momentumlab.parameters import Array, Parameter
 
 RESOLUTION = 20
 """Values are rounded by at most this fraction of the distance between neighbours."""

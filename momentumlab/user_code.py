@@ -12,8 +12,8 @@ from momentumlab import plugins
 from momentumlab.errors import PluginError
 from momentumlab.lanes import take_lanes
 from momentumlab.optimizers import Here, Optimizer
+from momentumlab.parameters import Array
 from momentumlab.plan import Group
-from momentumlab.registry import Array
 from momentumlab.surfaces import Surface
 
 LANES = 3

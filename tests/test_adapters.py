@@ -19,7 +19,7 @@ from momentumlab.imports import ALLOW_IMPORT
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.optimizers.adapters import adapted
 from momentumlab.optimizers.adapters.signatures import signature_of
-from momentumlab.registry import ValueKind, parameters_of
+from momentumlab.parameters import ValueKind, parameters_of
 from tests.conftest import ROOT, Command
 
 LR = [1e-3, 0.02, 0.1]

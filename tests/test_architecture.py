@@ -23,6 +23,7 @@ ROOMS = [
     "cache",
     "imports",
     "registry",
+    "parameters",
     "lanes",
     "calls",
     "scales",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces import SURFACES, Tag
 from momentumlab.surfaces.bbob import BBOB, oscillated, rotation, skewed
 from momentumlab.surfaces.functions import complex_step

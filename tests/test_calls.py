@@ -12,7 +12,8 @@ from momentumlab.calls import MAX_DEPTH, MAX_LENGTH, Call, CallError, NamedCall,
 from momentumlab.datasets.builtin import DATA_SETS
 from momentumlab.experiment import START_CALLS
 from momentumlab.noise import NOISE_MODELS
-from momentumlab.registry import Parameter, Registry, ValueKind, parameter
+from momentumlab.parameters import Parameter, ValueKind, parameter
+from momentumlab.registry import Registry
 from momentumlab.schedules import SCHEDULES
 
 REGISTRIES: dict[str, Registry[Any]] = {

@@ -12,8 +12,8 @@ import pytest
 
 from momentumlab import plugins
 from momentumlab.errors import ConfigError
+from momentumlab.parameters import Array
 from momentumlab.plugins import load_plugin
-from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
 from momentumlab.testing import OPTIMIZER_CONTRACTS, SURFACE_CONTRACTS
 from momentumlab.testing.checking import check_entry as check

@@ -26,7 +26,7 @@ from momentumlab.conventions.forms import (
     TwoSequence,
 )
 from momentumlab.conventions.proof import ITERATIONS, REFERENCE_PROBLEMS, SCHEDULES, run_convention, stable_gradient
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from tests.golden import generate_conventions as golden
 from tests.golden.generate import problem
 

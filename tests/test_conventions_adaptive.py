@@ -20,7 +20,7 @@ from momentumlab.conventions.adam_forms import (
 )
 from momentumlab.conventions.proof import run_convention
 from momentumlab.errors import ConfigError
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from tests.conftest import Command
 from tests.golden import generate_conventions as golden
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab.errors import ConfigError
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report import report_of
 from momentumlab.report.figures.surface import informative_plane
 from momentumlab.report.figures.training import training_figure

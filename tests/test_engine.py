@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab import engine
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.parameters import Array
 from momentumlab.plan import make_plan
-from momentumlab.registry import Array
 from momentumlab.result import Status
 from momentumlab.surfaces import SURFACES, Surface
 

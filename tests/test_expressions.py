@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import build_surface
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces import SURFACES, CriticalKind, Surface
 from momentumlab.surfaces.expressions import ExpressionError, expression_class
 from momentumlab.surfaces.expressions.syntax import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, parse

@@ -25,8 +25,8 @@ from momentumlab.kernels.tracer import UntraceableError
 from momentumlab.kernels.writer import LANES, write
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.outcome import Outcome
+from momentumlab.parameters import Array, ValueKind
 from momentumlab.plan import Plan, make_plan
-from momentumlab.registry import Array, ValueKind
 from momentumlab.report.entries import card
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES, Surface

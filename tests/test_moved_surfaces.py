@@ -7,7 +7,7 @@ import pytest
 
 import momentumlab
 from momentumlab.errors import ConfigError
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces import SURFACES, Surface
 from momentumlab.surfaces.base import plane_rotations
 from momentumlab.surfaces.functions import complex_step

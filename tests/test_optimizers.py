@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import momentumlab
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import CriticalPoint, minimum
 from momentumlab.surfaces.quadratics import Ravine
 from momentumlab.testing.common import other_values

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.config.values import read_schedule
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter, ValueKind
+from momentumlab.parameters import Parameter, ValueKind
 from tests.golden.cases import CASES
 from tests.golden.references import reference_path
 from tests.golden.schedules import CASES as SCHEDULE_CASES

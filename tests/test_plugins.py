@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from momentumlab.registry import parameter
+from momentumlab.parameters import parameter
 from momentumlab.optimizers import Optimizer, optimizer
 from momentumlab.schedules import Schedule, schedule
 from momentumlab.surfaces import Surface, surface

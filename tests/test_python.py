@@ -20,7 +20,7 @@ from momentumlab.config.settings import COMPARISON_SETTINGS, COMPONENTS, SETTING
 from momentumlab.errors import ConfigError, MomentumLabError, WorkerWarning
 from momentumlab.keywords import SearchSettings, Settings
 from momentumlab.optimizers import OPTIMIZERS, Momentum, Optimizer, optimizer
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.report.data import json_text, strict
 from momentumlab.schedules import Cosine
 from momentumlab.surfaces import Ravine, from_function
@@ -440,7 +440,7 @@ from typing import NamedTuple
 import numpy as np
 import momentumlab
 from momentumlab.optimizers import Optimizer, optimizer
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 class Velocity(NamedTuple):
     v: Array
 cell = '''{CELL.replace("'''", '"')}'''

@@ -13,7 +13,8 @@ from momentumlab import optimizers, schedules, surfaces
 from momentumlab.errors import DeclarationError, UnknownNameError
 from momentumlab.noise import Gaussian
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Registry, parameter
+from momentumlab.parameters import parameter
+from momentumlab.registry import Registry
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 

@@ -20,8 +20,8 @@ from momentumlab.config import load_comparison, to_dict, to_yaml
 from momentumlab.config.values import read_schedule
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS, Here
+from momentumlab.parameters import Array, Parameter
 from momentumlab.plan import make_plan
-from momentumlab.registry import Array, Parameter
 from momentumlab.report import report_of
 from momentumlab.report.data import csv_text, json_document, json_text
 from momentumlab.report.labels import Labels

@@ -11,7 +11,7 @@ import pytest
 import momentumlab
 from momentumlab.errors import PluginError
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer, Stateless, optimizer
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces.data.base import _order
 from momentumlab.surfaces.data.linear import Softmax
 from tests.test_noise import errors_of

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import momentumlab
+from momentumlab.parameters import Array
 from momentumlab.plan import make_plan
-from momentumlab.registry import Array
 from momentumlab.report.prediction_table import explanation, predictions
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface, Tag
 from momentumlab.surfaces.quadratics import Quadratic

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface, Tag
 from momentumlab.surfaces.base import matrix_product, sum_coordinates
 from momentumlab.surfaces.quadratics import Quadratic

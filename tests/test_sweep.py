@@ -25,8 +25,8 @@ from momentumlab import engine
 from momentumlab import executor as workers
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.outcome import Outcome
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan, make_plan
-from momentumlab.registry import Array
 from momentumlab.report import report_of
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.sweep_table import sweep_tables

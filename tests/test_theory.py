@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab import theory
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
+from momentumlab.parameters import Array
 from momentumlab.plan import make_plan
-from momentumlab.registry import Array
 from momentumlab.report.prediction_table import explanation, predictions
 from momentumlab.surfaces.quadratics import Parabola
 from momentumlab.theory import (

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import momentumlab
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan, make_plan
-from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import SURFACES, CriticalPoint
 from momentumlab.theory import Mode, Prediction, TheoryDoesNotApplyError, noise_floor, predict, rate_reason, trial_rates

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import momentumlab
 from momentumlab.cli import app
 from momentumlab.errors import ConfigError
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report import report_of
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures.maps import map_figures

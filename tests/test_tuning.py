@@ -10,7 +10,7 @@ import pytest
 import momentumlab
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter, ValueKind
+from momentumlab.parameters import Parameter, ValueKind
 from momentumlab.scales import default_range, scale_of
 from tests.conftest import Command
 
@@ -126,7 +126,7 @@ from dataclasses import dataclass
 import numpy as np
 from momentumlab.optimizers import Optimizer, optimizer
 from momentumlab.optimizers.base import Stateless
-from momentumlab.registry import Real, parameter
+from momentumlab.parameters import Real, parameter
 
 @optimizer("damped", lr=0.1)
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 import momentumlab
 from momentumlab.optimizers import Optimizer, optimizer
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 
 
 class Memory(NamedTuple):

@@ -13,7 +13,7 @@ from momentumlab.errors import Problem, Problems
 from momentumlab.experiment import Axis, Points, Setting, Stopping
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.optimizers.base import LR_SCHEDULE
-from momentumlab.registry import Parameter, ValueKind, spelled
+from momentumlab.parameters import Parameter, ValueKind, spelled
 from momentumlab.schedules.base import Schedule
 
 COORDINATE = Parameter(name="coordinate", doc="A coordinate of a start.")

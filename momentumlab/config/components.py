@@ -15,7 +15,8 @@ from momentumlab.errors import ConfigError, Problem, Problems, UnknownNameError
 from momentumlab.experiment import Axis, Choice, Stopping, build_surface
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.optimizers.base import LR_SCHEDULE
-from momentumlab.registry import Parameter, Registry, did_you_mean
+from momentumlab.parameters import Parameter
+from momentumlab.registry import Registry, did_you_mean
 from momentumlab.surfaces import SURFACES, Surface
 from momentumlab.surfaces.base import ONE_OF
 from momentumlab.surfaces.one_of import spelling

@@ -7,7 +7,7 @@ from momentumlab.config.settings import COMPARING, COMPONENTS, SETTINGS
 from momentumlab.config.yaml_reader import ConfigNode
 from momentumlab.experiment import DEFAULT_OPTIMIZERS
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter, spelled
+from momentumlab.parameters import Parameter, spelled
 
 PLURALS = {"surface": "surfaces", "optimizer": "optimizers"}
 """The keys of which the singular and the plural mean the same."""

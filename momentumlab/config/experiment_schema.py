@@ -14,7 +14,8 @@ from momentumlab.config.values import AXIS_CALLS
 from momentumlab.experiment import START_CALLS
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter, Registry, ValueKind, title_of
+from momentumlab.parameters import Parameter, ValueKind
+from momentumlab.registry import Registry, title_of
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import PLAIN_NAME, VARIABLE

@@ -16,7 +16,7 @@ from momentumlab.experiment import (
     Objective,
     Stopping,
 )
-from momentumlab.registry import Parameter, ValueKind
+from momentumlab.parameters import Parameter, ValueKind
 
 MAX_ITERATIONS = 10**9
 MAX_BUDGET = 10**6

@@ -9,7 +9,8 @@ import numpy as np
 from momentumlab.calls import Call, CallError, NamedCall, as_call, bind, build, parse
 from momentumlab.experiment import MAX_VALUES, START_CALLS, Grid, Random, Starts
 from momentumlab.noise import NOISE_MODELS, Gaussian, Noise
-from momentumlab.registry import Array, Parameter, Registry, ValueKind, did_you_mean, parameter, spelled
+from momentumlab.parameters import Array, Parameter, ValueKind, parameter, spelled
+from momentumlab.registry import Registry, did_you_mean
 from momentumlab.scales import LARGEST, default_range, scale_of
 from momentumlab.schedules.base import SCHEDULES, Schedule
 

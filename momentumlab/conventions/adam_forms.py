@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from momentumlab.conventions.base import Convention, Obstacle, convention, lr_parameter, rounded
-from momentumlab.registry import Array, parameter
+from momentumlab.parameters import Array, parameter
 
 PLACES = {
     "eps": "to the root of the corrected average",

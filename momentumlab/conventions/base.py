@@ -14,7 +14,8 @@ from enum import Enum
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from momentumlab.errors import Problem
-from momentumlab.registry import Array, Parameter, Registry, parameter, parameters_of
+from momentumlab.parameters import Array, Parameter, parameter, parameters_of
+from momentumlab.registry import Registry
 
 
 class Fidelity(Enum):

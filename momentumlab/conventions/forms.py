@@ -19,7 +19,7 @@ import numpy as np
 
 from momentumlab.conventions.base import Convention, Obstacle, convention, rounded
 from momentumlab.errors import Problem
-from momentumlab.registry import Array, parameter
+from momentumlab.parameters import Array, parameter
 
 AGREEMENT = 1e-13
 """Weights that differ by at most this share of the gain differ only by rounding."""

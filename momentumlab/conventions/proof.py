@@ -9,7 +9,7 @@ import numpy as np
 from momentumlab.conventions.adam_forms import AdaptiveConvention
 from momentumlab.conventions.base import Convention, Fidelity, Obstacle, Translation
 from momentumlab.conventions.forms import MomentumConvention
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces import SURFACES
 
 ITERATIONS = 200

@@ -11,7 +11,8 @@ import numpy as np
 from momentumlab.calls import CallError, NamedCall, as_call, build, parse
 from momentumlab.datasets.data_table import DataTable, bad_file, read
 from momentumlab.datasets.in_memory import is_in_memory, table_of
-from momentumlab.registry import Registry, parameter
+from momentumlab.parameters import parameter
+from momentumlab.registry import Registry
 
 FOLDER = Path(__file__).parent / "files"
 

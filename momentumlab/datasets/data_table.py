@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.errors import ConfigError, Problem, os_reason, printable
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 
 MOST_BYTES = 2**28
 """Size limit of a file and of a table in memory: 256 MiB."""

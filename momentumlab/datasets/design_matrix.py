@@ -11,7 +11,8 @@ from momentumlab.datasets import builtin
 from momentumlab.datasets.data_table import MOST_BYTES, NUMBER, DataTable, Words, bad_file, raise_any
 from momentumlab.errors import Problem
 from momentumlab.noise import random_stream
-from momentumlab.registry import Array, did_you_mean
+from momentumlab.parameters import Array
+from momentumlab.registry import did_you_mean
 
 MOST_CLASSES = 1000
 

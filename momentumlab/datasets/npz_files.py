@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from momentumlab.datasets.data_table import MOST_BYTES, DataTable, Words, bad_file
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 
 LONGEST_HEADER = 2**16
 TARGET = "y"

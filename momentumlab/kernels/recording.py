@@ -13,8 +13,8 @@ from momentumlab.kernels.graph import Graph, Node, evaluate, in_order
 from momentumlab.kernels.tracer import Traced, UntraceableError, traced_inputs
 from momentumlab.optimizers import Here
 from momentumlab.optimizers.base import LR_SCHEDULE, WithoutExactGradient
+from momentumlab.parameters import Array
 from momentumlab.plan import Group
-from momentumlab.registry import Array
 from momentumlab.user_code import check_user_code
 
 LARGEST_GRAPH = 2000

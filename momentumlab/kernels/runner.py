@@ -13,8 +13,8 @@ from momentumlab.kernels.tracer import UntraceableError
 from momentumlab.kernels.writer import LANES, slots
 from momentumlab.noise import Errors
 from momentumlab.outcome import Outcome
+from momentumlab.parameters import Array
 from momentumlab.plan import Group
-from momentumlab.registry import Array
 from momentumlab.schedules.base import TabulatedSchedule
 
 MOST_NUMBERS = 2**23

@@ -20,8 +20,8 @@ from momentumlab.config.yaml_reader import ConfigNode, parse_setting
 from momentumlab.errors import ConfigError, Problem, UnknownNameError
 from momentumlab.experiment import Axis, Choice, Experiment, Points
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.parameters import Parameter
 from momentumlab.plan import make_plan
-from momentumlab.registry import Parameter
 from momentumlab.report.labels import SYMBOLS
 from momentumlab.report.page import Page, page
 from momentumlab.report.page.blocks import describe_block, encode_theory, final_states, trajectories

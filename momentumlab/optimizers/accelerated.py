@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from momentumlab.optimizers.base import Here, Optimizer, momentum_parameter, optimizer, per_lane
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import sum_coordinates
 
 SCHEMES = ("function", "gradient")

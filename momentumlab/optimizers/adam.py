@@ -15,7 +15,7 @@ from momentumlab.optimizers.base import (
     per_lane,
     weight_decay_parameter,
 )
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 
 
 class Moments(NamedTuple):

@@ -14,7 +14,7 @@ from momentumlab.optimizers.base import (
     optimizer,
     weight_decay_parameter,
 )
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 
 
 class SquaredGradients(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from momentumlab.errors import UnknownNameError
-from momentumlab.registry import Array, Class, Parameter, Real, Registry, ValueKind, parameter, parameters_of
+from momentumlab.parameters import Array, Parameter, Real, ValueKind, parameter, parameters_of
+from momentumlab.registry import Class, Registry
 from momentumlab.surfaces import Surface
 
 State = TypeVar("State", bound=tuple[object, ...])
@@ -78,7 +79,7 @@ class Optimizer(ABC, Generic[State]):
 
     A new optimizer is a frozen dataclass with the decorator `optimizer` and the methods ``init`` and ``step``, which
     are pure and keep lanes independent. Hyperparameters other than the learning rate are declared with
-    `momentumlab.registry.parameter`; inside the methods each is a number or has shape ``(lanes,)`` and broadcasts
+    `momentumlab.parameters.parameter`; inside the methods each is a number or has shape ``(lanes,)`` and broadcasts
     against ``(dim, lanes)``.
 
     Attributes

@@ -14,7 +14,7 @@ from momentumlab.optimizers.base import (
     weight_decay_parameter,
 )
 from momentumlab.optimizers.momentum import Velocity
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import sum_coordinates
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from momentumlab.optimizers.base import Here, Optimizer, Stateless, dialect_parameter, optimizer
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import sum_coordinates
 
 

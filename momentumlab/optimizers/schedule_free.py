@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from momentumlab.optimizers.base import Here, Optimizer, decayed, optimizer, per_lane, weight_decay_parameter
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 
 AVERAGES = "its average of the iterates replaces a schedule and weights all iterates equally"
 FIXED_WEIGHT = "y is a mean of x and z with a fixed weight"

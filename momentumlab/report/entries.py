@@ -10,8 +10,9 @@ from momentumlab.datasets.builtin import DATA_SETS
 from momentumlab.errors import ConfigError, Problem
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.parameters import Parameter, Value
 from momentumlab.plan import make_plan
-from momentumlab.registry import Parameter, Registry, Value, did_you_mean, explanation_of, title_of
+from momentumlab.registry import Registry, did_you_mean, explanation_of, title_of
 from momentumlab.report.labels import exact, point
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.schedules import SCHEDULES

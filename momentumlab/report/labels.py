@@ -11,8 +11,8 @@ from typing import Any
 
 from momentumlab.experiment import Choice, Experiment, OwnStarts, Setting
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan, Trial
-from momentumlab.registry import Array
 from momentumlab.surfaces import SURFACES
 
 ALWAYS_IN_TITLE = ("lr", "beta")

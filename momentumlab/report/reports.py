@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from momentumlab import engine
 from momentumlab.experiment import Experiment, Objective
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.final_state import FinalState, final_states
 from momentumlab.report.labels import Labels, setup
 from momentumlab.result import Result, Status

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.errors import ConfigError, printable
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan
-from momentumlab.registry import Array
 from momentumlab.report.data import strict
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, final_point

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.errors import printable
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.result import Result
 from momentumlab.runs.identity import changed_versions, digest
 from momentumlab.runs.read import LoadedRun

@@ -9,7 +9,8 @@ import numpy as np
 
 from momentumlab.calls import NamedCall
 from momentumlab.lanes import by_page
-from momentumlab.registry import MAX_COUNT, Array, Registry, ValueKind, parameter
+from momentumlab.parameters import MAX_COUNT, Array, ValueKind, parameter
+from momentumlab.registry import Registry
 
 PAGE = 2**16
 """Number of values of a schedule that are tabulated at a time."""
@@ -22,9 +23,9 @@ class Schedule(NamedCall, ABC):
     """A value for each iteration of a run.
 
     A new schedule is a frozen dataclass with the decorator `schedule`; its fields are declared with
-    `momentumlab.registry.parameter`. Time is counted as in PyTorch and optax: ``k`` is the number of completed updates,
-    so the first update uses the value at 0 and update number t uses the value at t − 1. (In PyTorch this is the
-    learning rate of ``optimizer.step()`` if ``scheduler.step()`` follows it; in optax it is the ``count``.)
+    `momentumlab.parameters.parameter`. Time is counted as in PyTorch and optax: ``k`` is the number of completed
+    updates, so the first update uses the value at 0 and update number t uses the value at t − 1. (In PyTorch this is
+    the learning rate of ``optimizer.step()`` if ``scheduler.step()`` follows it; in optax it is the ``count``.)
 
     Attributes
     ----------

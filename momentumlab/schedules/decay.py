@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import Array, parameter
+from momentumlab.parameters import Array, parameter
 from momentumlab.schedules.base import (
     Schedule,
     duration_parameter,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import Array, ValueKind, parameter
+from momentumlab.parameters import Array, ValueKind, parameter
 from momentumlab.schedules.base import (
     Schedule,
     duration_parameter,

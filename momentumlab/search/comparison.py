@@ -12,8 +12,8 @@ import numpy as np
 from momentumlab import engine
 from momentumlab.experiment import GRID, Choice, Comparison, Experiment, Objective, Random, method_names
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.parameters import Array, Value
 from momentumlab.plan import make_plan
-from momentumlab.registry import Array, Value
 from momentumlab.result import Result, ShownAsTables, Status
 from momentumlab.scales import bounds_of
 from momentumlab.search.ranking import SEVERITY, Yardstick, finished, quantile, ranks_of, yardstick_of

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from momentumlab.experiment import Choice, Experiment, Grid, Objective, Setting, build_surface, method_names
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.result import Result, Status
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import SEVERITY, Yardstick, best_cell, finished, yardstick_of

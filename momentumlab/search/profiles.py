@@ -6,7 +6,7 @@ E. D. Dolan and J. J. Moré, *Benchmarking optimization software with performanc
 
 import numpy as np
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 
 
 def performance_ratios(costs: Array) -> Array:

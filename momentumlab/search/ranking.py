@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.experiment import DEFAULT_ACCURACY, Experiment, Objective
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.result import Status
 
 FLOOR = 1e-30

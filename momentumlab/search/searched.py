@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from momentumlab.experiment import Axis, Choice, Experiment, Objective
 from momentumlab.optimizers.base import LR_SCHEDULE
+from momentumlab.parameters import Array, Value
 from momentumlab.plan import Group, Plan, make_plan
-from momentumlab.registry import Array, Value
 from momentumlab.result import Result
 from momentumlab.schedules import Schedule
 from momentumlab.search.ranking import Yardstick, best_cell

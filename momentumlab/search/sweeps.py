@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.errors import MomentumLabError
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.result import STATUS_OF_CODE, Result, ShownAsTables
 from momentumlab.search.planes import Plane, array_prefixes, planes
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from momentumlab.experiment import HALVING, Axis, Choice, Comparison, Experiment, Objective
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.registry import Parameter
+from momentumlab.parameters import Parameter
 from momentumlab.scales import Scale, scale_of
 from momentumlab.search.halving import evaluations_per_stage, halved
 from momentumlab.search.ranking import Yardstick, best_cell

@@ -13,7 +13,7 @@ import numpy as np
 
 from momentumlab.errors import ConfigError
 from momentumlab.imports import double_precision, library_version, missing_library
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 
 Function = Callable[[Array], Any]
 

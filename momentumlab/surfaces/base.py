@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.errors import ConfigError, DeclarationError, UnknownNameError
-from momentumlab.registry import Array, Parameter, Registry, parameters_of
+from momentumlab.parameters import Array, Parameter, parameters_of
+from momentumlab.registry import Registry
 
 Intervals = tuple[tuple[float, float], ...]
 
@@ -82,7 +83,7 @@ class Surface(ABC):
 
     A new surface is a frozen dataclass with the decorator `surface`. It defines the class attributes, ``value``,
     ``gradient`` and, if known, ``hessian`` and ``critical_points``. Parameters are declared with
-    `momentumlab.registry.parameter`; inside the methods each is a number or has shape ``(lanes,)``.
+    `momentumlab.parameters.parameter`; inside the methods each is a number or has shape ``(lanes,)``.
 
     Lanes are independent, and the result of a lane does not depend on their number. Do not use BLAS or NumPy
     reductions over coordinates, which round differently for different shapes; see `sum_coordinates`.

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from momentumlab.registry import Array, parameter
+from momentumlab.parameters import Array, parameter
 from momentumlab.surfaces.base import (
     CriticalPoint,
     Surface,

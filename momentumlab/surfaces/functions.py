@@ -14,7 +14,7 @@ import numpy as np
 
 from momentumlab.errors import ConfigError, UnknownNameError
 from momentumlab.imports import double_precision, named_object
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces.autograd import derivatives, library_of
 from momentumlab.surfaces.base import SURFACES, VARIABLE, CriticalKind, CriticalPoint, Intervals, Surface
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from momentumlab.errors import ConfigError
-from momentumlab.registry import Array, parameter, parameters_of
+from momentumlab.parameters import Array, parameter, parameters_of
 from momentumlab.surfaces.base import (
     SURFACES,
     CriticalPoint,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import (
     CriticalPoint,
     Surface,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from momentumlab.calls import Call, CallError, parse
-from momentumlab.registry import did_you_mean, parameter, spelled
+from momentumlab.parameters import parameter, spelled
+from momentumlab.registry import did_you_mean
 from momentumlab.surfaces.base import ONE_OF, SURFACES, Surface
 
 

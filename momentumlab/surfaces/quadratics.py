@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import (
     CriticalKind,
     CriticalPoint,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.noise import Errors, Gaussian
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import (
     CriticalPoint,
     Surface,

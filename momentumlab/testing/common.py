@@ -3,7 +3,8 @@
 from typing import Any
 
 from momentumlab.optimizers import Optimizer
-from momentumlab.registry import Parameter, ValueKind, title_of
+from momentumlab.parameters import Parameter, ValueKind
+from momentumlab.registry import title_of
 from momentumlab.surfaces import Surface
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces.functions import complex_step
 
 STEP = 2e-3

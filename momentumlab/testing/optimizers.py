@@ -9,7 +9,7 @@ from momentumlab.api import run
 from momentumlab.errors import ConfigError, PluginError
 from momentumlab.lanes import put_lanes, take_lanes
 from momentumlab.optimizers import OPTIMIZERS, Here
-from momentumlab.registry import Array, ValueKind
+from momentumlab.parameters import Array, ValueKind
 from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
 from momentumlab.testing.common import assert_documented, other_values

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface
 from momentumlab.testing.common import assert_documented, other_values
 from momentumlab.testing.derivatives import disagreement

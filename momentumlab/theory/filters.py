@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.optimizers import Optimizer
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_steady, full_map
 
 FREQUENCIES = 1201

@@ -20,8 +20,8 @@ import numpy as np
 from momentumlab.errors import MomentumLabError
 from momentumlab.optimizers import Here, Optimizer
 from momentumlab.optimizers.base import LR_SCHEDULE
+from momentumlab.parameters import Array
 from momentumlab.plugins import plugin_error
-from momentumlab.registry import Array
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.surfaces.base import minimum
 

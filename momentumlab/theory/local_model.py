@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan, Trial
-from momentumlab.registry import Array
 from momentumlab.surfaces import CriticalPoint, Surface, Tag
 from momentumlab.theory.linear_map import (
     LATE,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from momentumlab.lanes import take_lanes
 from momentumlab.optimizers import Optimizer
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.theory.linear_map import full_map, spectral_radii
 
 GRID_POINTS = 801

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.optimizers import Optimizer
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.theory.linear_map import Bowl, LinearMap, flattened, linear_map, simulated, state_at_rest
 
 EQUAL = 1e-6

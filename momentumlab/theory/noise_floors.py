@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan
-from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, plugins_may_fail, simulated

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 
 FEWEST = 8
 FEWEST_PEAKS = 3

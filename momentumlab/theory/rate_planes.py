@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumlab.parameters import Array
 from momentumlab.plan import Plan
-from momentumlab.registry import Array
 from momentumlab.theory.linear_map import TheoryDoesNotApplyError, check_constant, checked_map, linear_map
 from momentumlab.theory.local_model import eigenvectors, optimizer_of
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.result import Result, Status
 from momentumlab.theory.linear_map import LATE, TheoryDoesNotApplyError, simulated, state_at_rest
 from momentumlab.theory.local_model import LocalModel, local_model

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from momentumlab.parameters import Array
 from momentumlab.plan import Group
-from momentumlab.registry import Array
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import CriticalPoint, Surface
 from momentumlab.theory.linear_map import (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.optimizers import OPTIMIZERS, Optimizer
-from momentumlab.registry import Array, Value
+from momentumlab.parameters import Array, Value
 from momentumlab.theory.linear_map import LinearMap, linear_map, spectral_radii
 
 

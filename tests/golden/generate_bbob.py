@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 
 DIMENSIONS = (2, 5, 20)
 INSTANCES = (1, 2, 3)

@@ -17,7 +17,7 @@ import optax
 from momentumlab.errors import PluginError, UnknownNameError
 from momentumlab.optimizers.adapters.signatures import Signature, library_class, signature_of, usable_signature
 from momentumlab.optimizers.base import Here, Optimizer
-from momentumlab.registry import Array, parameters_of
+from momentumlab.parameters import Array, parameters_of
 
 jax.config.update("jax_enable_x64", True)
 

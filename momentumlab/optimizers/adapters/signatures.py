@@ -10,7 +10,7 @@ from typing import Any
 
 from momentumlab.errors import UnknownNameError
 from momentumlab.imports import library_version
-from momentumlab.registry import ValueKind, parameter
+from momentumlab.parameters import ValueKind, parameter
 
 MOMENTUM = re.compile(r"momentum|b(eta)?[0-9]*")
 

@@ -27,7 +27,7 @@ from momentumlab.errors import PluginError, UnknownNameError
 from momentumlab.imports import double_precision
 from momentumlab.optimizers.adapters.signatures import Signature, library_class, usable_signature
 from momentumlab.optimizers.base import Here, Optimizer
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 
 # Tensors are small, and threads of PyTorch's would not survive the fork of a worker process.
 torch.set_num_threads(1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from momentumlab.errors import MomentumLabError
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.figure_options import FigureError, FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.curves import draw_losses

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, PolyCollection
 from numpy.typing import NDArray
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.figures import style
 from momentumlab.surfaces import Surface
 from momentumlab.surfaces.base import Intervals

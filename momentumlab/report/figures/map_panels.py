@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from momentumlab.experiment import Setting
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, arrangement, sheet

@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize, to_rg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.map_panels import (

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.figure_options import FigureError, FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.contours import (

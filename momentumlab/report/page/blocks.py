@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.experiment import Experiment
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.labels import SYMBOLS
 from momentumlab.report.page.encoding import Payload, quantise
 from momentumlab.report.page.exploration import Block

@@ -9,8 +9,8 @@ import numpy as np
 
 from momentumlab.experiment import Axis, Choice, Experiment, method_names
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.parameters import Array
 from momentumlab.plan import make_plan
-from momentumlab.registry import Array
 from momentumlab.search.planes import GridAxis, parameter_axes
 from momentumlab.theory import TheoryDoesNotApplyError, lr_limits, plugins_may_fail
 from momentumlab.theory.local_model import local_model

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.experiment import Experiment, Points
+from momentumlab.parameters import Array
 from momentumlab.plan import Lanes, make_plan
-from momentumlab.registry import Array
 from momentumlab.report.page.exploration import MOST_DIMENSIONS, Block
 from momentumlab.search.planes import GridAxis
 from momentumlab.theory import TheoryDoesNotApplyError, plugins_may_fail, rate_plane

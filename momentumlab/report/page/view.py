@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.experiment import Experiment, build_surface
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.report.figures.contours import Projection, contours, coordinate_plane, path_window, principal_plane
 from momentumlab.report.page.encoding import MISSING, Payload
 from momentumlab.result import Result, Status

@@ -14,7 +14,7 @@ from momentumlab.datasets.builtin import BUILT_IN
 from momentumlab.datasets.design_matrix import DesignMatrix, DesignOptions, design_matrix
 from momentumlab.errors import ConfigError
 from momentumlab.noise import random_stream
-from momentumlab.registry import Array, ValueKind, parameter
+from momentumlab.parameters import Array, ValueKind, parameter
 from momentumlab.surfaces.base import Intervals, Surface, sum_coordinates
 
 PANEL = 8

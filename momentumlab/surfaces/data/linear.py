@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from momentumlab.datasets.builtin import BUILT_IN
 from momentumlab.datasets.design_matrix import DesignMatrix
-from momentumlab.registry import Array, parameter
+from momentumlab.parameters import Array, parameter
 from momentumlab.surfaces.base import CriticalPoint, Tag, absolute, minimum, surface
 from momentumlab.surfaces.data.base import LARGEST_SOLVED, DataSurface
 

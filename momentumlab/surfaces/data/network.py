@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from momentumlab.datasets.builtin import BUILT_IN
-from momentumlab.registry import Array, parameter
+from momentumlab.parameters import Array, parameter
 from momentumlab.surfaces.base import Intervals, surface
 from momentumlab.surfaces.data.base import PANEL_BYTES, DataSurface, whole
 from momentumlab.surfaces.data.linear import cross_entropies, probabilities

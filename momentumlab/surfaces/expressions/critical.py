@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces.base import CriticalKind, CriticalPoint, Intervals, Surface
 
 STARTS = 400

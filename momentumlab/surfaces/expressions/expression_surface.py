@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from momentumlab.registry import Array, Real, parameter
+from momentumlab.parameters import Array, Real, parameter
 from momentumlab.surfaces.base import CriticalPoint, Intervals, Surface
 from momentumlab.surfaces.expressions.critical import critical_points
 from momentumlab.surfaces.expressions.program import Program, compiled

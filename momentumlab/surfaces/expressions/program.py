@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.registry import Array
+from momentumlab.parameters import Array
 from momentumlab.surfaces.expressions.syntax import CONSTANTS, Operation
 
 Compute = Callable[..., Any]
