@@ -34,7 +34,7 @@ from momentumlab.theory import (
     trial_rates,
     underdamped_remark,
 )
-from momentumlab.theory.linear_map import simulated
+from momentumlab.theory.linear_map import checked_map, simulated
 from momentumlab.theory.modes import responses as unit_responses
 from tests.conftest import CONFIGS, Command
 from tests.papers import heavy_ball_variance, nesterov_variance
@@ -661,6 +661,26 @@ def test_every_compromise_is_pareto_optimal() -> None:
     best = curve[len(curve) // 2]
     expected = sum(0.5 * c * heavy_ball_variance(best.lr, best.beta, c) for c in (0.125, 18.0))
     assert best.loss == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_missing_prediction_has_a_reason() -> None:
+    adam = {"surface": "ravine", "optimizer": "adam"}
+    limit = 2 * 1.9 * 1e-8 / (0.1 * 18.0)  # 2 (1 + β₁) ε / ((1 − β₁) λ)
+    assert "the minimum is unstable" in reason_of({**adam, "lr": 1.01 * limit})
+    assert "too far from the minimum" in reason_of({**adam, "lr": 0.99 * limit})
+    assert "is not smooth in the gradient" in reason_of({**adam, "optimizer": "lion"})
+    # With a large ε the same method has a prediction as soon as the trial comes close to the minimum.
+    slow = {**adam, "lr": 0.5, "eps": 1.0, "start": [1e-3, 1e-3]}
+    assert "too far from the minimum" in reason_of({**slow, "iterations": 100})
+    assert trial_rates(momentumlab.run(slow, iterations=300))[0].predicted == pytest.approx(np.sqrt(0.9), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamax", "adan", "rmsprop", "nadam"])
+def test_a_method_that_divides_by_eps_treats_directions_independently_close_to_the_stability_limit(name: str) -> None:
+    # Bias corrections let the first steps of a new run grow by 10⁶ at this limit.
+    limit = 2 * 1.9 * 1e-8 / (0.1 * 18.0)
+    for share in (0.5, 0.9, 1.0, 1.01, 2.0):
+        assert checked_map(OPTIMIZERS[name](), share * limit, [0.125, 18.0]).scale < 1
 
 
 @pytest.mark.parametrize(("start", "iterations"), [([1.0, 1.0], "1 iteration"), ([0.0, 0.0], "0 iterations")])

@@ -83,11 +83,12 @@ def hyperparameter_cell(trial: Trial, name: str) -> str:
 
 
 def rate_columns(rates: Sequence[TrialRate]) -> Iterator[Column]:
-    """Yield the measured and the predicted rates, if any rate was measured."""
+    """Yield the measured and the predicted rates, if there are any; `rate_remarks` explains missing ones."""
     if any(rate.measured is not None for rate in rates):
         meaning = "factor by which the distance to the minimum shrinks per iteration"
         yield Column(heading="rate", cells=[_rate(rate.measured) for rate in rates], priority=RATES, meaning=meaning)
-        yield Column(heading="predicted", cells=[_rate(rate.predicted) for rate in rates], priority=RATES)
+        if any(rate.predicted is not None for rate in rates):
+            yield Column(heading="predicted", cells=[_rate(rate.predicted) for rate in rates], priority=RATES)
 
 
 def _rate(rate: float | None) -> str:
@@ -211,7 +212,9 @@ def rate_remarks(report: Report) -> Iterator[str]:
     """Yield why rates are missing or differ from their predictions; trials that share a reason are named together."""
     trials: dict[tuple[str, str], list[str]] = {}
     for number, reason in report.rate_reasons.items():
-        what = "no rate" if report.rates[number].measured is None else "rate differs from the prediction"
+        rate = report.rates[number]
+        what = "no prediction" if rate.predicted is None else "rate differs from the prediction"
+        what = "no rate" if rate.measured is None else what
         trials.setdefault((what, reason), []).append(report.labels.of(report.result.plan.trial(number)))
     for (what, reason), names in trials.items():
         others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""

@@ -41,6 +41,9 @@ EXTRAPOLATIONS, SETTLING_ITERATIONS = 3, 50
 MIXING_ITERATIONS = 6
 """Number of iterations for which the mixing of directions is tested."""
 
+TINY = 1e-100
+"""A distance that stays far below every eps in a few iterations, whatever the learning rate; its square is a number."""
+
 LEAST_DECAY = 1e-9
 """A state component that decays by a smaller share per iteration is permanent."""
 
@@ -381,9 +384,11 @@ def checked_map(optimizer: Optimizer[Any], lr: float, curvatures: Sequence[float
     # Two directions suffice for the test: those with the smallest and the largest curvature.
     pair = np.array([[curvatures[0]], [curvatures[-1]]])
     scale, iterations = found.scale, MIXING_ITERATIONS + (found.period if found.period > 1 else 0)
-    if not found.is_exact:  # the iterates must still be very small after these iterations
+    if not found.is_exact:
+        # The iterates must stay so small that the method is linear. They grow faster than the spectral radius says,
+        # because bias corrections multiply the first steps of a new run.
         radii = spectral_radii(optimizer, np.full(2, lr), pair[:, 0])
-        scale = min(SCALES) * math.exp(-iterations * math.log(max(1.0, *radii)))
+        scale = TINY * math.exp(-iterations * math.log(max(1.0, *radii)))
 
     def last_point(surface: Surface, x: Array) -> Array:
         path, _ = simulated(optimizer, lr, surface, x, iterations, first=LATE)

@@ -31,22 +31,22 @@ LONGEST_CYCLE = 64
 
 
 def rate_reason(result: Result, number: int, rate: TrialRate) -> str | None:
-    """Return why the measured rate of a trial differs from the predicted one, or why there is none.
+    """Return why the measured rate of a trial differs from the predicted one, or why one of them is missing.
 
     Returns
     -------
     str or None
-        ``None`` if the two agree, or if nothing is predicted.
+        ``None`` if the two agree.
     """
     if result.experiment.noise is not None or result.experiment.is_random:
         return "noise: the iterates settle at a noise floor, not at a rate"
     if rate.minimum is None:
         return "no minimum of this surface is known"
     if rate.measured is not None and (rate.predicted is None or agrees(rate.measured, rate.predicted)):
-        return None
+        return rate.not_predicted or None
     with np.errstate(all="ignore"):
         expected = expectations(result, {number: rate.minimum})
-        displaced, floor = displacements(result, number, rate.minimum, expected.get(number))
+        displaced, floor = displacements(result, number, rate.minimum, expected[number])
         if rate.measured is None or rate.predicted is None:
             return _why_not_measured(displaced, floor)
         try:

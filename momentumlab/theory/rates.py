@@ -1,6 +1,5 @@
 """The measured and the predicted rate of each trial."""
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,9 @@ UNDERFLOW = 1e-150
 MOST_COORDINATES = 200
 """In more dimensions, tables do not predict rates, which need the eigenvalues of the Hessian."""
 
+TOO_FAR = "the trial ends too far from the minimum for the linear theory"
+UNSTABLE = "the minimum is unstable at this learning rate: near it, the iterates hover instead of converging"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRate:
@@ -43,11 +45,14 @@ class TrialRate:
         The rate fitted to the path; ``None`` if it cannot be fitted.
     predicted
         The spectral radius at that minimum; ``None`` if the theory does not apply.
+    not_predicted
+        Why the theory does not apply; empty if it does, or if no minimum is known.
     """
 
     minimum: CriticalPoint | None = None
     measured: float | None = None
     predicted: float | None = None
+    not_predicted: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +78,14 @@ def trial_rates(result: Result, numbers: Sequence[int] | None = None) -> list[Tr
             if number not in minima:
                 found.append(TrialRate())
                 continue
-            displaced, floor = displacements(result, number, minima[number], expected.get(number))
+            theory = expected[number]
+            displaced, floor = displacements(result, number, minima[number], theory)
             measured = path_rate(displaced, result.recorded(number), floor)
-            predicted = expected[number].rate if number in expected else None
-            found.append(TrialRate(minimum=minima[number], measured=measured, predicted=predicted))
+            if isinstance(theory, Expected):
+                rate = TrialRate(minimum=minima[number], measured=measured, predicted=theory.rate)
+            else:
+                rate = TrialRate(minimum=minima[number], measured=measured, not_predicted=theory)
+            found.append(rate)
     return found
 
 
@@ -118,25 +127,27 @@ def _is_kink(surface: Surface, minimum: CriticalPoint) -> bool:
         return False
 
 
-def expectations(result: Result, minima: Mapping[int, CriticalPoint]) -> dict[int, Expected]:
-    """Return what theory predicts for each trial at its minimum; trials to which it does not apply are left out."""
+def expectations(result: Result, minima: Mapping[int, CriticalPoint]) -> dict[int, Expected | str]:
+    """Return what theory predicts for each trial at its minimum, or why it does not apply."""
     plan = result.plan
-    expected: dict[int, Expected] = {}
+    if plan.dimension > MOST_COORDINATES:
+        return dict.fromkeys(minima, f"rates are predicted for at most {MOST_COORDINATES} coordinates")
+    expected: dict[int, Expected | str] = {}
     for group in plan.groups:
         numbers = [number for number in minima if group.first <= number < group.first + group.size]
-        if not numbers or plan.dimension > MOST_COORDINATES:
+        if not numbers:
             continue
         try:
             with plugins_may_fail(group.surface_class, group.optimizer_class):
                 expected.update(_expectations_of_group(result, group, numbers, minima))
-        except TheoryDoesNotApplyError:
-            continue
+        except TheoryDoesNotApplyError as error:
+            expected.update(dict.fromkeys(numbers, str(error)))
     return expected
 
 
 def _expectations_of_group(
     result: Result, group: Group, numbers: list[int], minima: Mapping[int, CriticalPoint]
-) -> dict[int, Expected]:
+) -> dict[int, Expected | str]:
     plan = result.plan
     if "hessian" not in plan.surface_of(numbers[0]).provides(plan.dimension):
         raise TheoryDoesNotApplyError("the surface has no Hessian")
@@ -153,17 +164,22 @@ def _expectations_of_group(
         checked_map(*optimizer_of(plan.trial(number)), curvatures[i].tolist())
         for i, number in ((0, numbers[0]), (-1, numbers[-1]))
     ]
-    expected: dict[int, Expected] = {}
+    expected: dict[int, Expected | str] = {}
     has_decay = np.any(np.asarray(getattr(lanes.optimizer, "weight_decay", 0.0)))
     if has_decay or any(found.period > 1 for found in ends) or (curvatures == 0).any():
         # These need a fixed point, a period or a test of the surface, and so a model of each trial.
         for number in numbers:
-            with contextlib.suppress(TheoryDoesNotApplyError):
+            try:
                 model = local_model(plan, number, minima[number])
-                distance = float(np.linalg.norm(result.final_points[number] - model.fixed_point))
-                if model.map.is_exact or (distance <= model.attracts_within and model.is_stable):
-                    curved = model.vectors[:, ~model.is_flat[model.groups]]
-                    expected[number] = Expected(rate=model.rate, fixed_point=model.fixed_point, curved=curved)
+            except TheoryDoesNotApplyError as error:
+                expected[number] = str(error)
+                continue
+            distance = float(np.linalg.norm(result.final_points[number] - model.fixed_point))
+            if model.map.is_exact or (distance <= model.attracts_within and model.is_stable):
+                curved = model.vectors[:, ~model.is_flat[model.groups]]
+                expected[number] = Expected(rate=model.rate, fixed_point=model.fixed_point, curved=curved)
+            else:
+                expected[number] = TOO_FAR if model.is_stable else UNSTABLE
         return expected
     # Otherwise the trials differ only in numbers, and their rates are computed together.
     radii = np.zeros(len(numbers))
@@ -177,15 +193,17 @@ def _expectations_of_group(
     for i, number in enumerate(numbers):
         if ends[0].is_exact or (distances[i] <= within and radii[i] < 1):
             expected[number] = Expected(rate=float(radii[i]), fixed_point=points[:, i], curved=vectors[i])
+        else:
+            expected[number] = TOO_FAR if radii[i] < 1 else UNSTABLE
     return expected
 
 
-def displacements(
-    result: Result, number: int, minimum: CriticalPoint, expected: Expected | None
-) -> tuple[Array, float]:
+def displacements(result: Result, number: int, minimum: CriticalPoint, expected: Expected | str) -> tuple[Array, float]:
     """Return the displacements from the fixed point, ``(entries, directions)``, and where rounding begins."""
-    centre = np.array(minimum.point) if expected is None else expected.fixed_point
-    displaced = result.path(number) - centre
-    if expected is not None:
-        displaced = displaced @ expected.curved
+    if isinstance(expected, Expected):
+        centre = expected.fixed_point
+        displaced = (result.path(number) - centre) @ expected.curved
+    else:
+        centre = np.array(minimum.point)
+        displaced = result.path(number) - centre
     return displaced, max(ROUNDING * float(np.abs(centre).max()), UNDERFLOW)
