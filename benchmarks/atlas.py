@@ -230,7 +230,7 @@ def scaling(problem: Problem, sides: list[int]) -> None:
 
 
 def all_optimizers(side: int) -> None:
-    """Print the speed of every optimizer on two surfaces, with kernels and with NumPy, by turns in one process."""
+    """Print the speed of every optimizer on two surfaces by CPU time, with kernels and with NumPy in one process."""
     import momentumlab
     from momentumlab.executor import Workers
     from momentumlab.optimizers import OPTIMIZERS
@@ -248,9 +248,9 @@ def all_optimizers(side: int) -> None:
                 plan = make_plan(momentumlab.load(settings, backend=backend))
                 with Workers(1) as pool:
                     pool.run(plan)
-                    clock = time.perf_counter()
+                    clock = time.process_time()
                     result = pool.run(plan)
-                    speeds[backend] = int(result.iterations.sum(dtype=np.int64)) / (time.perf_counter() - clock) / 1e6
+                    speeds[backend] = int(result.iterations.sum(dtype=np.int64)) / (time.process_time() - clock) / 1e6
                 if backend == "numba":
                     is_compiled = any("compiled" in note for note in result.notes)
             ratio = f"{speeds['numba'] / speeds['numpy']:5.1f}" if is_compiled else "    –"

@@ -225,6 +225,17 @@ class Plan:
         trial = self.trial(number)
         return SURFACES[trial.surface](**trial.surface_parameters)
 
+    def start_losses(self, numbers: NDArray[np.int64]) -> Array:
+        """Return the losses at the starts of some trials, ``(trials,)``."""
+        losses = np.empty(len(numbers))
+        with np.errstate(all="ignore"):
+            for group in self.groups:
+                own = np.flatnonzero((numbers >= group.first) & (numbers < group.first + group.size))
+                if len(own):
+                    lanes = group.lanes(numbers[own] - group.first)
+                    losses[own] = lanes.surface.value(np.ascontiguousarray(lanes.start))
+        return losses
+
     def only(self, numbers: Iterable[int]) -> "Plan":
         """Return a plan of some of the trials, in the given order."""
         groups = []

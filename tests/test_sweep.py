@@ -296,7 +296,7 @@ def test_medians_over_starts_are_those_of_all_trials() -> None:
 
 def test_rankings_of_any_length_are_prefixes_of_the_whole_ranking() -> None:
     (only,) = planes(swept({**PLANE, "iterations": 3, "tolerance": 1e-1}))
-    keys = list(zip(*only.keys.tolist(), strict=True))
+    keys = list(zip(*only.keys().tolist(), strict=True))
     for count in (1, 5, 50, only.cells):
         assert [keys[cell] for cell in only.ranking(count)] == sorted(keys)[:count]
 
@@ -311,7 +311,7 @@ def test_entries_of_the_same_optimizer_have_separate_arrays() -> None:
 
 def test_the_reach_ends_where_results_are_twice_as_bad(plane: Result) -> None:
     (only,) = planes(plane)
-    results = only.keys[0].reshape(only.shape)
+    results = only.keys()[0].reshape(only.shape)
     i, j = np.unravel_index(only.best, only.shape)
     for axis, low, high in only.reach():
         line = results[:, j] if axis.name == "lr" else results[i]
@@ -689,7 +689,7 @@ def test_stalled_cells_are_not_drawn_as_the_best() -> None:
 def test_cells_of_several_surfaces_have_their_own_initial_loss() -> None:
     surface = {"name": "ravine", "b": [9000.0, 9.0]}
     (only,) = planes(swept({**PLANE, "surface": surface, "lr": [1e-9, 1e-4], "beta": 0.0}))
-    assert only.yardstick.start_losses.ravel() == pytest.approx([360.36, 360.36, 0.72, 0.72])
+    assert only.yardstick_of(slice(None)).start_losses.ravel() == pytest.approx([360.36, 360.36, 0.72, 0.72])
     assert only.stalled() == (only.status_codes == Status.CONVERGED.code).sum()
 
 

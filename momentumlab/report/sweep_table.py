@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from momentumlab.experiment import Setting
 from momentumlab.report.labels import axis_name, digits_apart, exact, exact_point, final_point, setup, short
 from momentumlab.report.libraries import library_remarks
@@ -26,7 +24,7 @@ def sweep_tables(report: Report) -> list[Table]:
 
 def _table(plane: Plane) -> Table:
     by = "fewest iterations" if plane.by_iterations else "lowest final loss"
-    problems = len(plane.best_per_problem())
+    problems = len(plane.best_per_problem)
     if problems > 1:
         count = f"{MOST_PROBLEMS} of {problems:,} surfaces" if problems > MOST_PROBLEMS else "each surface"
         best = f"the best for {count} by {by}"
@@ -45,7 +43,7 @@ def _size(plane: Plane) -> str:
 
 
 def _columns(plane: Plane) -> Iterator[Column]:
-    problems = plane.best_per_problem()
+    problems = plane.best_per_problem
     cells = problems[:MOST_PROBLEMS] if len(problems) > 1 else plane.ranking(BEST_CELLS).tolist()
     losses, medians = plane.median_losses(cells), plane.median_iterations(cells)
     statuses = [STATUS_OF_CODE[int(code)] for code in plane.main_status(cells)]
@@ -73,9 +71,8 @@ def _remarks(plane: Plane) -> Iterator[str]:
     yield ", ".join(ends) + (f"; {stalled:,} of the converged stalled far from the minimum" if stalled else "")
     minima = plane.result.experiment.shared_minima
     if len(minima) > 1:
-        basins = plane.basins()
-        shares = [f"{exact_point(minimum.point)} {np.mean(basins == i):.1%}" for i, minimum in enumerate(minima)]
-        yield f"minima reached: {', '.join(shares)}"
+        shares = zip(minima, plane.basin_shares(), strict=True)
+        yield f"minima reached: {', '.join(f'{exact_point(minimum.point)} {share:.1%}' for minimum, share in shares)}"
     best = plane.setting(plane.best)
     digits = {axis.name: digits_apart(axis.values) for axis in plane.axes}
     if any(short(value, digits[axis.name]) != exact(value) for axis in plane.axes for value in axis.values):
@@ -83,7 +80,7 @@ def _remarks(plane: Plane) -> Iterator[str]:
         yield f"settings are rounded; the best cell is exactly {settings}"
     reach = [_reach(plane, *each) for each in plane.reach() if not each[0].name.startswith("start ")]
     yield from library_remarks(plane.result.experiment)
-    if reach and len(plane.best_per_problem()) == 1:
+    if reach and len(plane.best_per_problem) == 1:
         worse = "iterations" if plane.by_iterations else "loss above the minimum"
         yield f"{worse} at most {MUCH_WORSE:g} times that of the best cell: {'; '.join(reach)}"
 

@@ -1,6 +1,7 @@
 """Identity of an experiment, hash of its final states, and the versions on which the numbers depend."""
 
 import hashlib
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -62,9 +63,11 @@ def summary(
 
 def best_loss(results: Sequence[Result]) -> float | None:
     """Return the lowest final loss of the trials that did not diverge; None if all did."""
-    losses = np.concatenate([each.final_losses[each.status_codes != Status.DIVERGED.code] for each in results])
-    losses = losses[np.isfinite(losses)]
-    return float(losses.min()) if len(losses) else None
+    lowest = math.inf
+    for each in results:
+        is_sound = (each.status_codes != Status.DIVERGED.code) & np.isfinite(each.final_losses)
+        lowest = min(lowest, float(each.final_losses.min(where=is_sound, initial=math.inf)))
+    return lowest if math.isfinite(lowest) else None
 
 
 def digest(results: Sequence[Result]) -> str:

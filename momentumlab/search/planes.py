@@ -5,7 +5,7 @@ and replicates are not axes: a cell is judged by the median over them.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,12 +18,19 @@ from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.parameters import Array
 from momentumlab.result import Result, Status
 from momentumlab.schedules import Schedule
-from momentumlab.search.ranking import SEVERITY, Yardstick, best_cell, finished, yardstick_of
+from momentumlab.search.ranking import SEVERITY, Yardstick, best_cells, finished, middle_of, yardstick_of
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import ONE_OF
 
 NEAR = 0.01
 """A trial has reached a minimum if its final point is within this fraction of the window's diagonal of it."""
+
+Cells = slice | Sequence[int] | NDArray[np.intp]
+ALL = slice(None)
+
+PIECE = 2**16
+"""Trials from which something is derived at a time. Intermediate arrays of all trials of a large sweep would take
+several times the memory of its results."""
 
 MUCH_WORSE = 2.0
 """The neighbourhood of the best cell ends where the result is worse by this factor."""
@@ -65,6 +72,10 @@ class Plane:
         The number of the first trial.
     starts
         Trials per cell: the starts, unless they are axes, times the replicates.
+    yardstick
+        The measure of the cells, without what differs between them: see `yardstick_of`.
+    minima
+        The loss of the known minimum of each surface, ``(surfaces,)``; a single number if all are equal.
     """
 
     result: Result
@@ -74,6 +85,7 @@ class Plane:
     first: int
     starts: int
     yardstick: Yardstick
+    minima: Array
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -115,41 +127,89 @@ class Plane:
         """Final point of each trial, ``(cells, starts, dim)``."""
         return self.result.final_points[self.trials].reshape(self.cells, self.starts, -1)
 
+    def pieces(self, cells: slice = ALL) -> Iterator[slice]:
+        """Yield consecutive cells in pieces of about `PIECE` trials."""
+        first, last, _ = cells.indices(self.cells)
+        size = max(1, PIECE // self.starts)
+        for begin in range(first, last, size):
+            yield slice(begin, min(begin + size, last))
+
+    def yardstick_of(self, cells: Cells) -> Yardstick:
+        """Return the measure of some cells, with the start losses and the known minimum of each."""
+        numbers = np.arange(*cells.indices(self.cells)) if isinstance(cells, slice) else np.asarray(cells)
+        yardstick = self.yardstick
+        if len(self.minima) > 1:  # the surface is the first axis
+            known = self.minima[numbers * len(self.minima) // self.cells]
+            yardstick = replace(yardstick, known=known[:, np.newaxis])
+        # Cells that are starts or surfaces have different losses at the start.
+        if any(axis.name.startswith("start ") or is_problem(axis.name) for axis in self.axes):
+            trials = self.first + numbers[:, np.newaxis] * self.starts + np.arange(self.starts)
+            start_losses = self.result.plan.start_losses(trials.ravel())
+            yardstick = replace(yardstick, start_losses=start_losses.reshape(trials.shape))
+        return yardstick if yardstick.is_known else replace(yardstick, lowest=self._lowest)
+
     @cached_property
-    def keys(self) -> Array:
-        """The sort keys of the cells, ``(3, cells)``; see `Yardstick.keys`."""
-        return self.yardstick.keys(self.final_losses, self.iterations, self.status_codes)
+    def _lowest(self) -> Array:
+        """The lowest final loss over all cells, ``(starts,)``."""
+        lowest = [finished(self.final_losses[piece], self.status_codes[piece]).min(axis=0) for piece in self.pieces()]
+        found: Array = np.min(lowest, axis=0)
+        return found
+
+    def keys(self, cells: Cells = ALL) -> Array:
+        """Return the sort keys of some cells, ``(3, cells)``; see `Yardstick.keys`."""
+        arrays = self.final_losses[cells], self.iterations[cells], self.status_codes[cells]
+        return self.yardstick_of(cells).keys(*arrays)
 
     @cached_property
     def best(self) -> int:
         """The best cell."""
-        return best_cell(self.keys)
+        return self._best_of(self.pieces())
 
+    @cached_property
     def best_per_problem(self) -> list[int]:
-        """Return the best cell for each combination of surface parameters, each of which is a different problem."""
+        """The best cell for each combination of surface parameters, each of which is a different problem."""
         surface_axes = [place for place, axis in enumerate(self.axes) if is_problem(axis.name)]
         if not surface_axes:
             return [self.best]
         cells = np.moveaxis(np.arange(self.cells).reshape(self.shape), surface_axes, range(len(surface_axes)))
         problems = cells.reshape(math.prod(cells.shape[: len(surface_axes)]), -1)
-        return [int(own[best_cell(self.keys[:, own])]) for own in problems]
+        return [self._best_of(np.array_split(own, -(-self.starts * len(own) // PIECE))) for own in problems]
+
+    def _best_of(self, pieces: Iterable[Cells]) -> int:
+        """Return the best of the cells in some pieces; see `best_cell`."""
+        best: tuple[float, ...] = (math.inf, math.inf, math.inf)
+        tied: list[NDArray[np.intp]] = []
+        for piece in pieces:
+            numbers = np.arange(piece.start, piece.stop) if isinstance(piece, slice) else np.asarray(piece)
+            keys = self.keys(piece)
+            equal = best_cells(keys)
+            key = tuple(keys[:, equal[0]].tolist())
+            if key < best:
+                best, tied = key, []
+            if key == best:
+                tied.append(numbers[equal])
+        return middle_of(np.concatenate(tied), all_diverged=best[-1] == 1)
 
     @property
     def best_result(self) -> float:
         """The objective's value at the best cell; infinite if no cell has one."""
-        return float(self.keys[0, self.best])
+        return float(self.keys([self.best])[0, 0])
 
     def ranking(self, count: int) -> NDArray[np.intp]:
         """Return the best cells in order."""
-        result, height, diverged = self.keys
-        # Sort only the cells that can be among the best: a sweep may have 10⁸. Infinite results are ordered by the
-        # other keys, so then all of them are needed.
-        if count < self.cells:
-            worst = np.partition(result, count)[count]
-            some = np.flatnonzero(result <= worst) if np.isfinite(worst) else np.arange(self.cells)
-        else:
-            some = np.arange(self.cells)
-        return some[np.lexsort((diverged[some], height[some], result[some]))][:count]
+        best = np.empty(0, dtype=np.intp)
+        for piece in self.pieces():
+            # The best so far come first, so equally good cells keep their order.
+            some = np.concatenate([best, np.arange(piece.start, piece.stop)])
+            keys = self.keys(some)
+            # Sort only the cells that can be among the best. Infinite results are ordered by the other keys, so then
+            # all of them are needed.
+            if count < len(some):
+                worst = np.partition(keys[0], count)[count]
+                if np.isfinite(worst):
+                    some, keys = some[keys[0] <= worst], keys[:, keys[0] <= worst]
+            best = some[np.lexsort(keys[::-1])][:count]
+        return best
 
     def setting(self, cell: int) -> dict[str, Setting]:
         """Return the value of each axis in a cell."""
@@ -163,12 +223,12 @@ class Plane:
         limit = MUCH_WORSE * self.best_result
         if not has_factor or not np.isfinite(limit):
             return
-        results = self.keys[0].reshape(self.shape)
         indices = np.unravel_index(self.best, self.shape)
         for number, axis in enumerate(self.axes):
             # Walk from the best cell to either side along this axis, with the others fixed.
-            line = results[(*indices[:number], slice(None), *indices[number + 1 :])]
-            good = line <= limit
+            stride = math.prod(self.shape[number + 1 :])
+            line = self.best + (np.arange(len(axis)) - indices[number]) * stride
+            good = self.keys(line)[0] <= limit
             low = high = int(indices[number])
             while low > 0 and good[low - 1]:
                 low -= 1
@@ -178,21 +238,33 @@ class Plane:
 
     def stalled(self) -> int:
         """Return the number of trials that converged far from the minimum."""
-        converged = self.status_codes == Status.CONVERGED.code
-        return int((converged & ~self.yardstick.arrived(self.final_losses, self.status_codes)).sum())
+        count = 0
+        for piece in self.pieces():
+            losses, codes = self.final_losses[piece], self.status_codes[piece]
+            arrived = self.yardstick_of(piece).arrived(losses, codes)
+            count += int(((codes == Status.CONVERGED.code) & ~arrived).sum())
+        return count
 
-    def basins(self) -> NDArray[np.int64]:
+    def basins(self, cells: Cells = ALL) -> NDArray[np.int64]:
         """Return the index of the known minimum within `NEAR` of each final point, else -1, ``(cells, starts)``."""
         experiment = self.result.experiment
         surface = experiment.first_surface
         low, high = np.array(surface.window(experiment.dimension)).T
         near = NEAR * float(np.sqrt(((high - low) ** 2).sum()))
-        basins = np.full(self.status_codes.shape, -1)
+        codes, points = self.status_codes[cells], self.final_points[cells]
+        basins = np.full(codes.shape, -1)
         for number, minimum in enumerate(experiment.shared_minima):
             with np.errstate(all="ignore"):
-                distances = np.sqrt(((self.final_points - np.array(minimum.point)) ** 2).sum(axis=2))
-            basins[(distances <= near) & (self.status_codes != Status.DIVERGED.code)] = number
+                distances = np.sqrt(((points - np.array(minimum.point)) ** 2).sum(axis=2))
+            basins[(distances <= near) & (codes != Status.DIVERGED.code)] = number
         return basins
+
+    def basin_shares(self, cells: slice = ALL) -> Array:
+        """Return the share of the trials of consecutive cells that reached each known minimum, ``(minima,)``."""
+        length = len(self.result.experiment.shared_minima) + 1
+        counts = [np.bincount(1 + self.basins(piece).ravel(), minlength=length) for piece in self.pieces(cells)]
+        shares: Array = np.sum(counts, axis=0)[1:] / np.sum(counts)
+        return shares
 
     @cached_property
     def dimensions(self) -> tuple[tuple[str, int], ...]:
@@ -223,8 +295,7 @@ class Plane:
 
     def counts(self) -> dict[Status, int]:
         """Return the number of trials that ended in each status."""
-        codes = np.bincount(self.status_codes.ravel(), minlength=len(Status))
-        return {status: int(codes[status.code]) for status in SEVERITY}
+        return {status: int(np.count_nonzero(self.status_codes == status.code)) for status in SEVERITY}
 
     def map(self, values: Array) -> Array:
         """Return values of all cells as an array with a dimension for each axis."""
@@ -240,9 +311,10 @@ class Plane:
         losses = finished(self.final_losses[cells], self.status_codes[cells])
         return losses[:, 0] if self.starts == 1 else np.sort(losses, axis=1)[:, (self.starts - 1) // 2]
 
-    def median_heights(self) -> Array:
-        """Return the median final losses, above the minimum if it is known, ``(cells,)``."""
-        return self.median_losses() - (np.ravel(self.yardstick.known) if self.yardstick.is_known else 0.0)
+    def median_heights(self, cells: Cells = ALL) -> Array:
+        """Return the median final losses of some cells, above the minimum if it is known."""
+        yardstick = self.yardstick_of(cells)
+        return self.median_losses(cells) - (np.ravel(yardstick.known) if yardstick.is_known else 0.0)
 
     def main_status(self, cells: Cells = ALL) -> NDArray[np.int8]:
         """Return the lower median of the statuses in some cells, as codes in the order of `SEVERITY`."""
@@ -256,22 +328,19 @@ def planes(result: Result) -> list[Plane]:
     experiment = result.experiment
     objective = Objective.ITERATIONS if experiment.stopping.can_converge else Objective.FINAL_LOSS
     yardstick = yardstick_of(experiment, objective)
+    minima = np.array([yardstick.known])
+    if len(experiment.surfaces) > 1:
+        minima = np.array([_lowest_minimum(name, experiment.dimension) for name in experiment.surfaces])
+        # Losses are comparable as heights only if the minimum of every surface is known.
+        if np.isnan(minima).any() or (minima == minima[0]).all():
+            minima = minima[[np.isnan(minima).argmax()]]
+    yardstick = replace(yardstick, known=float(minima[0]))
     start_axes = _start_axes(experiment)
     found: list[Plane] = []
     first = 0
     for name, choice in zip(method_names(experiment), experiment.optimizers, strict=True):
         axes = [*parameter_axes(experiment, choice), *start_axes]
-        # The measure of each cell: its losses at the start and its minimum.
-        cells = experiment.surface.combinations * choice.combinations
         starts = experiment.replicates if start_axes else experiment.repeats
-        if start_axes or experiment.surface.combinations > 1:  # the cells start at different losses
-            start_losses = _start_losses(result, first, first + cells * experiment.repeats).reshape(-1, starts)
-        else:
-            start_losses = yardstick.start_losses
-        known: float | Array = yardstick.known
-        if len(experiment.surfaces) > 1:  # the surface is the first axis, so its cells follow each other
-            each = [_lowest_minimum(name, experiment.dimension) for name in experiment.surfaces]
-            known = each[0] if len(set(each)) == 1 else np.repeat(each, cells // len(each))[:, np.newaxis]
         plane = Plane(
             result=result,
             name=name,
@@ -279,7 +348,8 @@ def planes(result: Result) -> list[Plane]:
             axes=tuple(axis for axis in axes if len(axis) > 1),
             first=first,
             starts=starts,
-            yardstick=replace(yardstick, start_losses=start_losses, known=known),
+            yardstick=yardstick,
+            minima=minima,
         )
         found.append(plane)
         first = plane.trials.stop
@@ -297,25 +367,13 @@ def _lowest_minimum(surface: str, dimension: int) -> float:
     return min((point.loss for point in minima if point.kind.is_lowest), default=np.nan)
 
 
-def _start_losses(result: Result, first: int, last: int) -> Array:
-    """Return the loss at the start of the trials ``first`` to ``last - 1``."""
-    losses = []
-    with np.errstate(all="ignore"):
-        for group in result.plan.groups:
-            begin, end = max(first, group.first), min(last, group.first + group.size)
-            if begin < end:
-                lanes = group.lanes(np.arange(begin, end) - group.first)
-                losses.append(lanes.surface.value(np.ascontiguousarray(lanes.start)))
-    return np.concatenate(losses)
-
-
 def best_trials(every: Sequence[Plane], count: int) -> list[int]:
     """Return the numbers of the ``count`` best trials of all planes of a sweep, those of the best cell first."""
     ranked: list[tuple[float, float, int, list[int]]] = []
     for plane in every:
-        for cell in plane.ranking(count).tolist():
+        cells = plane.ranking(count)
+        for cell, outcome, height in zip(cells.tolist(), *plane.keys(cells)[:2].tolist(), strict=True):
             first = plane.first + cell * plane.starts
-            outcome, height, _ = plane.keys[:, cell].tolist()
             ranked.append((outcome, height, first, list(range(first, first + plane.starts))))
     return [number for *_, numbers in sorted(ranked) for number in numbers][:count]
 

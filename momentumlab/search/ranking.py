@@ -41,6 +41,9 @@ class Yardstick:
         The loss at each start, ``(starts,)``.
     target
         The target loss; if set, a trial that reaches it has solved the problem.
+    lowest
+        The lowest final loss, ``(starts,)``, which stands for a minimum that is not known; if None, that of the trials
+        that are measured.
     accuracy, tolerance
         Without a target, a trial that meets its tolerance has solved the problem if its height above the minimum is at
         most ``accuracy`` times the initial height or `LAST_CHANGES` tolerances; otherwise it has stalled.
@@ -50,6 +53,7 @@ class Yardstick:
     known: float | Array
     start_losses: Array
     target: float | None = None
+    lowest: Array | None = None
     accuracy: float = DEFAULT_ACCURACY
     tolerance: float = 0.0
 
@@ -84,7 +88,9 @@ class Yardstick:
         if self.target is not None:
             near = losses <= self.target
         else:
-            lowest = finished(losses, codes).min(axis=0) if not self.is_known else self.known
+            lowest = self.known if self.is_known else self.lowest
+            if lowest is None:
+                lowest = finished(losses, codes).min(axis=0)
             with np.errstate(invalid="ignore"):  # lowest is infinite if all trials diverged
                 reach = np.fmax(self.accuracy * (self.start_losses - lowest), LAST_CHANGES * self.tolerance)
                 near = losses <= lowest + reach
@@ -101,12 +107,9 @@ class Yardstick:
             starts that diverge.
         """
         q = self.objective.quantile
-        keys = np.empty((3, len(losses)))
-        # One after the other: each takes several arrays of all trials, of which a sweep can have 10⁸.
-        keys[0] = quantile(self.results(losses, iterations, codes), q)
-        keys[1] = quantile(self.heights(finished(losses, codes)), q)
-        np.mean(codes == Status.DIVERGED.code, axis=1, out=keys[2])
-        return keys
+        results = quantile(self.results(losses, iterations, codes), q)
+        heights = quantile(self.heights(finished(losses, codes)), q)
+        return np.stack([results, heights, np.mean(codes == Status.DIVERGED.code, axis=1)])
 
     def sampled_keys(self, losses: Array, iterations: NDArray[np.int32], codes: NDArray[np.int8]) -> Array:
         """Return the keys of paired bootstrap samples of the starts, ``(samples, 3, cells)``."""
@@ -140,6 +143,13 @@ def best_cell(keys: Array) -> int:
     """Return the best cell; among equally good ones, the middle one in the order of lr.
 
     If all trials diverge, return the first cell, which has the lowest lr.
+    """
+    tied = best_cells(keys)
+    return middle_of(tied, all_diverged=keys[-1, tied[0]] == 1)
+
+
+def best_cells(keys: Array) -> NDArray[np.intp]:
+    """Return all cells than which no other is better, in order.
 
     Parameters
     ----------
@@ -149,7 +159,11 @@ def best_cell(keys: Array) -> int:
     tied = np.flatnonzero(keys[0] == keys[0].min())
     for key in keys[1:]:
         tied = tied[key[tied] == key[tied].min()]
-    all_diverged = keys[-1, tied[0]] == 1
+    return tied
+
+
+def middle_of(tied: NDArray[np.intp], *, all_diverged: bool) -> int:
+    """Return the middle one of equally good cells in the order of lr; the first, with the lowest lr, if all diverge."""
     return int(tied[0 if all_diverged else len(tied) // 2])
 
 

@@ -127,10 +127,10 @@ class Sweep(ShownAsTables):
     def best_settings(self) -> list[dict[str, Any]]:
         """Return what `best` returns for each combination of surface parameters, in their order."""
         best = []
-        for cells in zip(*(plane.best_per_problem() for plane in self.planes.values()), strict=True):
+        for cells in zip(*(plane.best_per_problem for plane in self.planes.values()), strict=True):
             # The optimizer with the best cell.
             every = zip(self.planes.items(), cells, strict=True)
-            (name, plane), cell = min(every, key=lambda each: tuple(each[0][1].keys[:, each[1]].tolist()))
+            (name, plane), cell = min(every, key=lambda each: tuple(each[0][1].keys([each[1]])[:, 0].tolist()))
             best.append(
                 {
                     "optimizer": name,

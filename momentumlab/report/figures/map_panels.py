@@ -29,8 +29,8 @@ from momentumlab.search.planes import GridAxis, Plane, is_problem
 LONG_LABEL = 12
 """Longer tick labels are broken into several lines, in a smaller font."""
 
-MAX_CELLS = 2000
-"""On longer axes, only every second, third, … cell is drawn."""
+MAX_CELLS = 1000
+"""At most this many cells are drawn along an axis, evenly spaced; a panel has fewer pixels."""
 
 MAX_TICKS = 8
 
@@ -48,7 +48,7 @@ class MapSlice:
     fixed
         The values of the other axes.
     index
-        The slice in an array of the plane's shape.
+        The position on each axis of the plane; None for the axes that are drawn.
     is_transposed
         Whether x comes before y in the plane.
     """
@@ -57,18 +57,26 @@ class MapSlice:
     x: GridAxis
     y: GridAxis
     fixed: Mapping[str, Setting]
-    index: tuple[Any, ...]
+    index: tuple[int | None, ...]
     is_transposed: bool
 
-    def of(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return this slice ``(y, x)`` of the values of all cells, ``(cells,)``."""
-        array: NDArray[Any] = values.reshape(self.plane.shape)[self.index]
-        return array.T if self.is_transposed else array
+    @cached_property
+    def cells(self) -> NDArray[np.intp]:
+        """The cells that are drawn, row by row from the lowest y."""
+        places = [
+            shown_of(axis) if i is None else np.array([i]) for axis, i in zip(self.plane.axes, self.index, strict=True)
+        ]
+        cells = np.ravel_multi_index(np.ix_(*places), self.plane.shape)
+        return cells.ravel(order="F" if self.is_transposed else "C")
+
+    def map(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of the drawn `cells` by y and x."""
+        return values.reshape(len(shown_of(self.y)), len(shown_of(self.x)))
 
     @cached_property
     def best_cells(self) -> list[int]:
         """The best cells that the slice contains: one per value of a surface parameter, which is a problem."""
-        best = {cell: self.plane.setting(cell) for cell in self.plane.best_per_problem()}
+        best = {cell: self.plane.setting(cell) for cell in self.plane.best_per_problem}
         return [cell for cell, at in best.items() if all(at[name] == value for name, value in self.fixed.items())]
 
 
@@ -101,9 +109,14 @@ def _slices(plane: Plane, x: int, y: int) -> Iterator[MapSlice]:
             x=plane.axes[x],
             y=plane.axes[y],
             fixed={plane.axes[i].name: plane.axes[i].values[position] for i, position in positions.items()},
-            index=tuple(positions.get(number, slice(None)) for number in range(len(plane.axes))),
+            index=tuple(map(positions.get, range(len(plane.axes)))),
             is_transposed=x < y,
         )
+
+
+def shown_of(axis: GridAxis) -> NDArray[np.intp]:
+    """Return the positions along an axis at which cells are drawn."""
+    return np.linspace(0, len(axis) - 1, min(len(axis), MAX_CELLS)).round().astype(np.intp)
 
 
 class CellAxis:
@@ -208,11 +221,6 @@ def map_sheet(
         page.handles = [*legend, Patch(label="diverged", **DIVERGED)]
 
 
-def thinned(values: NDArray[Any]) -> NDArray[Any]:
-    """Return every k-th row and column of the values ``(y, x)``, at most `MAX_CELLS` of each, as a view."""
-    return values[:: -(-len(values) // MAX_CELLS), :: -(-values.shape[1] // MAX_CELLS)]
-
-
 def draw_map(
     page: Sheet,
     panel: Axes,
@@ -223,12 +231,13 @@ def draw_map(
     colors: LinearSegmentedColormap = style.VALUE_COLORS,
     mark_unfinished: bool = False,
 ) -> Any:
-    """Draw a map of thinned values ``(y, x)`` and return its image.
+    """Draw a map of the values of the drawn cells, ``(y, x)``, and return its image.
 
     NaN is hatched, which means diverged; with ``mark_unfinished`` NaN of trials that did not diverge is grey.
     """
     if mark_unfinished:
-        unfinished = (thinned(part.of(part.plane.main_status())) != Status.DIVERGED.code) & np.isnan(values)
+        statuses = part.map(part.plane.main_status(part.cells))
+        unfinished = (statuses != Status.DIVERGED.code) & np.isnan(values)
         layer = np.zeros((*values.shape, 4), dtype=np.float32)
         layer[unfinished] = (*to_rgb(UNFINISHED), 1.0)
         draw_image(page, panel, part, layer)
@@ -239,7 +248,7 @@ def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **option
     """Draw an image over the two axes of a slice, with their ticks and names."""
     across, up = CellAxis(part.x), CellAxis(part.y)
     width, height = page.panel_size
-    values = thinned(values)[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]
+    values = values[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]
     panel.patch.set(**DIVERGED)
     image = panel.imshow(
         values, origin="lower", extent=(*across.extent, *up.extent), aspect="auto", interpolation="nearest", **options
@@ -255,7 +264,7 @@ def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **option
 def mark_best(panel: Axes, part: MapSlice) -> None:
     """Mark the best cells of the slice with stars."""
     for cell in part.best_cells:
-        if not math.isinf(part.plane.keys[0, cell]):
+        if not math.isinf(part.plane.keys([cell])[0, 0]):
             best = part.plane.setting(cell)
             place = [CellAxis(axis).positions[[axis.values.index(best[axis.name])]] for axis in (part.x, part.y)]
             panel.plot(*place, clip_on=False, **style.CHOSEN)
@@ -270,7 +279,7 @@ def best_cell_text(part: MapSlice) -> str:
     if not part.best_cells:
         return ""
     (cell,) = part.best_cells
-    result = float(plane.keys[0, cell])
+    result = float(plane.keys([cell])[0, 0])
     if math.isinf(result):
         return "no cell converges" if plane.by_iterations else "every cell diverges"
     setting = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(cell).items())
@@ -287,11 +296,11 @@ def draw_theory(report: Report, panels: Sequence[Axes], slices: Sequence[MapSlic
         if isinstance(theory, str):
             remarks[f"no theory: {theory}"] = None
             continue
-        x, y = CellAxis(part.x).positions, CellAxis(part.y).positions
-        rates = part.of(theory.rates)
+        x, y = (CellAxis(axis).positions[shown_of(axis)] for axis in (part.x, part.y))
+        rates = part.map(theory.rates[part.cells])
         panel.contour(x, y, rates, levels=[1.0], colors="#D55E00", linewidths=1.6)
         for number, discriminants in enumerate(theory.discriminants):
-            signed = part.of(discriminants)
+            signed = part.map(discriminants[part.cells])
             if signed.min() < 0 < signed.max():
                 dashes = "--" if number == 0 else ":"
                 panel.contour(x, y, signed, levels=[0.0], colors="black", linewidths=1.2, linestyles=dashes)

@@ -24,8 +24,8 @@ from momentumlab.report.figures.map_panels import (
     draw_map,
     map_sheet,
     mark_best,
+    shown_of,
     slices_of,
-    thinned,
 )
 from momentumlab.report.figures.sheets import Axeses, Margins, sheet
 from momentumlab.report.figures.trials import optimizer_colors
@@ -81,7 +81,7 @@ def map_figures(
 def iterations_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> Figure:
     """Draw the iterations until each cell converges, on a log scale with contours."""
     slices, remark = slices_of(report.planes)
-    values = [part.of(part.plane.keys[0]) for part in slices]
+    values = [part.map(part.plane.keys(part.cells)[0]) for part in slices]
     finite = np.concatenate([each[np.isfinite(each)] for each in values])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 10.0)
     norm = LogNorm(max(low, 1.0), max(high, 1.1 * max(low, 1.0)))
@@ -90,8 +90,7 @@ def iterations_figure(report: Report, options: FigureOptions, ax: Axeses = None)
     legend = [Patch(facecolor=UNFINISHED, label="not converged, or stalled")]
     with map_sheet(report, slices, options, ax=ax, remark=remark, legend=legend) as page:
         for panel, part, each in zip(page.panels, slices, values, strict=True):
-            shown = thinned(each)
-            iterations = np.where(np.isfinite(shown), np.maximum(shown, 1.0), np.nan)
+            iterations = np.where(np.isfinite(each), np.maximum(each, 1.0), np.nan)
             image = draw_map(page, panel, part, iterations, norm, mark_unfinished=True)
             _draw_contours(panel, part, each, norm)
             mark_best(panel, part)
@@ -103,14 +102,15 @@ def loss_map_figure(report: Report, options: FigureOptions, ax: Axeses = None) -
     """Draw the final loss of each cell: on a log scale above the known minimum, if one is known."""
     slices, remark = slices_of(report.planes)
     yardstick = slices[0].plane.yardstick
-    values = [thinned(part.of(part.plane.median_heights())) for part in slices]
+    values = [part.map(part.plane.median_heights(part.cells)) for part in slices]
     norm: Normalize
     if not yardstick.is_known:
         finite = np.concatenate([each[np.isfinite(each)] for each in values])
         low, high = np.quantile(finite, [0.01, 0.99]) if len(finite) else (0.0, 1.0)
         norm = Normalize(float(low), float(max(high, low + 1e-12)))
     else:
-        starts = yardstick.start_losses - yardstick.known
+        yardsticks = [part.plane.yardstick_of(part.cells) for part in slices]
+        starts = np.concatenate([np.ravel(each.start_losses - each.known) for each in yardsticks])
         start = float(np.max(starts[np.isfinite(starts)], initial=0.0))
         start = min(max(start, MIN_HEIGHT), 1 / MIN_HEIGHT)
         floor = max(1e-16 * start, MIN_HEIGHT)
@@ -132,13 +132,13 @@ def status_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> 
     """Draw the status of each cell."""
     slices, remark = slices_of(report.planes)
     colors = LinearSegmentedColormap.from_list("status", [UNFINISHED, CONVERGED])
-    statuses = {int(code) for part in slices for code in np.unique(part.plane.main_status())}
-    if len(statuses) == 1:
-        remark = style.join(remark, f"every cell: {STATUS_OF_CODE[statuses.pop()].label}")
+    values = [part.map(part.plane.main_status(part.cells)) for part in slices]
+    found = {int(code) for each in values for code in np.unique(each)}
+    if len(found) == 1:
+        remark = style.join(remark, f"every cell: {STATUS_OF_CODE[found.pop()].label}")
     legend = [Patch(facecolor=CONVERGED, label="converged"), Patch(facecolor=UNFINISHED, label="max_iterations")]
     with map_sheet(report, slices, options, ax=ax, remark=remark, with_bar=False, legend=legend) as page:
-        for panel, part in zip(page.panels, slices, strict=True):
-            codes = thinned(part.of(part.plane.main_status()))
+        for panel, part, codes in zip(page.panels, slices, values, strict=True):
             shown = np.where(codes >= Status.DIVERGED.code, np.nan, codes)
             draw_map(page, panel, part, shown, Normalize(0, 1), colors=colors)
             mark_best(panel, part)
@@ -149,15 +149,19 @@ def basin_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> F
     """Draw which known minimum each start reaches by colour, and the number of iterations by shade."""
     slices, remark = slices_of(report.planes, over_starts=True)
     minima = report.experiment.shared_minima
-    iterations = [part.of(part.plane.iterations[:, 0].astype(np.float64)) for part in slices]
-    basins = [part.of(part.plane.basins()[:, 0]) for part in slices]
+    iterations = [part.map(part.plane.iterations[part.cells, 0].astype(np.float64)) for part in slices]
+    basins = [part.map(part.plane.basins(part.cells)[:, 0]) for part in slices]
     fastest = max(1.0, min(float(each.min()) for each in iterations))
     slowest = max(fastest + 1, *(float(np.quantile(each, 0.99)) for each in iterations))
     names = [f"({', '.join(f'{coordinate:.3g}' for coordinate in minimum.point)})" for minimum in minima]
     legend = [Patch(facecolor=style.color(number), label=name) for number, name in enumerate(names)]
     legend.append(Patch(facecolor=UNFINISHED, label="none"))
     remark = style.join("colour: minimum reached from each start; shade: iterations, darker for more", remark)
-    texts = [f"{np.mean(each >= 0):.1%} of starts reach a minimum" for each in basins]
+    # The starts are the last axes, so the cells of a slice follow each other.
+    firsts = [int(part.cells[0]) for part in slices]
+    cells = [slice(first, first + len(part.x) * len(part.y)) for first, part in zip(firsts, slices, strict=True)]
+    shares = [part.plane.basin_shares(each).sum() for part, each in zip(slices, cells, strict=True)]
+    texts = [f"{share:.1%} of starts reach a minimum" for share in shares]
     options = replace(options, theory=False)
     with map_sheet(report, slices, options, ax=ax, remark=remark, with_bar=False, legend=legend, texts=texts) as page:
         for panel, part, count, basin in zip(page.panels, slices, iterations, basins, strict=True):
@@ -170,7 +174,7 @@ def basin_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> F
                 color = np.array(to_rgb(style.color(number)))
                 shaded = (1 - shade) * (0.35 * color + 0.65) + shade * 0.7 * color
                 image[basin == number, :3] = shaded[basin == number]
-            image[part.of(part.plane.status_codes[:, 0] == Status.DIVERGED.code), 3] = 0.0
+            image[part.map(part.plane.status_codes[part.cells, 0]) == Status.DIVERGED.code, 3] = 0.0
             draw_image(page, panel, part, image)
             for number, minimum in enumerate(minima):
                 marker = {**style.MINIMUM, "markerfacecolor": style.color(number)}
@@ -266,7 +270,7 @@ def _draw_contours(panel: Axes, part: MapSlice, iterations: Array, norm: Normali
     levels = [level for level in levels if low < level < high]
     if not levels or not np.isfinite(medians).any():
         return
-    x, y = CellAxis(part.x).positions, CellAxis(part.y).positions
+    x, y = (CellAxis(axis).positions[shown_of(axis)] for axis in (part.x, part.y))
     lines = panel.contour(
         x[: width * columns].reshape(width, columns).mean(axis=1),
         y[: height * rows].reshape(height, rows).mean(axis=1),
