@@ -267,8 +267,10 @@ class _Writer:
         yield from body.lines
         for key in recording.next.slots:
             yield f"w[{self.slot(key)} + i] = next_{self.name(key)}"
-        yield "w[CODE + i] = (1.0 if converged else 0.0) if bounded else 2.0"
-        yield "ended |= (0 if bounded else 1) | (1 if converged else 0)"
+        yield "code = (1.0 if converged else 0.0) if bounded else 2.0"
+        yield "w[CODE + i] = code"
+        # Not `1 if … else 0`: LLVM would make a branch of it if nothing can converge, and no vector instructions.
+        yield "ended |= int(code != 0.0)"
 
 
 class _Body:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
-from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
@@ -23,7 +23,6 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, arrangement, sheet
 from momentumlab.report.labels import axis_name, setup, short
 from momentumlab.report.reports import Report
-from momentumlab.result import Status
 from momentumlab.search.planes import GridAxis, Plane, is_problem
 
 LONG_LABEL = 12
@@ -221,31 +220,8 @@ def map_sheet(
         page.handles = [*legend, Patch(label="diverged", **DIVERGED)]
 
 
-def draw_map(
-    page: Sheet,
-    panel: Axes,
-    part: MapSlice,
-    values: Array,
-    norm: Normalize,
-    *,
-    colors: LinearSegmentedColormap = style.VALUE_COLORS,
-    mark_unfinished: bool = False,
-) -> Any:
-    """Draw a map of the values of the drawn cells, ``(y, x)``, and return its image.
-
-    NaN is hatched, which means diverged; with ``mark_unfinished`` NaN of trials that did not diverge is grey.
-    """
-    if mark_unfinished:
-        statuses = part.map(part.plane.main_status(part.cells))
-        unfinished = (statuses != Status.DIVERGED.code) & np.isnan(values)
-        layer = np.zeros((*values.shape, 4), dtype=np.float32)
-        layer[unfinished] = (*to_rgb(UNFINISHED), 1.0)
-        draw_image(page, panel, part, layer)
-    return draw_image(page, panel, part, values, norm=norm, cmap=colors)
-
-
-def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **options: Any) -> Any:
-    """Draw an image over the two axes of a slice, with their ticks and names."""
+def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **options: Any) -> AxesImage:
+    """Draw an image over the two axes of a slice, with their ticks and names; NaN is hatched, which means diverged."""
     across, up = CellAxis(part.x), CellAxis(part.y)
     width, height = page.panel_size
     values = values[:: -1 if up.is_descending else 1, :: -1 if across.is_descending else 1]

@@ -21,7 +21,6 @@ from momentumlab.report.figures.map_panels import (
     CellAxis,
     MapSlice,
     draw_image,
-    draw_map,
     map_sheet,
     mark_best,
     shown_of,
@@ -84,14 +83,18 @@ def iterations_figure(report: Report, options: FigureOptions, ax: Axeses = None)
     values = [part.map(part.plane.keys(part.cells)[0]) for part in slices]
     finite = np.concatenate([each[np.isfinite(each)] for each in values])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 10.0)
-    norm = LogNorm(max(low, 1.0), max(high, 1.1 * max(low, 1.0)))
-    if len(finite) and low == high:
+    high = max(high, 1.1 * max(low, 1.0))
+    norm = LogNorm(max(low, 1.0), high)
+    colors = style.VALUE_COLORS.with_extremes(over=UNFINISHED)
+    if len(finite) and low == finite.max():
         remark = style.join(remark, f"every cell that converges takes {low:,.0f} iterations")
     legend = [Patch(facecolor=UNFINISHED, label="not converged, or stalled")]
     with map_sheet(report, slices, options, ax=ax, remark=remark, legend=legend) as page:
         for panel, part, each in zip(page.panels, slices, values, strict=True):
-            iterations = np.where(np.isfinite(each), np.maximum(each, 1.0), np.nan)
-            image = draw_map(page, panel, part, iterations, norm, mark_unfinished=True)
+            is_diverged = part.map(part.plane.main_status(part.cells)) == Status.DIVERGED.code
+            unfinished = np.where(is_diverged, np.nan, 10 * high)  # beyond the scale
+            iterations = np.where(np.isfinite(each), np.maximum(each, 1.0), unfinished)
+            image = draw_image(page, panel, part, iterations, norm=norm, cmap=colors)
             _draw_contours(panel, part, each, norm)
             mark_best(panel, part)
         page.add_color_bar(image, "iterations to convergence")
@@ -122,7 +125,9 @@ def loss_map_figure(report: Report, options: FigureOptions, ax: Axeses = None) -
         remark = style.join(remark, f"every cell that does not diverge has the same value, {finite.min():.4g}")
     with map_sheet(report, slices, options, ax=ax, remark=remark) as page:
         for panel, part, each in zip(page.panels, slices, values, strict=True):
-            image = draw_map(page, panel, part, np.where(np.isfinite(each), each, np.nan), norm)
+            image = draw_image(
+                page, panel, part, np.where(np.isfinite(each), each, np.nan), norm=norm, cmap=style.VALUE_COLORS
+            )
             mark_best(panel, part)
         page.add_color_bar(image, "final loss" + (" above the known minimum" if yardstick.is_known else ""))
     return page.figure
@@ -140,7 +145,7 @@ def status_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> 
     with map_sheet(report, slices, options, ax=ax, remark=remark, with_bar=False, legend=legend) as page:
         for panel, part, codes in zip(page.panels, slices, values, strict=True):
             shown = np.where(codes >= Status.DIVERGED.code, np.nan, codes)
-            draw_map(page, panel, part, shown, Normalize(0, 1), colors=colors)
+            draw_image(page, panel, part, shown, norm=Normalize(0, 1), cmap=colors)
             mark_best(panel, part)
     return page.figure
 
