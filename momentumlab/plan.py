@@ -38,9 +38,9 @@ SECONDS_PER_ITERATION = 3e-5
 POOL_SECONDS = 0.4
 """Work that takes longer on one core is worth the start of worker processes."""
 
-BYTES_PER_TRIAL = 100
-BYTES_PER_COORDINATE = 20
-"""Memory of a trial without history, including its map, estimated."""
+BYTES_PER_TRIAL = 16
+BYTES_PER_COORDINATE = 8
+"""Memory of a trial without history, including its table and maps, estimated."""
 
 
 @dataclass(frozen=True, kw_only=True)
