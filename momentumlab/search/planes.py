@@ -35,9 +35,6 @@ several times the memory of its results."""
 MUCH_WORSE = 2.0
 """The neighbourhood of the best cell ends where the result is worse by this factor."""
 
-Cells = slice | Sequence[int]
-ALL = slice(None)
-
 
 @dataclass(frozen=True, kw_only=True)
 class GridAxis:
