@@ -148,7 +148,7 @@ class AdaptiveConvention(Convention):
 
     @property
     def form(self) -> AdaptiveRule:
-        """Its parameters as those of the general rule."""
+        """The convention as a case of the general rule."""
         values: dict[str, Any] = self.values
         constants = {place: values[name] for place, name in self.constants.items()}
         if "eps_in_sqrt" in values:

@@ -177,7 +177,7 @@ class MomentumConvention(Convention):
     @property
     @abstractmethod
     def form(self) -> Filter:
-        """Its weights."""
+        """The weights of the convention."""
 
     @classmethod
     def nearest(cls, wanted: Filter) -> Self:

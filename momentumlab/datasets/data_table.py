@@ -182,6 +182,7 @@ def parse_csv(text: str, place: str) -> DataTable:
     """
     # The separator is the one that splits the first line into the most columns.
     separator = max(SEPARATORS, key=lambda each: len(next(_numbered(text, each, place))[1]))
+    # Read all rows before reporting, so that one attempt shows every bad line.
     lines, rows, problems = [], [], []
     numbered = _numbered(text, separator, place)
     line, names = next(numbered)
@@ -198,6 +199,7 @@ def parse_csv(text: str, place: str) -> DataTable:
     raise_any(problems, place)
     if not rows:
         raise bad_file(place, "the file has column names but no rows")
+    # NumPy stores every word of a column with the width of the longest one, 4 bytes per character.
     longest = max(len(word) for row in rows for word in row)
     if 4 * longest * len(rows) > MOST_BYTES:
         raise bad_file(place, f"a value of {longest:,} characters is too long")

@@ -91,7 +91,7 @@ class DesignOptions:
 
 
 def design_matrix(options: DesignOptions) -> DesignMatrix:
-    """Return the data of a problem; a file is read again only if it has changed.
+    """Return the features and targets of a data set; a file is read again only if it has changed.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def design_matrix(options: DesignOptions) -> DesignMatrix:
 def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -> DesignMatrix:
     table = builtin.load(options.data, numeric=options.outputs == "number")
     target, chosen = _chosen(table, options)
-    # All problems of all columns are collected before anything is computed.
+    # Collect the problems of all columns before anything is computed, so that one attempt reports them all.
     problems: list[Problem] = []
     columns: dict[str, Array] = {}
     for name in chosen:
@@ -121,6 +121,7 @@ def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -
     numbers = table.numbers(target, problems) if options.outputs == "number" else None
     raise_any(problems, table.place)
 
+    # Select the rows: those without a target cannot be used, those without a feature only if it is replaced.
     features = np.stack(list(columns.values()), axis=1)
     if options.missing == "drop":
         is_missing |= np.isnan(features).any(axis=1)
@@ -138,7 +139,7 @@ def _design_matrix(options: DesignOptions, file_state: tuple[int, int] | None) -
     if len(features) < 2:
         raise bad_file(table.place, f"only {len(features)} complete rows; at least two are required")
 
-    # The mean and the deviation of a column are those of the training rows; held-out rows must not affect them.
+    # Means and deviations are computed from the training rows only; held-out rows must not affect them.
     training = _training_rows(len(features), options.validation, table.place)
     if np.isnan(features).any():
         means = np.nanmean(features[training], axis=0)

@@ -75,8 +75,8 @@ def _numbers(values: Any, argument: str) -> Any:
     except (TypeError, ValueError) as error:
         raise ConfigError.at(f"argument {argument}", f"is not an array of numbers ({error})") from None
     if not np.isfinite(numbers).all():
-        place = np.argwhere(~np.isfinite(numbers))[0].tolist()
+        index = np.argwhere(~np.isfinite(numbers))[0].tolist()
         raise ConfigError.at(
-            f"argument {argument}", f"has the value {numbers[tuple(place)]} at index {place}; remove or replace it"
+            f"argument {argument}", f"has the value {numbers[tuple(index)]} at index {index}; remove or replace it"
         )
     return numbers

@@ -64,7 +64,7 @@ def _arrays(archive: zipfile.ZipFile, place: str) -> dict[str, Any]:
     """Return all arrays of an archive by name."""
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     shapes = {member.filename: _declared(archive, member, place) for member in members}
-    # All numbers are converted to float64 later.
+    # All numbers are converted to float64 later, so each of them counts at least 8 bytes.
     total = sum(math.prod(shape) * max(dtype.itemsize, 8) for shape, dtype, _ in shapes.values())
     if total > MOST_BYTES:
         raise bad_file(place, f"the headers declare {total:,} bytes, more than the limit of {MOST_BYTES:,}")

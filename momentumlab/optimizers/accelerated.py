@@ -20,7 +20,7 @@ CONSTANT_COEFFICIENTS = "the coefficients of the method follow from a single val
 
 
 class Lookahead(NamedTuple):
-    """The state of a method with a sequence θ: by how much the iterate is ahead, and θ, ``(lanes,)``."""
+    """The state of a method with a sequence θ: the distance by which the iterate is ahead, and θ, ``(lanes,)``."""
 
     z: Array
     theta: Array

@@ -58,7 +58,7 @@ class Here(NamedTuple):
 
 
 class WithoutExactGradient:
-    """A surface as an optimizer sees it if gradients are random."""
+    """The surface that an optimizer receives if gradients are random; its exact gradient raises an error."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface

@@ -60,7 +60,7 @@ class Schedule(NamedCall, ABC):
         return ()
 
     def first_outside(self, iterations: int, allows: Callable[[float], bool]) -> tuple[int, float] | None:
-        """Return the first update whose value is not allowed, counted from 1, and that value; else ``None``.
+        """Return the number of the first update whose value is not allowed, from 1, and that value; ``None`` if none.
 
         Parameters
         ----------
@@ -92,8 +92,8 @@ class Schedule(NamedCall, ABC):
 class TabulatedSchedule:
     """The values of one schedule, tabulated when they are needed.
 
-    Every value comes from the same table, whichever trials are running: NumPy may round a single value differently
-    than one of many.
+    All trials take their values from the same tables, because NumPy may round a value differently in arrays of other
+    lengths.
     """
 
     def __init__(self, schedule: Schedule, iterations: int) -> None:

@@ -86,10 +86,10 @@ class Searched:
     def best(self, yardstick: Yardstick) -> int:
         """Return the chosen cell.
 
-        With the objective ``robust_loss`` and a tuned lr, a cell is as good as the median of its own result and those
-        of its neighbours, the next lower and the next higher lr at a factor within `NEARBY`. Among equal
-        cells, the one is chosen whose worst of the three results is best. This avoids isolated dips of the loss. If the
-        learning rates are too far apart for neighbours, the cell with the best result is chosen.
+        With the objective ``robust_loss`` and a tuned lr, the measure of a cell is the median of its own result and
+        those of its neighbours, the next lower and the next higher lr whose ratio to it is in `NEIGHBOUR_RATIOS`. Ties
+        are broken by the worst of the three results. This avoids isolated dips of the loss. If the learning rates are
+        too far apart for neighbours, the cell with the best result is chosen.
         """
         keys = self.keys(yardstick)
         if yardstick.objective is Objective.ROBUST_LOSS and self.first_lr_range is not None:

@@ -92,8 +92,8 @@ def _widened(experiment: Experiment, yardstick: Yardstick, run: RunPlan) -> tupl
             alike = [j for j, other in enumerate(searched) if other.first_lr_range == one.first_lr_range]
             if not (below | above)[alike].any():
                 continue
-            # Optimizers with equal numbers of trials get equal numbers of new ones: as many as the one among them that
-            # needs most for a quarter of its learning rates.
+            # Optimizers with the same number of trials get the same number of new ones: the largest number that any of
+            # them needs for a quarter of its learning rates.
             equals = [j for j in alike if searched[j].choice.combinations == one.choice.combinations]
             trials = max(per_lr[j] * max(1, len(searched[j].choice.axes["lr"]) // 4) for j in equals)
             count = round(trials / per_lr[i])

@@ -18,8 +18,8 @@ from momentumlab.parameters import Array
 Function = Callable[[Array], Any]
 
 WIDTH = 64
-"""Points are computed in multiples of this number. Libraries choose instructions by the shapes of arrays, so that the
-last bits of a lane's numbers would depend on the number of lanes."""
+"""The number of points in a call is a multiple of this number. Libraries choose instructions by the shapes of arrays;
+otherwise the last bits of a lane's numbers would depend on the number of lanes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,7 +94,7 @@ class Surface(ABC):
     formula, latex
         The loss, as text and for figures.
     source
-        Origin of the function.
+        The publication from which the function is taken.
     dimension
         Number of coordinates; ``None`` if any number from ``least_dimension`` is allowed.
     tags
@@ -162,12 +162,12 @@ class Surface(ABC):
         return ()
 
     def check_dimension(self, dim: int) -> None:  # noqa: B027 — most surfaces need no check
-        """Check that the loss can be computed in ``dim`` dimensions, if that is known only when it is tried.
+        """Check that the loss can be computed in ``dim`` dimensions, for surfaces that must be evaluated to find out.
 
         Raises
         ------
         ValueError
-            If it cannot; the message begins with the name of the surface.
+            If it cannot be computed; the message begins with the name of the surface.
         """
 
     @property
@@ -376,7 +376,7 @@ def saddle_point(*point: float, loss: float) -> CriticalPoint:
 
 
 def absolute(x: Array) -> Array:
-    """Return x or −x, by the sign of the real part; complex steps can differentiate it, unlike the modulus."""
+    """Return x or −x, depending on the sign of the real part; unlike the modulus, it supports complex steps."""
     return np.where(x.real < 0, -x, x)
 
 

@@ -169,7 +169,7 @@ class NamedFunctionSurface(Surface):
     Attributes
     ----------
     function
-        The function.
+        The function of a tensor or array.
     """
 
     function: ClassVar[Function]
@@ -183,7 +183,7 @@ class NamedFunctionSurface(Surface):
         Raises
         ------
         ValueError
-            If it is not a function of so many coordinates, or does not return a number in double precision.
+            If it is not a function of ``dim`` coordinates, or does not return a number in double precision.
         """
         return _fixed(type(self), dim)
 

@@ -45,7 +45,7 @@ def disagreement(
     judge
         Phrase of the message that introduces the reference.
     """
-    # Points where differences with two step sizes disagree, for example near a kink, are not judged.
+    # Points where differences with two step sizes disagree, for example near a kink, are left out.
     coarse, fine = central(value, x, STEP * widths), central(value, x, STEP / 2 * widths)
     size = np.abs(fine).max(axis=0) + np.abs(stated).max(axis=0)
     rounding = 1e-13 * np.abs(value(x)) / (STEP * widths[:, np.newaxis])
@@ -61,7 +61,7 @@ def disagreement(
     allowed = DIGITS * size + 100 * rounding + 10 * doubt
     expected, by = fine, f"by central differences, {judge}"
     if exact is not None and (np.abs(exact - fine) <= allowed)[:, reliable].all():
-        # The last digits of x are uncertain, which matters for functions with details as fine as Weierstrass's.
+        # The last digits of x are uncertain, which matters for rough functions such as that of Weierstrass.
         neighbours = [complex_steps(value, x * (1 + k * np.finfo(np.float64).eps)) for k in (-2, 2)]
         changes = [np.abs(each - exact).max(axis=0) for each in neighbours if each is not None]
         sensitivity = 4 * np.max([np.zeros_like(size), *changes], axis=0)
@@ -79,6 +79,7 @@ def disagreement(
 def _cause(stated: Array, expected: Array, i: int) -> str:
     """Return the most likely mistake in a coordinate, given its values at all points."""
     own, right = stated[i], expected[i]
+    # In the order of how clearly a mistake shows: missing, swapped, wrong factor or sign, wrong constant.
     if not own.any():
         return ": it is zero everywhere, a term forgotten?"
     for j in range(len(stated)):

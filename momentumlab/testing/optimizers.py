@@ -27,7 +27,7 @@ def step_is_pure(name: str) -> None:
         for t in range(1, 4):
             arrays = [x, g, *state]
             before = [np.array(array) for array in arrays]
-            velocity, following = optimizer.step(state, g, place(x, t))
+            velocity, following = optimizer.step(state, g, here_at(x, t))
             assert _bytes(arrays) == _bytes(before), "step changes its arguments: look for += or out="
             assert np.shape(velocity) == x.shape, (
                 f"the velocity must have the shape of the gradient, {x.shape}; it has {np.shape(velocity)}"
@@ -37,7 +37,7 @@ def step_is_pure(name: str) -> None:
             )
             shapes, new_shapes = ([np.shape(array) for array in each] for each in (state, following))
             assert shapes == new_shapes, f"the state must keep its shapes, {shapes}; step returns {new_shapes}"
-            again, following_again = optimizer.step(state, g, place(x, t))
+            again, following_again = optimizer.step(state, g, here_at(x, t))
             assert _bytes([velocity, *following]) == _bytes([again, *following_again]), (
                 "the same step returns two results: does the optimizer store anything?"
             )
@@ -85,7 +85,7 @@ def lanes_can_be_replaced(name: str) -> None:
     optimizer = OPTIMIZERS[name]()
 
     def stepped(state: Any, lanes: Any, t: int) -> tuple[Any, Any]:
-        return optimizer.step(state, np.ascontiguousarray(g[:, lanes]), place(np.ascontiguousarray(x[:, lanes]), t))
+        return optimizer.step(state, np.ascontiguousarray(g[:, lanes]), here_at(np.ascontiguousarray(x[:, lanes]), t))
 
     every, kept, free = np.arange(5), np.array([0, 3]), np.array([1, 4])
     _, state = stepped(optimizer.init(x), every, 1)
@@ -104,11 +104,11 @@ def iterations_may_vary_by_lane(name: str) -> None:
         optimizer = OPTIMIZERS[name](**variant)
         state = optimizer.init(x)
         try:
-            together, _ = optimizer.step(state, g, place(x, iterations))
+            together, _ = optimizer.step(state, g, here_at(x, iterations))
         except ValueError as error:
             raise AssertionError(f"step must accept an array for t: {error} ({variant})") from error
         for lane, t in enumerate(iterations.astype(int).tolist()):
-            alone, _ = optimizer.step(state, g, place(x, t))
+            alone, _ = optimizer.step(state, g, here_at(x, t))
             assert together[:, lane].tobytes() == alone[:, lane].tobytes(), (
                 f"the step at t = {t} is different if t is an array ({variant})"
             )
@@ -183,7 +183,7 @@ def gradients_are_counted(name: str) -> None:
     """It calls ``here.gradient`` as often as it declares and uses no other source of gradients."""
     x, g = np.random.default_rng(SEED).normal(size=(2, 3, 5))
     for variant in variants(name):
-        optimizer, here = OPTIMIZERS[name](**variant), place(x, 1)
+        optimizer, here = OPTIMIZERS[name](**variant), here_at(x, 1)
         calls: list[Array] = []
 
         def oracle(y: Array, calls: list[Array] = calls, here: Here = here) -> Array:
@@ -225,7 +225,7 @@ def variants(name: str) -> Iterator[dict[str, Any]]:
             yield from ({parameter.name: value} for value in other_values(parameter))
 
 
-def place(x: Array, t: Array | int) -> Here:
+def here_at(x: Array, t: Array | int) -> Here:
     """Return points of the Rosenbrock function as the optimizer sees them in iteration ``t``."""
     surface = SURFACES["rosenbrock"]()
     return Here(x, t, surface.value(x), np.full(x.shape[1], 0.1), surface)

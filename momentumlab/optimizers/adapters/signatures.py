@@ -20,7 +20,7 @@ AVERAGES = ("alpha", "rho")
 LEARNING_RATES = ("lr", "learning_rate")
 
 EXECUTION_OPTIONS = {"params", "foreach", "fused", "capturable", "differentiable", "maximize", "mu_dtype", "mask"}
-"""Arguments that say how or on what a library computes, not which path."""
+"""Arguments that select the parameters or the implementation, not the path; they do not become hyperparameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +92,7 @@ def signature_of(factory: Callable[..., Any], *, shared: Callable[[str], bool]) 
     fields: list[tuple[str, Any, Any]] = []
     required: list[str] = []
     lr_name, default_lr = "", 1e-3
+    # The kind of a hyperparameter follows from its default; arguments with other defaults keep them.
     for position, (name, each) in enumerate(inspect.signature(factory).parameters.items()):
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) or name in EXECUTION_OPTIONS:
             continue
@@ -142,7 +143,7 @@ def _field(name: str, default: Any, doc: str, shared: Callable[[str], bool]) -> 
 
 
 def usable_signature(name: str, factory: Callable[..., Any]) -> Signature:
-    """Read the hyperparameters of a factory that needs no more than a learning rate; all lanes share their values.
+    """Read the hyperparameters of a factory that requires at most a learning rate; all lanes share their values.
 
     Raises
     ------

@@ -7,7 +7,7 @@ An adapted optimizer runs in one of two modes. A probe at load decides; both are
     proportional to the learning rate: PyTorch has one learning rate per tensor, so the step is made with lr = 1 and the
     engine scales it. The numbers agree with the library's loop to rounding.
 *separate*
-    Each lane is a tensor ``(dim,)`` with an optimizer and a learning rate of its own. The numbers are those of the
+    Each lane is a separate tensor ``(dim,)`` with its own optimizer and learning rate. The numbers are those of the
     library's loop, bit for bit.
 
 States are copied before every step, since PyTorch changes them in place and steps must be pure.
@@ -35,7 +35,7 @@ torch.set_num_threads(1)
 PROBE_STEPS = 12
 
 Memory = Mapping[str, Any]
-"""What an optimizer remembers of one tensor: its state, its group, and further attributes of the object."""
+"""The data of an optimizer for one tensor: its state, its parameter group, and further attributes of the object."""
 
 
 class BatchedState(NamedTuple):
@@ -48,7 +48,8 @@ class BatchedState(NamedTuple):
     memory
         Everything else, the same for all lanes.
     changes
-        The number of steps that changed the memory, ``(lanes,)``: a rule with a clock shows it to the theory.
+        The number of steps that changed the memory, ``(lanes,)``; it shows `momentumlab.theory` that a rule depends on
+        time.
     """
 
     tensors: Array
@@ -107,7 +108,7 @@ class TorchOptimizer(Optimizer[BatchedState | SeparateState]):
 
     @property
     def sets_point(self) -> bool:
-        """Whether the state has the new point; one tensor for all lanes is advanced with lr = 1, and has not."""
+        """Whether the state contains the new point; it does not in batched mode, where the step is made with lr = 1."""
         return not self.is_batched
 
     @property
@@ -181,6 +182,7 @@ class TorchOptimizer(Optimizer[BatchedState | SeparateState]):
         optimizer = self.library_optimizer
         point = torch.from_numpy(np.array(x))
         point.grad = torch.from_numpy(np.array(g))
+        # One object of the library serves all lanes: give it the memory of this one.
         memory = _copied(memory)
         optimizer.__dict__.update(memory["attributes"])
         group = optimizer.param_groups[0]
@@ -303,7 +305,7 @@ def _problem(cls: type[TorchOptimizer]) -> str:
 def _is_batchable(cls: type[TorchOptimizer], hyperparameters: tuple[tuple[str, Any], ...]) -> bool:
     """Return whether lanes do not mix, and displacements are proportional to the learning rate.
 
-    Both depend on the hyperparameters: a fixed weight decay, for one, is not proportional to the learning rate.
+    Both depend on the hyperparameters; for example, a fixed weight decay is not proportional to the learning rate.
     """
     optimizer = cls(**dict(hyperparameters))
     x, gradients, lr = _probe_lanes(37)  # more than a vector register, and not a multiple of one
