@@ -688,7 +688,7 @@ def test_every_surface_can_be_drawn_without_a_warning(text: str) -> None:
 def test_a_found_minimum_is_not_called_known() -> None:
     result = momentumlab.run({"surface": "(x - 1)**2 + y**4", "optimizer": "sgd"})
     (panel,) = result.plot_losses().axes
-    assert panel.get_ylabel() == "loss above the found minimum"
+    assert panel.get_ylabel() == "loss above the lowest minimum found"
 
 
 def test_trials_with_different_constants_share_no_minimum() -> None:

@@ -25,6 +25,7 @@ from momentumlab.report.figures.map_panels import CellAxis
 from momentumlab.report.figures.style import ordered_colors, power_of_ten
 from momentumlab.report.figures.surface import FORMULA_SIZE
 from momentumlab.report.figures.trials import select_trials
+from momentumlab.result import Status
 from momentumlab.search.planes import GridAxis
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.quadratics import Quadratic, Ravine
@@ -304,6 +305,47 @@ def test_diverging_trials_do_not_hide_the_others() -> None:
     assert velocity.axes[1].get_ylim()[1] < 100
     assert loss.axes[0].get_ylim()[1] < 1000
     assert "curves are cut at the edge of the scale" in text_of(loss)
+
+
+def test_diverging_members_do_not_hide_their_bundle() -> None:
+    result = momentumlab.run(surface="rosenbrock", optimizer="momentum", lr=1e-3, beta=[0.5, 0.9], start="random(30)")
+    assert (result.status_codes == Status.DIVERGED.code).any()
+    _, velocity, loss = figures_of(result)
+    for panel in velocity.axes:
+        assert max(np.abs(panel.get_ylim())) < 1e4
+    (panel,) = loss.axes
+    assert panel.get_yscale() == "log"
+    medians = np.median(result.losses.reshape(2, 30, -1), axis=1)[:, -1]
+    assert panel.get_ylim()[0] < np.nanmin(medians)
+    assert panel.get_ylim()[1] < 1e7
+
+
+def test_a_growing_trial_and_a_jump_do_not_hide_the_others() -> None:
+    growing = momentumlab.run({**RAVINE, "iterations": 150}, lr=[0.11, 0.112, 0.212], beta=0.9)
+    alone = momentumlab.run({**RAVINE, "iterations": 150}, lr=[0.11, 0.112], beta=0.9)
+    (limit, reference) = (figures_of(each)[1].axes[1].get_ylim()[1] for each in (growing, alone))
+    assert limit < 3 * reference
+    jump = {"optimizers": [{"name": "rmsprop", "lr": 1.34}, {"name": "sgd", "lr": 0.09}, {"name": "adam", "lr": 0.15}]}
+    result = momentumlab.run(surface="ravine", iterations=100, **jump)
+    for panel, steps in zip(figures_of(result)[1].axes, np.abs(result.velocities[0] * 1.34).T, strict=True):
+        assert panel.get_ylim()[1] < np.nanmax(steps) / 3
+
+
+def test_a_long_title_is_broken_between_its_clauses() -> None:
+    result = momentumlab.sweep({**RAVINE, "name": "the_long_name_of_a_sweep_over_lr"}, lr=[0.1, 0.2, 0.3]).result
+    (draw,) = map_figures(report_of(result)).values()
+    assert "ravine,\nfrom (-2.4, 0.2), at most 40 iterations" in text_of(draw())
+
+
+def test_titles_of_maps_name_what_is_fixed_and_the_lines_below_do_not_repeat_it() -> None:
+    settings = {**RAVINE, "surface": ["ravine", "booth"], "lr": "geomspace(0.01, 0.1, 5)", "beta": [0.0, 0.5, 0.9]}
+    for draw in map_figures(report_of(momentumlab.sweep(settings).result)).values():
+        figure = draw()
+        text = text_of(figure)
+        assert text.count("surface = ravine") == text.count("surface = booth") == 1
+        assert "best: lr = " in text
+        assert "diverged" not in text, "no cell diverged"
+        assert len({panel._left_title.get_position()[1] for panel in figure.axes}) <= 2  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", SURFACES)

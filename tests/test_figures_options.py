@@ -20,7 +20,7 @@ from momentumlab.report import report_of
 from momentumlab.report.figure_options import FigureError, FigureOptions, FigureSettings, size_of, window_of
 from momentumlab.report.figures import velocity_figure
 from momentumlab.report.figures.contours import contours, coordinate_plane
-from momentumlab.report.figures.curves import BINS
+from momentumlab.report.figures.histories import BINS
 from momentumlab.report.figures.style import COLORS, ordered_colors
 from momentumlab.report.figures.trials import select_trials
 from momentumlab.runs.plot import save_figure
@@ -88,6 +88,18 @@ def test_arrows_of_an_overlay_lie_on_the_trajectories_of_their_colour(betas: mom
         begin, step = path[:-1], np.diff(path, axis=0)
         distances = [distance_to_segment((place - low) / (high - low), b, s) for b, s in zip(begin, step, strict=True)]
         assert min(distances) < 1e-9
+
+
+def test_arrows_of_a_trajectory_that_leaves_the_window_lie_on_it() -> None:
+    result = momentumlab.run(surface="ravine", optimizer="rmsprop", lr=1.34, iterations=100)
+    (panel,) = result.plot_trajectories().axes
+    (arrows,) = [each for each in panel.collections if type(each).__name__ == "Quiver"]
+    path, places = result.positions[0], np.asarray(arrows.get_offsets())
+    assert len(places)
+    for place in places:
+        assert panel.viewLim.contains(*place)
+        distances = [distance_to_segment(place, b, s) for b, s in zip(path[:-1], np.diff(path, axis=0), strict=True)]
+        assert min(distances) < 1e-9 * np.abs(path).max()
 
 
 def distance_to_segment(point: Any, begin: Any, step: Any) -> float:

@@ -11,6 +11,7 @@ import momentumlab
 from momentumlab import engine
 from momentumlab.plan import make_plan
 from momentumlab.report import report_of
+from momentumlab.report.columns import quartiles_cell
 from momentumlab.report.data import json_document, json_text, strict, table_text
 from momentumlab.report.labels import Labels, final_point, varying_hyperparameters
 from momentumlab.report.result_table import result_table
@@ -177,3 +178,24 @@ def test_a_sweep_table_rounds_settings_and_states_the_best_cell_exactly() -> Non
 def test_a_final_point_with_many_coordinates_is_shown_by_its_norm() -> None:
     assert final_point(np.full(400, 0.5)) == "norm 10 (400-D)"
     assert final_point([1.0, 2.0, 3.0, 4.0, 5.0]) == "(1, 2, 3, 4, … 5 coordinates)"
+
+
+def test_a_narrow_table_leaves_final_points_out_instead_of_breaking_them() -> None:
+    settings = {"surface": "cubic", "optimizer": "momentum", "lr": 0.002, "start": [3.5, 0.3], "iterations": 300}
+    result = momentumlab.run(settings, beta=[0, 0.9, 0.99])
+    lines = printed(result, width=80)
+    first = next(number for number, line in enumerate(lines) if line.split()[0] == "β")
+    assert [line.split()[0] for line in lines[first + 1 : first + 5]] == ["0", "0.9", "0.99", "rate:"]
+    assert "too narrow for these columns: final point" in lines
+    assert "(1.001, 0.00941)" in "\n".join(printed(result, width=100))
+
+
+def test_the_best_cells_of_several_surfaces_are_not_compared_with_each_other() -> None:
+    sweep = momentumlab.sweep(surface=["ravine", "booth"], optimizer="sgd", lr="geomspace(0.001, 0.1, 7)")
+    (table,) = sweep_tables(report_of(sweep.result))
+    assert "settings are rounded; JSON and CSV have all digits" in table.remarks
+
+
+def test_quartiles_that_do_not_exist_are_one_word() -> None:
+    assert quartiles_cell([1.0, 2.0, np.inf], ".3g", "diverged") == "2 [1, diverged]"
+    assert quartiles_cell([np.inf] * 3, "g", "never") == "never"

@@ -7,6 +7,7 @@ module               content
 `final_state`        accuracy and curvature at the final points of a data problem
 `labels`             names of trials in tables, legends and titles
 `table`              the `Table` type and its renderers
+`columns`            columns that several tables have
 `result_table`       table of a run, and of all its iterations
 `sweep_table`        table of a sweep
 `comparison_table`   tables of a comparison

@@ -7,13 +7,14 @@ import numpy as np
 
 from momentumlab.experiment import GRID, HALVING, Comparison, method_names
 from momentumlab.optimizers.base import LR_SCHEDULE
-from momentumlab.report.labels import axis_name, exact, final_point, repeats
+from momentumlab.report.columns import final_point_column, quartiles_cell, rate_columns, setting_columns, status_column
+from momentumlab.report.labels import axis_name, exact, repeats
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import ComparisonReport
-from momentumlab.report.result_table import FINAL_POINT, STATUS_STYLES, hyperparameter_cell, rate_columns, rate_remarks
+from momentumlab.report.result_table import rate_remarks
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import Status
-from momentumlab.search import Match, Standing
+from momentumlab.search import Match
 from momentumlab.search.comparison import is_random
 from momentumlab.search.halving import evaluations_per_stage, first_rungs
 from momentumlab.search.ranking import WITHIN
@@ -144,20 +145,22 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
         "optimizers share a rank if a paired bootstrap over the trials does not separate them (95 %)" if shared else ""
     )
     yield Column(heading="rank", cells=[str(standing.rank) for standing in standings], meaning=tie)
-    yield Column(heading="optimizer", cells=[standing.choice.name for standing in standings], kind=Kind.NAME)
+    if not labels.optimizers:  # otherwise it is a setting
+        yield Column(heading="optimizer", cells=[standing.choice.name for standing in standings], kind=Kind.NAME)
     searched = [name for one in match.searched for name in one.columns]
     scheduled = [LR_SCHEDULE] if any(LR_SCHEDULE in trial.hyperparameters for trial in trials) else []
-    for name in dict.fromkeys([*labels.hyperparameters, *searched, *scheduled]):
-        cells = [hyperparameter_cell(trial, name) for trial in trials]
-        yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
+    yield from setting_columns(labels, trials, [*searched, *scheduled])
+    if match.starts == 1:
+        medians = [standing.evaluations_to_target[1] for standing in standings]
+        evaluations = [f"{median:g}" if np.isfinite(median) else "never" for median in medians]
+        losses = [f"{match.result.final_losses[number]:.5g}" for number in numbers]
+    else:
+        evaluations = [quartiles_cell(standing.evaluations_to_target, "g", "never") for standing in standings]
+        losses = [quartiles_cell(standing.final_loss, ".3g", Status.DIVERGED.label) for standing in standings]
+    # A meaning that all tables share is printed below the last one.
     is_last = surface == len(report.result.matches) - 1
     meaning = f"gradient evaluations until {report.target}" if is_last else ""
-    evaluations = [_evaluations(each, match.starts) for each in standings]
     yield Column(heading="to target", cells=evaluations, kind=Kind.VALUES, meaning=meaning)
-    losses = [
-        _losses(standing, match.starts, float(match.result.final_losses[number]))
-        for standing, number in zip(standings, numbers, strict=True)
-    ]
     yield Column(heading="final loss", cells=losses, kind=Kind.VALUES)
     for name, shown in (("accuracy", ".1%"), ("validation_loss", ".4g"), ("validation_accuracy", ".1%")):
         medians = [state.get(name) for state in report.held_out[surface]]
@@ -171,18 +174,14 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
         cells = [f"{standing.diverged:.0%}" for standing in standings]
         yield Column(heading="diverged", cells=cells, meaning="share of trials that diverge" if is_last else "")
     if match.starts == 1:
-        points = [final_point(match.result.final_points[number]) for number in numbers]
-        yield Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT)
+        yield final_point_column(match.result.final_points[number] for number in numbers)
         yield from rate_columns([report.reports[surface].rates[number] for number in numbers])
     if any(standing.robustness is not None for standing in standings):
         shares = [standing.robustness for standing in standings]
         meaning = f"share of the searched lr whose result is within {WITHIN:g} times the best" if is_last else ""
         cells = ["" if share is None else f"{100 * share:.0f}%" for share in shares]
         yield Column(heading="robust", cells=cells, priority=ROBUST, meaning=meaning)
-    worst = [max(each.counts, key=lambda status: max(status.code, Status.CONVERGED.code)) for each in standings]
-    styles = [STATUS_STYLES[status] for status in worst]
-    statuses = [_statuses(each, match.starts) for each in standings]
-    yield Column(heading="status", cells=statuses, kind=Kind.PROSE, styles=styles)
+    yield status_column([standing.counts for standing in standings])
 
 
 def _overall_table(report: ComparisonReport) -> Table:
@@ -207,21 +206,3 @@ def _overall_table(report: ComparisonReport) -> Table:
         ],
         remarks=remarks,
     )
-
-
-def _evaluations(standing: Standing, starts: int) -> str:
-    low, median, high = (f"{value:g}" if np.isfinite(value) else "never" for value in standing.evaluations_to_target)
-    return median if starts == 1 else f"{median} [{low}, {high}]"
-
-
-def _losses(standing: Standing, starts: int, single: float) -> str:
-    if starts == 1:
-        return f"{single:.5g}"
-    low, median, high = (f"{value:.3g}" if np.isfinite(value) else "diverged" for value in standing.final_loss)
-    return f"{median} [{low}, {high}]"
-
-
-def _statuses(standing: Standing, starts: int) -> str:
-    if starts == 1:
-        return next(iter(standing.counts)).label
-    return ", ".join(f"{count} {status.label}" for status, count in standing.counts.items())

@@ -13,7 +13,7 @@ from momentumlab.experiment import Choice, Experiment, OwnStarts, Setting
 from momentumlab.optimizers import OPTIMIZERS
 from momentumlab.parameters import Array
 from momentumlab.plan import Plan, Trial
-from momentumlab.surfaces import SURFACES
+from momentumlab.surfaces import SURFACES, Surface
 
 ALWAYS_IN_TITLE = ("lr", "beta")
 """Hyperparameters that a title shows even if they have their default value."""
@@ -162,6 +162,11 @@ class Labels:
 def brief(name: str) -> str:
     """Return a surface name for a title, shortened if it is a long expression."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
+
+
+def minimum_name(surface: Surface) -> str:
+    """Return what figures call the lowest minimum of a surface, which may have been found numerically."""
+    return "known minimum" if surface.minima_are == "known" else "lowest minimum found"
 
 
 def repeats(experiment: Experiment) -> str:

@@ -18,10 +18,10 @@ from momentumlab.experiment import Experiment, Objective
 from momentumlab.parameters import Array
 from momentumlab.report.final_state import FinalState, final_states
 from momentumlab.report.labels import Labels, setup
-from momentumlab.result import Result, Status
+from momentumlab.result import Result
 from momentumlab.search import ComparisonResult
 from momentumlab.search.planes import Plane, best_trials, planes
-from momentumlab.search.ranking import SEVERITY, finished, quantile
+from momentumlab.search.ranking import finished, quantile
 from momentumlab.theory import (
     NoiseFloor,
     RatePlane,
@@ -154,28 +154,10 @@ class Report:
         """Return the trials of one setting, given its first."""
         return np.arange(number, number + self.experiment.replicates)
 
-    def worst_status(self, number: int) -> Status:
-        """Return the worst status among the replicates of a setting."""
-        statuses = (self.result.status_of(int(each)) for each in self.replicates_of(number))
-        return max(statuses, key=SEVERITY.index)
-
     def median_loss(self, numbers: Sequence[int]) -> float:
         """Return the median final loss of some trials; infinite if most diverged."""
         chosen = np.array(numbers)
         return float(quantile(finished(self.result.final_losses[chosen], self.result.status_codes[chosen]), 0.5))
-
-    def final_losses(self, number: int) -> str:
-        """Return the final loss of a setting as text; for replicates the median and the quartiles."""
-        numbers = self.replicates_of(number)
-        if len(numbers) == 1:
-            return f"{self.result.final_losses[number]:.5g}"
-        losses = finished(self.result.final_losses[numbers], self.result.status_codes[numbers])
-        lost = self.worst_status(number).label
-        low, median, high = (
-            f"{value:.3g}" if np.isfinite(value) else lost
-            for value in (float(quantile(losses, share)) for share in (0.25, 0.5, 0.75))
-        )
-        return f"{median} [{low}, {high}]"
 
     # Derived from trajectories
 

@@ -8,28 +8,30 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from momentumlab.optimizers.base import LR_SCHEDULE
-from momentumlab.plan import Trial
+from momentumlab.report.columns import (
+    FINAL_STATE,
+    FLOORS,
+    final_point_column,
+    quartiles_cell,
+    rate_columns,
+    setting_columns,
+    status_column,
+)
 from momentumlab.report.final_state import FinalState
-from momentumlab.report.labels import axis_name, exact, exact_point, final_point, point
+from momentumlab.report.labels import exact_point, point
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import BEST_TABLE_ROWS, MAX_TABLE_ROWS, Report
 from momentumlab.report.steps import steps_of
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import Status
-from momentumlab.search.ranking import quantile
-from momentumlab.theory import NoiseFloor, TrialRate, underdamped_remark
+from momentumlab.search.ranking import finished, quantile
+from momentumlab.theory import NoiseFloor, underdamped_remark
 
 MAX_NAMED = 3
 """A remark on several trials names at most this many."""
 
 FLAT = 1e-12
 """A curvature smaller than this share of the largest one is zero up to rounding."""
-
-STATUS_STYLES = {Status.CONVERGED: "green", Status.MAX_ITERATIONS: "yellow", Status.DIVERGED: "red"}
-
-# Columns with the highest priority number are left out first.
-ESSENTIAL, RATES, FLOORS, FINAL_STATE, FINAL_POINT = range(5)
 
 
 def result_table(report: Report) -> Table:
@@ -69,62 +71,27 @@ def steps_table(report: Report, number: int, digits: int = 6) -> Table:
     )
 
 
-def status_column(statuses: Sequence[Status]) -> Column:
-    """Return the column with the status of each trial."""
-    styles = [STATUS_STYLES[status] for status in statuses]
-    return Column(heading="status", cells=[status.label for status in statuses], kind=Kind.NAME, styles=styles)
-
-
-def hyperparameter_cell(trial: Trial, name: str) -> str:
-    """Return the cell of a hyperparameter; empty if the optimizer does not have it."""
-    # The factor of a constant learning rate is 1.
-    value = trial.hyperparameters.get(name, 1.0 if name == LR_SCHEDULE else None)
-    return "" if value is None else exact(value)
-
-
-def rate_columns(rates: Sequence[TrialRate]) -> Iterator[Column]:
-    """Yield the measured and the predicted rates, if there are any; `rate_remarks` explains missing ones."""
-    if any(rate.measured is not None for rate in rates):
-        meaning = "factor by which the distance to the minimum shrinks per iteration"
-        yield Column(heading="rate", cells=[_rate(rate.measured) for rate in rates], priority=RATES, meaning=meaning)
-        if any(rate.predicted is not None for rate in rates):
-            yield Column(heading="predicted", cells=[_rate(rate.predicted) for rate in rates], priority=RATES)
-
-
-def _rate(rate: float | None) -> str:
-    """Format a rate; a rate close to 1 as its difference from 1, which is the informative part."""
-    if rate is None:
-        return "–"
-    return f"{rate:.4f}" if abs(rate - 1) > 1e-3 or rate == 1 else f"1{rate - 1:+.1e}".replace("e-0", "e-")
-
-
 def _columns(report: Report) -> Iterator[Column]:
     result, labels, numbers = report.result, report.labels, report.shown
     trials = [result.plan.trial(number) for number in numbers]
     replicates = [report.replicates_of(number) for number in numbers]
-    if labels.optimizers:
-        yield Column(heading="optimizer", cells=[trial.optimizer for trial in trials], kind=Kind.NAME)
-    for name in labels.hyperparameters:
-        cells = [hyperparameter_cell(trial, name) for trial in trials]
-        yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
-    for name in labels.surface_parameters:
-        cells = [exact(trial.surface_parameters[name]) for trial in trials]
-        heading = "surface" if name == "surface" else f"surface.{name}"
-        yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
+    yield from setting_columns(labels, trials)
     if labels.starts:
         yield Column(heading="start", cells=[exact_point(trial.start) for trial in trials], kind=Kind.POINT)
     medians = [float(quantile(result.iterations[each].astype(np.float64), 0.5)) for each in replicates]
     yield Column(heading="iterations", cells=[f"{median:.0f}" for median in medians])
     if report.experiment.replicates == 1:
-        cells = [final_point(result.final_points[number]) for number in numbers]
-        yield Column(heading="final point", cells=cells, kind=Kind.POINT, priority=FINAL_POINT)
-    losses = [report.final_losses(number) for number in numbers]
+        yield final_point_column(result.final_points[number] for number in numbers)
+        losses = [f"{result.final_losses[number]:.5g}" for number in numbers]
+    else:
+        finals = [finished(result.final_losses[each], result.status_codes[each]) for each in replicates]
+        quartiles = [[float(quantile(each, share)) for share in (0.25, 0.5, 0.75)] for each in finals]
+        losses = [quartiles_cell(each, ".3g", Status.DIVERGED.label) for each in quartiles]
     yield Column(heading="final loss", cells=losses, kind=Kind.VALUES)
     yield from _final_state_columns(report, replicates)
     yield from _floor_columns(report, replicates)
     yield from rate_columns([report.rates[number] for number in numbers] if report.rates else [])
-    styles = [STATUS_STYLES[report.worst_status(number)] for number in numbers]
-    yield Column(heading="status", cells=[_statuses(report, n) for n in numbers], kind=Kind.PROSE, styles=styles)
+    yield status_column([Counter(result.status_of(int(number)) for number in each) for each in replicates])
 
 
 def _final_state_columns(report: Report, replicates: Sequence[NDArray[np.int64]]) -> Iterator[Column]:
@@ -185,18 +152,15 @@ def _floor_cell(floor: NoiseFloor) -> str:
     return "" if floor.measured is None else f"{floor.measured:.3g}"
 
 
-def _statuses(report: Report, number: int) -> str:
-    """Return the statuses of the replicates of a setting."""
-    counts = Counter(report.result.status_of(int(each)) for each in report.replicates_of(number))
-    if len(counts) == 1:
-        return next(iter(counts)).label
-    return ", ".join(f"{counts[status]} {status.label}" for status in Status if counts[status])
-
-
 def _remarks(report: Report) -> Iterator[str]:
     replicates = report.experiment.replicates
     if report.result.trials > MAX_TABLE_ROWS * replicates:
-        yield _remark_on_the_rest(report)
+        counts = Counter(report.result.status)
+        ended = ", ".join(f"{counts[status]:,} {status.label}" for status in Status if counts[status])
+        where = "summary.csv in the run folder" if report.run_folder else "summary()"
+        what = "trials" if replicates == 1 else "settings"
+        count = report.result.trials // replicates
+        yield f"the best {BEST_TABLE_ROWS} of {count:,} {what} by final loss; {ended}; {where} lists all"
     if replicates > 1:
         yield f"final loss over {replicates:,} replicates: median [quartiles]"
     yield from rate_remarks(report)
@@ -219,12 +183,3 @@ def rate_remarks(report: Report) -> Iterator[str]:
     for (what, reason), names in trials.items():
         others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         yield f"{what} ({'; '.join(names[:MAX_NAMED])}{others}): {reason}"
-
-
-def _remark_on_the_rest(report: Report) -> str:
-    counts = Counter(report.result.status)
-    ended = ", ".join(f"{counts[status]:,} {status.label}" for status in Status if counts[status])
-    where = "summary.csv in the run folder" if report.run_folder else "summary()"
-    what = "trials" if report.experiment.replicates == 1 else "settings"
-    count = report.result.trials // report.experiment.replicates
-    return f"the best {BEST_TABLE_ROWS} of {count:,} {what} by final loss; {ended}; {where} lists all"

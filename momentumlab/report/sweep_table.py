@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from momentumlab.experiment import Setting
-from momentumlab.report.labels import axis_name, digits_apart, exact, exact_point, final_point, setup, short
+from momentumlab.report.columns import final_point_column, status_column
+from momentumlab.report.labels import axis_name, digits_apart, exact, point, setup, short
 from momentumlab.report.libraries import library_remarks
 from momentumlab.report.reports import Report
-from momentumlab.report.result_table import FINAL_POINT, status_column
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import STATUS_OF_CODE, Status
 from momentumlab.search.planes import MUCH_WORSE, GridAxis, Plane
@@ -58,9 +58,8 @@ def _columns(plane: Plane) -> Iterator[Column]:
     yield Column(heading="iterations", cells=[f"{int(each)}" for each in iterations])
     yield Column(heading="final loss", cells=[f"{loss:.5g}" for loss in losses])
     if plane.starts == 1:
-        points = [final_point(plane.final_points[cell, 0]) for cell in cells]
-        yield Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT)
-    yield status_column(statuses)
+        yield final_point_column(plane.final_points[cell, 0] for cell in cells)
+    yield status_column([{status: 1} for status in statuses])
 
 
 def _remarks(plane: Plane) -> Iterator[str]:
@@ -72,15 +71,17 @@ def _remarks(plane: Plane) -> Iterator[str]:
     minima = plane.result.experiment.shared_minima
     if len(minima) > 1:
         shares = zip(minima, plane.basin_shares(), strict=True)
-        yield f"minima reached: {', '.join(f'{exact_point(minimum.point)} {share:.1%}' for minimum, share in shares)}"
+        yield f"minima reached: {', '.join(f'{point(minimum.point)} {share:.1%}' for minimum, share in shares)}"
     best = plane.setting(plane.best)
     digits = {axis.name: digits_apart(axis.values) for axis in plane.axes}
+    is_one_problem = len(plane.best_per_problem) == 1
     if any(short(value, digits[axis.name]) != exact(value) for axis in plane.axes for value in axis.values):
         settings = ", ".join(f"{axis_name(name)} = {exact(value)}" for name, value in best.items())
-        yield f"settings are rounded; the best cell is exactly {settings}"
-    reach = [_reach(plane, *each) for each in plane.reach() if not each[0].name.startswith("start ")]
+        exactly = f"the best cell is exactly {settings}" if is_one_problem else "JSON and CSV have all digits"
+        yield f"settings are rounded; {exactly}"
     yield from library_remarks(plane.result.experiment)
-    if reach and len(plane.best_per_problem) == 1:
+    reach = [_reach(plane, *each) for each in plane.reach() if not each[0].name.startswith("start ")]
+    if reach and is_one_problem:
         worse = "iterations" if plane.by_iterations else "loss above the minimum"
         yield f"{worse} at most {MUCH_WORSE:g} times that of the best cell: {'; '.join(reach)}"
 

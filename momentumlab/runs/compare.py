@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from momentumlab.errors import ConfigError, printable
 from momentumlab.parameters import Array
 from momentumlab.plan import Plan
+from momentumlab.report.columns import final_point_column, status_column
 from momentumlab.report.data import strict
 from momentumlab.report.figure_options import FigureOptions
-from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point, final_point
+from momentumlab.report.labels import ALWAYS_IN_TITLE, axis_name, brief, exact, exact_point
 from momentumlab.report.reports import MAX_TABLE_ROWS, report_of
-from momentumlab.report.result_table import FINAL_POINT, status_column
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import History, Result, Status
 from momentumlab.runs.read import LoadedRun
@@ -153,7 +153,6 @@ def side_by_side_table(sides: SideBySide) -> Table:
     ]
     iterations = [str(entry.result.iterations[entry.number]) for entry in entries]
     losses = [f"{entry.result.final_losses[entry.number]:.5g}" for entry in entries]
-    points = [final_point(entry.result.final_points[entry.number]) for entry in entries]
     rest = f"the best {MAX_TABLE_ROWS} of {len(sides.entries):,} trials by final loss; --format csv lists all"
     return Table(
         title=sides.title,
@@ -161,8 +160,8 @@ def side_by_side_table(sides: SideBySide) -> Table:
             *settings,
             Column(heading="iterations", cells=iterations),
             Column(heading="final loss", cells=losses),
-            Column(heading="final point", cells=points, kind=Kind.POINT, priority=FINAL_POINT),
-            status_column([entry.status for entry in entries]),
+            final_point_column(entry.result.final_points[entry.number] for entry in entries),
+            status_column([{entry.status: 1} for entry in entries]),
             Column(heading="run", cells=[entry.folder for entry in entries], kind=Kind.NAME),
         ],
         remarks=[rest] if len(entries) < len(sides.entries) else [],

@@ -9,7 +9,8 @@ module                  content
 `trials`                which trials are shown, and their colours
 `contours`              planes, windows and shaded heights of a surface
 `trajectory`            trajectories over contours, or on the graph of the loss
-`curves`                velocities, schedules and losses against the iteration
+`histories`             a number against the iteration, of a trial or a bundle of trials
+`curves`                velocities, losses and recorded quantities against the iteration
 `training`              loss and accuracy on data
 `map_panels`, `maps`    sweeps: maps over two axes, curves over one
 `comparison_figures`    comparisons: settings, search, sensitivity, profiles

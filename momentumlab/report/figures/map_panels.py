@@ -217,7 +217,8 @@ def map_sheet(
             page.add_title(panel, ", ".join(names), text)
         if options.theory:
             page.remark = style.join(page.remark, draw_theory(report, page.panels, slices))
-        page.handles = [*legend, Patch(label="diverged", **DIVERGED)]
+        diverged = any((part.of(part.plane.main_status()) == Status.DIVERGED.code).any() for part in slices)
+        page.handles = [*legend, *([Patch(label="diverged", **DIVERGED)] if diverged else [])]
 
 
 def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **options: Any) -> AxesImage:
@@ -229,6 +230,8 @@ def draw_image(page: Sheet, panel: Axes, part: MapSlice, values: Array, **option
     image = panel.imshow(
         values, origin="lower", extent=(*across.extent, *up.extent), aspect="auto", interpolation="nearest", **options
     )
+    for side in ("top", "right"):  # the hatching of the background must not show beside the image
+        panel.spines[side].set(visible=True, color="white", linewidth=1.5)
     style.plain_ticks(panel)
     across.set_ticks(panel.xaxis, width)
     up.set_ticks(panel.yaxis, height)
@@ -258,7 +261,11 @@ def best_cell_text(part: MapSlice) -> str:
     result = float(plane.keys([cell])[0, 0])
     if math.isinf(result):
         return "no cell converges" if plane.by_iterations else "every cell diverges"
-    setting = ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in plane.setting(cell).items())
+    setting = ", ".join(
+        f"{axis_name(name)} = {short(value)}"
+        for name, value in plane.setting(cell).items()
+        if name not in part.fixed  # the title names these
+    )
     if plane.by_iterations:
         return f"best: {setting}: {result:.0f} iterations"
     return f"best: {setting}: loss {plane.median_losses([cell])[0]:.3g}"

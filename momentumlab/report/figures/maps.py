@@ -237,7 +237,11 @@ def curve_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> F
                     panel.plot(positions[order], predicted[order], color="black", linestyle=":", linewidth=1.5)
             if label == RATE_LABEL:
                 panel.axhline(1.0, color="black", linewidth=0.8, zorder=1)
-                panel.set_ylim(top=min(panel.get_ylim()[1], HIGHEST_RATE))
+                lines = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in panel.get_lines()])
+                shown = lines[lines <= HIGHEST_RATE]  # NaN is not
+                low, high = float(shown.min(initial=1.0)), float(shown.max(initial=1.0))
+                margin = 0.06 * (high - low) or 0.01
+                panel.set_ylim(low - margin, high + margin)
                 panel.grid(True, axis="y")
             elif panel.dataLim.ymin > 0 and np.isfinite(panel.dataLim.intervaly).all():
                 style.log_scale(panel)

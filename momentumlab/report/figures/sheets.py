@@ -1,6 +1,7 @@
 """Sheets: the panels of a figure, with the title, remark, legends and colour bar around them, placed in inches."""
 
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -260,14 +261,14 @@ class Sheet:
         if title:
             text = style.shortened(title, 250)
             size = max(self._points(9.5), min(self._points(12), room / (len(text) * BOLD)))
-            wrapped = [text] if is_math else textwrap.wrap(text, max(10, int(room / (BOLD * size))))
+            wrapped = [text] if is_math else _broken(text, max(10, int(room / (BOLD * size))))
             lines += [(line, size, {"fontweight": "bold", "parse_math": is_math}) for line in wrapped]
         if self.formula and given is None and len(self.formula) * PLAIN * self._points(10) < room:
             lines.append((self.formula, self._points(10), ITALIC))
         if self.remark and given != "":
             text = style.shortened(self.remark, 400)
             size = self._points(9 if len(text) * PLAIN * self._points(9) < 2 * room else 7.5)
-            lines += [(line, size, {"color": style.GRAY}) for line in textwrap.wrap(text, int(room / (PLAIN * size)))]
+            lines += [(line, size, {"color": style.GRAY}) for line in _broken(text, int(room / (PLAIN * size)))]
         top = EDGE * 0.8
         for line, size, font in lines:
             self.written.append(figure.text(EDGE, -top, line, fontsize=size, va="top", **font, **self._from_corner))
@@ -315,13 +316,28 @@ class Sheet:
             line = style.shortened(each.subtitle, 120)
             smaller = min(self._points(8.5), panel_width / (len(line) or 1) / PLAIN)
             if not each.artists:
-                lift = 8.5 * 1.32 * style.scale() if line else 0.0
+                # All titles of a figure have the same height, whether or not there is a line below.
+                lift = 8.5 * 1.32 * style.scale() if any(other.subtitle for other in self.titles) else 0.0
                 bold: Style = {"color": each.color, "fontweight": "bold", "pad": 6 + lift}
                 place: Style = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
                 each.artists.append(each.panel.set_title(name, loc="left", **bold))
                 each.artists.append(each.panel.annotate(line, (0, 1), (0, 5), color=style.GRAY, **place))
             each.artists[0].set_fontsize(size)
             each.artists[1].set_fontsize(smaller)
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Wrap a text; one that needs two lines is broken between clauses, and otherwise into similar lengths."""
+    lines = textwrap.wrap(text, width)
+    if len(lines) != 2:
+        return lines
+    for mark in (";", ",", ":"):
+        ends = [match.end() for match in re.finditer(f"{mark} (?![^(]*\\))", text)]
+        pairs = [[text[: end - 1], text[end:]] for end in ends]
+        if fitting := [pair for pair in pairs if max(map(len, pair)) <= width]:
+            return min(fitting, key=lambda pair: max(map(len, pair)))
+    even = textwrap.wrap(text, math.ceil(0.55 * len(text)))
+    return even if len(even) == 2 else lines
 
 
 def arrangement(count: int, columns: int | None = None) -> tuple[int, int]:

@@ -152,7 +152,7 @@ def log_scale(panel: Axes, which: Literal["x", "y"] = "y") -> None:
         panel.set_yscale("log")
     axis = panel.xaxis if which == "x" else panel.yaxis
     low, high = sorted(panel.get_xlim() if which == "x" else panel.get_ylim())
-    if low > 0 and high < 30 * low:  # too few powers of ten
+    if low > 0 and math.floor(math.log10(high)) - math.ceil(math.log10(low)) < 2:  # at most two powers of ten
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
     else:

@@ -1,7 +1,7 @@
 """Trajectories over the contours of a surface or, in one dimension, on the graph of the loss."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ from momentumlab.report.figures.contours import (
 )
 from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, arrangement, sheet
 from momentumlab.report.figures.trials import ShownTrial, select_trials
-from momentumlab.report.labels import axis_name, short
+from momentumlab.report.labels import axis_name, minimum_name, short
 from momentumlab.report.reports import Report
 from momentumlab.result import Result, Status
 from momentumlab.surfaces import Surface
@@ -46,8 +46,8 @@ MAX_TOGETHER = 30
 ARROWS = (0.12, 0.4, 0.7)
 """Arrows are drawn after these shares of a trajectory's length; the last only if the panel has one trajectory."""
 
-ARROW_REACH = 0.012
-"""Length of the trajectory before and after an arrow that determines its direction, in shares of the window."""
+ARROW_REACH, ARROW_STEPS = 0.012, 20
+"""The direction of an arrow is that of the iterates within this share of the window and this number of steps."""
 
 MAX_ARROWED = 8
 """More trajectories in a panel have no arrows."""
@@ -58,7 +58,7 @@ SHORTEST = 0.1
 NUMBERED = 6
 """In one dimension, the first iterates are numbered, since the trajectory covers itself."""
 
-MINIMUM: style.Style = {**style.MINIMUM, "markersize": 9, "markeredgewidth": 0.7, "zorder": 3}
+MINIMUM: style.Style = {**style.MINIMUM, "markersize": 9, "markeredgewidth": 0.7, "zorder": 5.2}
 
 OUTCOMES = {Status.CONVERGED: "converged in ", Status.DIVERGED: "diverged after "}
 
@@ -175,7 +175,7 @@ def trajectory_figure(
         page.remark = style.join(plane_remark, "dots: every tenth iterate" if spaced else "", remark)
         kinds = [("start", style.START), ("end", {**style.END, "markerfacecolor": "#888888"})]
         if any(_shows_minimum(panel) for panel in page.panels):
-            known = f"{result.experiment.first_surface.minima_are} minimum"
+            known = minimum_name(result.experiment.first_surface)
             kinds.append((known if result.plan.dimension <= 2 else f"{known}, projected", MINIMUM))
         page.add_markers(kinds)
     return page.figure
@@ -234,10 +234,7 @@ def panel_of(report: Report, one: ShownTrial) -> PathPanel:
         subtitle = f"{OUTCOMES.get(result.status_of(one.number), '')}{count:,} iterations, loss {loss:.3g}"
         return PathPanel(title=one.label, subtitle=subtitle, color=one.color, trials=[one])
     most = 8 if report.experiment.replicates > 1 else MAX_TOGETHER
-    trials = [
-        replace(one, trial=result.plan.trial(number), diverged=result.status_of(number) is Status.DIVERGED)
-        for number in one.members[:most]
-    ]
+    trials = one.singly(result, most)
     starts = len(one.members) // report.experiment.replicates
     kind = "replicates" if starts == 1 or report.experiment.replicates > 1 else "starts"
     shown = f", {len(trials)} of them shown" if len(one.members) > len(trials) else ""
@@ -355,7 +352,7 @@ def _draw_paths(panel: Axes, group: PathPanel, ground: Ground) -> bool:
         marker=style.END["marker"],
         edgecolors="black",
         linewidths=style.END["markeredgewidth"],
-        zorder=4.5,
+        zorder=5.4,
     )
     _draw_arrows(panel, group, paths)
     if on_graph and not group.is_crowded:
@@ -394,20 +391,31 @@ def _draw_arrows(panel: Axes, group: PathPanel, paths: Sequence[Array]) -> None:
     directions: list[NDArray[np.float64]] = []
     colors: list[str] = []
     for one, path in zip(group.trials, paths, strict=True):
-        # The way made until each iterate, in shares of the window; outside the window it does not count.
-        relative = np.clip((path - low) / (high - low), 0, 1)
-        way = np.append(0.0, np.cumsum(np.hypot(*np.diff(relative, axis=0).T)))
-        if way[-1] < SHORTEST:
+        relative = (path - low) / (high - low)
+        steps = np.diff(relative, axis=0)
+        # Each step enters the window at a share of its length and leaves it at another; only the way between counts.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sides = np.sort([-relative[:-1] / steps, (1 - relative[:-1]) / steps], axis=0)
+        inside = (relative[:-1] >= 0) & (relative[:-1] <= 1)
+        resting = steps == 0
+        enter = np.where(resting, np.where(inside, 0, np.inf), sides[0]).max(axis=1).clip(0)
+        leave = np.where(resting, 1, sides[1]).min(axis=1).clip(max=1)
+        lengths = np.hypot(*steps.T)
+        way = np.cumsum(np.where(leave > enter, (leave - enter) * lengths, 0))
+        if not len(way) or way[-1] < SHORTEST:
             continue
         for share in ARROWS[: 3 if not group.is_crowded else 2 if len(paths) <= MAX_ARROWED else 0]:
-            before, middle, after = (
-                np.array([np.interp(share * way[-1] + step, way, coordinate) for coordinate in relative.T])
-                for step in (-ARROW_REACH, 0.0, ARROW_REACH)
+            i = int(np.searchsorted(way, share * way[-1], side="right"))
+            back = (way[i] - share * way[-1]) / lengths[i]
+            middle = relative[i] + (leave[i] - back) * steps[i]
+            # The direction of short steps is that of the trajectory around them.
+            near = np.flatnonzero(
+                (np.hypot(*(relative - middle).T) <= ARROW_REACH) & (abs(np.arange(len(path)) - i) < ARROW_STEPS)
             )
-            if middle.min() > 0 and middle.max() < 1 and (after != before).any():
-                places.append(low + middle * (high - low))
-                directions.append((after - before) * (high - low))
-                colors.append(one.color)
+            direction = relative[near[-1]] - relative[near[0]] if len(near) > 1 else steps[i]
+            places.append(low + middle * (high - low))
+            directions.append((direction if direction.any() else steps[i]) * (high - low))
+            colors.append(one.color)
     if places:
         units = np.array(directions) / np.hypot(*np.array(directions).T)[:, np.newaxis]
         panel.quiver(

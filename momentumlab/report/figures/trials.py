@@ -1,7 +1,7 @@
 """The trials that the figures of a report show: the same ones in the same colours in every figure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from momentumlab.report.figure_options import FigureError, FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.style import LINE_STYLES, MAX_SHOWN, CurveStyle
 from momentumlab.report.reports import Report
-from momentumlab.result import Status
+from momentumlab.result import Result, Status
 from momentumlab.search.ranking import finished, quantile
 
 FIRST_COLORS = ("momentum", "adam", "nesterov", "adagrad", "rmsprop", "adamw", "sgd")
@@ -43,6 +43,18 @@ class ShownTrial(CurveStyle):
     def number(self) -> int:
         """The trial's number in its plan."""
         return self.trial.number
+
+    def singly(self, result: Result, most: int | None = None) -> list["ShownTrial"]:
+        """Return the members, or the first of them, as trials of their own."""
+        return [
+            replace(
+                self,
+                trial=result.plan.trial(number),
+                members=[number],
+                diverged=result.status_of(number) is Status.DIVERGED,
+            )
+            for number in self.members[:most]
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
