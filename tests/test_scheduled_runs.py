@@ -25,7 +25,7 @@ from momentumlab.plan import make_plan
 from momentumlab.report import report_of
 from momentumlab.report.data import csv_text, json_document, json_text
 from momentumlab.report.labels import Labels
-from momentumlab.report.prediction_table import rows
+from momentumlab.report.prediction_table import PredictionReport
 from momentumlab.result import Status
 from momentumlab.schedules import base
 from momentumlab.search.planes import arrays, planes
@@ -440,7 +440,7 @@ def test_a_comparison_accepts_fixed_and_searched_schedules() -> None:
 
 def test_predict_explains_why_it_does_not_apply_to_schedules() -> None:
     plan = make_plan(momentumlab.load(RAVINE, lr=["cosine(0.1)", 0.1], beta=[0.9, "nesterov_sequence()"]))
-    said = [row["why_not"] for row in rows(plan)]
+    said = [row["why_not"] for row in PredictionReport(plan=plan).summary()]
     because = "so the method changes with time"
     assert said == [
         f"lr follows a schedule, {because}",

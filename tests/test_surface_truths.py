@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab.parameters import Array
 from momentumlab.plan import make_plan
-from momentumlab.report.prediction_table import explanation, predictions
+from momentumlab.report.prediction_table import PredictionReport, explanation
 from momentumlab.surfaces import SURFACES, CriticalKind, CriticalPoint, Surface, Tag
 from momentumlab.surfaces.quadratics import Quadratic
 from tests.formulas import FORMULAS
@@ -381,6 +381,6 @@ def test_the_lowest_minimum_is_known_lane_by_lane() -> None:
 @every_name
 def test_theory_describes_every_surface(name: str) -> None:
     plan = make_plan(momentumlab.load({"surface": name, "optimizer": "sgd", "lr": 0.01}))
-    said = predictions(plan, 0)
+    said = PredictionReport(plan=plan)[0].points
     assert len(said) == len(SURFACES[name]().critical_points(plan.dimension))
     assert all(explanation(said))

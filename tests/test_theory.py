@@ -17,7 +17,7 @@ from momentumlab import theory
 from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.parameters import Array
 from momentumlab.plan import make_plan
-from momentumlab.report.prediction_table import explanation, predictions
+from momentumlab.report.prediction_table import PredictionReport, explanation
 from momentumlab.surfaces.quadratics import Parabola
 from momentumlab.theory import (
     Prediction,
@@ -107,7 +107,7 @@ def test_critical_damping_agrees_with_the_published_formulas(step: float) -> Non
 
 def predicted(**settings_: Any) -> Prediction:
     plan = make_plan(momentumlab.load({"surface": "ravine", **settings_}))
-    ((_, said),) = predictions(plan, 0)
+    ((_, said),) = PredictionReport(plan=plan)[0].points
     assert isinstance(said, Prediction)
     return said
 
@@ -233,7 +233,7 @@ def test_a_plane_has_the_rates_of_its_trials() -> None:
     plan = make_plan(momentumlab.load(settings_))
     plane = rate_plane(plan, 0, plan.trials)
     for number in range(plan.trials):
-        ((_, single),) = predictions(plan, number)
+        ((_, single),) = PredictionReport(plan=plan)[number].points
         assert isinstance(single, Prediction)
         assert plane.rates[number] == pytest.approx(single.rate, rel=1e-9)
         for one in single.modes:
@@ -252,7 +252,7 @@ def test_a_plane_has_the_rates_of_its_trials() -> None:
 )  # fmt: skip
 def test_the_message_names_the_method_to_which_theory_does_not_apply(name: str) -> None:
     plan = make_plan(momentumlab.load(surface="ravine", optimizer=name))
-    ((_, said),) = predictions(plan, 0)
+    ((_, said),) = PredictionReport(plan=plan)[0].points
     assert isinstance(said, str)
     assert name in said
     assert "Theory does not apply" in "".join(explanation([(plan.surface_of(0).minima(2)[0], said)]))
@@ -264,7 +264,7 @@ def test_every_optimizer_gets_a_clear_answer(name: str, surface: str) -> None:
     if OPTIMIZERS[name].requires and surface == "saddle":
         return
     plan = make_plan(momentumlab.load(surface=surface, optimizer=name, lr=0.01))
-    for _, said in predictions(plan, 0):
+    for _, said in PredictionReport(plan=plan)[0].points:
         if isinstance(said, Prediction):
             assert math.isfinite(said.rate)
             assert all(math.isfinite(one.overshoot) == (said.is_linear and one.rate <= 1) for one in said.modes)
@@ -307,7 +307,7 @@ def test_least_squares_with_more_weights_than_rows_converges_as_predicted() -> N
 @pytest.mark.parametrize("surface", ["x**4", "monkey_saddle", "sum_of_powers"])
 def test_flat_directions_of_other_surfaces_are_left_to_higher_orders(surface: str) -> None:
     plan = make_plan(momentumlab.load(surface=surface, optimizer="momentum", lr=0.01))
-    ((_, said), *_) = predictions(plan, 0)
+    ((_, said), *_) = PredictionReport(plan=plan)[0].points
     assert isinstance(said, str)
     assert "higher-order terms" in said
 
@@ -576,7 +576,7 @@ def test_runs_from_within_the_validity_radius_have_the_predicted_rate(name: str,
 def test_predictions_of_linear_methods_hold_everywhere_on_quadratics_only() -> None:
     assert predicted(surface="ravine", optimizer="momentum").holds_within == math.inf
     plan = make_plan(momentumlab.load(surface="himmelblau", optimizer="momentum", lr=0.01))
-    (_, said), *_ = predictions(plan, 0)
+    (_, said), *_ = PredictionReport(plan=plan)[0].points
     assert isinstance(said, Prediction)
     assert 1e-3 <= said.holds_within <= 1
 

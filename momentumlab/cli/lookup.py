@@ -95,21 +95,21 @@ def predict(options: Options) -> None:
     if options.output == "csv":
         raise ConfigError.at("--format", "predictions are printed as table or json")
     from momentumlab.plan import make_plan
-    from momentumlab.report import prediction_table as predictions
     from momentumlab.report.data import json_text, strict
+    from momentumlab.report.prediction_table import PredictionReport
 
     refusal = "a comparison searches hyperparameters; give lr and the others as values to predict"
     for one in load_without_search(options, refusal):
-        plan = make_plan(one)
+        report = PredictionReport(plan=make_plan(one))
         if options.output == "json":
-            print(json_text({"experiment": one.name, "trials": [strict(row) for row in predictions.rows(plan)]}))
+            print(json_text({"experiment": one.name, "trials": strict(report.summary())}))
         else:
-            show_as(options.output, *predictions.prediction_tables(plan))
+            show_as(options.output, *report.tables())
         if options.plot or options.figure:
             from momentumlab.runs import write as store
 
             path, figures = options.figure or Path(f"{joined_words(one.name)}_prediction.png"), options.figure_options()
-            written = store.write_figure(path, predictions.prediction_plot(plan, figures, place="--plot"), figures)
+            written = store.write_figure(path, report.figure(figures, place="--plot"), figures)
             if options.output == "table":
                 print("", *written, sep="\n")
             else:  # stdout holds data only

@@ -10,10 +10,10 @@ from momentumlab.plan import Trial
 from momentumlab.report.labels import Labels, axis_name, exact, final_point
 from momentumlab.report.table import Column, Kind
 from momentumlab.result import Status
+from momentumlab.search.ranking import SEVERITY
 from momentumlab.theory import TrialRate
 
 STATUS_STYLES = {Status.CONVERGED: "green", Status.MAX_ITERATIONS: "yellow", Status.DIVERGED: "red"}
-"""From the best status to the worst."""
 
 # Columns with the highest priority number are left out first.
 ESSENTIAL, RATES, FLOORS, FINAL_STATE, FINAL_POINT = range(5)
@@ -75,6 +75,6 @@ def status_column(counts: Sequence[Mapping[Status, int]]) -> Column:
         present = [status for status in Status if each.get(status)]
         several = ", ".join(f"{each[status]:,} {status.label}" for status in present)
         cells.append(several if len(present) > 1 else present[0].label)
-        worst.append(max(present, key=[*STATUS_STYLES].index))
+        worst.append(max(present, key=SEVERITY.index))
     kind = Kind.PROSE if any(" " in cell for cell in cells) else Kind.NAME
     return Column(heading="status", cells=cells, kind=kind, styles=[STATUS_STYLES[status] for status in worst])

@@ -151,8 +151,8 @@ def _columns(report: ComparisonReport, surface: int) -> Iterator[Column]:
     scheduled = [LR_SCHEDULE] if any(LR_SCHEDULE in trial.hyperparameters for trial in trials) else []
     yield from setting_columns(labels, trials, [*searched, *scheduled])
     if match.starts == 1:
-        medians = [standing.evaluations_to_target[1] for standing in standings]
-        evaluations = [f"{median:g}" if np.isfinite(median) else "never" for median in medians]
+        counts = [standing.evaluations_to_target[1] for standing in standings]
+        evaluations = [f"{count:g}" if np.isfinite(count) else "never" for count in counts]
         losses = [f"{match.result.final_losses[number]:.5g}" for number in numbers]
     else:
         evaluations = [quartiles_cell(standing.evaluations_to_target, "g", "never") for standing in standings]

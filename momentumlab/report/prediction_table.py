@@ -1,17 +1,18 @@
-"""``predict``: predictions for each trial before it is run, as a table, in words and as JSON."""
+"""``predict``: predictions for each trial before it is run, as a table, in words, as a figure and as JSON."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
 from momentumlab.errors import ConfigError
 from momentumlab.plan import Plan, Trial
+from momentumlab.report.columns import setting_columns
 from momentumlab.report.figure_options import FigureOptions, FigureSettings
-from momentumlab.report.labels import Labels, axis_name, exact, point, short
-from momentumlab.report.result_table import hyperparameter_cell
+from momentumlab.report.labels import Labels, axis_name, point, short
 from momentumlab.report.table import Column, Kind, Table
 from momentumlab.result import ShownAsTables
 from momentumlab.surfaces import CriticalPoint, Tag
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_EXPLAINED = 6
-"""At most this many trials are explained in words."""
+"""At most this many settings are explained in words or drawn."""
 
 MAX_ROWS = 200
 
@@ -45,26 +46,6 @@ NO_POINT = "no critical point of this surface is known"
 REGIME_STYLES = {Regime.DIVERGING: "red", Regime.NEUTRAL: "yellow"}
 
 
-def predictions(plan: Plan, number: int) -> list[tuple[CriticalPoint, PredictionOrReason]]:
-    """Predict one trial near each critical point of its surface, the nearest minimum first."""
-    found: list[tuple[CriticalPoint, PredictionOrReason]] = []
-    for critical in _ordered_points(plan, number):
-        try:
-            found.append((critical, predict(plan, number, critical)))
-        except TheoryDoesNotApplyError as error:
-            found.append((critical, str(error)))
-    return found
-
-
-def _ordered_points(plan: Plan, number: int) -> list[CriticalPoint]:
-    """Return the critical points of the surface of a trial: minima first, and the nearest to the start first."""
-    start = np.array(plan.trial(number).start)
-    return sorted(
-        plan.surface_of(number).critical_points(plan.dimension),
-        key=lambda critical: (not critical.kind.is_minimum, float(np.linalg.norm(start - np.array(critical.point)))),
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrialPrediction:
     """The predictions of one trial.
@@ -72,8 +53,8 @@ class TrialPrediction:
     Attributes
     ----------
     points
-        The critical points of its surface, the nearest minimum first, each with a prediction or with the reason why
-        theory does not apply there.
+        The critical points of its surface, minima first and the nearest to the start first, each with a prediction or
+        with the reason why theory does not apply there.
     noise_floor
         The predicted mean loss above the nearest minimum; ``None`` without noise.
     """
@@ -97,9 +78,10 @@ class TrialPrediction:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class PredictionReport(ShownAsTables, Sequence[TrialPrediction]):
-    """The predictions of all trials of a plan, one `TrialPrediction` each, computed when it is used."""
+    """The predictions of all trials of a plan, one `TrialPrediction` each, computed once when it is first used."""
 
     plan: Plan
+    _computed: dict[int, TrialPrediction] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         return self.plan.trials
@@ -114,149 +96,166 @@ class PredictionReport(ShownAsTables, Sequence[TrialPrediction]):
         if isinstance(number, slice):
             return [self[each] for each in range(len(self))[number]]
         number = range(len(self))[number]
-        points = predictions(self.plan, number)
-        floor = _floor(self.plan, number, points) if self.plan.experiment.noise else None
-        return TrialPrediction(trial=self.plan.trial(number), points=points, noise_floor=floor)
+        setting = number - number % self.plan.experiment.replicates  # predictions do not depend on the errors
+        if setting not in self._computed:
+            self._computed[setting] = _predicted(self.plan, setting)
+        return replace(self._computed[setting], trial=self.plan.trial(number))
+
+    @property
+    def settings(self) -> range:
+        """The first trial of each setting."""
+        return range(0, self.plan.trials, self.plan.experiment.replicates)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Names of the trials."""
+        return Labels(self.plan.experiment)
 
     def summary(self) -> list[dict[str, Any]]:
-        """Return a row per trial with the columns of the JSON output."""
-        return list(rows(self.plan))
+        """Return a row per trial for JSON; unknown values are ``None``, and ``why_not`` gives the reason."""
+        return [_row(self.plan, each) for each in self]
 
     def tables(self) -> list[Table]:
-        """Return a table with a row per trial and, for a few trials, an explanation of each."""
-        return prediction_tables(self.plan)
+        """Return a table with a row per setting and, for a few settings, an explanation of each."""
+        experiment = self.plan.experiment
+        shown = [self[number] for number in self.settings[:MAX_ROWS]]
+        more = len(self.settings) - len(shown)
+        table = Table(
+            title=f"{experiment.name}: {self.labels.common(self.plan.trial(0))}: prediction",
+            columns=[*setting_columns(self.labels, [each.trial for each in shown]), *_columns(shown)],
+            remarks=[f"and {more:,} more, which the JSON output lists"] if more > 0 else [],
+        )
+        if len(self.settings) > MAX_EXPLAINED:
+            return [table]
+        explained = []
+        for each in shown:
+            lines = list(explanation(each.points))
+            if each.noise_floor is not None:
+                lines.append(f"With this noise the loss stays {each.noise_floor:.3g} above the minimum on average.")
+            explained.append(Table(title=self.labels.of(each.trial), lines=lines))
+        if Tag.QUADRATIC not in experiment.first_surface.instance_tags:
+            explained.append(Table(remarks=[_validity(self.plan)]))
+        return [table, *explained]
 
     def plot(self, **options: Unpack[FigureSettings]) -> "Figure":
-        """Draw the rate against β and lr around the settings, and the poles; see `prediction_plot`."""
-        return prediction_plot(self.plan, FigureOptions(**options))
+        """Draw the rate against β and lr around the settings near the nearest minimum, and the poles.
+
+        Raises
+        ------
+        ConfigError
+            If there are more than `MAX_EXPLAINED` settings, or theory applies to none.
+        """
+        return self.figure(FigureOptions(**options), place="plot")
+
+    def figure(self, options: FigureOptions, *, place: str) -> "Figure":
+        """Return the figure of `plot`; messages call the request for it ``place``."""
+        from momentumlab.report.figures import prediction_figure
+
+        if len(self.settings) > MAX_EXPLAINED:
+            count = len(self.settings)
+            message = f"{count:,} settings cannot be distinguished in a figure; give at most {MAX_EXPLAINED}"
+            raise ConfigError.at(place, message)
+        predicted = [self[number] for number in self.settings]
+        models = [
+            (self.labels.of(each.trial), local_model(self.plan, each.trial.number, each.points[0][0]))
+            for each in predicted
+            if each.nearest is not None
+        ]
+        if not models:
+            raise ConfigError.at(place, f"theory does not apply: {predicted[-1].why_not}")
+        common = self.labels.common(self.plan.trial(0), in_figure=True)
+        return prediction_figure(models, f"{self.plan.experiment.name}: {common}: prediction", options)
 
     __repr__ = ShownAsTables.__str__
 
 
-def prediction_plot(plan: Plan, figures: FigureOptions | None = None, *, place: str = "plot") -> "Figure":
-    """Draw the rate against β and lr around the settings of a plan near the nearest minimum, and the poles.
-
-    Raises
-    ------
-    ConfigError
-        If there are more than `MAX_EXPLAINED` settings, or theory applies to none; it calls the request ``place``.
-    """
-    from momentumlab.report.figures import prediction_figure
-
-    labels = Labels(plan.experiment)
-    settings = range(0, plan.trials, plan.experiment.replicates)
-    if len(settings) > MAX_EXPLAINED:
-        message = f"{len(settings):,} settings cannot be distinguished in a figure; give at most {MAX_EXPLAINED}"
-        raise ConfigError.at(place, message)
-    models, reasons = [], [NO_POINT]
-    for number in settings:
-        for critical in _ordered_points(plan, number)[:1]:
-            try:
-                models.append((labels.of(plan.trial(number)), local_model(plan, number, critical)))
-            except TheoryDoesNotApplyError as error:
-                reasons.append(str(error))
-    if not models:
-        raise ConfigError.at(place, f"theory does not apply: {reasons[-1]}")
-    title = f"{plan.experiment.name}: {labels.common(plan.trial(0), in_figure=True)}: prediction"
-    return prediction_figure(models, title, figures)
-
-
-def prediction_tables(plan: Plan) -> list[Table]:
-    """Return a table with a row per trial and, for a few trials, an explanation of each."""
-    labels = Labels(plan.experiment)
-    settings = range(0, plan.trials, plan.experiment.replicates)
-    found = {number: predictions(plan, number) for number in settings[:MAX_ROWS]}
-    more = len(settings) - MAX_ROWS
-    near_minimum = {number: each[0][1] if each else NO_POINT for number, each in found.items()}
-    table = Table(
-        title=f"{plan.experiment.name}: {labels.common(plan.trial(0))}: prediction",
-        columns=list(_columns(plan, labels, near_minimum)),
-        remarks=[f"and {more:,} more, which the JSON output lists"] if more > 0 else [],
+def _predicted(plan: Plan, number: int) -> TrialPrediction:
+    """Predict one trial near each critical point of its surface."""
+    trial = plan.trial(number)
+    start = np.array(trial.start)
+    ordered = sorted(
+        plan.surface_of(number).critical_points(plan.dimension),
+        key=lambda critical: (not critical.kind.is_minimum, float(np.linalg.norm(start - np.array(critical.point)))),
     )
-    if len(settings) > MAX_EXPLAINED:
-        return [table]
-    explained = []
-    for number, each in found.items():
-        lines = list(explanation(each))
-        if (floor := _floor(plan, number, each)) is not None:
-            lines.append(f"With this noise the loss stays {floor:.3g} above the minimum on average.")
-        explained.append(Table(title=labels.of(plan.trial(number)), lines=lines))
-    if Tag.QUADRATIC not in plan.experiment.first_surface.instance_tags:
-        explained.append(Table(remarks=[_validity(plan)]))
-    return [table, *explained]
+    points: list[tuple[CriticalPoint, PredictionOrReason]] = []
+    for critical in ordered:
+        try:
+            points.append((critical, predict(plan, number, critical)))
+        except TheoryDoesNotApplyError as error:
+            points.append((critical, str(error)))
+    has_floor = plan.experiment.noise is not None and ordered and ordered[0].kind.is_minimum
+    floor = predicted_noise_floor(plan, number, ordered[0]) if has_floor else None
+    return TrialPrediction(trial=trial, points=points, noise_floor=floor)
 
 
-def _columns(plan: Plan, labels: Labels, found: dict[int, PredictionOrReason]) -> Iterator[Column]:
-    trials = [plan.trial(number) for number in found]
-    if labels.optimizers:
-        yield Column(heading="optimizer", cells=[trial.optimizer for trial in trials], kind=Kind.NAME)
-    for name in labels.hyperparameters:
-        cells = [hyperparameter_cell(trial, name) for trial in trials]
-        yield Column(heading=axis_name(name), cells=cells, kind=Kind.VALUES)
-    for name in labels.surface_parameters:
-        heading = "surface" if name == "surface" else f"surface.{name}"
-        cells = [exact(trial.surface_parameters[name]) for trial in trials]
-        yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
-    rows = [_cells(each) for each in found.values()]
-    headings = (
-        ("rate", 0, "factor by which the distance to the minimum shrinks per iteration"),
-        ("per digit", 2, "iterations until the distance is a tenth"),
-        ("to tolerance", 2, ""),
-        ("lr limit", 0, "learning rate from which the trial diverges"),
-        ("best rate", 1, ""),
-    )
-    for column, (heading, priority, meaning) in enumerate(headings):
-        cells = [row[column] for row in rows]
-        if any(cells):
-            yield Column(heading=heading, cells=cells, priority=priority, meaning=meaning)
-    if any(row[-2] for row in rows):
-        yield Column(heading="with", cells=[row[-2] for row in rows], kind=Kind.PROSE, priority=1)
-    styles = [
-        "yellow" if isinstance(each, str) or _hovers(each) else REGIME_STYLES.get(each.slowest.regime, "")
-        for each in found.values()
+def _columns(shown: Sequence[TrialPrediction]) -> Iterator[Column]:
+    """Yield the predictions near the nearest minimum; a column without any value is left out."""
+    nearest = [each.nearest for each in shown]
+    settling = [None if each is None or _hovers(each) else each for each in nearest]
+
+    def cells(text_of: Callable[[Prediction], str], predictions: Sequence[Prediction | None] = settling) -> list[str]:
+        return ["" if each is None else text_of(each) for each in predictions]
+
+    columns = [
+        Column(
+            heading="rate",
+            cells=cells(lambda each: f"{each.rate:.6f}"),
+            meaning="factor by which the distance to the minimum shrinks per iteration",
+        ),
+        Column(
+            heading="per digit",
+            cells=cells(_per_digit),
+            priority=2,
+            meaning="iterations until the distance is a tenth",
+        ),
+        Column(
+            heading="to tolerance",
+            cells=cells(
+                lambda each: "" if each.iterations_to_tolerance is None else _count(each.iterations_to_tolerance)
+            ),
+            priority=2,
+        ),
+        Column(
+            heading="lr limit",
+            cells=cells(lambda each: _limit(each.lr_limit), nearest),
+            meaning="learning rate from which the trial diverges",
+        ),
+        Column(
+            heading="best rate",
+            cells=cells(lambda each: "" if math.isnan(each.best_rate) else f"{each.best_rate:.6f}"),
+            priority=1,
+        ),
+        Column(
+            heading="with",
+            cells=cells(
+                lambda each: ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in each.best.items())
+            ),
+            kind=Kind.PROSE,
+            priority=1,
+        ),
     ]
-    yield Column(heading="slowest direction", cells=[row[-1] for row in rows], kind=Kind.PROSE, styles=styles)
+    yield from (column for column in columns if any(column.cells))
+    words, styles = [], []
+    for each in shown:
+        if each.nearest is None:
+            words.append(each.why_not or "")
+            styles.append("yellow")
+        elif _hovers(each.nearest):
+            words.append("hovers: the minimum is unstable")
+            styles.append("yellow")
+        else:
+            words.append(each.nearest.slowest.regime.label)
+            styles.append(REGIME_STYLES.get(each.nearest.slowest.regime, ""))
+    yield Column(heading="slowest direction", cells=words, kind=Kind.PROSE, styles=styles)
 
 
-def _cells(prediction: PredictionOrReason) -> Sequence[str]:
-    """Return rate, iterations per digit, iterations to tolerance, lr limit, best rate, its setting, and the regime."""
-    if isinstance(prediction, str):
-        return ("",) * 6 + (prediction,)
-    if _hovers(prediction):
-        return ("", "", "", _limit(prediction.lr_limit), "", "", "hovers: the minimum is unstable")
-    to_tolerance = prediction.iterations_to_tolerance
-    return (
-        f"{prediction.rate:.6f}",
-        _per_digit(prediction),
-        "" if to_tolerance is None else _count(to_tolerance),
-        _limit(prediction.lr_limit),
-        "" if math.isnan(prediction.best_rate) else f"{prediction.best_rate:.6f}",
-        ", ".join(f"{axis_name(name)} = {short(value)}" for name, value in prediction.best.items()),
-        prediction.slowest.regime.label,
-    )
-
-
-def _validity(plan: Plan) -> str:
-    """Return a remark that theory is local, with the distance of the first start from the points where it holds."""
-    start = np.array(plan.trial(0).start)
-    points = plan.surface_of(0).critical_points(plan.dimension)
-    distances = [float(np.linalg.norm(start - np.array(each.point))) for each in points]
-    nearest = f"; the start is {min(distances):.3g} away from the nearest one" if distances else ""
-    return f"These predictions hold only near the critical points{nearest}. The run may behave differently before."
-
-
-def _floor(plan: Plan, number: int, found: list[tuple[CriticalPoint, PredictionOrReason]]) -> float | None:
-    """Return the predicted noise floor at the nearest minimum, if there is noise."""
-    return predicted_noise_floor(plan, number, found[0][0]) if found and found[0][0].kind.is_minimum else None
-
-
-def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterator[str]:
+def explanation(points: Sequence[tuple[CriticalPoint, PredictionOrReason]]) -> Iterator[str]:
     """Explain the predictions of one trial in words."""
-    if not found:
+    if not points:
         yield "No critical point of this surface is known, so theory cannot be applied."
         return
-    for critical, prediction in found:
-        if len(found) > 1:
+    for critical, prediction in points:
+        if len(points) > 1:
             yield f"Near the {critical.kind.value} {point(critical.point)}:"
         if isinstance(prediction, str):
             yield f"Theory does not apply: {prediction}."
@@ -293,6 +292,15 @@ def explanation(found: list[tuple[CriticalPoint, PredictionOrReason]]) -> Iterat
         yield from _verdict(prediction)
 
 
+def _validity(plan: Plan) -> str:
+    """Return a remark that theory is local, with the distance of the first start from the points where it holds."""
+    start = np.array(plan.trial(0).start)
+    points = plan.surface_of(0).critical_points(plan.dimension)
+    distances = [float(np.linalg.norm(start - np.array(each.point))) for each in points]
+    nearest = f"; the start is {min(distances):.3g} away from the nearest one" if distances else ""
+    return f"These predictions hold only near the critical points{nearest}. The run may behave differently before."
+
+
 def _hovers(prediction: Prediction) -> bool:
     """Return whether a nonlinear method approaches a minimum but is unstable in its immediate neighbourhood."""
     return not prediction.is_linear and not prediction.stable and prediction.point.kind.is_minimum
@@ -322,10 +330,6 @@ def mode_words(mode: Mode) -> str:
     if mode.growth > 1.05:
         words += f", grows to at most {mode.growth:.3g} times the initial distance"
     return f"{words}; rate {mode.rate:.4f}, {_speed(mode.rate)}"
-
-
-def _steps(count: int) -> str:
-    return "one step" if count == 1 else f"{count} steps"
 
 
 def _speed(rate: float) -> str:
@@ -378,26 +382,23 @@ def _why_it_leaves(prediction: Prediction) -> Iterator[str]:
         yield "The start has no component along the unstable directions: only rounding can drive this trial away."
 
 
-def rows(plan: Plan) -> Iterator[dict[str, Any]]:
-    """Yield a row per trial for JSON; unknown values are null, and ``why_not`` gives the reason."""
-    found: list[tuple[CriticalPoint, PredictionOrReason]] = []
-    for trial in plan:
-        if trial.replicate == 0:  # predictions do not depend on the noise
-            found = predictions(plan, trial.number)
-        idle = plan.experiment.idle_hyperparameters(trial.optimizer)
-        yield {
-            "surface": trial.own_surface,
-            "optimizer": trial.optimizer,
-            "hyperparameters": {name: value for name, value in trial.hyperparameters.items() if name not in idle},
-            "start": list(trial.start),
-            "replicate": trial.replicate,
-            **_outcome(found[0][1] if found else NO_POINT),
-            **({"noise_floor": _floor(plan, trial.number, found)} if plan.experiment.noise else {}),
-            "critical_points": [
-                {"kind": critical.kind.value, "point": list(critical.point), **_outcome(each)}
-                for critical, each in found
-            ],
-        }
+def _row(plan: Plan, predicted: TrialPrediction) -> dict[str, Any]:
+    """Return the row of a trial for JSON."""
+    trial = predicted.trial
+    idle = plan.experiment.idle_hyperparameters(trial.optimizer)
+    return {
+        "surface": trial.own_surface,
+        "optimizer": trial.optimizer,
+        "hyperparameters": {name: value for name, value in trial.hyperparameters.items() if name not in idle},
+        "start": list(trial.start),
+        "replicate": trial.replicate,
+        **_outcome(predicted.nearest or predicted.why_not or ""),
+        **({"noise_floor": predicted.noise_floor} if plan.experiment.noise else {}),
+        "critical_points": [
+            {"kind": critical.kind.value, "point": list(critical.point), **_outcome(each)}
+            for critical, each in predicted.points
+        ],
+    }
 
 
 def _outcome(prediction: PredictionOrReason) -> dict[str, Any]:
@@ -433,6 +434,10 @@ def _outcome(prediction: PredictionOrReason) -> dict[str, Any]:
         ],
         "why_not": None,
     }
+
+
+def _steps(count: int) -> str:
+    return "one step" if count == 1 else f"{count} steps"
 
 
 def _count(value: float) -> str:

@@ -16,7 +16,7 @@ from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.figures import style
 from momentumlab.report.figures.sheets import Margins, sheet
 from momentumlab.report.labels import axis_name
-from momentumlab.theory import LocalModel, lr_limits
+from momentumlab.theory import LocalModel, Mode, lr_limits
 from momentumlab.theory.modes import critical_betas
 
 BETAS: Array = np.concatenate([np.linspace(0.0, 0.98, 393), 1 - np.geomspace(0.02, 0.001, 60)])
@@ -45,12 +45,27 @@ def prediction_figure(
     names = [*(["beta"] if all(hasattr(model.optimizer, "beta") for _, model in models) else []), "lr"]
     critical = "dotted lines: critical β of each direction" if "beta" in names else ""
     remark = style.join("dots: the settings", critical, "dashed lines: stability limit of lr")
-    margins = Margins(top=0.4, between_columns=0.85)
+    margins = Margins(top=0.4, bottom=0.85, between_columns=0.85)
     with sheet(len(names) + 1, (3.6, 3.6), options, margins=margins, title=title, remark=remark, curves=curves) as page:
         for name, panel in zip(names, page.panels, strict=False):
             _draw_rates(panel, name, [model for _, model in models], curves)
         _draw_poles(page.panels[-1], [model for _, model in models], curves)
+        directions = [[mode.curvature for mode in _curved_modes(model)] for _, model in models]
+        if len(directions[0]) <= len(POLE_MARKERS) and all(each == directions[0] for each in directions):
+            look = {"linestyle": "none", "color": style.GRAY, "markerfacecolor": "none", "markersize": 6}
+            page.add_markers(
+                [
+                    (f"direction of curvature {curvature:.4g}", {"marker": marker, **look})
+                    for curvature, marker in zip(directions[0], POLE_MARKERS, strict=False)
+                ]
+            )
     return page.figure
+
+
+def _curved_modes(model: LocalModel) -> list[Mode]:
+    """Return the modes along which the surface is not flat, in order of curvature."""
+    modes = [mode for mode, flat in zip(model.modes, model.is_flat, strict=True) if not flat]
+    return sorted(modes, key=lambda mode: mode.curvature)
 
 
 def _draw_rates(panel: Axes, name: str, models: Sequence[LocalModel], curves: Sequence[style.CurveStyle]) -> None:
@@ -115,7 +130,7 @@ def _draw_poles(panel: Axes, models: Sequence[LocalModel], curves: Sequence[styl
     panel.add_patch(Circle((0, 0), 1, fill=False, color="black", linewidth=1.0))
     extent = 1.1
     for model, curve in zip(models, curves, strict=True):
-        for i, mode in enumerate(mode for mode, flat in zip(model.modes, model.is_flat, strict=True) if not flat):
+        for i, mode in enumerate(_curved_modes(model)):
             poles = np.array(mode.eigenvalues)
             marker = POLE_MARKERS[min(i, len(POLE_MARKERS) - 1)]
             panel.plot(
