@@ -95,7 +95,10 @@ def test_searched_values_have_the_digits_that_the_grid_resolves(is_near_one: boo
 def test_a_tuned_value_that_is_printed_gives_the_same_loss_when_it_is_typed_in(command: Command) -> None:
     search = ["compare", "--optimizers", "sgd,adam", "--budget", "64", "--iterations", "30", "--no-plots"]
     printed = command(*search, COLUMNS="80").stdout
-    assert "too narrow" not in printed
+    assert "robust" in printed.replace("robust:", "")
+    assert [line for line in printed.splitlines() if "too narrow" in line] == [
+        "too narrow for these columns: final point"
+    ]
     document = json.loads(command(*search, "--format", "json").stdout)
     for trial in document["trials"]:
         optimizer = trial["optimizer"]
