@@ -23,6 +23,7 @@ from momentumlab.report.figures import style
 from momentumlab.report.figures.sheets import Axeses, Margins, Sheet, arrangement, sheet
 from momentumlab.report.labels import axis_name, setup, short
 from momentumlab.report.reports import Report
+from momentumlab.result import Status
 from momentumlab.search.planes import GridAxis, Plane, is_problem
 
 LONG_LABEL = 12
@@ -217,7 +218,7 @@ def map_sheet(
             page.add_title(panel, ", ".join(names), text)
         if options.theory:
             page.remark = style.join(page.remark, draw_theory(report, page.panels, slices))
-        diverged = any((part.of(part.plane.main_status()) == Status.DIVERGED.code).any() for part in slices)
+        diverged = any(part.plane.counts()[Status.DIVERGED] for part in slices)
         page.handles = [*legend, *([Patch(label="diverged", **DIVERGED)] if diverged else [])]
 
 
