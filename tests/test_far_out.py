@@ -34,7 +34,7 @@ def test_extreme_numbers_give_a_complete_run_folder(experiment: dict[str, Any], 
 sizes = st.floats(-1e300, 1e300) | st.floats(-10, 10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     surface=st.sampled_from(sorted(name for name, cls in SURFACES.items() if cls().default_dimension == 2)),
     optimizer=st.sampled_from(sorted(name for name, cls in OPTIMIZERS.items() if not cls.requires)),

@@ -253,7 +253,7 @@ def test_restarts_make_nesterov_fast_without_knowing_mu() -> None:
 
 # Identities
 
-settings_of_runs = settings(max_examples=25, deadline=None)
+settings_of_runs = settings(max_examples=12, deadline=None)
 
 
 @settings_of_runs

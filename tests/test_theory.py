@@ -175,7 +175,7 @@ def test_overshoot_and_growth_are_those_of_the_path(name: str, step: float) -> N
 LINEAR = ("sgd", "momentum", "nesterov", "momentum_ema", "qhm", "aggmo", "triple_momentum", "robust_momentum")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from(LINEAR), st.floats(0.05, 3.0), st.floats(0.0, 0.95), st.floats(0.1, 50))
 def test_predicted_and_measured_rates_agree_with_the_engine(
     name: str, step: float, beta: float, curvature: float

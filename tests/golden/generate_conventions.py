@@ -1,10 +1,11 @@
-"""Record paths of the libraries whose conventions ``translate`` knows, made by the very calls that it prints.
+"""Record reference paths of other libraries by executing the calls that ``translate`` prints.
 
-Usage, from the repository, with torch 2.13, optax 0.2.8, keras 3.15 and qhoptim 1.1 installed, and once more with the
-argument ``tensorflow`` where tensorflow-cpu is: KERAS_BACKEND=jax python -m tests.golden.generate_conventions
+Usage, from the repository, with torch 2.13, optax 0.2.8, keras 3.15 and qhoptim 1.1:
 
-and with the argument ``adaptive`` for Adam and RMSprop, which need torch, optax and keras only. All of them write into
-the same archive, each its own paths.
+    KERAS_BACKEND=jax python -m tests.golden.generate_conventions
+
+Run it again with the argument ``tensorflow`` where tensorflow-cpu is installed, and with the argument ``adaptive`` for
+Adam and RMSprop, which need torch, optax and keras only. Each run adds its paths to the same archive.
 """
 
 import sys
