@@ -50,6 +50,7 @@ ROOMS = [
     "report",
     "runs",
     "live",
+    "execution",
     "api",
     "testing",
     "cli",

@@ -10,9 +10,9 @@ import pytest
 
 import momentumlab
 from momentumlab import engine
-from momentumlab.api import Execution, execute_comparison
 from momentumlab.config import load_comparison
 from momentumlab.errors import ConfigError, InterruptedSweepError
+from momentumlab.execution import Execution, execute_comparison
 from momentumlab.experiment import Comparison, Stopping
 from momentumlab.outcome import Outcome
 from momentumlab.plan import Plan, make_plan

@@ -16,7 +16,7 @@ from momentumlab.cli.streams import print_notes, printing
 from momentumlab.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from momentumlab.api import Execution
+    from momentumlab.execution import Execution
     from momentumlab.experiment import Comparison, Experiment
     from momentumlab.plan import Plan
     from momentumlab.report import ComparisonReport, Report
@@ -47,8 +47,8 @@ def run(options: Options) -> None:
     if options.steps:
         refuse_beside_quiet(options.quiet, options.output, "--steps and --format")
     refuse_beside_quiet(options.quiet, options.output)
-    from momentumlab.api import Execution
     from momentumlab.config.settings import split_record
+    from momentumlab.execution import Execution
 
     how = Execution(
         figures=figures_of(options),
@@ -84,8 +84,8 @@ def sweep(options: Options) -> None:
     system divide a sweep with --shard and --into.
     """
     refuse_beside_quiet(options.quiet, options.output)
-    from momentumlab.api import Execution
     from momentumlab.config.settings import split_record
+    from momentumlab.execution import Execution
     from momentumlab.experiment import SEARCH_PATIENCE
 
     trials, _ = split_record(options.record)
@@ -113,7 +113,7 @@ def sweep(options: Options) -> None:
 
 def run_shard(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
     """Run one shard of a sweep, and print the result if it was the last one."""
-    from momentumlab.api import execute_shard
+    from momentumlab.execution import execute_shard
     from momentumlab.plan import make_plan
 
     if options.shard is None or options.into is None:
@@ -175,7 +175,7 @@ def tune(options: Options) -> None:
 def execute_searches(options: Options, command: str, defaults: dict[str, int] | None = None) -> None:
     """Load and run the comparisons of ``compare`` and ``tune``."""
     refuse_beside_quiet(options.quiet, options.output)
-    from momentumlab.api import Execution
+    from momentumlab.execution import Execution
 
     if options.resume is None:
         loaded = load_searches(options, command, defaults)
@@ -237,7 +237,7 @@ def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", o
 
 def run_report(one: "Experiment", how: "Execution", options: Options, stored: "LoadedRun | None") -> "Report":
     """Run an experiment, unless its results are stored, and show the progress of a sweep."""
-    from momentumlab.api import execute
+    from momentumlab.execution import execute
     from momentumlab.plan import make_plan
 
     if stored is not None:
@@ -249,14 +249,14 @@ def run_report(one: "Experiment", how: "Execution", options: Options, stored: "L
     from momentumlab.report.progress import progress
 
     with progress(plan.trials, wanted=not options.quiet) as on_block:
-        return execute(plan, replace(how, on_block=on_block), out=options.out, resume=options.resume)
+        return execute(plan, replace(how, on_block=on_block or how.on_block), out=options.out, resume=options.resume)
 
 
 def comparison_report(
     one: "Comparison", how: "Execution", options: Options, stored: "LoadedRun | None"
 ) -> "ComparisonReport":
     """Run a comparison, unless its results are stored."""
-    from momentumlab.api import execute_comparison
+    from momentumlab.execution import execute_comparison
     from momentumlab.plan import make_plan
 
     if how.best or how.all_rows:
