@@ -178,7 +178,16 @@ _LINK_BYTES = 300
 
 
 def point(link: Path, name: str) -> None:
-    """Point a link to the folder ``name`` beside it, in one step; only links are replaced, no files or folders.
+    """Make a link that leads to the folder ``name`` beside it, or replace an existing one in one step.
+
+    A file or a folder of the same name is kept. Where links are not available, the link is a small file with the name.
+
+    Parameters
+    ----------
+    link
+        The path of the link.
+    name
+        The name of the folder, which is in the same folder as the link.
 
     Raises
     ------
@@ -197,7 +206,10 @@ def point(link: Path, name: str) -> None:
 
 
 def target(link: Path) -> Path | None:
-    """Return where a link of `point` leads, whether or not that exists; None if it is not such a link."""
+    """Return the path to which a link made by `point` leads, even if nothing exists there.
+
+    ``None`` if there is no such link: ``link`` is missing, or is an ordinary file or folder.
+    """
     try:
         if link.is_symlink():
             return link.parent / link.readlink()

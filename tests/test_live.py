@@ -22,7 +22,8 @@ import pytest
 
 import momentumlab
 from momentumlab.live import LiveServer, laboratory, server
-from momentumlab.live.laboratory import MOST_SECONDS
+from momentumlab.live.laboratory import MOST_SECONDS, Laboratory
+from momentumlab.optimizers import OPTIMIZERS, adapters
 from tests.browser import frames, status, wait
 from tests.conftest import ROOT
 from tests.fuzz.judge import run_in_process
@@ -148,6 +149,30 @@ def test_any_surface_optimizer_schedule_and_noise_can_be_chosen(live: LiveServer
     assert header["blocks"][0]["name"].startswith(settings["optimizer"])
     texts = {each["key"]: each["text"] for each in header["fields"]}
     assert texts["lr"] == settings["lr"]
+
+
+def test_names_are_found_in_any_case_and_a_schedule_of_lr_can_be_entered(live: LiveServer) -> None:
+    settings = {**SETTINGS, "optimizer": "Heavy_Ball", "lr_schedule": "cosine(1, 0.1)"}
+    header = asked(live, settings=settings)
+    assert header["blocks"][0]["name"] == "momentum"
+    assert {each["key"]: each["text"] for each in header["fields"]}["lr_schedule"] == "cosine(1, 0.1)"
+    with momentumlab.laboratory(surface="ravine", optimizer="momentum", lr_schedule="cosine(1, 0.1)") as scheduled:
+        assert {each["key"]: each["text"] for each in asked(scheduled)["fields"]}["lr_schedule"] == "1"
+
+
+def test_the_optimizer_of_another_library_can_be_chosen_if_the_experiment_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The class stands for that of the library, which need not be installed."""
+    monkeypatch.setitem(adapters._ADAPTED, "torch:AdamW", type("AdamW", (OPTIMIZERS["sgd"],), {"name": "torch:AdamW"}))
+    experiment = momentumlab.load(surface="ravine", optimizers=["sgd", "torch:AdamW"])
+    assert '"torch:AdamW": ["lr", ' in Laboratory(experiment).document()
+    with momentumlab.laboratory(experiment) as own:
+        for name in ("torch:AdamW", "torch:adamw"):
+            header = asked(own, settings={"surface": "ravine", "optimizer": name, "lr": "0.1"})
+            assert header["blocks"][0]["name"] == "torch:AdamW"
+        code, document = ask(own, {**BODY, "settings": {"surface": "ravine", "optimizer": "torch:Adam"}})
+        assert (code, document["problems"][0]["message"]) == (422, "a page cannot import modules: 'torch:Adam'")
 
 
 def test_the_selected_setting_is_saved_as_configuration_and_as_page(live: LiveServer, tmp_path: Path) -> None:

@@ -106,12 +106,12 @@ def test_the_command_line_runs_shards(whole: str, tmp_path: Path, monkeypatch: p
 def test_a_shard_of_another_sweep_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "plane"
     run_shard(folder, 2, 8)
-    with pytest.raises(OutputError, match=r"was begun with --shard …/8; this shard is one of 16"):
+    with pytest.raises(OutputError, match=r"was begun with --shard …/8, but this shard is one of 16: give the same"):
         run_shard(folder, 3, 16)
-    with pytest.raises(OutputError, match="belongs to another experiment; give each experiment a folder of its own"):
+    with pytest.raises(OutputError, match="belongs to another experiment: give each experiment a folder of its own"):
         run_shard(folder, 3, 8, iterations=41)
     momentumlab.sweep(resume=folder, plots=False)
-    with pytest.raises(OutputError, match="is complete; 'momentumlab runs show"):
+    with pytest.raises(OutputError, match="is already complete: 'momentumlab runs show"):
         run_shard(folder, 3, 8)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")

@@ -438,7 +438,10 @@ def test_a_resumed_sweep_computes_only_the_missing_blocks(
     with np.load(folder / "sweep.npz") as kept:
         assert np.array_equal(kept["final_loss"].ravel(), plane.final_losses)
     again = command("sweep", "--resume", folder)
-    assert (again.returncode, again.stderr) == (1, f"error: {folder}: is complete\n")
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"error: {folder} is already complete: 'momentumlab runs show {folder}' prints it\n",
+    )
 
 
 def kept_blocks(folder: Path) -> dict[int, Outcome]:

@@ -184,7 +184,7 @@ def test_an_interrupted_search_runs_only_its_missing_blocks(
     search(SEARCH)
     assert len(rest) == runs_after_interruption + kept
     assert not (folder / "blocks").exists()
-    with pytest.raises(momentumlab.MomentumLabError, match="is complete"):
+    with pytest.raises(momentumlab.MomentumLabError, match="is already complete: 'momentumlab runs show"):
         search(resume=folder)
 
 

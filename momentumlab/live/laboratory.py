@@ -35,34 +35,34 @@ from momentumlab.result import Result
 from momentumlab.surfaces import SURFACES
 
 LONGEST_TEXT = 10_000
-"""The most characters of a setting."""
+"""The maximum number of characters of a setting."""
 
 MOST_SETTINGS = 100
 
 MOST_PINS = 2
 
 MOST_TABS = 100
-"""Pages whose newest request is known."""
+"""The number of pages whose newest request is known."""
 
 MOST_SECONDS = 10.0
-"""The most time for one request. If an estimate is longer it is refused at once, otherwise it is ended after this."""
+"""The time limit of a request. It is refused if its estimated time is longer, and ended after this time otherwise."""
 
 MAP_SECONDS = 0.5
-"""The estimated time within which a map should be ready: longer experiments get a coarser one."""
+"""The estimated time within which a map should be ready; experiments that take longer get a coarser map."""
 
 MOST_TRIALS = 100_000
 
 MOST_REPEATS = 100
-"""The most starts times replicates."""
+"""The maximum number of starts times replicates."""
 
 MOST_RECORDED = 4_000_000
-"""The most coordinates in the trajectories of one answer."""
+"""The maximum number of coordinates in the trajectories of one answer."""
 
 MOST_WORK = 2e6
-"""The most multiplications for one gradient."""
+"""The maximum number of multiplications for one gradient."""
 
 ENTRIES = 1001
-"""Longer trajectories are thinned out."""
+"""The number of iterates that are sent; longer trajectories are thinned."""
 
 DETAILS = tuple(
     Detail(lr_values=lr, momentum_values=momentum, axis_values=values, entries=ENTRIES)
@@ -157,10 +157,11 @@ class Laboratory:
     def document(self) -> str:
         """Return the page, which contains no result yet."""
         first, *others = self.experiment.optimizers
+        names = sorted({*OPTIMIZERS, *(choice.name for choice in self.experiment.optimizers)})  # also torch:AdamW
         header = {
             "name": self.experiment.name,
             "surfaces": sorted(SURFACES),
-            "optimizers": {name: [each.name for each in OPTIMIZERS[name].parameters()] for name in sorted(OPTIMIZERS)},
+            "optimizers": {name: [each.name for each in OPTIMIZERS[name].settings()] for name in names},
             "settings": {**_common_settings(self.experiment), **_choice_settings(first)},
             "pins": [_choice_settings(choice) for choice in others[:MOST_PINS]],
         }
@@ -292,7 +293,10 @@ class Laboratory:
         """Read and check an experiment; everything that could load a file or cost much is refused first."""
         every = (request.settings, *request.pins)
         surface = request.settings.get("surface", "").strip()
-        optimizers = [settings.get("optimizer", "").strip().lower() for settings in every]
+        # The optimizers of the experiment may be those of other libraries, which the registry would import.
+        own = {choice.name.lower(): choice.name for choice in self.experiment.optimizers}
+        names = [settings.get("optimizer", "").strip() for settings in every]
+        optimizers = [own.get(name.lower(), name) for name in names]
         if len(request.pins) > MOST_PINS or any(len(settings) > MOST_SETTINGS for settings in every):
             raise ConfigError.at("", "too many settings")
         for key, text in ((key, text) for settings in every for key, text in settings.items()):
@@ -300,8 +304,8 @@ class Laboratory:
                 raise ConfigError.at(key, f"longer than {LONGEST_TEXT:,} characters")
         if not surface or surface.startswith(("{", "[")):
             raise ConfigError.at("surface", "give a name or an expression such as x**2 + 9*y**2")
-        own = {self.experiment.surface.name, *(choice.name.lower() for choice in self.experiment.optimizers)}
-        if modules := [name for name in (surface, *optimizers) if ":" in name and name not in own]:
+        known = {self.experiment.surface.name, *own.values()}
+        if modules := [name for name in (surface, *optimizers) if ":" in name and name not in known]:
             raise ConfigError.at("", f"a page cannot import modules: '{modules[0][:60]}'")
         if unknown := [name for name in optimizers if name not in OPTIMIZERS]:
             raise ConfigError.at("optimizer", f"unknown optimizer '{unknown[0][:60]}'")
@@ -408,7 +412,7 @@ def _nodes(every: Sequence[Settings], optimizers: Sequence[str]) -> list[ConfigN
     nodes: list[ConfigNode] = []
     problems: list[Problem] = []
     for number, (settings, name) in enumerate(zip(every, optimizers, strict=True)):
-        paths = {each.name: f"optimizers.{number}.{each.name}" for each in OPTIMIZERS[name].parameters()}
+        paths = {each.name: f"optimizers.{number}.{each.name}" for each in OPTIMIZERS[name].settings()}
         if number == 0:
             paths |= {key: key for key, _, _ in COMMON}
             paths |= {key: key for key in settings if key.startswith("surface.")}
@@ -473,7 +477,7 @@ def _common_settings(experiment: Experiment) -> dict[str, str]:
     bounds = (stopping.tolerance, stopping.gradient_tolerance, stopping.target_loss)
     return {
         "surface": experiment.surface.name,
-        **{f"surface.{key}": text for key, text in _axis_texts(experiment.surface, type(surface)).items()},
+        **{f"surface.{key}": text for key, text in _axis_texts(experiment.surface, surface.parameters()).items()},
         "start": start,
         "iterations": str(stopping.iterations),
         **dict(zip(("tolerance", "gradient_tolerance", "target_loss"), map(_optional, bounds), strict=True)),
@@ -486,11 +490,11 @@ def _common_settings(experiment: Experiment) -> dict[str, str]:
 
 def _choice_settings(choice: Choice) -> dict[str, str]:
     """Return the texts of the settings of an optimizer; empty where they are the default."""
-    return {"optimizer": choice.name, **_axis_texts(choice, OPTIMIZERS[choice.name])}
+    return {"optimizer": choice.name, **_axis_texts(choice, OPTIMIZERS[choice.name].settings())}
 
 
-def _axis_texts(choice: Choice, declared: Any) -> dict[str, str]:
-    defaults = {parameter.name: parameter.default for parameter in declared.parameters()}
+def _axis_texts(choice: Choice, parameters: Sequence[Parameter]) -> dict[str, str]:
+    defaults = {parameter.name: parameter.default for parameter in parameters}
     return {
         name: "" if axis.values == (defaults[name],) and name != "lr" else _axis_text(axis)
         for name, axis in choice.axes.items()
@@ -511,11 +515,12 @@ def _fields(settings: Settings, chosen: Experiment) -> Iterator[dict[str, str]]:
     current = chosen.optimizers[0]
     declared = [
         *(("surface.", parameter, chosen.surface) for parameter in type(chosen.first_surface).parameters()),
-        *(("", parameter, current) for parameter in OPTIMIZERS[current.name].parameters()),
+        *(("", parameter, current) for parameter in OPTIMIZERS[current.name].settings()),
     ]
     for prefix, parameter, choice in declared:
         key = prefix + parameter.name
-        text = settings.get(key, "").strip() or typed_value(choice.axes[parameter.name].values[0])
+        axis = choice.axes.get(parameter.name, Axis(values=(parameter.default,)))  # none for an unused lr_schedule
+        text = settings.get(key, "").strip() or typed_value(axis.values[0])
         label = SYMBOLS.get(parameter.name, parameter.name)
         yield {"key": key, "label": label, "text": text, "help": parameter.doc}
     first = chosen.starts.array(chosen.first_surface)[:, 0]
@@ -527,5 +532,5 @@ def _fields(settings: Settings, chosen: Experiment) -> Iterator[dict[str, str]]:
 
 def _label(choice: Choice) -> str:
     """Return the name of a pinned setting: the optimizer and the hyperparameters that are not the default."""
-    texts = {key: text for key, text in _axis_texts(choice, OPTIMIZERS[choice.name]).items() if text}
+    texts = {key: text for key, text in _axis_texts(choice, OPTIMIZERS[choice.name].settings()).items() if text}
     return ", ".join([choice.name, *(f"{SYMBOLS.get(key, key)} = {text}" for key, text in texts.items())])

@@ -365,20 +365,24 @@ def join_shards(experiment: Experiment, folder: Path, started: datetime, block_t
                 shutil.rmtree(made)
                 if not (folder / PARTIAL).exists() and not (folder / RECORD).exists():
                     raise
-    if (folder / RECORD).exists():
-        raise OutputError(f"{folder}: is complete; 'momentumlab runs show {folder}' prints it")
     kept = read_partial(folder)
     begun_with = read_partial_record(folder).get("shards")
+    if begun_with is None:
+        raise OutputError(f"{folder} is not a sweep in shards: finish it with 'momentumlab sweep --resume {folder}'")
     if begun_with != shards:
-        what = f"with --shard …/{begun_with}" if begun_with else "without --shard: 'momentumlab sweep --resume' ends it"
-        raise OutputError(f"{folder}: was begun {what}; this shard is one of {shards}")
+        what = f"was begun with --shard …/{begun_with}, but this shard is one of {shards}"
+        raise OutputError(f"{folder} {what}: give the same number, or another folder")
     if not isinstance(kept.experiment, Experiment) or to_dict(kept.experiment) != to_dict(experiment):
-        raise OutputError(f"{folder}: belongs to another experiment; give each experiment a folder of its own")
+        raise OutputError(f"{folder} belongs to another experiment: give each experiment a folder of its own")
 
 
 def is_complete(folder: Path) -> bool:
     """Return whether a run folder is complete."""
     return (folder / RECORD).exists()
+
+
+def _already_complete(folder: Path) -> str:
+    return f"{folder} is already complete: 'momentumlab runs show {folder}' prints it"
 
 
 def finished_blocks(folder: Path) -> set[int]:
@@ -397,7 +401,7 @@ def working_on(folder: Path) -> Iterator[None]:
     """
     with only_one(folder):
         if is_complete(folder):  # since it was read
-            raise OutputError(f"{folder}: is complete")
+            raise OutputError(_already_complete(folder))
         with suppress(DamageError), output_errors(folder):
             unfinished = read_partial_record(folder)
             if unfinished["process"] != _this_process():
@@ -417,14 +421,14 @@ def read_partial(folder: Path) -> Partial:
 
     if not folder.exists():
         raise OutputError(f"{folder}: no such folder")
-    if (folder / RECORD).exists():
-        raise OutputError(f"{folder}: is complete")
+    if is_complete(folder):
+        raise OutputError(_already_complete(folder))
     if not os.path.lexists(folder / PARTIAL):
-        raise OutputError(f"{folder}: is not the folder of an unfinished sweep")
+        raise OutputError(f"{folder} is not the run folder of an unfinished sweep or comparison")
     try:
         unfinished = read_partial_record(folder)
         if unfinished["kind"] == RUN:
-            raise OutputError(f"{folder}: is not an unfinished sweep but an interrupted run; run it again")
+            raise OutputError(f"{folder} is an interrupted run, which cannot be resumed: run its experiment.yaml again")
         block_trials = unfinished.get("block_trials")
         if block_trials is None or block_trials > LARGEST_BLOCK:
             raise DamageError(f"{PARTIAL}: block_trials is not an integer from 1 to {LARGEST_BLOCK}")
