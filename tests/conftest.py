@@ -145,6 +145,7 @@ SAMPLED = {
     "test_every_key_of_a_record_may_be_missing_or_wrong": 3,
     "test_every_optimizer_gets_a_clear_answer": 4,
     "test_every_surface_can_be_drawn": 4,
+    "test_every_surface_can_be_drawn_without_a_warning": 2,
     "test_figures_do_not_depend_on_the_backend_of_the_environment": 4,
     "test_free_lanes_can_be_refilled_at_any_time": 4,
     "test_help_fits_80_columns_and_describes_every_option": 2,

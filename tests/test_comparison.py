@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from typer.testing import CliRunner
 
 import momentumlab
+from momentumlab.cli import app
 from momentumlab.config import load_comparison, to_yaml
 from momentumlab.experiment import Objective
 from momentumlab.optimizers import OPTIMIZERS
@@ -430,9 +432,12 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
-def test_bad_input_gives_one_clear_error(arguments: list[str], message: str, command: Command, tmp_path: Path) -> None:
-    done = command("compare", *arguments)
-    assert done.returncode == 2
+def test_bad_input_gives_one_clear_error(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["compare", *arguments])
+    assert done.exit_code == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -132,7 +132,7 @@ def read(path: str) -> DataTable:
     Raises
     ------
     ConfigError
-        If it cannot be read, is too large, or is not a table. The place of a missing file is the setting ``data``.
+        If it cannot be read, is too large, or is not a table. A missing file is a problem of the setting ``data``.
     """
     content = _content(path)
     if content.startswith(b"PK"):

@@ -277,7 +277,7 @@ def named_function(name: str) -> type[NamedFunctionSurface]:
 
 @functools.lru_cache(maxsize=256)
 def surface_of(function: Function, gradient: Function | None, dimension: int | None) -> Surface:
-    """Return the surface of a function; the same arguments give the same surface, and so the same name in results."""
+    """Return the surface of a function; it is cached, so a function has the same name in all results."""
     return from_function(function, gradient, dimension=dimension)
 
 

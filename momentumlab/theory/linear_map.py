@@ -153,7 +153,7 @@ class Bowl(Surface):
     curvatures
         ``(dim, 1)``, or ``(1, lanes)`` in one dimension.
     vectors
-        The directions as columns, ``(dim, dim)``; ``None`` for the coordinates.
+        The directions as columns, ``(dim, dim)``; ``None`` for the coordinate axes.
     """
 
     curvatures: Any

@@ -161,7 +161,7 @@ def tail_average(path: Array) -> Array:
 
 
 def running_average(path: Array) -> Array:
-    """Return the exponentially weighted mean of a path with decay `EMA_DECAY`, corrected for its start, ``(dim,)``."""
+    """Return the bias-corrected exponential moving average of a path with decay `EMA_DECAY`, ``(dim,)``."""
     weights = EMA_DECAY ** np.arange(len(path) - 1, -1, -1)
     average: Array = (weights[:, np.newaxis] * path).sum(axis=0) / weights.sum()
     return average

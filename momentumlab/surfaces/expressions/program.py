@@ -104,7 +104,7 @@ class Program:
         registers = self._loaded(x, parameters)
         self._run(registers, is_real=x.dtype.char == "d")
         value: Array = registers[self.results[0]]
-        # A result that no call has computed is a constant or an input, which the caller must not receive uncopied.
+        # A result that no call has computed is a constant or an input: return a copy of it.
         return np.broadcast_to(value, x.shape[1:]).astype(x.dtype) if self.copied else value
 
     def write_rows(self, out: Array, x: Array, parameters: Sequence[Any]) -> Array:
