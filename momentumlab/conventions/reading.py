@@ -52,6 +52,7 @@ def read_translation(
     if cls is not None:
         declared = {word: parameter for parameter in cls.parameters() for word in parameter.words}
         for name, value in given.items():
+            # The flag --nesterov is false unless it is given, also for conventions without Nesterov's method.
             if value is None or (value is False and name == "nesterov"):
                 continue
             if name not in declared:
@@ -68,6 +69,7 @@ def read_translation(
     found = cls(**values)
     if refused := found.refused():
         raise ConfigError([Problem(place=place(each.place), message=each.message) for each in refused])
+    # Only conventions of the same family can be translated into each other.
     base = AdaptiveConvention if issubclass(cls, AdaptiveConvention) else MomentumConvention
     family = [each for each in CONVENTIONS.values() if issubclass(each, base)]
     if wanted is not None and wanted not in family:

@@ -173,6 +173,7 @@ def _feature_columns(table: DataTable, name: str, options: DesignOptions, proble
         table.add_problem(problems, name, np.flatnonzero(missing), f"the value is missing: {remedy}")
     if not table.is_word_column(name):
         return {name: table.numbers(name, problems)}
+    # A column of words becomes one indicator column per word, or is a problem.
     words = table.columns[name]
     if options.encode != "onehot":
         remedy = f"set 'encode: onehot' or 'ignore: {name}'"
@@ -229,6 +230,7 @@ def _labels(column: Array | Words) -> Words:
 
 def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[tuple[str, ...], Array]:
     """Return the classes in numerical or alphabetical order, and the encoded targets."""
+    # Numbers in numerical order: 2 before 10.
     found = np.unique(labels).tolist()
     classes = sorted(found, key=float) if all(NUMBER.fullmatch(word) for word in found) else found
     if len(classes) == 1:
@@ -236,6 +238,7 @@ def _coded(table: DataTable, target: str, labels: Words, outputs: str) -> tuple[
     if outputs == "two" and len(classes) > 2:
         message = f"{table.place}: column '{target}' has {len(classes):,} classes, logistic supports two: use softmax"
         raise bad_file("target", message)
+    # A class in nearly every row is a sign of a numeric target.
     if len(classes) > min(MOST_CLASSES, max(2, len(labels) // 2)):
         message = f"column '{target}' has {len(classes):,} different values in {len(labels):,} rows: too many classes"
         raise bad_file("target", f"{table.place}: {message}; use least_squares for numbers")

@@ -32,6 +32,7 @@ def add_arrays(features: Any, targets: Any, names: Sequence[str] | None = None) 
     ConfigError
         If the shapes do not match or a value is missing.
     """
+    # Features: a matrix; a single column may be given as a vector.
     columns = names if names is not None else getattr(features, "columns", None)
     matrix = _numbers(features, "features")
     if matrix.ndim == 1:
@@ -40,6 +41,7 @@ def add_arrays(features: Any, targets: Any, names: Sequence[str] | None = None) 
         raise ConfigError.at(
             "argument features", f"has shape {matrix.shape}; give one row per observation and one column per feature"
         )
+    # Targets: numbers, or texts in an array of any kind, such as the object arrays of pandas.
     labels = np.asarray(targets)
     is_text = labels.dtype.kind in "UO" and all(isinstance(label, str) for label in labels.ravel().tolist())
     labels = labels.astype(np.str_) if is_text else _numbers(targets, "targets")
@@ -50,6 +52,7 @@ def add_arrays(features: Any, targets: Any, names: Sequence[str] | None = None) 
     words = [f"x{i + 1}" for i in range(matrix.shape[1])] if columns is None else [str(each) for each in columns]
     if len(words) != matrix.shape[1] or len({*words, TARGET}) != len(words) + 1:
         raise ConfigError.at("argument names", f"give {matrix.shape[1]} different names, none of them '{TARGET}'")
+    # The hash makes the name of equal data equal, also in another process, and that of other data different.
     digest = hashlib.sha256(repr((words, matrix.shape, labels.dtype.str)).encode())
     digest.update(np.ascontiguousarray(matrix).tobytes())
     digest.update(np.ascontiguousarray(labels).tobytes())

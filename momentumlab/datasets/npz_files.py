@@ -95,6 +95,7 @@ def _declared(
     if len(shape) not in (1, 2):
         raise bad_file(place, f"array '{name}': {len(shape)} dimensions instead of one or two")
     declared, there = math.prod(shape) * dtype.itemsize, member.file_size - begun
+    # The rest of the member must be exactly the data; otherwise the archive is damaged.
     if declared != there:
         message = f"array '{name}': the header declares {declared:,} bytes, but there are {there:,}"
         raise bad_file(place, message)

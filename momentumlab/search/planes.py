@@ -426,6 +426,7 @@ def parameter_axes(experiment: Experiment, choice: Choice) -> list[GridAxis]:
             if parameter.name in choice.axes
         ),
     ]
+    # A plan has one group per combination of shared values, so these vary slowest. The sort is stable.
     ordered = sorted(named, key=lambda each: not each[2].is_shared(each[0]))
     return [GridAxis(name=name, values=axis.values) for _, name, axis in ordered]
 

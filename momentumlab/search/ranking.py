@@ -172,6 +172,7 @@ def yardstick_of(experiment: Experiment, objective: Objective, accuracy: float =
     surface = experiment.first_surface
     with np.errstate(all="ignore"):
         start_losses = surface.value(experiment.starts.array(surface))
+        # In the order of trials, replicates vary fastest.
         start_losses = np.repeat(start_losses, experiment.replicates)
     return Yardstick(
         objective=objective,

@@ -126,6 +126,7 @@ def parameters_may_vary_by_lane(name: str) -> None:
     for parameter in cls.parameters():
         if parameter.shared:
             continue
+        # Each lane of an array must give the numbers of a surface with that value only.
         values = np.array([parameter.default, other_values(parameter)[-1], parameter.default])
         try:
             together = cls(**{parameter.name: values})
@@ -180,6 +181,7 @@ def critical_points_are_correct(name: str) -> None:
             what = f"the {stated.kind.value} at {tuple(round(float(c), 6) for c in stated.point)}"
             assert len(stated.point) == dim, f"{what} has {len(stated.point)} coordinates, not {dim}"
             point = np.array(stated.point, dtype=np.float64)[:, np.newaxis]
+            # Gradient and loss at the point, relative to typical values in the window.
             slope, loss = float(np.abs(surface.gradient(point)).max()), float(surface.value(point)[0])
             assert slope <= NEAR_ZERO * max(usual, 1.0), f"{what}: the gradient there is {slope:.3g}, not zero"
             allowed = NEAR_ZERO * max(height, abs(loss))

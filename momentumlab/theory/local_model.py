@@ -385,6 +385,7 @@ def _fixed_point(optimizer: Optimizer[Any], lr: float, surface: Surface, point: 
     decay = decay_of(optimizer, lr) if found.period == 1 else 0.0
     if decay == 0:
         return point
+    # Newton's method; the least-squares solution also covers flat directions, along which it does not move.
     x = point.astype(np.float64)
     for _ in range(50):
         residual = surface.gradient(x[:, np.newaxis])[:, 0] + decay * x
@@ -395,6 +396,7 @@ def _fixed_point(optimizer: Optimizer[Any], lr: float, surface: Surface, point: 
             break
         if np.abs(step).max() <= 1e-15 * max(1.0, float(np.abs(x).max())):
             return x
+    # On an ill-conditioned surface, rounding of the gradient keeps the steps larger than rounding of x.
     if np.isfinite(x).all() and float(np.abs(residual).max()) <= 1e-9:
         return x
     raise TheoryDoesNotApplyError("no fixed point was found near this point: weight decay moves it too far")

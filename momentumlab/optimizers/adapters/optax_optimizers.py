@@ -105,11 +105,11 @@ class _Vectorised:
 
         def step(lr: Any, numbers: Mapping[str, Any], x: Any, g: Any, leaves: list[Any]) -> tuple[Any, list[Any]]:
             optimizer = built(lr, numbers)
+            # The structure of the state is that of a new one: only its leaves are passed on between steps.
             tree = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(optimizer.init, x)), leaves)
             updates, tree = optimizer.update(g, tree, x)
             return optax.apply_updates(x, updates), jax.tree.leaves(tree)
 
-        self.built, self.lane_step = built, step
         self.init = jax.vmap(init, in_axes=-1, out_axes=-1)
         self.step = jax.jit(jax.vmap(step, in_axes=-1, out_axes=-1))
 

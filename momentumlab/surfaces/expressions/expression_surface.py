@@ -195,6 +195,7 @@ def expression_class(name: str) -> type[ExpressionSurface]:
     text, separator, ranges = name.partition(" on ")
     parsed = parse(text, RESERVED)
     view = read_view(name, ranges, len(parsed.variables)) if separator else None
+    # One class per tree: other spellings look up the canonical one, which the cache returns.
     expression = str(parsed.tree)
     canonical = named(expression, view)
     if canonical != name:

@@ -382,7 +382,7 @@ class _Compiler:
             return b if first == 0 else a
         if one == other:
             return self.scaled(first + second, one)
-        if first == second:
+        if first == second:  # n a + n b = n (a + b), and below n a − n b = n (a − b)
             return self.scaled(first, self.call(np.add, one, other))
         if first == -second:
             larger, smaller = (one, other) if first > 0 else (other, one)

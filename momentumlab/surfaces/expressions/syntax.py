@@ -425,6 +425,7 @@ class _Builder:
             if isinstance(each.op, ast.Mult):
                 factors.append(right)
                 continue
+            # a * b / c is the quotient (a * b)/c, as Python computes it, and the first factor of what follows.
             depth += 1  # a quotient encloses everything to its left
             if depth > MAX_DEPTH:
                 raise self.error(position, f"operators nested more than {MAX_DEPTH} deep")
