@@ -25,6 +25,7 @@ from momentumlab.plan import MAX_SEARCHED, MAX_TRIALS, check_size, make_plan
 from momentumlab.plugins import attribute_errors
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.result import Result
+from momentumlab.runs import unfinished
 from momentumlab.runs import write as store
 from momentumlab.surfaces import Surface
 
@@ -326,7 +327,7 @@ def _unfinished(folder: Path, kind: type[Kind], source: Source | None, overrides
     """Return the experiment of an unfinished run folder."""
     if source is not None or overrides:
         raise ConfigError.at("argument resume", "a resumed run has its own settings: leave out all others")
-    experiment = store.read_partial(folder).experiment
+    experiment = unfinished.read_partial(folder).experiment
     if not isinstance(experiment, kind):
         what = "a sweep" if isinstance(experiment, Experiment) else "a comparison"
         raise ConfigError.at("argument resume", f"{folder} is {what}")

@@ -28,6 +28,7 @@ from momentumlab.plugins import attribute_errors, loaded_plugins, python_entries
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.report.reports import ComparisonReport, Report, report_of
 from momentumlab.result import Result
+from momentumlab.runs import unfinished
 from momentumlab.runs import write as store
 from momentumlab.runs.layout import PARTIAL, is_locked
 from momentumlab.search.planes import best_trials, is_mapped, planes
@@ -190,26 +191,26 @@ def execute_shard(plan: Plan, how: Execution, shard: tuple[int, int], folder: Pa
     # All shards divide the trials into the same blocks, whatever machine they run on, and take every n-th one.
     number, count = shard
     block_trials = block_size(plan, count)
-    store.join_shards(plan.experiment, folder, datetime.now(), block_trials, count)
+    unfinished.join_shards(plan.experiment, folder, datetime.now(), block_trials, count)
     every = list(blocks(plan, block_trials))
-    done = store.finished_blocks(folder)
+    done = unfinished.finished_blocks(folder)
     missing = [block for block in every[number - 1 :: count] if block[0] not in done]
     try:
         with stopping.unwinding(), Workers(how.workers, how.executor) as workers:
             for outcome in workers.run_blocks(plan, missing):
-                if store.is_complete(folder):  # 'sweep --resume' has run the blocks of all shards meanwhile
+                if unfinished.is_complete(folder):  # 'sweep --resume' has run the blocks of all shards meanwhile
                     return None
-                store.save_block(folder, outcome)
+                unfinished.save_block(folder, outcome)
                 how.on_block(outcome)
     except KeyboardInterrupt as stop:
         raise _interrupted(stop, "repeat the command") from None
     # The last shard completes the folder. Shards that end together all find every block; one of them gets the lock.
-    if any(first not in store.finished_blocks(folder) for first, _ in every):
+    if any(first not in unfinished.finished_blocks(folder) for first, _ in every):
         return None
     try:
         return execute(plan, how, resume=folder)
     except OutputError:
-        if store.is_complete(folder) or is_locked(folder):
+        if unfinished.is_complete(folder) or is_locked(folder):
             return None
         raise
 
@@ -284,10 +285,10 @@ def _blockwise(
     with Workers(how.workers, how.executor) as workers:
         if resume is not None:
             folder: Path | None = resume
-            block_trials = store.read_partial(resume).block_trials
+            block_trials = unfinished.read_partial(resume).block_trials
         else:
             block_trials = min(map(workers.block_trials, plans))
-            folder = None if out is None else store.begin_run(experiment, out, started, block_trials)
+            folder = None if out is None else unfinished.begin_run(experiment, out, started, block_trials)
         trials_before = 0
 
         def run_plan(plan: Plan, *, history: bool) -> Result:
@@ -298,10 +299,10 @@ def _blockwise(
 
             def keep(block: Outcome) -> None:
                 if folder is not None:
-                    store.save_block(folder, block, offset)
+                    unfinished.save_block(folder, block, offset)
                 how.on_block(block)
 
-            done = {} if resume is None else store.read_blocks(resume, plan.experiment, block_trials, offset)
+            done = {} if resume is None else unfinished.read_blocks(resume, plan.experiment, block_trials, offset)
             for block in done.values():
                 how.on_block(block)
             return workers.run(plan, block_trials=block_trials, done=done, on_block=keep)
@@ -320,7 +321,7 @@ def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: Ex
 
     remedy = "" if folder is None else _how_to_resume(experiment, folder, how)
     try:
-        with stopping.unwinding(), nullcontext() if folder is None else store.working_on(folder):
+        with stopping.unwinding(), nullcontext() if folder is None else unfinished.working_on(folder):
             yield
     except KeyboardInterrupt as stop:
         if folder is None:
@@ -334,7 +335,7 @@ def _resumable(experiment: Experiment | Comparison, folder: Path | None, how: Ex
     except PluginError as error:
         if folder is None:
             raise
-        store.record_plugin_error(folder, str(error))
+        unfinished.record_plugin_error(folder, str(error))
         message = f"{error}; finished blocks are kept, and after the correction: {remedy}"
         raise PluginError(message, error.original) from error.original
     except OutputError as error:

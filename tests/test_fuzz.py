@@ -89,14 +89,14 @@ def test_a_hostile_folder_is_refused_or_computed_again(changes: dict[str, dict[s
 def test_a_folder_without_damage_is_resumed_without_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from momentumlab import executor as workers
     from momentumlab.experiment import Experiment
-    from momentumlab.runs import write as store
+    from momentumlab.runs import unfinished
 
     run = make_sweep(tmp_path / "out")
-    partial = store.read_partial(run)
+    partial = unfinished.read_partial(run)
     assert isinstance(partial.experiment, Experiment)
-    assert list(store.read_blocks(run, partial.experiment, partial.block_trials)) == [0]
+    assert list(unfinished.read_blocks(run, partial.experiment, partial.block_trials)) == [0]
     apply(run / "blocks" / "0.npz", {"how": "header", "shape": [12], "type": "<f8"})
-    assert store.read_blocks(run, partial.experiment, partial.block_trials) == {}
+    assert unfinished.read_blocks(run, partial.experiment, partial.block_trials) == {}
     assert partial.block_trials <= workers.LARGEST_BLOCK
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import momentumlab
 from momentumlab.config import load_either
-from momentumlab.runs import write as store
+from momentumlab.runs import unfinished
 from momentumlab.runs.find import complete_run
 from momentumlab.runs.layout import only_one
 from momentumlab.runs.records import RunStatus, list_runs
@@ -169,13 +169,13 @@ def test_without_locks_the_process_decides_whether_a_run_is_running(
 def test_without_locks_a_resumed_sweep_is_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fcntl", None)
     experiment = momentumlab.load({**RAVINE, "lr": "linspace(0.01, 0.1, 7)"})
-    folder = store.begin_run(experiment, tmp_path, datetime.now(), 4)
+    folder = unfinished.begin_run(experiment, tmp_path, datetime.now(), 4)
     partial = json.loads((folder / "partial.json").read_text())
     with subprocess.Popen(["true"]) as ended:  # the process that was interrupted
         partial["process"]["pid"] = ended.pid
     (folder / "partial.json").write_text(json.dumps(partial))
     assert states(tmp_path) == ["interrupted"]
-    with store.working_on(folder):
+    with unfinished.working_on(folder):
         assert states(tmp_path) == ["running"]
 
 
@@ -189,7 +189,7 @@ def test_the_message_about_an_unfinished_run_names_the_command_that_completes_it
     settings: dict[str, Any], command: str, tmp_path: Path
 ) -> None:
     experiment = load_either({**RAVINE, "lr": [0.05, 0.1], **settings})
-    folder = store.begin_run(experiment, tmp_path, datetime.now(), 4)
+    folder = unfinished.begin_run(experiment, tmp_path, datetime.now(), 4)
     remedy = f"momentumlab {command} --resume {folder}"
     assert typed("runs", "show", folder, code=1) == f"error: {folder}: is not finished; continue with: {remedy}\n"
     (row,) = json.loads(typed("runs", "--out", tmp_path, "--format", "json"))
@@ -298,7 +298,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     out = tmp_path_factory.mktemp("templates")
     complete = folder_of(momentumlab.run(RAVINE, out=out, plots=False, name="complete"))
     experiment = momentumlab.load(surface="ravine", optimizer="momentum", lr="linspace(0.01, 0.1, 7)", name="half")
-    return [complete, store.begin_run(experiment, out, datetime.now(), 4)]
+    return [complete, unfinished.begin_run(experiment, out, datetime.now(), 4)]
 
 
 @pytest.mark.parametrize("which", ["run.json", "partial.json", "result.json"])

@@ -24,7 +24,7 @@ from momentumlab.config.dump import to_yaml
 from momentumlab.errors import ConfigError
 from momentumlab.report.figure_options import FigureOptions
 from momentumlab.result import Result
-from momentumlab.runs import export
+from momentumlab.runs import export, unfinished
 from momentumlab.runs import write as store
 from momentumlab.runs.compare import joined_drawings, side_by_side
 from momentumlab.runs.find import find
@@ -526,7 +526,7 @@ def test_latest_points_to_the_newest_run_that_is_left(tmp_path: Path) -> None:
 
 def test_unfinished_sweeps_are_removed_only_on_request_and_never_while_they_run(tmp_path: Path) -> None:
     experiment = momentumlab.load(surface="ravine", optimizer="momentum", lr="linspace(0.01, 0.1, 7)", name="half")
-    folder = store.begin_run(experiment, tmp_path, datetime.now(), 4)
+    folder = unfinished.begin_run(experiment, tmp_path, datetime.now(), 4)
     run = run_of(folder)
     assert (run.status, run.is_resumable, run.trials, run.name) == (RunStatus.INTERRUPTED, True, 7, "half")
     assert (run.surfaces, run.optimizers) == (("ravine",), ("momentum",))

@@ -14,8 +14,7 @@ import pytest
 
 import momentumlab
 from momentumlab.result import Result
-from momentumlab.runs import inputs
-from momentumlab.runs import write as store
+from momentumlab.runs import inputs, unfinished
 from momentumlab.runs.find import find
 from momentumlab.runs.identity import identity
 from momentumlab.runs.read import load_run
@@ -158,7 +157,7 @@ def test_a_resumed_sweep_uses_the_data_with_which_it_began(table: Path, tmp_path
     surface = {"name": "least_squares", "data": str(table), "target": "y"}
     settings: dict[str, Any] = {"surface": surface, "optimizer": "sgd", "lr": "linspace(0.01, 0.1, 7)", "iterations": 9}
     expected = momentumlab.sweep(settings)
-    folder = store.begin_run(momentumlab.load(settings), tmp_path, datetime.now(), 4)
+    folder = unfinished.begin_run(momentumlab.load(settings), tmp_path, datetime.now(), 4)
     table.write_text(TABLE.replace("4.5", "9"))
     resumed = momentumlab.sweep(resume=folder, plots=False)
     assert resumed.final_loss.tobytes() == expected.final_loss.tobytes()

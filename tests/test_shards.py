@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import momentumlab
 from momentumlab.cli import app
 from momentumlab.errors import OutputError
-from momentumlab.runs import write
+from momentumlab.runs import unfinished
 
 RUNNER = CliRunner()
 PLANE: dict[str, Any] = {
@@ -124,15 +124,15 @@ def test_a_shard_of_another_sweep_is_refused(tmp_path: Path) -> None:
 def test_a_sweep_that_is_completed_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "plane"
     run_shard(folder, 1, 2)
-    real = write.finished_blocks
+    real = unfinished.finished_blocks
 
     def completed_by_another(path: Path) -> set[int]:
         found = real(path)
-        if not write.is_complete(path):
+        if not unfinished.is_complete(path):
             momentumlab.sweep(resume=path, plots=False)
         return found
 
-    monkeypatch.setattr(write, "finished_blocks", completed_by_another)
+    monkeypatch.setattr(unfinished, "finished_blocks", completed_by_another)
     assert run_shard(folder, 2, 2) is None
     assert not (folder / "blocks").exists()
 

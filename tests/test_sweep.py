@@ -31,7 +31,7 @@ from momentumlab.report import report_of
 from momentumlab.report.figures.maps import map_figures
 from momentumlab.report.sweep_table import sweep_tables
 from momentumlab.result import Result, Status
-from momentumlab.runs import write as store
+from momentumlab.runs import unfinished
 from momentumlab.runs.layout import only_one
 from momentumlab.search.planes import arrays, best_trials, is_mapped, planes
 from momentumlab.surfaces import SURFACES
@@ -403,10 +403,10 @@ class EnoughError(Exception):
 def interrupted_sweep(out: Path, blocks: int) -> Path:
     """A run folder in which only some blocks of `PLANE` are finished."""
     plan = plan_of(PLANE)
-    folder = store.begin_run(plan.experiment, out, datetime.now(), 100)
+    folder = unfinished.begin_run(plan.experiment, out, datetime.now(), 100)
 
     def keep(block: Outcome) -> None:
-        store.save_block(folder, block)
+        unfinished.save_block(folder, block)
         if len(list((folder / "blocks").iterdir())) == blocks:
             raise EnoughError
 
@@ -419,7 +419,7 @@ def test_a_resumed_sweep_computes_only_the_missing_blocks(
     command: Command, tmp_path: Path, plane: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = interrupted_sweep(tmp_path, 3)
-    partial = store.read_partial(folder)
+    partial = unfinished.read_partial(folder)
     computed: list[int] = []
 
     def noted(plan: Plan, first: int, last: int, history_bytes: int | None = None) -> Outcome:
@@ -445,9 +445,9 @@ def test_a_resumed_sweep_computes_only_the_missing_blocks(
 
 
 def kept_blocks(folder: Path) -> dict[int, Outcome]:
-    partial = store.read_partial(folder)
+    partial = unfinished.read_partial(folder)
     assert isinstance(partial.experiment, momentumlab.Experiment)
-    return store.read_blocks(folder, partial.experiment, partial.block_trials)
+    return unfinished.read_blocks(folder, partial.experiment, partial.block_trials)
 
 
 def test_a_damaged_block_is_computed_again(tmp_path: Path) -> None:
@@ -574,7 +574,7 @@ def test_kill_9_loses_at_most_the_blocks_in_progress(tmp_path: Path) -> None:
     children = children_of(process.pid)
     process.kill()
     process.communicate()
-    partial = store.read_partial(folder)
+    partial = unfinished.read_partial(folder)
     block_trials, done = partial.block_trials, kept_blocks(folder)
     assert done
     plan = plan_of({**LONG, "tolerance": None})

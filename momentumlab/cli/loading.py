@@ -141,7 +141,7 @@ def load_resumed(options: Options, resume: Path, command: str) -> "list[Experime
     from momentumlab.config.load import read_text
     from momentumlab.config.requirements import check_same
     from momentumlab.experiment import SEARCH_PATIENCE, Comparison
-    from momentumlab.runs.write import ended_by_plugin, read_partial
+    from momentumlab.runs.unfinished import ended_by_plugin, read_partial
 
     if options.skip_existing:
         raise typer.BadParameter("finishes one run folder; leave out --skip-existing", param_hint="--resume")

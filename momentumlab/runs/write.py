@@ -1,18 +1,24 @@
-"""Writer of run folders, and the only module that creates files.
+"""Writer of run folders, figures and other files.
 
-A folder is claimed by creating it. It is locked while a process writes it, its `PARTIAL` names every file before that
-file is written, and each file is written under a temporary name and then renamed. When all files are on the disk,
-`RECORD` lists them with their sizes and makes the folder complete.
+The files of a run folder are written in an order that survives a kill at any moment:
+
+1. The folder is created, which claims its name, and locked while this process writes it.
+2. `PARTIAL` says what the folder is and names every file before that file is written, so that an interrupted run can be
+   listed, resumed and removed.
+3. Each file is written under a temporary name and renamed, so that no file is half-written.
+4. When all files are on the disk, `RECORD` lists them with their sizes. Its renaming makes the folder complete.
+5. Only then is removed what a complete folder does not need: `PARTIAL`, the lock and the blocks of a sweep.
+
+The blocks of an unfinished sweep are in `momentumlab.runs.unfinished`.
 """
 
 import hashlib
 import json
 import os
 import platform
-import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -23,18 +29,16 @@ import numpy as np
 
 from momentumlab import system
 from momentumlab.config.dump import to_dict, to_yaml
-from momentumlab.errors import ConfigError, OutputError, PluginWarning
+from momentumlab.errors import OutputError, PluginWarning
 from momentumlab.experiment import Comparison, Experiment
-from momentumlab.outcome import Outcome
 from momentumlab.plugins import described, raised_at
 from momentumlab.report.data import csv_text, json_document
 from momentumlab.report.figure_files import Drawings, comparison_drawings, file_suffixes, run_drawings, sweep_drawings
 from momentumlab.report.figure_options import FigureError, FigureOptions
 from momentumlab.report.reports import ComparisonReport, Report
-from momentumlab.result import Result, Status
+from momentumlab.result import Result
 from momentumlab.runs import identity, layout
-from momentumlab.runs.arrays import read_arrays
-from momentumlab.runs.inputs import data_files, plugin_files, read_experiment, sha256_of, with_copies
+from momentumlab.runs.inputs import data_files, plugin_files, with_copies
 from momentumlab.runs.layout import (
     BLOCKS,
     COMPARISON,
@@ -64,13 +68,6 @@ if TYPE_CHECKING:
 
 RESUMING = ("process", "block_trials", "shards", "experiment_sha256", "plugin_error")
 """Keys of `PARTIAL` that a complete folder does not need."""
-
-BLOCK_ARRAYS: dict[str, type[np.generic]] = {
-    "points": np.float64,
-    "losses": np.float64,
-    "iterations": np.int32,
-    "codes": np.int8,
-}
 
 Files = dict[str, str | Mapping[str, Any]]
 """Texts, and arrays of ``.npz`` files, by the names of their files."""
@@ -109,29 +106,30 @@ def make_folder(out: Path, name: str, when: datetime) -> Path:
             return folder
 
 
-def _begin(folder: Path, kind: str, experiment: Experiment | Comparison, started: datetime, **resume: object) -> None:
-    """Mark a folder as unfinished, and write the experiment and its data; ``resume`` is needed to complete it later."""
+def begin(folder: Path, kind: str, experiment: Experiment | Comparison, started: datetime, **resume: object) -> None:
+    """Mark a new folder as unfinished, and write the experiment and its data.
+
+    ``resume`` is what `PARTIAL` holds in addition to complete the run later.
+    """
     data = data_files(experiment)
     text = to_yaml(with_copies(experiment, data))
     unfinished = {
         **identity.summary(kind, experiment, data, started=started),
-        "process": _this_process(),
+        "process": this_process(),
         "experiment_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "files": [EXPERIMENT, *(each.copy for each in data if each.copy is not None)],
         **resume,
     }
-    _write_json(folder / PARTIAL, unfinished)
+    write_json(folder / PARTIAL, unfinished)
     for each in data:
         if each.copy is not None and each.content is not None:
             layout.write(folder / each.copy, each.content)
     layout.write(folder / EXPERIMENT, text)
 
 
-def _this_process() -> dict[str, object]:
+def this_process() -> dict[str, object]:
+    """Return host and process id, which identify the writer of a folder on file systems without locks."""
     return {"host": platform.node(), "pid": os.getpid()}
-
-
-# Complete run folders
 
 
 def write_run(
@@ -141,7 +139,7 @@ def write_run(
     with output_errors(out):
         folder = make_folder(out, report.experiment.name, provenance.started)
     with output_errors(folder), only_one(folder):
-        _begin(folder, RUN, report.experiment, provenance.started)
+        begin(folder, RUN, report.experiment, provenance.started)
         return complete(report, folder, provenance, figures, with_page=with_page)
 
 
@@ -170,35 +168,41 @@ def complete(
             report, pages = _with_page(report)
         content = _comparison_content(report) if isinstance(report, ComparisonReport) else _run_content(report)
         content.files.update(pages)
-        _finish(folder, content, provenance, report.notes, figures)
+        _write_content(folder, content, provenance, report.notes, figures)
     return report
 
 
-def _finish(
+def _write_content(
     folder: Path, content: "_Content", provenance: Provenance, notes: Sequence[str], figures: FigureOptions | None
 ) -> None:
-    """Write the content of a run folder, then its record, and remove what only unfinished folders need."""
+    """Write the files of a run folder in the order that the module describes."""
     files, experiment, results = content.files, content.experiment, content.results
     drawings = {} if figures is None else content.draw(figures)
     options = figures or FigureOptions()
 
-    # A folder is removed only if `PARTIAL` or the record names all of its files, whenever the process is killed.
+    # Name all files before the first is written: `runs rm` removes a folder only if it knows every file in it.
     unfinished = read_partial_record(folder)
     names = {*unfinished["files"], *files, *figure_files(drawings, options), RESULT}
-    _write_json(folder / PARTIAL, {**unfinished, "files": sorted(names)})
+    write_json(folder / PARTIAL, {**unfinished, "files": sorted(names)})
+
+    # Data first, then figures: a plug-in that fails while drawing costs no numbers.
     for name, file in files.items():
-        layout.write(folder / name, file if isinstance(file, str) else partial(_save_arrays, file))
+        layout.write(folder / name, file if isinstance(file, str) else partial(save_arrays, file))
     origin = _origin(experiment, provenance)
     texts = png_texts(experiment, results, folder=folder.name, kind=content.kind, provenance=origin)
     _draw(folder, drawings, texts, options)
     settings = {"settings": to_dict(experiment), "provenance": origin, "notes": list(notes)}
-    _write_json(folder / RESULT, {"format": FORMAT, **content.document, **settings})
+    write_json(folder / RESULT, {"format": FORMAT, **content.document, **settings})
 
-    for path in unfinished_files(folder, names):  # of processes that were killed
+    # A process that was killed and then resumed may have left temporary files.
+    for path in unfinished_files(folder, names):
         path.unlink()
+
+    # Everything must be on the disk before the record says so, even if the machine loses power. One wait for all
+    # files is shorter than a wait after each of them.
     _, sizes = layout.sizes_in(folder)
     written = {name: size for name in sorted(names) if (size := sizes.get(name)) is not None}
-    for name in written:  # one wait for all files is shorter than a wait after each of them
+    for name in written:
         system.sync(folder / name)
     system.sync(folder)
     record = {
@@ -212,11 +216,11 @@ def _finish(
         "origin": {"host": platform.node(), "inode": folder.stat().st_ino},
         "files": written,
     }
-    _write_json(folder / RECORD, record, is_synced=True)
+    write_json(folder / RECORD, record, is_synced=True)
     system.sync(folder)
     system.sync(folder.parent)
 
-    # From here on the folder is complete; what only unfinished folders need is removed.
+    # The folder is complete. A kill from here on leaves files that are ignored and removed with the folder.
     (folder / PARTIAL).unlink()
     with suppress(OSError):  # Windows does not remove files that are open
         (folder / LOCK).unlink(missing_ok=True)
@@ -225,6 +229,9 @@ def _finish(
             path.unlink()
         (folder / BLOCKS).rmdir()
     layout.point_latest(folder)
+
+
+# The content of each kind of folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,167 +330,6 @@ def _origin(experiment: Experiment | Comparison, provenance: Provenance) -> dict
     return origin
 
 
-# Unfinished sweeps and comparisons
-
-
-@dataclass(frozen=True, kw_only=True)
-class Partial:
-    """An unfinished sweep or comparison and the number of trials per block."""
-
-    experiment: Experiment | Comparison
-    block_trials: int
-
-
-def begin_run(experiment: Experiment | Comparison, out: Path, started: datetime, block_trials: int) -> Path:
-    """Create the run folder of a sweep or a comparison, which can be resumed until it is complete."""
-    with output_errors(out):
-        folder = make_folder(out, experiment.name, started)
-    with output_errors(folder):
-        kind = COMPARISON if isinstance(experiment, Comparison) else SWEEP
-        _begin(folder, kind, experiment, started, block_trials=block_trials)
-        (folder / BLOCKS).mkdir()
-    return folder
-
-
-def join_shards(experiment: Experiment, folder: Path, started: datetime, block_trials: int, shards: int) -> None:
-    """Create the run folder that the shards of a sweep fill together, or check that another shard has created it.
-
-    Raises
-    ------
-    OutputError
-        If the folder is complete, or belongs to another experiment or another number of shards.
-    """
-    with output_errors(folder):
-        if not (folder / PARTIAL).exists() and not (folder / RECORD).exists():
-            # Shards may begin at the same time: each makes a folder of its own, and the first to rename it wins.
-            made = folder.absolute().with_name(f".{folder.name}-{platform.node()}-{os.getpid()}")
-            (made / BLOCKS).mkdir(parents=True)
-            _begin(made, SWEEP, experiment, started, block_trials=block_trials, shards=shards)
-            try:
-                made.rename(folder)
-            except OSError:
-                shutil.rmtree(made)
-                if not (folder / PARTIAL).exists() and not (folder / RECORD).exists():
-                    raise
-    kept = read_partial(folder)
-    begun_with = read_partial_record(folder).get("shards")
-    if begun_with is None:
-        raise OutputError(f"{folder} is not a sweep in shards: finish it with 'momentumlab sweep --resume {folder}'")
-    if begun_with != shards:
-        what = f"was begun with --shard …/{begun_with}, but this shard is one of {shards}"
-        raise OutputError(f"{folder} {what}: give the same number, or another folder")
-    if not isinstance(kept.experiment, Experiment) or to_dict(kept.experiment) != to_dict(experiment):
-        raise OutputError(f"{folder} belongs to another experiment: give each experiment a folder of its own")
-
-
-def is_complete(folder: Path) -> bool:
-    """Return whether a run folder is complete."""
-    return (folder / RECORD).exists()
-
-
-def _already_complete(folder: Path) -> str:
-    return f"{folder} is already complete: 'momentumlab runs show {folder}' prints it"
-
-
-def finished_blocks(folder: Path) -> set[int]:
-    """Return the first trials of the blocks in an unfinished run folder; they are not opened."""
-    return {int(path.stem) for path in block_files(folder) if path.suffix == ".npz" and path.stem.isdecimal()}
-
-
-@contextmanager
-def working_on(folder: Path) -> Iterator[None]:
-    """Hold the lock of an unfinished run folder, and name this process in it for file systems without locks.
-
-    Raises
-    ------
-    OutputError
-        If another process holds the lock.
-    """
-    with only_one(folder):
-        if is_complete(folder):  # since it was read
-            raise OutputError(_already_complete(folder))
-        with suppress(DamageError), output_errors(folder):
-            unfinished = read_partial_record(folder)
-            if unfinished["process"] != _this_process():
-                _write_json(folder / PARTIAL, {**unfinished, "process": _this_process()})
-        yield
-
-
-def read_partial(folder: Path) -> Partial:
-    """Read the experiment of an unfinished sweep or comparison.
-
-    Raises
-    ------
-    OutputError
-        If the folder is not that of an unfinished sweep, or cannot be read.
-    """
-    from momentumlab.executor import LARGEST_BLOCK
-
-    if not folder.exists():
-        raise OutputError(f"{folder}: no such folder")
-    if is_complete(folder):
-        raise OutputError(_already_complete(folder))
-    if not os.path.lexists(folder / PARTIAL):
-        raise OutputError(f"{folder} is not the run folder of an unfinished sweep or comparison")
-    try:
-        unfinished = read_partial_record(folder)
-        if unfinished["kind"] == RUN:
-            raise OutputError(f"{folder} is an interrupted run, which cannot be resumed: run its experiment.yaml again")
-        block_trials = unfinished.get("block_trials")
-        if block_trials is None or block_trials > LARGEST_BLOCK:
-            raise DamageError(f"{PARTIAL}: block_trials is not an integer from 1 to {LARGEST_BLOCK}")
-        if sha256_of(folder / EXPERIMENT) != unfinished.get("experiment_sha256"):
-            raise DamageError(f"{EXPERIMENT} has changed since the run began: its blocks would be those of another one")
-        experiment = read_experiment(folder, EXPERIMENT, unfinished)
-        if isinstance(experiment, Comparison) != (unfinished["kind"] == COMPARISON):
-            raise DamageError(f"{EXPERIMENT} is not that of a {unfinished['kind']}")
-    except (DamageError, ConfigError) as error:
-        raise OutputError(f"{folder}: cannot be resumed ({'; '.join(str(error).splitlines())})") from error
-    return Partial(experiment=experiment, block_trials=block_trials)
-
-
-def record_plugin_error(folder: Path, message: str) -> None:
-    """Note in an unfinished folder that a plug-in ended the run, so that it can be resumed with another version."""
-    with output_errors(folder), suppress(DamageError):
-        _write_json(folder / PARTIAL, {**read_partial_record(folder), "plugin_error": message})
-
-
-def ended_by_plugin(folder: Path) -> bool:
-    """Return whether an error in a plug-in ended the run in a folder."""
-    try:
-        return "plugin_error" in read_partial_record(folder)
-    except DamageError:
-        return False
-
-
-def save_block(folder: Path, outcome: Outcome, offset: int = 0) -> None:
-    """Keep the trials of one block until the run is complete.
-
-    ``offset`` is the number of trials in earlier plans of the same run, such as the steps of a search.
-    """
-    with output_errors(folder):
-        (folder / BLOCKS).mkdir(exist_ok=True)
-        content = {name: getattr(outcome, name) for name in BLOCK_ARRAYS}
-        layout.write(folder / BLOCKS / f"{offset + outcome.first}.npz", partial(_save_arrays, content))
-
-
-def read_blocks(folder: Path, experiment: Experiment, block_trials: int, offset: int = 0) -> dict[int, Outcome]:
-    """Return the finished blocks of an experiment by their first trial; damaged blocks are left out."""
-    outcomes: dict[int, Outcome] = {}
-    for path in block_files(folder):
-        first = int(path.stem) - offset if path.stem.isdecimal() else -1
-        if not 0 <= first < experiment.trials or first % block_trials:
-            continue
-        outcome = Outcome(first, min(block_trials, experiment.trials - first), experiment.dimension)
-        with suppress(DamageError):
-            expected = {name: (dtype, getattr(outcome, name).shape) for name, dtype in BLOCK_ARRAYS.items()}
-            for name, array in read_arrays(path, expected).items():
-                getattr(outcome, name)[:] = array
-            if np.isin(outcome.codes, [status.code for status in Status]).all():
-                outcomes[first] = outcome
-    return dict(sorted(outcomes.items()))
-
-
 # Single files and figures
 
 
@@ -561,7 +407,7 @@ def write_figures(folder: Path, drawings: Drawings, texts: Mapping[str, str], fi
         paths = _draw(folder, drawings, texts, figures, must_draw=True)
         if record is not None:
             sizes = {path.name: path.stat().st_size for path in paths}
-            _write_json(folder / RECORD, {**record, "files": {**record["files"], **sizes}})
+            write_json(folder / RECORD, {**record, "files": {**record["files"], **sizes}})
     return paths
 
 
@@ -598,11 +444,13 @@ def _draw(
     return paths
 
 
-def _save_arrays(content: Mapping[str, Any], file: BinaryIO) -> None:
+def save_arrays(content: Mapping[str, Any], file: BinaryIO) -> None:
+    """Write arrays into an open ``.npz`` file."""
     np.savez(file, **content)
 
 
-def _write_json(path: Path, value: object, *, is_synced: bool = False) -> None:
+def write_json(path: Path, value: object, *, is_synced: bool = False) -> None:
+    """Write a value as one line of JSON; errors are those of `momentumlab.runs.layout.write`."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n"
     try:
         text.encode()

@@ -343,12 +343,12 @@ def make_sweep(out: Path) -> Path:
     from momentumlab.config import load_experiment
     from momentumlab.engine import run_trials
     from momentumlab.plan import make_plan
-    from momentumlab.runs import write as store
+    from momentumlab.runs import unfinished
 
     out.mkdir(parents=True)
     experiment = load_experiment({**SWEEP, "iterations": 5, "name": "x"})
-    run = store.begin_run(experiment, out, datetime(2026, 1, 1), 12)
-    store.save_block(run, run_trials(make_plan(experiment, max_trials=99), 0, 12))
+    run = unfinished.begin_run(experiment, out, datetime(2026, 1, 1), 12)
+    unfinished.save_block(run, run_trials(make_plan(experiment, max_trials=99), 0, 12))
     return run
 
 
