@@ -259,8 +259,8 @@ def test_a_disk_that_reports_an_error_leaves_the_folder_unfinished(
 # One bad folder never breaks a command
 
 VALUES: list[Any] = [
-    None, True, -1, 0, 1.5, 10**400, float("nan"), float("inf"), "", "x" * 10_000, "\x1b[2J\n", "\ud800", "../../x",
-    [], [1], [None], {}, {"a": 1}, {"": -1}, {"../x": 1}, [[[]]], "0001-01-01T00:00:00+00:00",
+    None, True, -1, 0, 1.5, 10**12, 10**400, float("nan"), float("inf"), "", "x" * 10_000, "\x1b[2J\n", "\ud800",
+    "../../x", [], [1], [10**12], [None], {}, {"a": 1}, {"": -1}, {"../x": 1}, [[[]]], "0001-01-01T00:00:00+00:00",
     "9999-12-31T23:59:59-23:59",
 ]  # fmt: skip
 

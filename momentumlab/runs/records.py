@@ -283,7 +283,7 @@ _COMMON: dict[str, Check] = {
 _RECORD: dict[str, Check] = _COMMON | {
     "identity": _is_text,
     "recorded": _is_count,
-    "strides": _are(lambda value: _is_count(value) and value > 0),
+    "strides": _are(lambda value: _is_count(value) and 0 < value < 2**31),  # as the numbers of iterations
     "digest": _is_text,
     "origin": lambda value: isinstance(value, dict),
     "files": lambda value: isinstance(value, dict) and _are_file_names(value) and all(map(_is_count, value.values())),
