@@ -235,6 +235,25 @@ def test_results_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch
         assert [outcome(blocks, i) for i in range(whole.trials)] == [outcome(whole, i) for i in range(whole.trials)]
 
 
+@pytest.mark.parametrize("evaluate_every", [2, 3])
+def test_a_loss_that_is_evaluated_seldom_is_evaluated_at_the_same_iterations_in_every_lane(
+    evaluate_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials that take over a lane begin at other iterations of the batch than the trials beside them."""
+    settings = {**RAVINE, "tolerance": 1e-3, "iterations": 61, "evaluate_every": evaluate_every}
+    rates = np.geomspace(1e-3, 0.3, 17).tolist()
+    monkeypatch.setattr(engine, "BATCH_BYTES", 8 * 2 * 3)
+    batch = momentumlab.run(settings, lr=rates, record="none")
+    losses = SURFACES["ravine"]().value(np.ascontiguousarray(batch.final_points.T))
+    assert losses.tolist() == batch.final_losses.tolist()
+    for number, lr in enumerate(rates):
+        # An independent count: the tolerance is tested between evaluations only.
+        free = momentumlab.run(RAVINE, lr=lr, iterations=61).losses[0]
+        seen = [0, *range(evaluate_every, 62, evaluate_every)]
+        ends = (k for before, k in itertools.pairwise(seen) if k < len(free) and abs(free[k] - free[before]) <= 1e-3)
+        assert batch.iterations[number] == next(ends, len(free) - 1)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     surface=st.sampled_from(sorted(SURFACES)),

@@ -63,6 +63,7 @@ def test_rungs_of_an_example_by_hand() -> None:
     lengths = {192: 13, 96: 26, 48: 53, 24: 106, 13: 200}
     expected = [Rung(settings=settings, iterations=iterations) for settings, iterations in lengths.items()]
     assert rungs_of(192, 64 * 200, Stopping(iterations=200), 1) == expected
+    assert rungs_of(8, 0, Stopping(iterations=0), 1) == [Rung(settings=8, iterations=0)]
 
 
 @pytest.mark.parametrize("zooms", [0, 2])

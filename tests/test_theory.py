@@ -36,6 +36,7 @@ from momentumlab.theory import (
 )
 from momentumlab.theory.linear_map import checked_map, simulated
 from momentumlab.theory.modes import responses as unit_responses
+from momentumlab.theory.rate_fits import oscillation_rate
 from tests.conftest import CONFIGS, Command
 from tests.papers import heavy_ball_variance, nesterov_variance
 
@@ -132,6 +133,14 @@ def test_the_best_hyperparameters_of_the_ravine(name: str, best: dict[str, float
         assert prediction.best[key] == pytest.approx(value, rel=1e-12)
 
 
+def test_the_best_hyperparameters_of_an_averaged_velocity_are_those_of_heavy_ball() -> None:
+    """With v ← βv + (1 − β) g, the best lr is that of Polyak divided by 1 − β, which the search must find."""
+    prediction = predicted(optimizer="momentum_ema")
+    beta = (11 / 13) ** 2
+    assert prediction.best_rate == pytest.approx(11 / 13, abs=1e-6)
+    assert prediction.best == pytest.approx({"lr": 32 / 169 / (1 - beta), "beta": beta}, rel=1e-5)
+
+
 def test_triple_momentum_has_the_rate_of_its_paper() -> None:
     rate = 1 - 1 / 12
     prediction = predicted(optimizer={"name": "triple_momentum", "kappa": 144.0}, lr=(1 + rate) / 18)
@@ -226,6 +235,27 @@ def test_the_predicted_iterations_to_the_tolerance_are_those_that_are_made(
     settings_: dict[str, Any] = {"optimizer": optimizer, "tolerance": tolerance, "patience": patience}
     iterations = momentumlab.run(settings_, surface="ravine", iterations=5000).iterations[0]
     assert predicted(**settings_).iterations_to_tolerance == iterations
+
+
+@pytest.mark.parametrize("eigenvalues", [[1.0], [1.0, 40.0]])
+@pytest.mark.parametrize(
+    "test", [{"tolerance": 1e-12}, {"tolerance": 1e-12, "patience": 5}, {"target_loss": 1e-12, "patience": 5},
+             {"gradient_tolerance": 1e-6}, {"gradient_tolerance": 1e-6, "target_loss": 1e-9}],
+)  # fmt: skip
+def test_the_predicted_iterations_of_a_slow_run_are_those_of_the_closed_form(
+    test: dict[str, Any], eigenvalues: list[float]
+) -> None:
+    """Gradient descent on x²/2 from 1: after k iterations x = ρᵏ. The steep direction has long decayed."""
+    rho = 1 - 1e-5
+    surface, start = {"name": "quadratic", "eigenvalues": eigenvalues}, [1.0] * len(eigenvalues)
+    prediction = predicted(surface=surface, optimizer="sgd", lr=1e-5, start=start, **test)
+    needed = {
+        "target_loss": lambda loss: math.log(2 * loss) / (2 * math.log(rho)),
+        "gradient_tolerance": lambda slope: math.log(slope) / math.log(rho),
+        "tolerance": lambda change: math.log(2 * change / (1 - rho**2)) / (2 * math.log(rho)) + test.get("patience", 1),
+    }
+    expected = min(needed[name](value) for name, value in test.items() if name != "patience")
+    assert prediction.iterations_to_tolerance == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_plane_has_the_rates_of_its_trials() -> None:
@@ -364,6 +394,16 @@ def test_distances_within_rounding_are_ignored() -> None:
     distances: Array = np.exp(np.maximum(k * math.log(0.8), math.log(1e-13)))
     assert measured_rate(distances, k, floor=1e-12) == pytest.approx(0.8, rel=1e-9)
     assert measured_rate(distances, k) != pytest.approx(0.8, rel=1e-2)
+
+
+@pytest.mark.parametrize(("rate", "stride"), [(0.9, 1), (0.97, 3), (1.04, 2)])
+def test_a_damped_oscillation_has_its_rate_before_a_period_is_complete(rate: float, stride: int) -> None:
+    k = stride * np.arange(12)
+    values: Array = rate**k * np.cos(0.05 * k + 0.3)
+    assert oscillation_rate(values, stride) == pytest.approx(rate, rel=1e-9)
+    assert oscillation_rate(rate**k + 0.5 ** k.astype(float), stride) is None  # two exponentials
+    assert oscillation_rate(np.where(k > 3 * stride, 0.0, values), stride) is None  # exactly at the minimum
+    assert oscillation_rate(values[:7], stride) is None
 
 
 def test_a_short_path_has_no_rate() -> None:
@@ -552,6 +592,15 @@ def test_periodic_rules_have_the_rate_of_one_period(k: int) -> None:
     assert response[:301, 0] == pytest.approx(path[:301, 0, 0], abs=1e-12)
 
 
+def test_the_response_of_a_nonlinear_method_consists_of_powers_of_its_map() -> None:
+    optimizer, lr, curvature = made("adam", eps=1.0), np.array([0.3]), np.array([2.0])
+    found = theory.linear_map(optimizer, lr, curvature)
+    assert not found.is_exact
+    response = np.concatenate(list(itertools.islice(unit_responses(optimizer, 0.3, curvature, found, block=5), 4)))
+    powers = [np.linalg.matrix_power(found.matrices[0], k)[0, 0] for k in range(16)]
+    np.testing.assert_allclose(response[:, 0], powers, atol=1e-14)
+
+
 def test_a_period_that_is_too_long_is_refused() -> None:
     with pytest.raises(TheoryDoesNotApplyError, match="changes with time"):
         theory.check_steady(Lookahead(k=65), 0.1, 1.0)
@@ -591,6 +640,39 @@ def test_a_transient_is_not_a_noise_floor() -> None:
     floor = theory.noise_floor(long, np.arange(8))
     assert not floor.is_transient
     assert floor.measured == pytest.approx(floor.predicted, rel=0.25)
+
+
+@pytest.mark.parametrize(("factor", "is_transient"), [(0.98, False), (1.02, True)])
+def test_a_transient_is_over_once_it_contributes_a_tenth_of_the_floor(factor: float, is_transient: bool) -> None:
+    """Gradient descent on x²/2: without noise the loss is ρ²ᵏ x₀²/2, and the floor is lr s² / (2 (2 − lr))."""
+    lr, noise, rho = 0.1, 0.01, 0.9
+    floor = lr * noise**2 / (2 * (2 - lr))
+    start = math.sqrt(0.1 * floor / np.mean(rho ** (2 * np.arange(100, 201)) / 2))
+    surface = {"name": "quadratic", "eigenvalues": [1.0]}
+    result = momentumlab.run(
+        surface=surface, optimizer="sgd", lr=lr, noise=noise, iterations=200, start=[factor * start]
+    )
+    found = theory.noise_floor(result, np.arange(1))
+    assert found.predicted == pytest.approx(floor)
+    assert found.is_transient == is_transient
+
+
+@pytest.mark.parametrize(("iterations", "is_transient"), [(229, True), (230, False)])
+def test_the_variance_must_have_built_up_before_a_floor_is_measured(iterations: int, is_transient: bool) -> None:
+    """From the minimum, the variance is 1 − ρ²ᵏ of its limit; half-way through the run at most a tenth is missing."""
+    assert (0.99**iterations > 0.1) == is_transient
+    surface = {"name": "quadratic", "eigenvalues": [1.0]}
+    settings_ = {"surface": surface, "optimizer": "sgd", "lr": 0.01, "noise": 1.0, "start": [0.0], "replicates": 64}
+    result = momentumlab.run(settings_, iterations=iterations)
+    assert theory.noise_floor(result, np.arange(64)).is_transient == is_transient
+
+
+@pytest.mark.parametrize(
+    ("iterations", "said"), [(0, "0 iterations are"), (1, "1 iteration is"), (6, "6 iterations are")]
+)
+def test_a_short_run_is_too_short_for_a_rate(iterations: int, said: str) -> None:
+    settings_ = {"surface": "ravine", "optimizer": "sgd", "lr": 0.02, "iterations": iterations}
+    assert reason_of(settings_) == f"{said} too few for a rate"
 
 
 def test_moderate_momentum_can_lower_the_noise_floor() -> None:

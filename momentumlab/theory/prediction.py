@@ -182,7 +182,7 @@ def _iterations_to_tolerance(plan: Plan, number: int, model: LocalModel) -> floa
         previous, count = float(heights[-1]), count + len(block)
         if not np.isfinite(heights[-1]) or count > LONGEST_COUNT:
             break
-    return _extrapolated(stopping, model, previous, base, count) if model.is_stable else math.inf
+    return _extrapolated(stopping, model, previous, base, count - 1) if model.is_stable else math.inf
 
 
 def _run_lengths(is_small: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
@@ -192,20 +192,26 @@ def _run_lengths(is_small: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
     return lengths
 
 
-def _extrapolated(stopping: Stopping, model: LocalModel, height: float, base: float, count: int) -> float:
-    """Return the iteration at which the height above the fixed point, which shrinks as ρ²ᵏ, meets the first test."""
+def _extrapolated(stopping: Stopping, model: LocalModel, height: float, base: float, made: int) -> float:
+    """Return the iteration at which the first test is met, if the height above the fixed point shrinks as ρ²ᵏ.
+
+    ``height`` is that after ``made`` iterations.
+    """
     rate = model.rate
-    # The height at which each test is met: in the long run a height h changes by (1 − ρ²) h per iteration, and belongs
-    # to a gradient of at most √(2 λ h).
-    heights = []
+
+    def reached(wanted: float) -> float:
+        if wanted <= 0 or height <= 0:
+            return math.inf
+        return made + max(0.0, math.log(wanted / height) / (2 * math.log(rate)))
+
+    tests = []
     if stopping.target_loss is not None:
-        heights.append(stopping.target_loss - base)
+        tests.append(reached(stopping.target_loss - base))
     if stopping.tolerance is not None:
-        heights.append(stopping.tolerance / max(1 - rate**2, 1e-300))
+        # The change in an iteration is (1 − ρ²) times the height before it.
+        tests.append(reached(stopping.tolerance / max(1 - rate**2, 1e-300)) + stopping.patience)
     if stopping.gradient_tolerance is not None:
-        heights.append(stopping.gradient_tolerance**2 / (2 * max(map(abs, model.curvatures))))
-    wanted = max(heights)
-    if wanted <= 0 or height <= 0:
-        return math.inf
-    further = max(0.0, math.log(wanted / height) / (2 * math.log(rate)))
-    return count + further + int(stopping.patience) - 1
+        # In the long run only the slowest direction is left, along which the squared gradient is 2 λ times the height.
+        slowest = max(abs(one.curvature) for one in model.modes if one.curvature and one.rate >= 0.999999 * rate)
+        tests.append(reached(stopping.gradient_tolerance**2 / (2 * slowest)))
+    return min(tests)
