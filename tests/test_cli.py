@@ -444,9 +444,12 @@ def test_version_module_and_completion(command: Command) -> None:
         [sys.executable, "-m", "momentumlab", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"momentumlab {__version__}\n"
-    assert (
-        "momentumlab" in command("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1").stdout
+    program = str(Path(sys.executable).with_name("momentumlab"))
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run(
+        [program, "--show-completion", "bash"], capture_output=True, text=True, check=True, env=environment
     )
+    assert "momentumlab" in done.stdout
     done = command("", _MOMENTUMLAB_COMPLETE="complete_bash", COMP_WORDS="momentumlab va", COMP_CWORD="1")
     assert done.stdout.split() == ["validate"]
 

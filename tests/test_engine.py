@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import momentumlab
 from momentumlab import engine
 from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.outcome import Recorder
 from momentumlab.parameters import Array
 from momentumlab.plan import make_plan
 from momentumlab.result import Status
@@ -325,6 +326,13 @@ def test_a_history_above_the_memory_bound_keeps_every_kth_iterate_and_the_last(k
         assert (np.diff(recorded[:-1]) == stride).all()
         assert thin.path(trial).tobytes() == full.positions[trial][recorded].tobytes()
         assert np.isnan(thin.positions[trial, len(recorded) :]).all()
+
+
+def test_the_note_on_a_thinned_history_says_what_the_whole_one_needs() -> None:
+    plan = make_plan(momentumlab.load(RAVINE, lr="linspace(0.01, 0.1, 100)", iterations=10**6))
+    (note,) = Recorder(plan, 0, plan.trials, 2**20).notes
+    # Positions, velocities and losses are five numbers of 8 bytes per trial and iteration: 4·10⁹ bytes.
+    assert note.startswith("the whole history could need 3.7 GiB, above the limit of 0.0 GiB: every 3832th iterate")
 
 
 def test_a_thinned_history_survives_lanes_that_diverge_slowly() -> None:

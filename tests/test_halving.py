@@ -98,6 +98,12 @@ def test_on_a_plane_with_a_stable_order_it_finds_the_best_of_the_grid() -> None:
     assert (searched.iterations == 120).all()
 
 
+def test_the_best_setting_may_be_the_first_of_the_grid() -> None:
+    search = {**STABLE, "optimizer": "sgd", "lr": "tuned(1.8, 1.95)", "budget": 16}
+    result, _, _ = counted(load_comparison(search))
+    assert result.best_settings() == {"sgd": {"lr": 1.8}}
+
+
 def test_on_a_plane_of_two_hyperparameters_with_a_stable_order_it_finds_the_best_of_the_grid() -> None:
     # Weight decay c turns the contraction 1 − lr into 1 − lr (1 + c); the minimum remains 0.
     search = {**STABLE, "optimizer": "sgd", "lr": "tuned(1e-3, 0.03)", "weight_decay": "tuned(0.01, 1)", "budget": 48}

@@ -1,6 +1,7 @@
 """Kernels compute the numbers of the NumPy engine: recorded, run as plain Python, and compiled."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import signal
@@ -192,19 +193,17 @@ def run_alike(pairs: list[tuple[str, str]]) -> None:
         expected = engine.run(plan, history=False)
         # NumPy's vector instructions may round exp, sin, … differently than its scalar functions. A few paths, such as
         # that of NAdam on Rastrigin's function, amplify the last digit as they amplify a change of lr.
-        exact = surface in ARITHMETIC and optimizer != "nadam"
+        exact = uses_arithmetic_only(surface) and optimizer != "nadam"
         nudged = expected if exact else engine.run(random_plan(surface, optimizer, seed, nudge=1e-15), history=False)
         assert_equal(expected, run_interpreted(plan), exact=exact, nudged=nudged)
 
 
+@functools.cache
 def uses_arithmetic_only(surface: str) -> bool:
     recording = recording_of(surface, "sgd")
     nodes = in_order([*recording.start.slots.values(), *recording.next.slots.values()])
     plain = (np.add, np.subtract, np.multiply, np.divide, np.negative, np.sqrt, np.abs, np.where)
     return all(node.operation is None or node.is_test or node.operation.evaluate in plain for node in nodes)
-
-
-ARITHMETIC = {surface for surface in FORMULAS if uses_arithmetic_only(surface)}
 
 
 def test_kernels_of_all_surfaces_and_all_optimizers_return_the_numbers_of_the_engine() -> None:
@@ -261,7 +260,7 @@ def test_compiled_kernels_return_the_numbers_of_the_engine(surface: str, optimiz
     pytest.importorskip("numba")
     # Functions such as exp are rounded differently by NumPy and by the C library. Over many iterations, such errors can
     # grow without limit, so the step is compared.
-    exact = surface in ARITHMETIC and optimizer != "nadam"
+    exact = uses_arithmetic_only(surface) and optimizer != "nadam"
     plan = random_plan(surface, optimizer, seed=1, trials=300, iterations=40 if exact else 1)
     plan = make_plan(dataclasses.replace(plan.experiment, backend="numba"))
     expected, found = engine.run(plan, history=False), run_compiled(plan)

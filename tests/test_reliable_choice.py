@@ -55,6 +55,49 @@ def searched(losses: list[float], *, tuned: bool = True) -> Searched:
     )
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_neighbours_of_a_robust_choice_are_those_that_a_plain_loop_finds(seed: int) -> None:
+    """Two hyperparameters and irregular learning rates, as zooms leave them; all losses differ."""
+    rng = np.random.default_rng(seed)
+    lr = np.sort(np.round(0.01 * 1.12 ** rng.integers(0, 12, 40) * rng.choice([1.0, 1.03], 40), 6))
+    beta = rng.choice([0.5, 0.9], 40)
+    kept = np.unique(np.stack([lr, beta]), axis=1)
+    lr, beta = kept
+    losses = np.arange(1.0, len(lr) + 1)
+    rng.shuffle(losses)
+    axes = {"lr": Axis(values=tuple(sorted(set(lr.tolist()))), tuned=True), "beta": Axis(values=(0.5, 0.9))}
+    one = Searched(
+        choice=Choice(name="momentum", axes=axes),
+        columns={"lr": lr, "beta": beta},
+        final_losses=losses[:, np.newaxis],
+        iterations=np.full((len(lr), 1), 100, dtype=np.int32),
+        status_codes=np.full((len(lr), 1), Status.MAX_ITERATIONS.code, dtype=np.int8),
+    )
+    scores = []
+    for cell in range(len(lr)):
+        alike = [other for other in range(len(lr)) if beta[other] == beta[cell]]
+        below = [other for other in alike if lr[other] <= lr[cell] / 1.1 * (1 + 1e-9)][-1:]
+        above = [other for other in alike if lr[other] >= lr[cell] * 1.1 * (1 - 1e-9)][:1]
+        near = [losses[cell], np.inf, np.inf]
+        for place, found in ((1, below), (2, above)):
+            for other in found:
+                ratio = max(lr[cell], lr[other]) / min(lr[cell], lr[other])
+                near[place] = losses[other] if ratio <= 1.5 * (1 + 1e-9) else np.inf
+        scores.append((*sorted(near)[1:], losses[cell]))
+    assert chosen_cell(Objective.ROBUST_LOSS, one) == scores.index(min(scores))
+
+
+def test_the_axes_beside_the_learning_rate_are_those_with_several_numbers() -> None:
+    settings: dict[str, Any] = {"surface": "booth", "optimizer": "momentum", "iterations": 5}
+    for lr, beta, expected in (
+        ([0.01, 0.05], [0.5, 0.9], ["beta"]),
+        ([0.01], [0.5, 0.9], []),
+        ([0.01, 0.05], [0.5], []),
+    ):
+        ((one,),) = (match.searched for match in momentumlab.compare(settings, lr=lr, beta=beta).matches)
+        assert one.second_axes == expected
+
+
 def chosen_cell(objective: Objective, one: Searched) -> int:
     return one.best(Yardstick(objective=objective, known=0.0, start_losses=np.array([10.0])))
 

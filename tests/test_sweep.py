@@ -534,7 +534,7 @@ LONG = {
     "backend": "numpy",
     "lr": "linspace(1e-4, 0.1, 700)",
     "beta": "linspace(0, 0.9, 700)",
-    "iterations": 3000,
+    "iterations": 1000,
 }
 
 

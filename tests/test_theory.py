@@ -36,7 +36,7 @@ from momentumlab.theory import (
 )
 from momentumlab.theory.linear_map import checked_map, simulated
 from momentumlab.theory.modes import responses as unit_responses
-from momentumlab.theory.rate_fits import oscillation_rate
+from momentumlab.theory.rate_fits import agrees, oscillation_rate
 from tests.conftest import CONFIGS, Command
 from tests.papers import heavy_ball_variance, nesterov_variance
 
@@ -249,13 +249,14 @@ def test_the_predicted_iterations_of_a_slow_run_are_those_of_the_closed_form(
     rho = 1 - 1e-5
     surface, start = {"name": "quadratic", "eigenvalues": eigenvalues}, [1.0] * len(eigenvalues)
     prediction = predicted(surface=surface, optimizer="sgd", lr=1e-5, start=start, **test)
-    needed = {
-        "target_loss": lambda loss: math.log(2 * loss) / (2 * math.log(rho)),
-        "gradient_tolerance": lambda slope: math.log(slope) / math.log(rho),
-        "tolerance": lambda change: math.log(2 * change / (1 - rho**2)) / (2 * math.log(rho)) + test.get("patience", 1),
-    }
-    expected = min(needed[name](value) for name, value in test.items() if name != "patience")
-    assert prediction.iterations_to_tolerance == pytest.approx(expected, abs=1e-3)
+    needed = [
+        *(math.log(2 * test[name]) / (2 * math.log(rho)) for name in test if name == "target_loss"),
+        *(math.log(test[name]) / math.log(rho) for name in test if name == "gradient_tolerance"),
+    ]
+    if "tolerance" in test:
+        before = math.log(2 * test["tolerance"] / (1 - rho**2)) / (2 * math.log(rho))
+        needed.append(before + test.get("patience", 1))
+    assert prediction.iterations_to_tolerance == pytest.approx(min(needed), abs=1e-3)
 
 
 def test_a_plane_has_the_rates_of_its_trials() -> None:
@@ -403,7 +404,14 @@ def test_a_damped_oscillation_has_its_rate_before_a_period_is_complete(rate: flo
     assert oscillation_rate(values, stride) == pytest.approx(rate, rel=1e-9)
     assert oscillation_rate(rate**k + 0.5 ** k.astype(float), stride) is None  # two exponentials
     assert oscillation_rate(np.where(k > 3 * stride, 0.0, values), stride) is None  # exactly at the minimum
+    assert oscillation_rate(values[:8], stride) == pytest.approx(rate, rel=1e-6)
     assert oscillation_rate(values[:7], stride) is None
+    assert oscillation_rate(values) == pytest.approx(rate**stride, rel=1e-9)
+
+
+def test_rates_agree_if_the_digits_per_iteration_differ_by_at_most_five_percent() -> None:
+    assert [agrees(rate, 0.9) for rate in (0.9**0.94, 0.9**0.96, 0.9**1.04, 0.9**1.06)] == [False, True, True, False]
+    assert [agrees(0.0, 0.0), agrees(0.0, 0.5), agrees(0.5, 0.0)] == [True, False, False]
 
 
 def test_a_short_path_has_no_rate() -> None:

@@ -165,7 +165,7 @@ def test_an_interrupted_search_runs_only_its_missing_blocks(
 
     monkeypatch.setattr(executor, "run_trials", interrupted)
     with pytest.raises(momentumlab.MomentumLabError, match=rf"momentumlab\.{name}\(resume='\S+'\)") as caught:
-        search(SEARCH, out=tmp_path)
+        search(SEARCH, out=tmp_path, plots=False)
     (folder,) = [path for path in tmp_path.iterdir() if path.is_dir() and not path.is_symlink()]
     assert str(folder) in str(caught.value)
     assert len(list((folder / "blocks").iterdir())) == kept
@@ -177,7 +177,7 @@ def test_an_interrupted_search_runs_only_its_missing_blocks(
         return engine.run_trials(plan, first, last, history_bytes)
 
     monkeypatch.setattr(executor, "run_trials", noted)
-    resumed = search(resume=folder)
+    resumed = search(resume=folder, plots=False)
     assert searched(resumed) == expected
     runs_after_interruption = len(rest)
     rest.clear()
@@ -207,7 +207,7 @@ def test_a_sweep_is_not_resumed_as_a_comparison(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_stopped_worker_is_reported(tmp_path: Path) -> None:
-    axes = {"lr": "linspace(1e-4, 0.1, 700)", "beta": "linspace(0, 0.9, 700)", "iterations": 3000, "tolerance": None}
+    axes = {"lr": "linspace(1e-4, 0.1, 700)", "beta": "linspace(0, 0.9, 700)", "iterations": 1000, "tolerance": None}
     (tmp_path / "long.yaml").write_text(json.dumps({**PLANE, **axes, "backend": "numpy"}))
     program = (
         "from momentumlab import executor; executor.CHECK_SECONDS = 0.3\n"

@@ -6,6 +6,7 @@ passes its arguments, folder, environment and streams to a fork of the server an
 on the start of a process, or on signals, is tested with the real command.
 """
 
+import functools
 import gc
 import importlib
 import io
@@ -66,6 +67,7 @@ def serve(address: str) -> None:
     import matplotlib.backends.backend_agg
     import rich.console
     import sympy
+    import typer.main
     import yaml
 
     import momentumlab
@@ -74,6 +76,10 @@ def serve(address: str) -> None:
     for module in pkgutil.walk_packages(momentumlab.__path__, "momentumlab."):
         if not module.name.startswith(NOT_IMPORTED):
             importlib.import_module(module.name)
+    # What each process would compute once more: the commands with their options, and the types of parameters.
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    typer.main.get_command(momentumlab.cli.app)
+    momentumlab.run(surface="ravine", optimizer="momentum", iterations=1)
     gc.freeze()  # or the first collection in a fork would copy the pages of every object
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
