@@ -126,7 +126,7 @@ def test_the_memory_of_a_sweep_with_its_map_is_estimated_within_a_factor_of_one_
         settings = {**BASE, **axes, "iterations": 2}
         return peak_of(lambda: momentumlab.sweep(settings, out=tmp_path, workers=1))
 
-    # Maps draw at most 1000 cells along an axis, so their memory is the same for both.
+    # Maps draw at most 840 cells along an axis, so their memory is the same for both.
     peak(20)  # imports
     measured = (peak(1600) - peak(1100)) / (1600**2 - 1100**2)
     estimated = BYTES_PER_TRIAL + 2 * BYTES_PER_COORDINATE

@@ -29,8 +29,8 @@ from momentumlab.search.planes import GridAxis, Plane, is_problem
 LONG_LABEL = 12
 """Longer tick labels are broken into several lines, in a smaller font."""
 
-MAX_CELLS = 1000
-"""At most this many cells are drawn along an axis, evenly spaced; a panel has fewer pixels."""
+MAX_CELLS = 840
+"""At most this many cells are drawn along an axis, evenly spaced; a panel is as many pixels wide."""
 
 MAX_TICKS = 8
 
