@@ -8,7 +8,8 @@ import typer
 from momentumlab.cli.application import PREPARING, app, command
 from momentumlab.cli.completion import configurations
 from momentumlab.cli.loading import load_all
-from momentumlab.cli.options import Plugins, one_of, option
+from momentumlab.cli.options import Plugins, option
+from momentumlab.cli.parsers import one_of
 from momentumlab.cli.streams import show
 from momentumlab.errors import ConfigError, OutputError, Problems, printable
 

@@ -10,8 +10,9 @@ import typer
 
 from momentumlab.cli.application import RUNNING
 from momentumlab.cli.loading import load_experiments, load_resumed, load_searches, typed
-from momentumlab.cli.options import Options, experiment_command, shard_of
+from momentumlab.cli.options import Options, experiment_command
 from momentumlab.cli.output import print_comparison, print_csv, print_result, refuse_beside_quiet
+from momentumlab.cli.parsers import shard_of
 from momentumlab.cli.streams import print_notes, printing
 from momentumlab.errors import ConfigError, OutputError
 

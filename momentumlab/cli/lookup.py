@@ -19,11 +19,11 @@ from momentumlab.cli.options import (
     Plugins,
     Settings,
     experiment_command,
-    one_of,
     option,
     with_figures,
 )
 from momentumlab.cli.output import show_as
+from momentumlab.cli.parsers import one_of
 from momentumlab.cli.streams import complain, print_notes, show
 from momentumlab.errors import ConfigError
 from momentumlab.system import has_browser

@@ -6,7 +6,6 @@ Options that other commands share are constants. The commands that run or predic
 
 import copy
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ import typer
 
 from momentumlab.cli.application import app, command
 from momentumlab.cli.completion import configurations, names_of
+from momentumlab.cli.parsers import animation_file, gibibytes, number, one_of, read_by, whole
 
 if TYPE_CHECKING:
     from momentumlab.report.figure_options import FigureOptions
@@ -32,70 +32,6 @@ DATA_FORMATS = ("table", "json")
 OBJECTIVES = ("robust_loss", "final_loss", "iterations", "q75", "q90", "q95")
 PROOF_SCHEDULES = ("halved", "cosine", "warmup")
 """Learning-rate schedules with which a translation is checked."""
-
-
-# Values. Typer's own conversions would name Python classes in their messages.
-
-
-def one_of(*names: str) -> dict[str, Any]:
-    """Describe an option with a few possible values: in any case, in the singular or the plural."""
-
-    def parse(text: str) -> str:
-        word = text.strip().lower().replace("-", "_")
-        if word not in names:
-            word = word.removesuffix("s")
-        if word not in names:
-            from momentumlab.registry import did_you_mean
-
-            raise typer.BadParameter(f"unknown value '{text}'{did_you_mean(text, names)}; use {_either(names)}")
-        return word
-
-    return {"parser": parse, "metavar": "|".join(names), "autocompletion": lambda: list(names)}
-
-
-MOST_SHARDS = 100_000
-
-
-def whole(*, least: int, most: int | None = None) -> Callable[[str | int], int]:
-    """Return a parser of whole numbers within bounds."""
-    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-
-    def parse(text: str | int) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least or (most is not None and number > most):
-            raise typer.BadParameter(f"'{text}' is not a whole number {bounds}")
-        return number
-
-    return parse
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    """Parse the number of a shard and the number of all shards, ``3/16``."""
-    number, _, count = text.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) <= MOST_SHARDS):
-        message = f"'{text}' is not I/N with I from 1 to N, such as 3/16, and N at most {MOST_SHARDS:,}"
-        raise typer.BadParameter(message, param_hint="--shard")
-    return int(number), int(count)
-
-
-def gibibytes(text: str | int) -> int:
-    """Parse a size in GiB and return the number of bytes."""
-    if isinstance(text, int):  # the default, which some versions of Typer pass through the parser, too
-        return text
-    try:
-        size = float(text)
-    except ValueError:
-        size = math.nan
-    if not (math.isfinite(size) and size >= 0.001):
-        raise typer.BadParameter(f"'{text}' is not a finite number of GiB of at least 0.001")
-    return int(size * 2**30)
-
-
-def _either(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 # Options that other commands have, too
@@ -154,56 +90,13 @@ Plugins = Annotated[
 ]
 Out = Annotated[Path, option(OUTPUT, "--out", metavar="FOLDER", help="Folder of the run folders [runs].")]
 Theory = Annotated[bool, option(FIGURES, "--theory", help="Add theoretical predictions to figures.")]
-Digits = Annotated[
-    int, option(OUTPUT, "--digits", metavar="N", parser=whole(least=1, most=17), help="Digits of --steps [6].")
-]
+Digits = Annotated[int, option(OUTPUT, "--digits", metavar="N", parser=whole(1, 17), help="Digits of --steps [6].")]
 Output = Annotated[str, option(OUTPUT, "--format", help="Output format [table].", **one_of(*FORMATS))]
 DataOutput = Annotated[str, option(OUTPUT, "--format", help="Output format [table].", **one_of(*DATA_FORMATS))]
 Quiet = Annotated[bool, option(OUTPUT, "--quiet", "-q", help="Print only the path of the run folder.")]
 
 
 # The options of figures
-
-
-def read_by(name: str) -> Callable[[str], Any]:
-    """Return a parser that is a function of `momentumlab.report.figure_options`, which is imported when it is used."""
-
-    def parse(text: str) -> Any:
-        from momentumlab.report import figure_options
-
-        try:
-            return getattr(figure_options, name)(text)
-        except figure_options.FigureError as error:
-            raise typer.BadParameter(str(error)) from None
-
-    return parse
-
-
-ANIMATIONS = (".gif", ".apng", ".png", ".mp4")
-
-
-def animation_file(text: str) -> Path:
-    """Read the name of an animation, whose ending is its format."""
-    path = Path(text)
-    if path.suffix.lower() not in ANIMATIONS:
-        raise typer.BadParameter(f"'{text}' does not end in {_either(ANIMATIONS)}")
-    return path
-
-
-def number_within(low: float, high: float) -> Callable[[str | float], float]:
-    """Return a parser of numbers within bounds."""
-
-    def parse(text: str | float) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise typer.BadParameter(f"'{text}' is not a number from {low:g} to {high:g}")
-        return number
-
-    return parse
-
 
 Animate = Annotated[
     Path | None,
@@ -215,12 +108,10 @@ Animate = Annotated[
         help="Also write an animation: FILE.gif, FILE.apng, or FILE.mp4 with ffmpeg.",
     ),
 ]
-Fps = Annotated[
-    float, option(FIGURES, "--fps", metavar="N", parser=number_within(0.1, 100), help="Frames per second [20].")
-]
+Fps = Annotated[float, option(FIGURES, "--fps", metavar="N", parser=number(0.1, 100), help="Frames per second [20].")]
 HoldLast = Annotated[
     float,
-    option(FIGURES, "--hold-last", metavar="SECONDS", parser=number_within(0, 60), help="Time of the last frame [2]."),
+    option(FIGURES, "--hold-last", metavar="SECONDS", parser=number(0, 60), help="Time of the last frame [2]."),
 ]
 
 
@@ -310,13 +201,13 @@ class FigureArguments:
     no_title: bool = flag(FIGURES, "--no-title", "Draw no title.", PRINTED)
     size: str | None = drawn("SIZE", "16:9, 4:3, column, or inches such as 8x5.", parser=read_by("named_size"))
     font_size: float | None = drawn("POINTS", "Font size [10].", parser=read_by("font_size_of"))
-    columns: int | None = drawn("N", "Columns in which panels are arranged.", parser=whole(least=1))
+    columns: int | None = drawn("N", "Columns in which panels are arranged.", parser=whole(1))
     trials: Any = drawn("NUMBERS", "Draw only these trials: 0,2,5.", parser=read_by("numbers_of"))
     labels: str | None = drawn("NAMES", "Names of the trials that are drawn: slow,fast.")
     style: Path | None = drawn("FILE", "Style file of matplotlib.")
     svg: bool = flag(FIGURES, "--svg", "Write SVG instead of PNG.", PRINTED)
     pdf: bool = flag(FIGURES, "--pdf", "Write PDF instead of PNG.", PRINTED)
-    dpi: int | None = drawn("N", "Dots per inch of a PNG [150].", parser=whole(least=20, most=600))
+    dpi: int | None = drawn("N", "Dots per inch of a PNG [150].", parser=whole(20, 600))
 
     def figure_options(self, *, theory: bool = False) -> "FigureOptions":
         """Return the options of figures."""
@@ -408,13 +299,11 @@ class Options(FigureArguments):
         WHAT, "SCHEDULE", "Factor of lr in each iteration: warmup(0.05,cosine(1,0.01)) or wsd(1)."
     )
     start: str | None = setting(WHAT, "POINT", "Starting point or points: --start=-1,1, grid(5,5) or random(20).")
-    starts: int | None = declared(
-        WHAT, "Number of random starts in the plotting window.", metavar="N", parser=whole(least=1)
-    )
+    starts: int | None = declared(WHAT, "Number of random starts in the plotting window.", metavar="N", parser=whole(1))
     settings: list[str] | None = shared(Settings)
     plugins: list[Path] | None = shared(Plugins)
     name: str | None = setting(WHAT, "NAME", "Name of the experiment.")
-    max_trials: int | None = declared(WHAT, "Refuse experiments with more trials.", metavar="N", parser=whole(least=1))
+    max_trials: int | None = declared(WHAT, "Refuse experiments with more trials.", metavar="N", parser=whole(1))
 
     over: str | None = declared(
         SEARCH,
@@ -510,7 +399,7 @@ class Options(FigureArguments):
         default=0,
         commands=EXECUTED,
         metavar="N",
-        parser=whole(least=0),
+        parser=whole(0),
     )
     executor: str | None = declared(
         OUTPUT,
@@ -545,7 +434,7 @@ class Options(FigureArguments):
         default=0,
         commands=("explore",),
         metavar="N",
-        parser=whole(least=0, most=65535),
+        parser=whole(0, 65535),
     )
     no_browser: bool = flag(OUTPUT, "--no-browser", "Print the address, but do not open a browser.", ("explore",))
     quiet: bool = shared(Quiet, False, commands=EXECUTED)

@@ -22,12 +22,11 @@ from momentumlab.cli.options import (
     Plugins,
     Quiet,
     Theory,
-    one_of,
     option,
-    whole,
     with_figures,
 )
 from momentumlab.cli.output import is_text, print_loaded, print_stored, refuse_beside_quiet, show_as
+from momentumlab.cli.parsers import one_of, whole
 from momentumlab.cli.streams import complain, print_notes
 from momentumlab.errors import ConfigError, OutputError, printable
 
@@ -78,7 +77,7 @@ def list_runs(
     optimizer: Annotated[str | None, option(None, metavar="NAME", help="Only runs of this optimizer.")] = None,
     status: Annotated[str | None, option(None, help="Only runs in this state.", **one_of(*STATES))] = None,
     limit: Annotated[
-        int | None, option(None, metavar="N", parser=whole(least=0), help="Newest N runs; 0 for all [20 in a table].")
+        int | None, option(None, metavar="N", parser=whole(0), help="Newest N runs; 0 for all [20 in a table].")
     ] = None,
     out: Out = RUNS,
     plugins: Plugins = None,

@@ -11,7 +11,6 @@ from momentumlab.experiment import (
     DEFAULT_ACCURACY,
     DEFAULT_BUDGET,
     DEFAULT_ITERATIONS,
-    GRID,
     SEARCHES,
     Objective,
     Stopping,
@@ -27,90 +26,66 @@ def _by_name(*parameters: Parameter) -> dict[str, Parameter]:
     return {parameter.name: parameter for parameter in parameters}
 
 
-RECORD = Parameter(
-    name="record",
-    kind=ValueKind.NAMES,
-    doc="Quantities recorded with each trajectory: gradient_norm, update_norm, or a part of the state such as state.v.",
-)
+def _count(name: str, doc: str, *, default: int | None = None, ge: int = 1, le: int = MAX_ITERATIONS) -> Parameter:
+    return Parameter(name=name, kind=ValueKind.COUNT, default=default, ge=ge, le=le, doc=doc)
+
+
+def _word(name: str, doc: str, *, choices: tuple[str, ...]) -> Parameter:
+    """Declare a setting with a few possible values, of which the first is the default."""
+    return Parameter(name=name, kind=ValueKind.WORD, default=choices[0], choices=choices, doc=doc)
+
 
 SETTINGS = _by_name(
     Parameter(
         name="name", kind=ValueKind.WORD, longest=100, doc="Name of run folders and tables; by default the file's."
     ),
-    Parameter(
-        name="iterations",
-        kind=ValueKind.COUNT,
+    _count(
+        "iterations",
+        "Maximum number of updates of a trial; on data also in epochs: 5 epochs.",
         default=DEFAULT_ITERATIONS,
         ge=0,
-        le=MAX_ITERATIONS,
-        doc="Maximum number of updates of a trial; on data also in epochs: 5 epochs.",
     ),
     Parameter(name="tolerance", ge=0, doc="Converged when the loss changes by at most this."),
-    Parameter(
-        name="patience",
-        kind=ValueKind.COUNT,
-        ge=1,
-        le=MAX_ITERATIONS,
-        doc="Successive iterations for which 'tolerance' must hold; by default 1, or 5 in sweep, compare and tune.",
+    _count(
+        "patience",
+        "Successive iterations for which 'tolerance' must hold; by default 1, or 5 in sweep, compare and tune.",
     ),
     Parameter(name="gradient_tolerance", ge=0, doc="Converged when the norm of the gradient is at most this."),
     Parameter(name="target_loss", doc="Converged when the loss is at most this."),
-    Parameter(
-        name="evaluate_every",
-        kind=ValueKind.COUNT,
-        default=1,
-        ge=1,
-        le=MAX_ITERATIONS,
-        doc="Iterations from one evaluation of the loss to the next, for expensive losses.",
+    _count(
+        "evaluate_every", "Iterations from one evaluation of the loss to the next, for expensive losses.", default=1
     ),
-    Parameter(
-        name="replicates",
-        kind=ValueKind.COUNT,
-        default=1,
-        ge=1,
-        le=MAX_REPLICATES,
-        doc="Number of repetitions of each trial with different errors.",
-    ),
-    Parameter(
-        name="seed", kind=ValueKind.COUNT, default=0, ge=0, le=2**63, doc="Random seed of errors and mini-batches."
-    ),
-    Parameter(
-        name="backend",
-        kind=ValueKind.WORD,
-        default="auto",
+    _count("replicates", "Number of repetitions of each trial with different errors.", default=1, le=MAX_REPLICATES),
+    _count("seed", "Random seed of errors and mini-batches.", default=0, ge=0, le=2**63),
+    _word(
+        "backend",
+        "What computes trials without trajectories: NumPy, compiled kernels (numba), or what is faster.",
         choices=BACKENDS,
-        doc="What computes trials without trajectories: NumPy, compiled kernels (numba), or what is faster.",
     ),
-    RECORD,
+    Parameter(
+        name="record",
+        kind=ValueKind.NAMES,
+        doc="Quantities recorded with each trajectory: gradient_norm, update_norm, or a part of the state such as "
+        "state.v.",
+    ),
 )
 """The settings of an experiment besides surface, optimizers, starts and noise."""
 
 COMPARISON_SETTINGS = _by_name(
-    Parameter(
-        name="objective",
-        kind=ValueKind.WORD,
-        default=Objective.ROBUST_LOSS.label,
+    _word(
+        "objective",
+        "Criterion by which a comparison chooses settings and ranks optimizers.",
         choices=tuple(objective.label for objective in Objective),
-        doc="Criterion by which a comparison chooses settings and ranks optimizers.",
     ),
-    Parameter(
-        name="budget",
-        kind=ValueKind.COUNT,
-        default=DEFAULT_BUDGET,
-        ge=1,
-        le=MAX_BUDGET,
-        doc="Maximum number of trials of the search for each optimizer.",
+    _count(
+        "budget", "Maximum number of trials of the search for each optimizer.", default=DEFAULT_BUDGET, le=MAX_BUDGET
     ),
-    Parameter(
-        name="search",
-        kind=ValueKind.WORD,
-        default=GRID,
+    _word(
+        "search",
+        "All settings of a grid, or successive halving, which tries more settings for fewer iterations.",
         choices=SEARCHES,
-        doc="All settings of a grid, or successive halving, which tries more settings for fewer iterations.",
     ),
-    Parameter(
-        name="zooms", kind=ValueKind.COUNT, default=0, ge=0, le=20, doc="Number of refinements around the best cells."
-    ),
+    _count("zooms", "Number of refinements around the best cells.", default=0, ge=0, le=20),
     Parameter(
         name="accuracy",
         default=DEFAULT_ACCURACY,
