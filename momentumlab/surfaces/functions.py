@@ -253,26 +253,31 @@ def named_function(name: str) -> type[NamedFunctionSurface]:
     with double_precision(library):  # for constants of the module
         function = named_object(path, module, attribute, noun="function")
     installed = derivatives(function, library, path).library
-    namespace = {
-        "__doc__": getattr(function, "__doc__", None) or f"The function {attribute} of {module}.",
-        "name": name,
-        "formula": f"{attribute}(x)",
-        "latex": rf"\mathrm{{{attribute}}}(x)".replace("_", r"\_"),
-        "source": f"the function {attribute} of {module}, {installed}",
-        "library": installed,
-        "dimension": None if view is None else len(view),
-        "view": view or (VIEW,),
-        "start": _default_start(view or (VIEW, VIEW)),
-        "function": staticmethod(function),
-    }
-    return dataclasses.make_dataclass(
-        "FunctionOf" + attribute.title().replace("_", ""),
-        [],
-        bases=(NamedFunctionSurface,),
-        namespace=namespace,
-        frozen=True,
-        kw_only=True,
+    cls: type[NamedFunctionSurface] = _generated_class(
+        NamedFunctionSurface,
+        function,
+        attribute,
+        name=name,
+        source=f"the function {attribute} of {module}, {installed}",
+        library=installed,
+        dimension=None if view is None else len(view),
+        view=view or (VIEW,),
+        start=_default_start(view or (VIEW, VIEW)),
+        function=staticmethod(function),
     )
+    return cls
+
+
+def _generated_class(base: type[Surface], function: Function, word: str, /, **attributes: Any) -> Any:
+    """Return a subclass of ``base`` for a function, with these class attributes; ``word`` is the function's name."""
+    namespace = {
+        "__doc__": getattr(function, "__doc__", None) or f"The function {word}.",
+        "formula": f"{word}(x)",
+        "latex": rf"\mathrm{{{word}}}(x)".replace("_", r"\_"),
+        **attributes,
+    }
+    name = "FunctionOf" + word.title().replace("_", "")
+    return dataclasses.make_dataclass(name, [], bases=(base,), namespace=namespace, frozen=True, kw_only=True)
 
 
 @functools.lru_cache(maxsize=256)
@@ -394,28 +399,20 @@ def _function_class(
             known = float(loss.losses(lowest[:, np.newaxis])[0])
         kind = CriticalKind.GLOBAL_MINIMUM
         given_minimum = CriticalPoint(kind=kind, point=tuple(lowest.tolist()), loss=known)
-    short = word.rpartition(":")[2].partition(" on ")[0]
-    cls = dataclasses.make_dataclass(
-        "FunctionOf" + short.title().replace("_", ""),
-        [],
-        bases=(FunctionSurface,),
-        namespace={
-            "__doc__": (getattr(function, "__doc__", None) or "A surface defined by a Python function."),
-            "name": word,
-            "formula": f"{short}(x)",
-            "latex": rf"\mathrm{{{short}}}(x)".replace("_", r"\_"),
-            "dimension": dim,
-            "view": view,
-            "start": start,
-            "library": installed,
-            "loss": loss,
-            "given_gradient": given_gradient,
-            "given_hessian": given_hessian,
-            "derivative": derivative,
-            "given_minimum": given_minimum,
-        },
-        frozen=True,
-        kw_only=True,
+    cls: type[FunctionSurface] = _generated_class(
+        FunctionSurface,
+        function,
+        word.rpartition(":")[2].partition(" on ")[0],
+        name=word,
+        dimension=dim,
+        view=view,
+        start=start,
+        library=installed,
+        loss=loss,
+        given_gradient=given_gradient,
+        given_hessian=given_hessian,
+        derivative=derivative,
+        given_minimum=given_minimum,
     )
     cls.__module__ = getattr(function, "__module__", None) or "__main__"  # Python 3.12 ignores it in the namespace
     return cls

@@ -145,7 +145,7 @@ class QuadraticForm(Surface):
 
     @property
     def instance_tags(self) -> frozenset[Tag]:
-        """Tags by the eigenvalues: only nonnegative ones are convex, and only positive ones have a condition number."""
+        """The tags for these eigenvalues; a condition number is only defined if all of them are positive."""
         least, largest = min(self.eigenvalues), max(self.eigenvalues)
         is_ill_conditioned = 0 < 100 * least <= largest
         holds = {
