@@ -71,10 +71,11 @@ def _configuration(source: Source | None, overrides: Mapping[str, Any]) -> tuple
     gradient, settings = given.pop("gradient", None), dict(given.pop("settings", None) or {})
     if twice := sorted(settings.keys() & given.keys()):
         raise ConfigError([Problem(place=f"argument {name}", message="is also in 'settings'") for name in twice])
-    given |= settings  # surface.a replaces a parameter of the surface, which is placed first
+    given |= settings
     own = dict(source) if isinstance(source, Mapping) else {}
     has_function = False
 
+    # A configuration names surfaces, so a Python function is registered under a name of its own.
     def registered(surface: Any) -> Any:
         nonlocal has_function
         if isinstance(surface, (list, tuple)):

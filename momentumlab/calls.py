@@ -106,7 +106,7 @@ class Call:
 
 
 class NamedCall:
-    """Base of what is written as a call: schedules, noise models, axes, starts and data sets.
+    """Base class of values that are written as calls: schedules, noise models, axes, starts and data sets.
 
     A subclass is a frozen dataclass whose fields are declared with `momentumlab.parameters.parameter`.
     """

@@ -117,7 +117,7 @@ class Points:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnStarts:
-    """The default start of each of several surfaces."""
+    """The default start of each surface, if there are several."""
 
     dimension: int
 

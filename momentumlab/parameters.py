@@ -114,7 +114,7 @@ class Parameter:
 
     @property
     def is_optional(self) -> bool:
-        """Whether the default leaves a term out: a weight decay of zero, a flag that is off, the usual variant."""
+        """Whether the default omits a term: a weight decay of zero, a flag that is off, the usual variant."""
         return not self.default or bool(self.choices)
 
     def default_in(self, dialect: str) -> Any:
@@ -246,7 +246,7 @@ def parameter(
     default
         The value if none is given; without it the parameter is required.
     doc
-        Its meaning in a line.
+        A one-line description.
     kind
         The type of its value; by default that of ``default``. An integer is a count only if the field is annotated with
         ``int``: hyperparameters such as ``parameter(2, ge=0)`` are numbers.

@@ -45,7 +45,7 @@ BYTES_PER_COORDINATE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Lanes:
-    """Some trials side by side: lane i of every array belongs to the i-th of them.
+    """Trials as arrays; lane i of every array belongs to the i-th trial.
 
     Attributes
     ----------
@@ -260,7 +260,7 @@ class Plan:
 
     @property
     def is_worth_workers(self) -> bool:
-        """Whether the work takes so long that the start of worker processes pays."""
+        """Whether the run is long enough for worker processes to reduce its time."""
         return self.trials * self.stopping.iterations * self.seconds_per_update >= POOL_SECONDS
 
     @property
@@ -292,7 +292,7 @@ def make_plan(experiment: Experiment, *, max_trials: int = MAX_TRIALS) -> Plan:
 
 
 def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
-    """Refuse an experiment of too many trials.
+    """Raise an error if an experiment has too many trials.
 
     Raises
     ------
@@ -317,21 +317,15 @@ def _seconds_per_update(experiment: Experiment) -> float:
 def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[Group]:
     """Yield a group for each combination of the parameters that its lanes share."""
     surface_class, optimizer_class = SURFACES[experiment.surface.name], OPTIMIZERS[choice.name]
-    axes = [
-        *(
-            (surface_class, parameter, experiment.surface.axes[parameter.name])
-            for parameter in surface_class.parameters()
-        ),
-        *(
-            (optimizer_class, parameter, choice.axes[parameter.name])
-            for parameter in optimizer_class.settings()
-            if parameter.name in choice.axes
-        ),
+    declared = [
+        *((surface_class, each, experiment.surface.axes.get(each.name)) for each in surface_class.parameters()),
+        *((optimizer_class, each, choice.axes.get(each.name)) for each in optimizer_class.settings()),
     ]
+    axes = [(owner, each, axis) for owner, each, axis in declared if axis is not None]  # lr_schedule may have none
+    # The lanes of a group can differ in numbers only, so shared parameters and axes with schedules need a group for
+    # each of their values.
     shared = [axis for axis in axes if axis[2].is_shared(axis[1])]
     lane_axes = [_lane_axis(*axis[:2], axis[2].values) for axis in axes if not axis[2].is_shared(axis[1])]
-    # A shared parameter, or an axis with schedules, needs a group for each of its values: the lanes of a batch can
-    # differ in numbers only.
     starts = experiment.starts.array(experiment.first_surface)
     before = 0  # combinations of earlier groups
     for combination in itertools.product(*(axis.values for _, _, axis in shared)):
@@ -347,6 +341,7 @@ def _groups_of(experiment: Experiment, choice: Choice, first: int) -> Iterator[G
                 same[owner, parameter.name] = value
             else:  # a number on an axis that also has schedules
                 numbers.append(_lane_axis(owner, parameter, (value,)))
+        # A halved search runs some cells of the whole grid; those of this group are counted from its first one.
         cells, first_cell = None, before
         before += math.prod(len(axis.values) for axis in lane_axes)
         if choice.cells is not None:
@@ -378,7 +373,7 @@ def _lane_axis(owner: type, parameter: Parameter, values: Sequence[Setting]) -> 
 
 
 def _values(holder: object) -> dict[str, Value]:
-    """Return the parameters of the only lane of a surface or an optimizer as plain Python values."""
+    """Return the parameters of a surface or an optimizer with a single lane as plain Python values."""
     values: dict[str, Value] = {}
     for parameter in parameters_of(type(holder)):
         value = getattr(holder, parameter.name)

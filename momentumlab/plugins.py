@@ -211,7 +211,7 @@ class Plugins:
         return _plugins_of, (tuple((str(each.path), each.sha256, each.content) for each in _LOADED.values()),)
 
     def require(self) -> None:
-        """Refuse to compute without a plug-in.
+        """Check that all plug-ins are loaded.
 
         Raises
         ------
@@ -312,7 +312,7 @@ def _is_users(frame: FrameType) -> bool:
 def plugin_error(
     error: BaseException, *, classes: Iterable[type] = (), context: Callable[[], str] | None = None
 ) -> PluginError | None:
-    """Return what to raise instead of an exception that a user's code caused; ``None`` if it did not.
+    """Return the error that replaces an exception raised by a user's code; ``None`` for other exceptions.
 
     Parameters
     ----------

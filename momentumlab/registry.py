@@ -112,7 +112,7 @@ class Registry(Mapping[str, type[Entry]]):
         self._aliases.update(dict.fromkeys(aliases, name))
 
     def _missing(self, cls: type[Entry]) -> Iterator[str]:
-        """Yield what a class lacks."""
+        """Yield a description of each part that a class lacks."""
         if methods := sorted(getattr(cls, "__abstractmethods__", ())):
             yield f"define {' and '.join(methods)}"
         if attributes := [name for name in self.required if not hasattr(cls, name)]:

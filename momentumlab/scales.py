@@ -8,7 +8,7 @@ import numpy as np
 from momentumlab.parameters import Array, Parameter
 
 RESOLUTION = 20
-"""Values are rounded by at most this fraction of the distance between neighbours."""
+"""Rounding changes a value by at most this part, 1/20, of the distance between neighbouring values."""
 
 LR_RANGE = (1e-4, 10.0)
 """The default range of learning rates."""
@@ -30,14 +30,14 @@ LARGEST = 1e50
 class Scale:
     """A scale on which the values of a hyperparameter are evenly spaced.
 
-    It is linear, the logarithm of the distance to 1, or the logarithm of the distance to ``origin``.
+    It is linear, or logarithmic in the distance to 1 or to ``origin``.
 
     Attributes
     ----------
     is_near_one
-        Whether it is the logarithm of the distance to 1.
+        Whether it is logarithmic in the distance to 1.
     is_linear
-        Whether it is the value itself.
+        Whether it is linear.
     origin
         The lower bound to which the distance is measured.
     offset

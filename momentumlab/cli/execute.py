@@ -191,7 +191,7 @@ def figures_of(options: Options) -> "FigureOptions | None":
 
 
 def execute_all(loaded: "Sequence[Experiment | Comparison]", how: "Execution", options: Options) -> None:
-    """Run everything, on an executor if one is given.
+    """Run all experiments and comparisons, on an executor if one is given.
 
     Each result is printed when it is finished; CSV is printed as one table at the end. If the reader of stdout has
     gone, the rest is still computed, because its run folders are wanted.

@@ -28,7 +28,7 @@ POINTS = ("start", "surface", "optimizer", "name", "over")
 
 
 def typed() -> str:
-    """Return the command line as it could be typed again."""
+    """Return the command line, quoted for a shell."""
     return printable(shlex.join(sys.argv))
 
 

@@ -340,7 +340,7 @@ class Options(FigureArguments):
         commands=SEARCHED,
     )
 
-    iterations: str | None = setting(STOPPING, "N", "Maximum number of iterations, or 5 epochs.")
+    iterations: str | None = setting(STOPPING, "N", "Maximum number of iterations, or of epochs: 5 epochs.")
     tolerance: str | None = setting(STOPPING, "T", "Stop when the loss changes by at most T.")
     patience: str | None = setting(
         STOPPING,

@@ -89,7 +89,7 @@ def gibibytes(text: str | int) -> int:
 
 
 def animation_file(text: str) -> Path:
-    """Parse the name of an animation, whose ending is its format."""
+    """Parse the name of an animation file; its extension determines the format."""
     path = Path(text)
     if path.suffix.lower() not in ANIMATIONS:
         raise typer.BadParameter(f"'{text}' does not end in {_either(ANIMATIONS)}")

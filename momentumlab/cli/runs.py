@@ -342,7 +342,7 @@ def _remove(runs: "list[RunFolder]", yes: bool) -> None:
     stayed = [f"{printable(str(run.path))}: {reason}" for run, reason in reasons if reason is not None]
     if removable and not yes:
         if not is_interactive():
-            raise ConfigError.at("--yes", "is required where the user cannot be asked")
+            raise ConfigError.at("--yes", "is required if stdin is not a terminal")
         for run in removable:
             complain(f"{printable(str(run.path))}  {run.status.label}, {size_text(run.size)}")
         noun = "this run folder" if len(removable) == 1 else f"these {len(removable)} run folders"

@@ -52,7 +52,7 @@ def prepare_streams() -> None:
 
 
 def _encoded(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Encode what a stream cannot: bytes of a path that is not UTF-8 as they are, β on a poor terminal as ``?``."""
+    """Encode characters that a stream cannot: the bytes of a path that is not UTF-8 unchanged, others as ``?``."""
     assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end]
     return b"".join(os.fsencode(each) if "\udc80" <= each <= "\udcff" else b"?" for each in text), error.end
@@ -69,7 +69,7 @@ def prepare_environment() -> None:
 def _as_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Format a warning; for these causes, a line of our source says nothing."""
+    """Format a warning without the line of source code that issued it."""
     if issubclass(category, (PluginWarning, WorkerWarning)):
         return f"warning: {printable(str(message))}\n"
     return _with_place(message, category, filename, lineno, line)

@@ -49,7 +49,7 @@ def reported() -> Iterator[None]:
 
 @contextmanager
 def printing(failures: list[OSError]) -> Iterator[None]:
-    """Print one of several results, and let the others be computed if it cannot be printed.
+    """Print one of several results; if it cannot be printed, the others are still computed.
 
     If the reader has gone away, nothing more is printed. Any other failure, such as a full disk, is reported and added
     to the failures.

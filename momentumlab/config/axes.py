@@ -21,7 +21,7 @@ DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 
 
 class AxisReader:
-    """Reads values and adds problems to a list instead of stopping at the first; an invalid value becomes ``None``.
+    """Reads values and collects problems instead of stopping at the first; an invalid value becomes ``None``.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def check_schedule(owner: str, parameter: Parameter, schedule: Schedule, stoppin
 
 
 def _absolute_path(text: str, parameter: Parameter, folder: Path | None) -> str:
-    """Return the absolute path of a file; a word that the parameter knows, such as a data set, is kept."""
+    """Return the absolute path of a file; one of the words of the parameter, such as a data set, is unchanged."""
     if text.partition("(")[0].strip() in parameter.choices or is_in_memory(text) or not text:
         return text
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)

@@ -50,7 +50,7 @@ class Component:
 
 
 def _check_entries(given: Entries, registry: Registry[Any], problems: Problems) -> None:
-    """Refuse a configuration without surfaces or optimizers, or with two keys for them."""
+    """Report missing surfaces or optimizers, or two keys for them."""
     one, several = registry.noun, registry.listed_as
     if not given.key:
         problems.append(given.node.problem(f"there is no '{one}'; 'momentumlab list {several}' shows all"))
@@ -61,7 +61,7 @@ def _check_entries(given: Entries, registry: Registry[Any], problems: Problems) 
 
 
 def _find(registry: Registry[Any], entry: ConfigNode, problems: Problems) -> Component | None:
-    """Look up the name of an entry, and refuse settings that it does not have."""
+    """Look up the name of an entry, and report settings that are not parameters of it."""
     named = entry.value.get("name")
     if named is None or not isinstance(named.value, str):
         problems.append(entry.problem(f"write the {registry.noun}'s name, or {{name: …}}"))
@@ -222,7 +222,7 @@ def instances(surface: Choice | None) -> list[Surface]:
 
 
 def find_optimizers(configuration: Configuration, problems: Problems) -> list[Component]:
-    """Look up the optimizers, and refuse keys at the top level that are hyperparameters of none of them."""
+    """Look up the optimizers, and report keys at the top level that are hyperparameters of none of them."""
     given = configuration.optimizers
     _check_entries(given, OPTIMIZERS, problems)
     found = [_find(OPTIMIZERS, entry, problems) for entry in given.items]

@@ -127,7 +127,7 @@ class Configuration:
         return replace(self, components={**self.components, plural: entries})
 
     def without(self, key: str, parameters: Iterable[Parameter]) -> "Configuration":
-        """Return the configuration without the values that a new value of a key replaces, under any of its names."""
+        """Return the configuration without the values of a key, under any of its names."""
         # A hyperparameter at the top level also replaces that of each optimizer.
         words = {word for parameter in parameters if key in parameter.words for word in parameter.words} - {"name"}
         settings = {other: node for other, node in self.settings.items() if other not in {key, *words}}
@@ -182,7 +182,7 @@ def _as_mapping(node: ConfigNode) -> ConfigNode:
 
 
 def _placed(node: ConfigNode, steps: Sequence[str], setting: ConfigNode) -> ConfigNode:
-    """Return a node with a value in it replaced."""
+    """Return a node in which the value at a path of keys and indices is replaced."""
     if not steps:
         return setting
     step, *rest = steps

@@ -162,7 +162,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         If it cannot be read, is too large, or is not UTF-8 text.
     """
     try:
-        with Path(path).open("rb") as file:
+        with Path(path).open("rb") as file:  # not stat(): a pipe has no size, and a device has no end
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         folder = Path(path).parent

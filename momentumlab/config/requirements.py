@@ -42,7 +42,7 @@ class Requirement:
 
     @property
     def problem(self) -> Problem | None:
-        """What is wrong if this process does not have it."""
+        """The problem if this process does not have it, else ``None``."""
         if self.noun == "plugin":
             is_loaded = any(plugin.path.name == Path(self.name).name for plugin in loaded_plugins())
             message = f"this was made with a plug-in: add --plugin {self.name}"

@@ -177,7 +177,7 @@ def _fits(starts: Starts, surface: Surface, node: ConfigNode, problems: Problems
 
 
 def _noise(configuration: Configuration, surface: Choice | None, problems: Problems) -> Noise | None:
-    """Return the noise model, and refuse replicates and seeds that have no effect."""
+    """Return the noise model, and report replicates and seeds that have no effect."""
     node = configuration.settings.get("noise")
     noise = None
     if node is not None and isinstance(node.value, list):
@@ -205,7 +205,7 @@ def _check_requirements(
     dimension: int,
     problems: Problems,
 ) -> None:
-    """Refuse surfaces of other dimensions, and optimizers that need a property which a surface does not have."""
+    """Report surfaces of other dimensions, and optimizers that need a property which a surface does not have."""
     for surface in surfaces:
         found = Problems()
         with found.collecting(configuration.surfaces.node.problem):
@@ -221,7 +221,7 @@ def _check_requirements(
 
 
 def _check_record(experiment: Experiment, node: ConfigNode) -> None:
-    """Refuse quantities that no optimizer has."""
+    """Raise an error for recorded quantities that no optimizer has."""
     from momentumlab.outcome import quantity_shapes
     from momentumlab.plan import make_plan
 

@@ -235,7 +235,7 @@ class _Reader:
 
     @staticmethod
     def inset(event: Any) -> int | None:
-        """The characters before the text of a string that stands on one line without escapes."""
+        """Return the number of characters before the text of a string on one line without escapes, else ``None``."""
         if not isinstance(event, yaml.ScalarEvent) or _line(event.start_mark) != _line(event.end_mark):
             return None
         return 0 if not event.style else 1 if event.style in "'\"" and "\\" not in event.value else None
@@ -289,7 +289,7 @@ def _split_at_commas(text: str) -> list[str]:
 
 
 def _renamed(node: ConfigNode, path: str) -> ConfigNode:
-    """Return the same tree under another path, each value at its old place."""
+    """Return the same tree under another path; the places are unchanged."""
     value = node.value
     if isinstance(value, list):
         value = [_renamed(item, f"{path}[{i}]") for i, item in enumerate(value)]
@@ -330,7 +330,7 @@ def node_of(value: object, place: str, path: str = "", depth: int = 0) -> Config
 
 
 def _library_optimizer(factory: Callable[..., Any], place: str) -> str:
-    """The name of an optimizer that is given as a class or a function of another library."""
+    """Return the name of an optimizer that is given as a class or a function of another library."""
     from momentumlab.optimizers.adapters import adapted_object
 
     try:
@@ -340,7 +340,7 @@ def _library_optimizer(factory: Callable[..., Any], place: str) -> str:
 
 
 def _described(instance: Surface | Optimizer[Any], place: str) -> dict[str, Any]:
-    """The name and the parameters of a surface or an optimizer."""
+    """Return the name and the parameters of a surface or an optimizer."""
     cls = type(instance)
     registry: Registry[Any] = SURFACES if isinstance(instance, Surface) else OPTIMIZERS
     name = getattr(cls, "name", "")

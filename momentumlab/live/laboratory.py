@@ -198,14 +198,14 @@ class Laboratory:
             return f"{chosen.name}.yaml", to_yaml(chosen)
 
     def page(self, request: Request) -> tuple[str, Page]:
-        """Return the name and the content of a page without server for the selected setting and the pinned ones."""
+        """Return the name and the content of a page without server that shows the selected and the pinned settings."""
         with self._engine:
             _, chosen = self._selection(request)
             return f"{chosen.name}.html", page(chosen, check=self._deadline(lambda: False))
 
     @staticmethod
     def _deadline(is_superseded: Callable[[], bool]) -> Callable[[], None]:
-        """Return a function that ends a computation when its time is over or nobody waits for it."""
+        """Return a function that raises an error when the time is over or the request is superseded."""
         end = time.monotonic() + MOST_SECONDS
 
         def check() -> None:
@@ -225,8 +225,7 @@ class Laboratory:
         payload, experiment = Payload(), exploration.experiment
         (block,) = blocks(experiment)
         index = self._index(request, exploration, block)
-
-        # The selected setting and the pinned ones, with their trajectories.
+        # Run the selected setting and the pinned ones, and choose the window, which may depend on their trajectories.
         result = engine.run(make_plan(chosen), history_bytes=8 * 3 * MOST_RECORDED, check=check)
         check()
         assert result.history is not None
@@ -235,6 +234,7 @@ class Laboratory:
         cell = 0
         for axis, i in zip(block.axes, index, strict=True):
             cell = cell * len(axis) + i
+        # The selected cell has its trajectories; the final states of all cells are a map, computed only if needed.
         repeats = experiment.repeats
         _, *pins = blocks(chosen)
         selected: dict[str, Any] = {
@@ -274,6 +274,7 @@ class Laboratory:
 
     def _selection(self, request: Request) -> tuple[Exploration, Experiment]:
         """Return the settings of the map, and the experiment of the selected setting and the pinned ones."""
+        # The first optimizer is mapped over a refined grid; the pinned ones are single settings beside it.
         asked = self._read(request)
         current, *pins = asked.optimizers
         mapped = replace(asked, optimizers=(current,))
@@ -290,7 +291,7 @@ class Laboratory:
         return exploration, chosen
 
     def _read(self, request: Request) -> Experiment:
-        """Read and check an experiment; everything that could load a file or cost much is refused first."""
+        """Read and check an experiment, after refusing whatever could open a file, import a module or take too long."""
         every = (request.settings, *request.pins)
         surface = request.settings.get("surface", "").strip()
         # The optimizers of the experiment may be those of other libraries, which the registry would import.
@@ -338,6 +339,7 @@ class Laboratory:
         of_map = (experiment.surface, experiment.optimizers, experiment.dimension, experiment.stopping)
         key = repr((*of_map, experiment.repeats))
         if key not in self._explorations:
+            # The finest map that is ready soon enough; if none is, the coarsest must at least stay within the limits.
             for detail in DETAILS:
                 found = explore(experiment, detail)
                 if found.experiment.trials <= MOST_TRIALS and _seconds(found.experiment) <= MAP_SECONDS:
@@ -374,7 +376,7 @@ class Laboratory:
         return self._theories[key]
 
     def _view(self, request: Request, result: Result) -> tuple[int, View, bool]:
-        """Return a view with its number, and whether it is not the one that the page has."""
+        """Return a view with its number, and whether it is new to the page."""
         chosen = result.experiment
         if request.view in self._views and not request.fit:
             view = self._views[request.view]
@@ -395,7 +397,7 @@ Kept = TypeVar("Kept")
 
 
 def _keep(kept: dict[Key, Kept], key: Key, value: Kept, most: int = KEPT) -> None:
-    """Keep a value, and forget the oldest one if there are many."""
+    """Store a value, and remove the oldest one if there are more than ``most``."""
     kept[key] = value
     if len(kept) > most:
         del kept[next(iter(kept))]
@@ -440,7 +442,7 @@ def _seconds(experiment: Experiment) -> float:
 
 
 def _check_work(experiment: Experiment) -> None:
-    """Refuse an experiment of which even one setting costs too much.
+    """Raise an error if a single setting of an experiment takes too long or too much memory.
 
     Raises
     ------

@@ -90,7 +90,7 @@ class LiveServer:
         self._thread.join()
 
     def close(self) -> None:
-        """Stop the server; a computation under way is not waited for."""
+        """Stop the server without waiting for a running computation."""
         self._server.shutdown()
         self._server.server_close()
         for connection in list(self._server.connections):
@@ -126,7 +126,7 @@ class _Server(ThreadingHTTPServer):
         return f"{HOST}:{self.server_port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own; make room for it if necessary."""
+        """Serve a connection in its own thread; if there are too many, close the one that has waited longest."""
         if len(self.connections) >= MOST_CONNECTIONS:
             oldest = min(dict(self.waiting).items(), key=lambda each: each[1], default=None)
             if oldest is None:
@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise RefusedError(HTTPStatus.FORBIDDEN, "foreign origin")
 
     def _body(self) -> dict[str, Any]:
-        """Check who asks, then read the body."""
+        """Check the origin of a request, then read its body."""
         self._check_host()
         given = self.headers.get(TOKEN_HEADER, "")
         if not hmac.compare_digest(given.encode(errors="replace"), self.server.token.encode()):
@@ -271,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is not a valid request, without repeating any of it."""
+        """Answer an invalid request without quoting any of it."""
         self.close_connection = True
         self._send(HTTPStatus(code), *_json({"problems": [_problem(HTTPStatus(code).phrase.lower())]}))
 
