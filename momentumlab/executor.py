@@ -171,6 +171,7 @@ class Workers:
         if is_here and count > 1 and ranges:
             message = "one process: worker processes do not have what this Python program defines itself"
             warnings.warn(message, WorkerWarning, stacklevel=2)
+        # Processes are started by the first plan that needs them, and kept for the next ones.
         if self.is_own and count > 1 and self.executor is None and ranges and not is_here:
             self.executor = _start_pool(count)
         if self.executor is None or is_here:

@@ -201,6 +201,7 @@ class Errors:
         self.purpose = purpose
         # This depends only on the dimension: the errors of a trial do not depend on other trials.
         self.length = max(1, min(LONGEST_PAGE, PAGE_NUMBERS // dimension))
+        # Trials in different lanes are at different iterations: keep several pages, or they would be drawn repeatedly.
         page_bytes = 8 * self.length * dimension * replicates
         self.page: Any = functools.lru_cache(max(4, CACHE_BYTES // page_bytes))(self._draw)
 

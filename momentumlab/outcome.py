@@ -139,6 +139,7 @@ class Recorder:
         shapes = quantity_shapes(plan)
         numbers = 2 * plan.dimension + 1 + sum(int(np.prod(shape)) for shape in shapes.values())
         bytes_per_entry = 8 * plan.trials * numbers
+        # The limit holds for all trials together: those of one block have the stride that all have.
         affordable = max(memory // bytes_per_entry, 2)
         self.first = first
         self.stride = max(1, -(-iterations // (affordable - 1)))
@@ -189,6 +190,7 @@ class Recorder:
 
     def history(self, iterations: NDArray[np.int32]) -> History:
         """Return the trajectories, cut after the longest; entries after the end of a trial are NaN."""
+        # The arrays were not initialised: what follows the last entry of a trial is whatever the memory contained.
         ends = -(-iterations // self.stride)
         entries = int(ends.max()) + 1
         positions, velocities, losses = (array[:entries] for array in (self.positions, self.velocities, self.losses))

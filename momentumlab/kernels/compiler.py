@@ -90,6 +90,8 @@ def compiled(source: str) -> bytes:
         function = numba.cfunc(signature, **options)(namespace["advance"])
     except numba.core.errors.NumbaError as error:
         raise CompilationError(f"numba: {error}") from error
+    # numba loads its machine code into this process only. Its LLVM code is compiled once more, to an object file that
+    # other processes can load without numba.
     module = binding.parse_assembly(function.inspect_llvm())
     declared = [each.name for each in module.functions if each.is_declaration]
     # LLVM's own functions are instructions, or calls of the C library.

@@ -54,6 +54,7 @@ class Kernels:
         stop = np.zeros(1, dtype=np.int64)
         with ThreadPoolExecutor(threads) as pool:
             try:
+                # All threads share the chunks of one block, so that blocks are finished and stored one after the other.
                 for first, last in ranges:
                     outcome = Outcome.of(self.plan, first, last)
                     chunks = list(self._chunks(first, last, threads))
@@ -104,26 +105,18 @@ def kernels_for(plan: Plan) -> Kernels | None:
         if group.cells is not None:
             reasons["the later rungs of successive halving are computed by NumPy"] = None
             continue
-        if experiment.backend == "auto" and _numpy_seconds(plan, group) < AUTO_SECONDS:
+        numpy_seconds = plan.most_seconds * group.size / plan.trials  # at most, on one core
+        if experiment.backend == "auto" and numpy_seconds < AUTO_SECONDS:
             continue
         try:
-            kernels[-1] = _kernel(group, experiment)
+            recording = record(group, experiment)
+            tables = make_tables(recording, group, experiment)  # before compiling: it may refuse
+            kernels[-1] = Kernel(function=compiler.load(write(recording)), tables=tables)
         except (UntraceableError, compiler.CompilationError) as error:
             reasons[f"{group.optimizer_class.name} on {group.surface_class.name} is computed by NumPy: {error}"] = None
     if not any(kernels):
         return Kernels(plan=plan, by_group=tuple(kernels), notes=tuple(reasons)) if reasons else None
     return Kernels(plan=plan, by_group=tuple(kernels), notes=("computed by compiled kernels (numba)", *reasons))
-
-
-def _numpy_seconds(plan: Plan, group: Group) -> float:
-    """Return the time that NumPy could take for a group on one core."""
-    return plan.most_seconds * group.size / plan.trials
-
-
-def _kernel(group: Group, experiment: Experiment) -> Kernel:
-    recording = record(group, experiment)
-    tables = make_tables(recording, group, experiment)
-    return Kernel(function=compiler.load(write(recording)), tables=tables)
 
 
 def kernel_source(group: Group, experiment: Experiment) -> str:

@@ -175,6 +175,8 @@ class _Settings:
         self.uniform: dict[str, float] = {}
         self.axes: dict[str, int] = {}
         self.scheduled: dict[str, str] = {}
+        # Even a number that all trials share is an input and not a constant of the code: a kernel that is compiled once
+        # then serves all values. Options such as truth values and texts decide about the code and stay as they are.
         fields: dict[type, dict[str, Any]] = {group.surface_class: {}, group.optimizer_class: {}}
         for (owner, name), common in group.shared.items():
             fields[owner][name] = common
@@ -190,6 +192,7 @@ class _Settings:
                 self.axes[key] = position
                 value = traced_inputs(graph, key)[0]
             fields[axis.owner][name] = value
+        # `init` runs before the first iteration: there, scheduled hyperparameters have their first values.
         first = dict(fields[group.optimizer_class])
         for name, schedule in group.schedules.items():
             at_start = self._uniform(f"first.{name}", float(schedule.value(np.zeros(1), group.iterations)[0]))
@@ -201,10 +204,11 @@ class _Settings:
                 first[name], fields[group.optimizer_class][name] = at_start, scheduled
         first.pop("lr")
         lr = fields[group.optimizer_class].pop("lr")
-        self.lr = Traced(_cells([_node(lr, graph)]), graph)
+        self.lr = Traced(_cells([lr.cells.flat[0] if isinstance(lr, Traced) else graph.constant(lr)]), graph)
         self.surface = group.surface_class(**fields[group.surface_class])
         self.optimizer = group.optimizer_class(**fields[group.optimizer_class])
         self.optimizer_at_start = group.optimizer_class(**first)
+        # The number of iterations is the length of the kernel's loop, and the patience decides which tests there are.
         criteria: dict[str, Any] = {
             field.name: self._uniform(f"stopping.{field.name}", float(getattr(experiment.stopping, field.name)))
             for field in dataclasses.fields(experiment.stopping)
@@ -243,6 +247,7 @@ def _without_unused_memory(recording: Recording) -> Recording:
     """Drop the entries of the optimizer's state that no result depends on."""
     memory = recording.next.memory
     kept: dict[str, Node] = {}
+    # An entry that is kept may need another one of the iteration before: continue until none is added.
     while True:
         results = [*recording.next.x, recording.next.loss, *recording.next.g, *recording.next_tests, *kept.values()]
         needed = {node.value for node in in_order(results) if node.is_input}
@@ -255,10 +260,14 @@ def _without_unused_memory(recording: Recording) -> Recording:
 
 
 def _with_exact_reciprocals(recording: Recording, graph: Graph) -> Recording:
-    """Replace divisions by powers of two that are the same for all trials: the product with the reciprocal is equal."""
+    """Replace divisions by powers of two that are the same for all trials: the product with the reciprocal is equal.
+
+    A vector division takes several times as long as a product, and coefficients such as 1/16 are common.
+    """
     replaced: dict[Node, Node] = {}
     one = graph.constant(1.0)
 
+    # Operands come before the operations on them, so each node is rebuilt once, from operands that have been rebuilt.
     nodes = in_order([*recording.start.slots.values(), *recording.next.slots.values()])
     nodes = in_order([*nodes, *recording.start_tests, *recording.next_tests])
     is_known = {node: node.is_constant or node.value in recording.uniform for node in nodes if node.operation is None}
@@ -270,7 +279,8 @@ def _with_exact_reciprocals(recording: Recording, graph: Graph) -> Recording:
         operands = tuple(replaced[each] for each in node.operands)
         if node.operation.evaluate is np.divide and is_known[node.operands[1]] and not is_known[node]:
             (divisor,) = evaluate([node.operands[1]], recording.uniform)
-            if _is_power_of_two(float(divisor)):
+            # The reciprocal of a power of two is exact as long as it is not subnormal.
+            if 1e-300 < abs(divisor) < 1e300 and abs(np.frexp(divisor)[0]) == 0.5:
                 replaced[node] = graph.call(np.multiply, operands[0], graph.call(np.divide, one, operands[1]))
                 continue
         replaced[node] = graph.call(node.operation.evaluate, *operands)
@@ -292,11 +302,6 @@ def _with_exact_reciprocals(recording: Recording, graph: Graph) -> Recording:
     )
 
 
-def _is_power_of_two(number: float) -> bool:
-    """Return whether a number is a power of two whose reciprocal is a normal number."""
-    return bool(1e-300 < abs(number) < 1e300 and abs(np.frexp(number)[0]) == 0.5)
-
-
 def _compare(recording: Recording, group: Group, experiment: Experiment) -> None:
     """Compare one iteration of a few trials with the classes themselves.
 
@@ -310,6 +315,7 @@ def _compare(recording: Recording, group: Group, experiment: Experiment) -> None
     results = [*recording.start.slots.values(), *recording.next.slots.values()]
     if len(in_order(results)) > LARGEST_GRAPH:
         raise UntraceableError(f"needs more than {LARGEST_GRAPH} operations")
+    # What the classes compute for some trials in the first iteration, with any numbers as errors of the gradient.
     places = np.unique(np.linspace(0, group.size - 1, PROBED_TRIALS).astype(np.int64))
     lanes = group.lanes(places)
     with np.errstate(all="ignore"):
@@ -339,6 +345,7 @@ def _compare(recording: Recording, group: Group, experiment: Experiment) -> None
         first = evaluate(recording.start.slots.values(), inputs)
         inputs |= dict(zip(recording.start.slots, first, strict=True))
         after = evaluate(recording.next.slots.values(), inputs)
+    # Slots begin with point, loss and gradient. Functions such as `np.linalg.norm` are rounded differently.
     found = [*first[: len(g) * 2 + 1], *after[: len(g) * 2 + 1]]
     for number, own in zip(expected, found, strict=True):
         if not np.allclose(number, own, rtol=1e-9, atol=0, equal_nan=True):
@@ -354,10 +361,6 @@ def _cells(nodes: Sequence[Node]) -> Any:
     cells = np.empty(len(nodes), dtype=object)
     cells[:] = nodes
     return cells
-
-
-def _node(number: Any, graph: Graph) -> Node:
-    return number.cells.flat[0] if isinstance(number, Traced) else graph.constant(number)
 
 
 def _nodes(array: Any) -> Rows:

@@ -46,6 +46,7 @@ def make_tables(recording: Recording, group: Group, experiment: Experiment) -> T
         tables.append(np.ascontiguousarray(table, dtype=np.float64).ravel())
         return sum(each.size for each in tables[:-1])
 
+    # All tables are parts of one array. Integers tell the kernel where each begins, in the order of `_Writer.sizes`.
     starts_at = place(group.starts)
     draws_at = 0
     if recording.draws:

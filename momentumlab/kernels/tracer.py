@@ -122,11 +122,12 @@ class Traced(NDArrayOperatorsMixin):
             raise UntraceableError(f"calls np.{ufunc.__name__}.{method}")
         if out is None:
             return result
+        # `np.add(g, g, out=g)` must change g itself, to which other names may refer.
         out[0][...] = result
         return out[0]
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
-        if function in STRUCTURAL:
+        if function in STRUCTURAL:  # works on arrays of nodes as on any others
             arguments = [self._as_cells(argument) for argument in arguments]
             return Traced(function(*arguments, **options), self.graph)
         if function not in FUNCTIONS:
@@ -140,6 +141,7 @@ class Traced(NDArrayOperatorsMixin):
         function = SYNONYMS.get(function, function)
         if function not in OPERATIONS:
             raise UntraceableError(f"calls np.{name}")
+        # Applied entry by entry; NumPy broadcasts the arrays of nodes as it would broadcast numbers.
         apply = np.frompyfunc(functools.partial(self.graph.call, function), len(inputs), 1)
         found = apply(*(self._lifted(value) for value in inputs))
         return Traced(found if isinstance(found, np.ndarray) else _zero_dimensional(found), self.graph)
@@ -147,6 +149,7 @@ class Traced(NDArrayOperatorsMixin):
     def _reduce(self, ufunc: Any, axis: Any) -> "Traced":
         if axis != 0:
             raise UntraceableError(f"calls np.{ufunc.__name__}.reduce over the lanes")
+        # From first to last, as NumPy adds the rows of an array whose last axis are the lanes.
         *_, total = _running(functools.partial(self._elementwise, ufunc), list(self))
         return cast(Traced, total)
 
