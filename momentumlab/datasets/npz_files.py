@@ -45,6 +45,7 @@ def parse_npz(content: bytes, place: str) -> DataTable:
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
         raise bad_file(place, f"the arrays must have the same number of rows, but {counts}")
+    # A matrix becomes several columns, whose names may collide with those of other arrays.
     columns: dict[str, Array | Words] = {}
     for name, array in arrays.items():
         for column, values in (

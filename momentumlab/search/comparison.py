@@ -429,6 +429,7 @@ def _targets(comparison: Comparison, judge: Yardstick, found: Array) -> Array:
 
 def _evaluations_to_target(result: Result, targets: Array) -> Array:
     """Return the gradient evaluations until each trial first reached the target, ``(optimizers, starts)``."""
+    # A history may have a stride: an entry belongs to the iteration that `Result.recorded` states.
     with np.errstate(invalid="ignore"):
         reached = result.losses <= np.tile(targets, result.trials // len(targets))[:, np.newaxis]
     evaluations: Array = np.full(result.trials, np.inf)
@@ -483,6 +484,7 @@ def _notes(match: Match) -> Iterator[str]:
         reason = "" if finite.any() else ": the loss at the start is not finite; choose another start"
         yield f"all trials of all optimizers diverge on {surface}{reason}"
         return
+    # One remark per optimizer, the most serious one; an edge of the range says nothing about a method that diverges.
     below, above = at_edges(match.searched, match.search_yardstick)
     for number, one in enumerate(match.searched):
         standing = match.standing(number)

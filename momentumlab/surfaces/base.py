@@ -297,6 +297,7 @@ class SurfaceRegistry(Registry[Surface]):
             from momentumlab.surfaces.one_of import OneOf
 
             return OneOf
+        # Generated classes, whose modules are imported when one of their names is used.
         if moved := MOVED.fullmatch(name):
             from momentumlab.surfaces.moved import moved_class
 

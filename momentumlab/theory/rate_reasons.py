@@ -22,7 +22,8 @@ LONGEST_TRANSIENT = 64, 200_000
 """The predicted path is searched for the end of the transient up to this multiple of the run and this iteration."""
 
 LONGEST_CONTINUATION = 8, 4000
-"""If theory does not give the path, the run is continued to this multiple of its length, by at most this number."""
+"""If theory does not give the path, the run is continued to this multiple of its length, by at most this many
+iterations."""
 
 CYCLE = 1e-6
 """Iterates that repeat up to this share of their amplitude form a limit cycle."""

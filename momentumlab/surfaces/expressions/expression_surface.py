@@ -245,6 +245,7 @@ def read_view(name: str, ranges: str, dim: int | None = None) -> Intervals:
     ExpressionError
         If it is invalid.
     """
+    # Errors point at the interval within the whole name.
     position = len(name) - len(ranges)
     view = []
     for part in ranges.split(" by "):

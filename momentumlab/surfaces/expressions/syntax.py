@@ -282,6 +282,7 @@ def _tokens(text: str) -> Iterator[re.Match[str]]:
             position += 1
             continue
         token = TOKEN.match(text, position)
+        # A character that begins no token: name it, even if it is invisible, and suggest what to write instead.
         if token is None:
             character = text[position]
             name = unicodedata.name(character, f"U+{ord(character):04X}")
