@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from momentumlab.kernels.recording import Recording, record
 from momentumlab.kernels.runner import make_tables
 from momentumlab.kernels.tracer import UntraceableError
 from momentumlab.kernels.writer import LANES, write
-from momentumlab.optimizers import OPTIMIZERS
+from momentumlab.optimizers import OPTIMIZERS, Here, Optimizer
 from momentumlab.outcome import Outcome
 from momentumlab.parameters import Array, ValueKind
 from momentumlab.plan import Plan, make_plan
@@ -340,6 +340,38 @@ def test_code_that_a_recording_would_misrepresent_runs_on_numpy(
         assert any("is computed by NumPy" in note for note in result.notes)
     finally:
         SURFACES.forget(cls.name)
+
+
+class Point(NamedTuple):
+    """A state that is the point."""
+
+    x: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placing(Optimizer[Point]):
+    """An optimizer that sets the point, twice as far along the gradient as its velocity says."""
+
+    equation = source = "x ← x − 2 lr·g"
+
+    @property
+    def sets_point(self) -> bool:
+        return True
+
+    def init(self, x: Array) -> Point:
+        return Point(x)
+
+    def step(self, state: Point, g: Array, here: Here) -> tuple[Array, Point]:
+        return g, Point(here.x - 2 * here.lr * g)
+
+
+def test_optimizers_that_set_the_point_run_on_numpy() -> None:
+    momentumlab.optimizers.optimizer("placing", lr=0.1)(Placing)
+    try:
+        with pytest.raises(UntraceableError, match="sets the point"):
+            recording_of("ravine", "placing")
+    finally:
+        OPTIMIZERS.forget("placing")
 
 
 # The backend

@@ -108,6 +108,8 @@ def _record(group: Group, experiment: Experiment) -> Recording:
     settings = _Settings(group, experiment, graph)
     if experiment.stopping.evaluate_every > 1:
         raise UntraceableError("the loss is not evaluated in every iteration")
+    if settings.optimizer.sets_point:
+        raise UntraceableError("the optimizer sets the point itself instead of returning a velocity")
     if settings.surface.is_sampled:
         raise UntraceableError("the gradient of the surface is sampled")
     dimension = experiment.dimension
