@@ -149,6 +149,7 @@ class Table:
         layout = _layout([column.escaped() for column in self.columns], width)
         constants = [f"{column.heading}{JOINED}{column.cells[0]}" for column in layout.constants]
         shared = [f"all rows: {', '.join(constants)}"] if constants else []
+        # Title, lines, and values that all rows share; then the rows; then meanings and remarks.
         texts = [(printable(self.title), "bold")] if self.title else []
         texts += [(line, "") for line in (*map(printable, self.lines), *shared)]
         for text, style in texts:
@@ -362,6 +363,7 @@ def _wrapped(text: str, width: int, indent: int = GAP) -> list[str]:
     margin = len(text) - len(text.lstrip(" "))
     lines: list[str] = []
     line = ""
+    # Fill lines greedily; a word that does not even fit on its own line is broken, at a joint if it has one.
     for word in text[margin:].split(" "):
         lead = " " * margin if not lines and not line else ""
         joined = f"{line} {word}" if line else f"{lead}{word}"

@@ -24,9 +24,8 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 class Filter:
     """Conditions on runs; those that are None hold for every run."""
 
-    name: str | None = (
-        None  # part of the name of experiment or folder; a pattern for all of it with ``*``, ``?``, ``[``
-    )
+    # Part of the name of experiment or folder; with ``*``, ``?`` or ``[``, a pattern for all of it.
+    name: str | None = None
     since: datetime | None = None
     surface: str | None = None
     optimizer: str | None = None

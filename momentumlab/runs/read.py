@@ -122,6 +122,7 @@ def load_run(run: RunFolder) -> LoadedRun:
         if isinstance(experiment, Comparison) != (kind == COMPARISON):
             raise DamageError(f"{EXPERIMENT} is not that of a {kind}")
 
+        # Everything that allocates memory has compared sizes with the experiment before; see `read_arrays`.
         loaded = LoadedRun(
             run=run, experiment=experiment, results=(), recorded=None, comparison=None, provenance=provenance
         )
@@ -133,6 +134,7 @@ def load_run(run: RunFolder) -> LoadedRun:
             result = replace(result, notes=tuple(document["notes"]), run_folder=run.path)
             recorded = _read_best_trials(run, result) if kind == SWEEP and run.record["recorded"] else None
             loaded = replace(loaded, results=(result,), recorded=recorded)
+        # Files of the right sizes may still hold other numbers, for instance after a copy that failed.
         if digest(loaded.results) != run.record["digest"]:
             raise DamageError("the stored numbers differ from those that were written")
     return loaded
@@ -247,6 +249,7 @@ def _read_histories(path: Path, plan: Plan, codes: NDArray[np.int8], strides: Se
 
 def _read_comparison(run: RunFolder, comparison: Comparison, document: Mapping[str, Any]) -> ComparisonResult:
     """Read the chosen trials on each surface and everything that was searched."""
+    # The chosen trials of each surface; `RESULT` lists those of all surfaces one after the other.
     trials, results = document["trials"], list[Result]()
     for number, suffix in enumerate(file_suffixes([each.surface.name for each in comparison.experiments])):
         best = _read_experiment(run, f"best{suffix}.yaml")
@@ -258,6 +261,7 @@ def _read_comparison(run: RunFolder, comparison: Comparison, document: Mapping[s
         results.append(replace(_read_histories(path, plan, codes, run.record["strides"][number:]), run_folder=run.path))
     if trials:
         raise DamageError(f"{RESULT} has more trials than the chosen settings")
+    # Ranks are not stored: the comparison judges the stored searches again, with the stored trials instead of a run.
     matches = []
     for number, (experiment, result) in enumerate(zip(comparison.experiments, results, strict=True)):
         searched = tuple(

@@ -153,6 +153,7 @@ def read_run(path: Path) -> RunFolder | None:
         return None
     record: Mapping[str, Any] = {}
     status, problem = RunStatus.DAMAGED, None
+    # The record is written last, so it decides; without it, the lock tells running from interrupted.
     try:
         if RECORD in sizes:
             record = read_record(path)
@@ -170,6 +171,7 @@ def read_run(path: Path) -> RunFolder | None:
     except DamageError as error:
         problem = str(error)
 
+    # Without a readable record, only folders whose name begins with a time are run folders.
     if record:
         when = local_time(datetime.fromisoformat(record["started"]))
     elif (found := _time_in_name(path.name)) is not None:

@@ -233,6 +233,7 @@ def contours(surfaces: Sequence[Surface], plane: Projection, window: Intervals) 
     mesh = np.meshgrid(*(np.linspace(*ends, count) for ends in window))
     flat = np.stack([axis.ravel() for axis in mesh])
     heights = np.stack([_heights(surface, plane, flat) for surface in surfaces]).reshape(-1, count, count)
+    # A logarithm of heights needs the lowest point: a known minimum that no point of the window undercuts.
     dimension = len(plane.origin)
     lowest = min((point.loss for surface in surfaces for point in surface.minima(dimension)), default=math.inf)
     if np.nanmin(heights) >= lowest - 1e-9 * np.nanmax(np.abs(heights)):

@@ -133,6 +133,7 @@ class CellAxis:
         numbers = axis.numbers
         if numbers is None:
             return
+        # The first scale with equal steps; a log scale needs positive values, log(1 − value) values below 1.
         scales = {"linear": numbers}
         if numbers.min() > 0:
             scales["log"] = np.log10(numbers)

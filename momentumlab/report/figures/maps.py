@@ -104,6 +104,8 @@ def iterations_figure(report: Report, options: FigureOptions, ax: Axeses = None)
 def loss_map_figure(report: Report, options: FigureOptions, ax: Axeses = None) -> Figure:
     """Draw the final loss of each cell: on a log scale above the known minimum, if one is known."""
     slices, remark = slices_of(report.planes)
+    # Above a known minimum, losses have a log scale from rounding errors to much above the start; otherwise the scale
+    # is linear without the extremes.
     yardstick = slices[0].plane.yardstick
     values = [part.map(part.plane.median_heights(part.cells)) for part in slices]
     norm: Normalize

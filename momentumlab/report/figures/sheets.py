@@ -148,6 +148,7 @@ class Sheet:
         figure, (rows, columns), (width, height) = self.figure, self.shape, self.panel_size
         margins = self._scaled_margins()
         total_width = margins.left + columns * width + (columns - 1) * margins.between_columns + margins.right
+        # The width determines how titles and legends wrap, and with them the height of the head and of the figure.
         figure.set_size_inches(*(self.options.inches or (total_width, 1.0)))
         head = self._write_head()
         if self.options.inches is None:
@@ -186,6 +187,7 @@ class Sheet:
         figure, (rows, columns), margins = self.figure, self.shape, self._scaled_margins()
         width, height = map(float, figure.get_size_inches())
         head += margins.top
+        # On small figures margins shrink by the factors x and y, so that panels keep a share of each side.
         across = margins.left + margins.right + (columns - 1) * margins.between_columns
         down = head + margins.bottom + (rows - 1) * margins.between_rows
         x = min(1.0, (1 - LEAST_PANELS) * width / (across or 1))
@@ -249,7 +251,7 @@ class Sheet:
 
     def _write_head(self) -> float:
         """Write title, formula, remark and legend for the present width of the figure; return their height."""
-        for artist in self.written:
+        for artist in self.written:  # when the size has changed, everything is written again
             artist.remove()
         self.written.clear()
         figure = self.figure

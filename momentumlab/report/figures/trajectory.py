@@ -133,6 +133,7 @@ def trajectory_figure(
     """
     options = options or FigureOptions()
     result = report.result
+    # A panel per trial, or one for all of them.
     if groups is None:
         selection = select_trials(report, options)
         groups = [panel_of(report, one) for one in selection.trials]
@@ -342,6 +343,7 @@ def _draw_paths(panel: Axes, group: PathPanel, ground: Ground) -> bool:
         )
     size = scale * (4 if is_bundle else 6)
     starts = np.unique([path[0] for path in paths], axis=0)
+    # From below: trajectories (5), stars of the minima (5.2), ends, arrows, starts.
     panel.plot(*starts.T, **{**style.START, "markersize": size, "zorder": 7})
     ends = np.array([path[-1] for path in paths])
     panel.scatter(
@@ -357,6 +359,7 @@ def _draw_paths(panel: Axes, group: PathPanel, ground: Ground) -> bool:
     _draw_arrows(panel, group, paths)
     if on_graph and not group.is_crowded:
         _number_iterates(panel, paths[0])
+    # The window is limited, so that a long trajectory does not hide the others: the panel then says so.
     low, high = np.array(ground.window).T
     shown = [path[:, : len(low)] for path in paths]
     leaving = sum(bool(((path < low) | (path > high)).any()) for path in shown)

@@ -77,6 +77,7 @@ def select_trials(report: Report, options: FigureOptions, label_of: Callable[[Tr
         If the options name a trial that does not exist, or more trials than can be shown.
     """
     result, experiment = report.result, report.experiment
+    # The trials of a bundle follow each other: replicates vary fastest, then starts.
     starts = len(experiment.starts)
     is_bundle = label_of is None and starts > MAX_SINGLE_STARTS and not options.trials
     size = experiment.replicates * (starts if is_bundle else 1)
@@ -92,6 +93,7 @@ def select_trials(report: Report, options: FigureOptions, label_of: Callable[[Tr
         numbers = sorted(ranking[np.linspace(0, count - 1, MAX_SHOWN).round().astype(int)].tolist())
         what = "trials" if size == 1 else "settings"
         remark = f"{MAX_SHOWN} of {count:,} {what}, evenly spaced in rank from best to worst final loss"
+    # Labels and colours depend on all trials that are shown together.
     trials = [result.plan.trial(number) for number in numbers]
     names = report.labels
     labels = [label_of(trial) if label_of else names.in_figure(trial, with_start=not is_bundle) for trial in trials]
