@@ -329,14 +329,15 @@ class Sheet:
 
 
 def _broken(text: str, width: int) -> list[str]:
-    """Wrap a text; one that needs two lines is broken between clauses, and otherwise into similar lengths."""
+    """Wrap a text. If it takes two lines, break it between clauses or, failing that, into lines of similar length."""
     lines = textwrap.wrap(text, width)
     if len(lines) != 2:
         return lines
     for mark in (";", ",", ":"):
         ends = [match.end() for match in re.finditer(f"{mark} (?![^(]*\\))", text)]
         pairs = [[text[: end - 1], text[end:]] for end in ends]
-        if fitting := [pair for pair in pairs if max(map(len, pair)) <= width]:
+        shortest = 0.3 * len(text)
+        if fitting := [pair for pair in pairs if max(map(len, pair)) <= width and min(map(len, pair)) >= shortest]:
             return min(fitting, key=lambda pair: max(map(len, pair)))
     even = textwrap.wrap(text, math.ceil(0.55 * len(text)))
     return even if len(even) == 2 else lines
