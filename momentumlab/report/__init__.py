@@ -21,7 +21,7 @@ module               content
 `figures`            all figures; the only part that imports matplotlib
 ===================  ============================================================
 
-`Report` and its kin are imported on first use: ``runs list`` needs tables, but not NumPy.
+Reports are imported on first use: ``momentumlab runs`` needs tables, but not NumPy.
 """
 
 from importlib import import_module

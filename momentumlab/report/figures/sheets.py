@@ -183,7 +183,7 @@ class Sheet:
         return replace(margins, **{**scaled, "bottom": factor * (margins.bottom + room)})
 
     def _place(self, head: float) -> None:
-        """Place panels, strips, colour bar and panel titles below a head of some inches."""
+        """Place panels, strips, colour bar and panel titles below a head of the given height in inches."""
         figure, (rows, columns), margins = self.figure, self.shape, self._scaled_margins()
         width, height = map(float, figure.get_size_inches())
         head += margins.top

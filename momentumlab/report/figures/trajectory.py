@@ -44,7 +44,7 @@ MAX_TOGETHER = 30
 """Trajectories of one bundle in a panel; more would hide each other."""
 
 ARROWS = (0.12, 0.4, 0.7)
-"""Arrows are drawn after these shares of a trajectory's length; the last only if the panel has one trajectory."""
+"""Positions of arrows, as shares of a trajectory's length; the last is used only if the panel has one trajectory."""
 
 ARROW_REACH, ARROW_STEPS = 0.012, 20
 """The direction of an arrow is that of the iterates within this share of the window and this number of steps."""
@@ -53,7 +53,7 @@ MAX_ARROWED = 8
 """More trajectories in a panel have no arrows."""
 
 SHORTEST = 0.1
-"""Shorter trajectories have no arrows, in shares of the window."""
+"""Trajectories shorter than this share of the window have no arrows."""
 
 NUMBERED = 6
 """In one dimension, the first iterates are numbered, since the trajectory covers itself."""

@@ -55,7 +55,7 @@ class View:
 
     @property
     def low(self) -> Array:
-        """The lower ends of the intervals in which positions are resolved."""
+        """The lower ends of the intervals to which positions are quantised."""
         low, high = np.array(self.window).T
         lowest: Array = low - BEYOND_WINDOW * (high - low)
         return lowest
