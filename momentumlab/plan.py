@@ -42,6 +42,9 @@ BYTES_PER_TRIAL = 16
 BYTES_PER_COORDINATE = 8
 """Memory of a trial without history, including its table and maps, estimated."""
 
+BYTES_PER_START = 30
+"""Memory of a coordinate of a start, estimated: starts are arrays, unlike the values of axes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lanes:
@@ -300,7 +303,9 @@ def check_size(experiment: Experiment, max_trials: int, *, place: str) -> None:
         If it has more than ``max_trials``.
     """
     if experiment.trials > max_trials:
-        memory = experiment.trials * (BYTES_PER_TRIAL + BYTES_PER_COORDINATE * experiment.dimension) / 2**30
+        per_trial = BYTES_PER_TRIAL + BYTES_PER_COORDINATE * experiment.dimension
+        starts = len(experiment.starts) * BYTES_PER_START * experiment.dimension
+        memory = (experiment.trials * per_trial + starts) / 2**30
         hours = experiment.trials * experiment.stopping.iterations * _seconds_per_update(experiment) / 3600
         message = (
             f"{experiment.trials:,} trials are more than the limit of {max_trials:,} (max_trials); "
