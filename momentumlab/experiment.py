@@ -239,7 +239,7 @@ class Experiment:
     seed
         The random seed of errors and mini-batches.
     backend
-        What computes trials whose trajectories are not recorded: ``numpy``, ``numba``, or ``auto``.
+        The backend of trials whose trajectories are not recorded: ``numpy``, ``numba`` or ``auto``.
     record
         The quantities that are recorded beside positions, velocities and losses; see `Result.quantities`.
     horizon

@@ -42,7 +42,7 @@ class Registry(Mapping[str, type[Entry]]):
     noun
         What an entry is, for messages: ``"surface"``.
     listed_as
-        The word for all of them, for ``momentumlab list``: ``"surfaces"``.
+        The plural of the noun, as in ``momentumlab list surfaces``.
     required
         The class attributes that every entry must have.
     group

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from momentumlab.runs.read import LoadedRun
 
 LONG = 60
-"""Seconds from which the expected time is announced."""
+"""The estimated time in seconds above which it is announced."""
 
 
 @experiment_command(

@@ -1,4 +1,4 @@
-"""From files and options to experiments, all of which are checked before the first one runs."""
+"""Load experiments from files and options; all of them are checked before the first one runs."""
 
 import functools
 import re

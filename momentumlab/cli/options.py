@@ -196,7 +196,7 @@ class FigureArguments:
         "Window of the trajectories: --view=-3,3,-1,1; or overlay, for all in one panel.",
         parser=read_by("view_of"),
     )
-    equal: bool = flag(FIGURES, "--equal", "Draw a unit as long in y as in x.", PRINTED)
+    equal: bool = flag(FIGURES, "--equal", "Use the same scale for x and y.", PRINTED)
     title: str | None = drawn("TEXT", "Title; $…$ is typeset as a formula.")
     no_title: bool = flag(FIGURES, "--no-title", "Draw no title.", PRINTED)
     size: str | None = drawn("SIZE", "16:9, 4:3, column, or inches such as 8x5.", parser=read_by("named_size"))

@@ -134,7 +134,7 @@ def _axis(parameter: Parameter, registry: Registry[Any]) -> Schema:
 
 
 def _single(parameter: Parameter) -> Schema:
-    """One value of a parameter."""
+    """Return the schema of one value of a parameter."""
     match parameter.kind:
         case ValueKind.FLAG:
             return {"type": "boolean"}
@@ -167,7 +167,7 @@ def _by_word(shared: _Definitions) -> dict[str, list[Schema]]:
 
 
 def _choice(registry: Registry[Any], shared: _Definitions) -> Schema:
-    """An entry of a registry, given by name only or with its parameters."""
+    """Return the schema of an entry of a registry, given by its name only or with parameters."""
     entries = [{"$ref": f"#/definitions/{registry.noun}_{name}"} for name in registry]
     for name, cls in registry.items():
         parameters: tuple[Parameter, ...] = cls.settings() if registry is OPTIMIZERS else cls.parameters()

@@ -193,7 +193,7 @@ def _noise(configuration: Configuration, surface: Choice | None, problems: Probl
         for name in ("replicates", "seed"):
             given = configuration.settings.get(name)
             if given is not None and given.plain() != SETTINGS[name].default:
-                cause = "gradients are exact, or their errors always the same; see 'noise'"
+                cause = "gradients are exact, or their errors are always the same; see 'noise'"
                 problems.append(given.key_problem(f"'{name}' has no effect: {cause}"))
     return noise
 

@@ -404,7 +404,7 @@ def _keep(kept: dict[Key, Kept], key: Key, value: Kept, most: int = KEPT) -> Non
 
 
 def _nodes(every: Sequence[Settings], optimizers: Sequence[str]) -> list[ConfigNode]:
-    """Return the nodes of all settings but the names of the surface and of the optimizers.
+    """Return the nodes of all settings except the names of the surface and the optimizers.
 
     Raises
     ------
