@@ -530,7 +530,15 @@ sys.addaudithook(interrupt)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
     "moment",
-    ["momentumlab.stopping", "momentumlab.cli", "typer", "momentumlab.api", "numpy", "yaml", "momentumlab.runs.write"],
+    [
+        "momentumlab.stopping",
+        "momentumlab.cli",
+        "typer",
+        "momentumlab.execution",
+        "numpy",
+        "yaml",
+        "momentumlab.runs.write",
+    ],
 )
 def test_a_signal_during_start_up_ends_the_process_at_once(moment: str, number: signal.Signals, tmp_path: Path) -> None:
     """The signal is sent when a module is about to be imported: at a known moment, however fast the machine is."""
