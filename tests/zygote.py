@@ -82,8 +82,10 @@ def serve(address: str) -> None:
     momentumlab.run(surface="ravine", optimizer="momentum", iterations=1)
     gc.freeze()  # or the first collection in a fork would copy the pages of every object
     server = socket.socket(socket.AF_UNIX)
-    server.bind(address)
+    # Whoever waits for the file may connect at once: it appears only when the socket listens.
+    server.bind(f"{address}.new")
     server.listen(16)
+    Path(f"{address}.new").rename(address)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the clients wait for the forks, this process does not
     while True:
         connection, _ = server.accept()
