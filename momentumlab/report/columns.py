@@ -38,10 +38,10 @@ def setting_columns(labels: Labels, trials: Sequence[Trial], further: Iterable[s
         yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
 
 
-def final_point_column(points: Iterable[Any]) -> Column:
-    """Return the column of final points, ``(dim,)`` each; it is the first one that is left out."""
+def final_point_column(points: Iterable[Any], *, priority: int = FINAL_POINT) -> Column:
+    """Return the column of final points, ``(dim,)`` each; by default, it is the first one that is left out."""
     cells = [final_point(each) for each in points]
-    return Column(heading="final point", cells=cells, kind=Kind.POINT, priority=FINAL_POINT)
+    return Column(heading="final point", cells=cells, kind=Kind.POINT, priority=priority)
 
 
 def quartiles_cell(quartiles: Sequence[float], form: str, lost: str) -> str:

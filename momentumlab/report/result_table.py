@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.report.columns import (
+    ESSENTIAL,
     FINAL_STATE,
     FLOORS,
     final_point_column,
@@ -81,7 +82,8 @@ def _columns(report: Report) -> Iterator[Column]:
     medians = [float(quantile(result.iterations[each].astype(np.float64), 0.5)) for each in replicates]
     yield Column(heading="iterations", cells=[f"{median:.0f}" for median in medians])
     if report.experiment.replicates == 1:
-        yield final_point_column(result.final_points[number] for number in numbers)
+        points = (result.final_points[number] for number in numbers)
+        yield final_point_column(points, priority=ESSENTIAL)  # what a run is for: wrapped rather than left out
         losses = [f"{result.final_losses[number]:.5g}" for number in numbers]
     else:
         finals = [finished(result.final_losses[each], result.status_codes[each]) for each in replicates]
