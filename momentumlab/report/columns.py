@@ -38,10 +38,13 @@ def setting_columns(labels: Labels, trials: Sequence[Trial], further: Iterable[s
         yield Column(heading=heading, cells=cells, kind=Kind.VALUES)
 
 
-def final_point_column(points: Iterable[Any], *, priority: int = FINAL_POINT) -> Column:
-    """Return the column of final points, ``(dim,)`` each; by default, it is the first one that is left out."""
+def final_point_column(points: Iterable[Any], *, kind: Kind = Kind.NAME) -> Column:
+    """Return the column of final points, ``(dim,)`` each; it is the first one that is left out.
+
+    A ``Kind.POINT`` is broken into several lines before it is left out.
+    """
     cells = [final_point(each) for each in points]
-    return Column(heading="final point", cells=cells, kind=Kind.POINT, priority=priority)
+    return Column(heading="final point", cells=cells, kind=kind, priority=FINAL_POINT)
 
 
 def quartiles_cell(quartiles: Sequence[float], form: str, lost: str) -> str:

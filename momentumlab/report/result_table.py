@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumlab.report.columns import (
-    ESSENTIAL,
     FINAL_STATE,
     FLOORS,
     final_point_column,
@@ -83,7 +82,7 @@ def _columns(report: Report) -> Iterator[Column]:
     yield Column(heading="iterations", cells=[f"{median:.0f}" for median in medians])
     if report.experiment.replicates == 1:
         points = (result.final_points[number] for number in numbers)
-        yield final_point_column(points, priority=ESSENTIAL)  # what a run is for: wrapped rather than left out
+        yield final_point_column(points, kind=Kind.POINT)
         losses = [f"{result.final_losses[number]:.5g}" for number in numbers]
     else:
         finals = [finished(result.final_losses[each], result.status_codes[each]) for each in replicates]

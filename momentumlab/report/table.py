@@ -93,11 +93,8 @@ class Column:
 
     @cached_property
     def least_width(self) -> int:
-        """Width of the longest piece that is not broken: a word, or a whole number or name.
-
-        Coordinates are not broken either if the column can be left out: two lines per row are harder to read.
-        """
-        is_whole = self.kind in (Kind.NUMBER, Kind.NAME) or (self.kind is Kind.POINT and self.priority > 0)
+        """Width of the longest piece that is not broken: a word, or a whole number or name."""
+        is_whole = self.kind in (Kind.NUMBER, Kind.NAME)
         cells = self.cells if is_whole else [word for cell in self.cells for word in cell.split(" ")]
         return max(map(_width, [*self.heading.split(" "), *cells]))
 
