@@ -103,12 +103,12 @@ class Scale:
 
 
 def is_fraction(parameter: Parameter) -> bool:
-    """Whether a parameter lies between 0 and 1, as the β of the momentum family do."""
+    """Whether a parameter lies between 0 and 1, as β of momentum does."""
     return (parameter.ge, parameter.lt) == (0, 1)
 
 
 def bounds_of(parameter: Parameter) -> tuple[float, float]:
-    """Return the lower and the upper bound of a parameter, infinite where there is none."""
+    """Return the lower and the upper bound of a parameter; a missing bound is infinite."""
     low = parameter.gt if parameter.ge is None else parameter.ge
     high = parameter.lt if parameter.le is None else parameter.le
     return (-math.inf if low is None else low, math.inf if high is None else high)

@@ -85,8 +85,16 @@ GOODS = [
     "start: grid(3, 3)\niterations: 1e2\ngradient_tolerance: 0\ntarget_loss: -5",
 ]
 
+GOOD_SURFACES = [
+    "{name: beale, rotate: [0, 30], shift: [1, 2]}",
+    "{expression: x**2 + y**2, rotate: 30, shift: [1, 2]}",
+    "[ravine, {name: rosenbrock, b: [10, 100]}]",
+    "rosenbrock(b=10)",
+]
+GOODS_IN_FULL = [*(GOOD + good for good in GOODS), *(f"optimizer: sgd\nsurface: {each}" for each in GOOD_SURFACES)]
 
-@pytest.mark.parametrize("text", [*(GOOD + good for good in GOODS), *(path.read_text() for path in SHIPPED)])
+
+@pytest.mark.parametrize("text", [*GOODS_IN_FULL, *(path.read_text() for path in SHIPPED)])
 def test_the_schema_accepts_what_the_loader_accepts(text: str) -> None:
     assert opinions(tree(text)) == (True, [])
 

@@ -9,16 +9,18 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from momentumlab.config.expressions import MOTION
 from momentumlab.config.settings import COMPARING, COMPARISON_SETTINGS, SETTINGS
 from momentumlab.config.values import AXIS_CALLS
 from momentumlab.experiment import START_CALLS
 from momentumlab.noise import NOISE_MODELS
 from momentumlab.optimizers import OPTIMIZERS
-from momentumlab.parameters import Parameter, ValueKind
+from momentumlab.parameters import Parameter, ValueKind, parameters_of
 from momentumlab.registry import Registry, title_of
 from momentumlab.schedules import SCHEDULES
 from momentumlab.surfaces import SURFACES
 from momentumlab.surfaces.base import PLAIN_NAME, VARIABLE
+from momentumlab.surfaces.moved import MovedSurface
 
 Schema = dict[str, Any]
 
@@ -171,6 +173,8 @@ def _choice(registry: Registry[Any], shared: _Definitions) -> Schema:
     entries = [{"$ref": f"#/definitions/{registry.noun}_{name}"} for name in registry]
     for name, cls in registry.items():
         parameters: tuple[Parameter, ...] = cls.settings() if registry is OPTIMIZERS else cls.parameters()
+        if registry is SURFACES and cls.is_formula and not {each.name for each in parameters} & {*MOTION}:
+            parameters += parameters_of(MovedSurface)
         entry = shared.schemas[f"{registry.noun}_{name}"] = {
             "description": title_of(cls),
             "type": "object",
