@@ -159,6 +159,7 @@ SAMPLED = {
     "test_predictions_of_shipped_configurations_are_one_row_per_trial": 4,
     "test_results_do_not_depend_on_whether_theory_can_use_a_plugin": 2,
     "test_the_copied_command_gives_the_numbers_of_the_page": 4,
+    "test_the_examples_of_a_help_text_run": 2,
     "test_the_largest_accepted_expressions_are_ready_in_two_seconds": 4,
     "test_the_proof_shows_what_is_claimed": 4,
     "test_theory_describes_every_surface": 3,

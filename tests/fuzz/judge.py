@@ -87,7 +87,8 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 @contextlib.contextmanager
 def watched(folder: Path) -> Iterator[None]:
-    """Notes everything that is written outside of a folder."""
+    """Notes everything that is written outside of a folder; modules that are imported meanwhile write no bytecode."""
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     if not _Watch.is_installed:
         sys.addaudithook(_audit)
         _Watch.is_installed = True
@@ -96,6 +97,7 @@ def watched(folder: Path) -> Iterator[None]:
         yield
     finally:
         _Watch.folder = None
+        sys.dont_write_bytecode = kept
 
 
 @contextlib.contextmanager
