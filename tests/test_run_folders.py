@@ -535,6 +535,7 @@ def note_write(event: str, arguments: tuple[Any, ...]) -> None:
 
 def test_only_run_folders_write_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     momentumlab.run(RAVINE).plot_losses().canvas.draw()  # caches of matplotlib
     sys.addaudithook(note_write)
     Writes.found, Writes.is_on = [], True
