@@ -51,7 +51,7 @@ def named_object(
     except ImportError as error:
         package = error.name or module
         if needs_consent and f"{module}.".startswith(f"{package}."):
-            message = f"'{name}': there is no module {package}: run the command in its folder, or install it"
+            message = f"'{name}': module {package} not found: run the command in its folder, or install it"
             raise UnknownNameError(message) from None
         raise missing_library(name, package) from None
     except Exception as error:

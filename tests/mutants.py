@@ -112,8 +112,8 @@ def statement_lines(tree: ast.Module) -> dict[ast.AST, range]:
 def mutated_nodes(tree: ast.Module) -> Iterator[tuple[int, ast.AST]]:
     """Yield the nodes that decide about numbers, with their positions.
 
-    These are no messages, annotations or declarations, and neither the constants at the top of a module, most of which
-    are matters of judgement, nor the check of ``zip`` that its arguments have the same length.
+    Messages, annotations and declarations are left out, as are the constants at the top of a module, most of which are
+    matters of judgement, and the check of ``zip`` that its arguments have the same length.
     """
     skipped: set[ast.AST] = set()
     for position, node in enumerate(ast.walk(tree)):

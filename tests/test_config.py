@@ -422,7 +422,7 @@ def test_a_problem_of_an_override_names_the_option(config: Any) -> None:
         overridden(path, beta="0.5,1.5")
     with pytest.raises(momentumlab.ConfigError, match="--iterations: 'x' is not a whole number"):
         overridden(path, iterations="x")
-    with pytest.raises(momentumlab.ConfigError, match="--optimizers.5.lr: there is no entry '5'"):
+    with pytest.raises(momentumlab.ConfigError, match="--optimizers.5.lr: no entry '5': the first of "):
         overridden(config("surface: ravine\noptimizers: [sgd]"), **{"optimizers.5.lr": "1"})
     with pytest.raises(momentumlab.ConfigError, match="--lr.x: 'lr' has no settings such as 'x'"):
         overridden(config(GOOD + "lr: 0.1"), **{"lr.x": "1"})

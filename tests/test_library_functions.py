@@ -244,7 +244,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
     ("spelled", "message"),
     [
         ("torch:loss", "names no function: write torch:package.module:function"),
-        ("torch:no_such_module:loss", "there is no module no_such_module: run the command in its folder, or install"),
+        ("torch:no_such_module:loss", "module no_such_module not found: run the command in its folder, or install"),
         ("torch:broken:loss", r"importing broken fails: ZeroDivisionError: division by zero \(.*broken.py:2\)"),
         ("torch:broken_syntax:loss", r"importing broken_syntax fails: SyntaxError: .*broken_syntax.py:1"),
         ("torch:needs_other:loss", "needs no_such_library, which is not installed: pip install no_such_library"),

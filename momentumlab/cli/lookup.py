@@ -217,7 +217,7 @@ def list_entries(
         if output == "json":
             print(json_text({noun: list(registry) for noun, registry in REGISTRIES.items()}))
         else:
-            show(overview()) if output == "table" else print(overview().markdown())
+            show_as(output, overview())
         return
     noun = KINDS[kind or "surface"]  # only surfaces have tags
     listed = entries(noun, tags)

@@ -44,7 +44,7 @@ class Entries:
         """Return the entries with a setting replaced: ``beta`` of the only entry, or ``1.beta`` of the second."""
         index, *rest = steps if steps[0].isdecimal() and steps[0].isascii() else ("0", *steps)
         if int(index) >= len(self.items):
-            raise setting.error(f"there is no entry '{index}': {len(self.items)} are counted from 0")
+            raise setting.error(f"no entry '{index}': the first of {len(self.items)} is 0")
         if rest == [*steps] and len(self.items) > 1:
             plural = PLURALS.get(self.key, self.key)
             example = f"{plural}.0.{'.'.join(steps)}"
@@ -188,7 +188,7 @@ def _placed(node: ConfigNode, steps: Sequence[str], setting: ConfigNode) -> Conf
     step, *rest = steps
     if isinstance(node.value, list):
         if not (step.isascii() and step.isdecimal()) or int(step) >= len(node.value):
-            raise setting.error(f"there is no entry '{step}': {len(node.value)} are counted from 0")
+            raise setting.error(f"no entry '{step}': the first of {len(node.value)} is 0")
         items = list(node.value)
         items[int(step)] = _placed(items[int(step)], rest, setting)
         return replace(node, value=items)

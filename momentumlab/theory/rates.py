@@ -30,7 +30,7 @@ MOST_COORDINATES = 200
 """In more dimensions, tables do not predict rates, which need the eigenvalues of the Hessian."""
 
 TOO_FAR = "the trial ends too far from the minimum for the linear theory"
-UNSTABLE = "the minimum is unstable at this learning rate: near it, the iterates hover instead of converging"
+UNSTABLE = "the minimum is unstable at this learning rate, so the iterates do not converge to it"
 
 
 @dataclass(frozen=True, kw_only=True)
